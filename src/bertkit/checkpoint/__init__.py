@@ -1,0 +1,1 @@
+"""Model folders and training state on disk."""

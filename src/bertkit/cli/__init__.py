@@ -1,0 +1,85 @@
+"""The command line: a table of commands. Nothing slow is imported before a command runs."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from bertkit import __version__
+from bertkit.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Command:
+    """A row: the module `bertkit.cli.<module>` has `add_arguments(parser)` and `run(arguments) -> int`."""
+
+    name: str
+    help: str
+    module: str
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("vocab", "learn a WordPiece vocabulary from text", "vocab"),
+    Command("finetune", "train a classifier on labelled text, from fresh or pretrained weights", "finetune"),
+    Command("evaluate", "score a trained model on labelled text, beside baselines", "evaluate"),
+    Command("predict", "label raw text with a trained model", "predict"),
+    Command("inspect", "say what is in a model folder", "inspect"),
+)
+
+
+def overview() -> str:
+    """The text of `bertkit --help`."""
+    width = max(len(command.name) for command in COMMANDS)
+    rows = "\n".join(f"  {command.name:<{width}}  {command.help}" for command in COMMANDS)
+    return (
+        "usage: bertkit COMMAND [options]\n\n"
+        "Train a BERT of your own and know whether to believe its score.\n\n"
+        f"commands:\n{rows}\n\n"
+        "bertkit COMMAND --help tells the options of one; bertkit --version the version."
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 1 for a failure, 2 for a user's mistake, 130 for Ctrl-C."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"bertkit {__version__}")
+        return 0
+    try:
+        return _run(arguments[0], arguments[1:])
+    except UserError as error:
+        print(f"bertkit: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("bertkit: interrupted.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone; what is still buffered has nowhere to go either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT):
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        print(f"bertkit: cannot write{where}: {error.strerror}. Choose another place or free it.", file=sys.stderr)
+        return 1
+
+
+def _run(name: str, rest: list[str]) -> int:
+    by_name = {command.name: command for command in COMMANDS}
+    if name not in by_name:
+        raise UserError(f"There is no command {name!r}.{nearest(name, list(by_name))}")
+    command = by_name[name]
+    module = import_module(f"bertkit.cli.{command.module}")
+    parser = argparse.ArgumentParser(prog=f"bertkit {name}", description=module.__doc__)
+    module.add_arguments(parser)
+    code: int = module.run(parser.parse_args(rest))
+    return code

@@ -1,0 +1,150 @@
+"""What a model is and what a run does, as frozen values that can be written to a file and run again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from bertkit.errors import UserError, nearest
+
+Positions = Literal["learned", "sinusoidal", "rotary"]
+Norm = Literal["post", "pre"]
+Activation = Literal["gelu", "gelu_tanh", "relu"]
+Initialisation = Literal["truncated_normal", "keras"]
+Pooling = Literal["pooler", "cls", "mean"]
+Loss = Literal["softmax", "sigmoid"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+def check_choice(owner: str, field: str, value: object, kind: Any) -> None:
+    """Raise `UserError` unless `value` is one of the strings of the Literal type `kind`."""
+    if value not in get_args(kind):
+        raise UserError(f"{owner}: {field} cannot be {value!r}.{nearest(str(value), list(get_args(kind)))}")
+
+
+def check_at_least(owner: str, field: str, value: float, least: float) -> None:
+    """Raise `UserError` unless `value` is a number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
+        raise UserError(f"{owner}: {field} must be a number of at least {least:g}, not {value!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The options of the packed encoder (Devlin et al. 2018, section 3; sizes as in its table of presets).
+
+    `norm` says where the layer norms stand (Xiong et al. 2020); `positions` how order is told;
+    `initialisation` is BERT's truncated normal or the defaults of Keras layers (Glorot uniform kernels,
+    uniform embeddings in ±0.05, zero biases).
+    """
+
+    vocabulary_size: int = 30_522
+    layers: int = 12
+    hidden_size: int = 768
+    heads: int = 12
+    feedforward_size: int = 3_072
+    max_positions: int = 512
+    segment_types: int = 2
+    norm: Norm = "post"
+    positions: Positions = "learned"
+    rotary_base: float = 10_000.0
+    activation: Activation = "gelu"
+    embedding_norm: bool = True
+    pooler: bool = True
+    norm_eps: float = 1e-12
+    hidden_dropout: float = 0.1
+    attention_dropout: float = 0.0
+    initialisation: Initialisation = "truncated_normal"
+    initialiser_range: float = 0.02
+
+    def __post_init__(self) -> None:
+        owner = "model"
+        for name in ("layers", "hidden_size", "heads", "feedforward_size", "max_positions", "segment_types"):
+            value = getattr(self, name)
+            check_at_least(owner, name, value, 1)
+            if not isinstance(value, int):
+                raise UserError(f"{owner}: {name} must be a whole number, not {value!r}.")
+        check_at_least(owner, "vocabulary_size", self.vocabulary_size, 1)
+        check_choice(owner, "norm", self.norm, Norm)
+        check_choice(owner, "positions", self.positions, Positions)
+        check_choice(owner, "activation", self.activation, Activation)
+        check_choice(owner, "initialisation", self.initialisation, Initialisation)
+        for name in ("hidden_dropout", "attention_dropout"):
+            check_at_least(owner, name, getattr(self, name), 0)
+            if getattr(self, name) >= 1:
+                raise UserError(f"{owner}: {name} must be below 1, not {getattr(self, name)!r}.")
+        if self.hidden_size % self.heads:
+            raise UserError(f"{owner}: hidden_size {self.hidden_size} is not a multiple of heads {self.heads}.")
+        if self.positions in ("rotary", "sinusoidal") and self.head_size % 2:
+            raise UserError(f"{owner}: {self.positions} positions need an even head size, not {self.head_size}.")
+
+    @property
+    def head_size(self) -> int:
+        """Channels of one attention head, D."""
+        return self.hidden_size // self.heads
+
+
+PRESETS: dict[str, ModelConfig] = {
+    # The sizes of google-research/bert; the feed-forward part is four times as wide as the model.
+    "tiny": ModelConfig(layers=2, hidden_size=128, heads=2, feedforward_size=512),
+    "mini": ModelConfig(layers=4, hidden_size=256, heads=4, feedforward_size=1_024),
+    "small": ModelConfig(layers=4, hidden_size=512, heads=8, feedforward_size=2_048),
+    "medium": ModelConfig(layers=8, hidden_size=512, heads=8, feedforward_size=2_048),
+    "base": ModelConfig(),
+    "large": ModelConfig(layers=24, hidden_size=1_024, heads=16, feedforward_size=4_096),
+    # The article's model: it gets stuck, and that is what it is here for.
+    "blog": ModelConfig(
+        vocabulary_size=1_517,
+        layers=8,
+        hidden_size=512,
+        heads=8,
+        feedforward_size=1_024,
+        max_positions=128,
+        positions="sinusoidal",
+        activation="relu",
+        embedding_norm=False,
+        pooler=False,
+        initialisation="keras",
+    ),
+}
+
+
+def preset(name: str) -> ModelConfig:
+    """The named preset.
+
+    Raises:
+        UserError: no preset has that name; the nearest one is offered.
+    """
+    if name not in PRESETS:
+        raise UserError(f"There is no preset named {name!r}.{nearest(name, list(PRESETS))}")
+    return PRESETS[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadConfig:
+    """A classification head: pooling of one vector a sequence, an optional hidden layer, the output, its loss.
+
+    `pooling="pooler"` is BERT's dense + tanh on `[CLS]`; `"cls"` is that vector as it is; `"mean"` averages
+    all pieces. `hidden_size` > 0 adds Dense(hidden_size, relu). `loss="sigmoid"` is one output for two
+    classes with binary cross-entropy, as in the article; `"softmax"` one output a class.
+    """
+
+    labels: tuple[str, ...]
+    pooling: Pooling = "pooler"
+    hidden_size: int = 0
+    loss: Loss = "softmax"
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_choice("head", "pooling", self.pooling, Pooling)
+        check_choice("head", "loss", self.loss, Loss)
+        check_at_least("head", "hidden_size", self.hidden_size, 0)
+        check_at_least("head", "dropout", self.dropout, 0)
+        if len(self.labels) < 2:
+            raise UserError(f"head: classification needs at least two labels, not {list(self.labels)}.")
+        if self.loss == "sigmoid" and len(self.labels) != 2:
+            raise UserError(f"head: loss 'sigmoid' is for two labels, not {len(self.labels)}.")
+
+    @property
+    def outputs(self) -> int:
+        """Width of the last layer: the number of classes, or 1 with the sigmoid loss."""
+        return 1 if self.loss == "sigmoid" else len(self.labels)

@@ -1,0 +1,88 @@
+"""The packed batch: sequences laid end to end without padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
+
+IntArray = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Many encoded sequences in flat arrays: what a data set is after tokenising.
+
+    Attributes:
+        ids: pieces of all sequences end to end, int32 [sum of lengths].
+        starts: where each sequence begins in `ids`, and the end of the last, int64 [N + 1].
+        second: how many pieces of each sequence belong to segment 0, int32 [N]; the rest is segment 1.
+        truncated: how many sequences lost pieces to the length limit.
+    """
+
+    ids: IntArray
+    starts: npt.NDArray[np.int64]
+    second: IntArray
+    truncated: int = 0
+
+    def __len__(self) -> int:
+        return len(self.second)
+
+    @cached_property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Pieces of each sequence, [N]."""
+        return np.diff(self.starts)
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """B sequences, T pieces in all. `lengths` is the one statement of where sequences end.
+
+    Attributes:
+        ids_T: piece ids, int64 [T].
+        segments_T: 0 for the first text, 1 for the second, int64 [T].
+        positions_T: place of each piece in its own sequence, int64 [T].
+        lengths: pieces of each sequence, B integers.
+    """
+
+    ids_T: torch.Tensor
+    segments_T: torch.Tensor
+    positions_T: torch.Tensor
+    lengths: tuple[int, ...]
+
+    @cached_property
+    def starts_B(self) -> torch.Tensor:
+        """Index of each sequence's first piece (its `[CLS]`), int64 [B]."""
+        return self.cu_seqlens[:-1]
+
+    @cached_property
+    def cu_seqlens(self) -> torch.Tensor:
+        """Boundaries of the sequences: 0, then the running sum of lengths, int64 [B + 1]."""
+        import torch
+
+        return torch.from_numpy(np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int64))
+
+
+def pack(sequences: Sequences, rows: Sequence[int] | npt.NDArray[np.int64]) -> PackedBatch:
+    """Lay the sequences `rows` end to end, in that order."""
+    import torch
+
+    rows = np.asarray(rows, dtype=np.int64)
+    lengths = sequences.lengths[rows]
+    ends = np.cumsum(lengths)
+    positions = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
+    ids = sequences.ids[np.repeat(sequences.starts[rows], lengths) + positions]
+    segments = positions >= np.repeat(sequences.second[rows], lengths)
+    return PackedBatch(
+        ids_T=torch.from_numpy(ids.astype(np.int64)),
+        segments_T=torch.from_numpy(segments.astype(np.int64)),
+        positions_T=torch.from_numpy(positions),
+        lengths=tuple(lengths.tolist()),
+    )

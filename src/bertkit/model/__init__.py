@@ -1,0 +1,1 @@
+"""The packed encoder and its heads."""

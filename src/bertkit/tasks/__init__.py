@@ -1,0 +1,1 @@
+"""What a labelled data set is and how its outputs are scored."""

@@ -1,0 +1,1 @@
+"""Text to pieces: learning a vocabulary, and the tokenizer."""

@@ -1,0 +1,1 @@
+"""One loop, its optimiser, and the wiring of a run."""
