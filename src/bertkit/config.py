@@ -73,9 +73,13 @@ class ModelConfig:
             if getattr(self, name) >= 1:
                 raise UserError(f"{owner}: {name} must be below 1, not {getattr(self, name)!r}.")
         if self.hidden_size % self.heads:
-            raise UserError(f"{owner}: hidden_size {self.hidden_size} is not a multiple of heads {self.heads}.")
+            raise UserError(
+                f"{owner}: hidden_size {self.hidden_size} is not a multiple of heads {self.heads}."
+            )
         if self.positions in ("rotary", "sinusoidal") and self.head_size % 2:
-            raise UserError(f"{owner}: {self.positions} positions need an even head size, not {self.head_size}.")
+            raise UserError(
+                f"{owner}: {self.positions} positions need an even head size, not {self.head_size}."
+            )
 
     @property
     def head_size(self) -> int:

@@ -69,7 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT):
             raise
         where = f" {error.filename}" if error.filename else ""
-        print(f"bertkit: cannot write{where}: {error.strerror}. Choose another place or free it.", file=sys.stderr)
+        print(
+            f"bertkit: cannot write{where}: {error.strerror}. Choose another place or free it.",
+            file=sys.stderr,
+        )
         return 1
 
 
