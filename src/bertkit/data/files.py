@@ -1,0 +1,148 @@
+"""Text files to numbered lines: the one place that opens, decompresses and decodes."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from bertkit.errors import UserError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+# What the decoder leaves in the place of a byte that is not UTF-8 (PEP 383).
+_UNDECODED = re.compile("[\udc80-\udcff]")
+
+
+def open_bytes(path: str | Path) -> BinaryIO:
+    """The bytes of a file, decompressed where its name ends in .gz or .zst.
+
+    Raises:
+        UserError: the file is missing, is a folder, or may not be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name a file in it.")
+    try:
+        raw = path.open("rb")
+    except FileNotFoundError:
+        raise UserError(f"There is no file {path}.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    if path.suffix == ".gz":
+        return cast(BinaryIO, gzip.open(raw))
+    if path.suffix == ".zst":
+        return cast(BinaryIO, io.BufferedReader(_ZstdReader(raw)))
+    return raw
+
+
+def read_lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
+    """Yield (line number from 1, line without its ending) of any binary stream, in constant memory.
+
+    Lines end with LF, CRLF or CR; a byte order mark at the start is dropped. Bytes that are not UTF-8 stay
+    recognisable: `undecoded` finds them. `name` is what error messages call the stream; it is not closed.
+
+    Raises:
+        UserError: the compressed data is damaged or incomplete.
+    """
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline=None)
+    number = 0
+    try:
+        for number, line in enumerate(text, 1):
+            yield number, line.removesuffix("\n")
+    except (EOFError, gzip.BadGzipFile, zlib.error, _zstd_error()) as error:
+        raise UserError(
+            f"{name}: the compressed data breaks off or is damaged after line {number} ({error}); "
+            "make or fetch the file again."
+        ) from None
+    finally:
+        # Else the wrapper would close a stream that is the caller's, standard input for one.
+        text.detach()
+
+
+def undecoded(line: str) -> str | None:
+    """The first byte of a line of `read_lines` that is not UTF-8, as `0xff`; None where all are."""
+    found = None if line.isascii() else _UNDECODED.search(line)
+    return f"0x{ord(found[0]) - 0xDC00:02x}" if found else None
+
+
+def open_text(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Yield (line number from 1, line without its ending) of a UTF-8 file, plain, .gz or .zst.
+
+    Raises:
+        UserError: at once where the file cannot be opened; at its line where bytes are not UTF-8.
+    """
+    stream = open_bytes(path)
+
+    def lines() -> Iterator[tuple[int, str]]:
+        with stream:
+            for number, line in read_lines(stream, str(path)):
+                if byte := undecoded(line):
+                    raise UserError(not_utf8(str(path), number, byte))
+                yield number, line
+
+    return lines()
+
+
+def not_utf8(name: str, number: int, byte: str) -> str:
+    """The sentence about a line with bytes that are not UTF-8."""
+    return (
+        f"{name}, line {number}: the byte {byte} is not UTF-8 text; convert the file first, "
+        f"for example with `iconv -f LATIN1 -t UTF-8`."
+    )
+
+
+def _zstd_error() -> type[Exception]:
+    import zstandard
+
+    return zstandard.ZstdError
+
+
+class _ZstdReader(io.RawIOBase):
+    """The frames of a zstd file, one after the other.
+
+    The reader of `zstandard` ends in silence where a file breaks off; this one raises `EOFError`, as the
+    standard library's gzip does.
+    """
+
+    # Small, because a chunk of well compressed text grows by orders of magnitude.
+    CHUNK = 16 * 1024
+
+    def __init__(self, raw: BinaryIO) -> None:
+        import zstandard
+
+        self._raw = raw
+        self._decompressor = zstandard.ZstdDecompressor()
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._compressed = b""
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        while not self._ready:
+            self._compressed = self._compressed or self._raw.read(self.CHUNK)
+            if not self._compressed:
+                if self._frame is not None:
+                    raise EOFError("the last zstd frame has no end")
+                return 0
+            self._frame = self._frame or self._decompressor.decompressobj()
+            self._ready = memoryview(self._frame.decompress(self._compressed))
+            self._compressed = b""
+            if self._frame.eof:
+                self._compressed, self._frame = self._frame.unused_data, None
+        target = memoryview(buffer)
+        count = min(len(target), len(self._ready))
+        target[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
