@@ -1,0 +1,130 @@
+"""Metrics: worked by hand, against scikit-learn, and the interval against a bootstrap of rows."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bertkit.errors import UserError
+from bertkit.tasks.metrics import (
+    METRICS,
+    all_metrics,
+    bootstrap_interval,
+    confusion_matrix,
+    get_metric,
+    summary,
+)
+
+CONFUSION = np.array([[20, 5], [10, 65]])
+
+
+def test_confusion_has_true_rows_and_predicted_columns() -> None:
+    assert confusion_matrix([0, 1, 2, 2, 2], [0, 2, 2, 2, 1], 3).tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 2]]
+
+
+def test_by_hand() -> None:
+    scores = all_metrics(CONFUSION)
+    assert scores["accuracy"] == pytest.approx(0.85)
+    assert scores["f1"] == pytest.approx(2 * 65 / (2 * 65 + 5 + 10))
+    assert scores["mcc"] == pytest.approx((65 * 20 - 5 * 10) / np.sqrt(70 * 75 * 25 * 30))
+
+
+@given(
+    st.integers(2, 5).flatmap(
+        lambda classes: st.tuples(
+            st.just(classes),
+            st.lists(st.tuples(*[st.integers(0, classes - 1)] * 2), min_size=1, max_size=60),
+        )
+    )
+)
+@pytest.mark.filterwarnings("ignore:A single label")
+def test_agrees_with_scikit_learn(case: tuple[int, list[tuple[int, int]]]) -> None:
+    classes, rows = case
+    true, predicted = np.array(rows).T
+    confusion = confusion_matrix(true, predicted, classes)
+    average = "binary" if classes == 2 else "macro"
+    assert all_metrics(confusion) == pytest.approx(
+        {
+            "mcc": sklearn.metrics.matthews_corrcoef(true, predicted),
+            "accuracy": sklearn.metrics.accuracy_score(true, predicted),
+            "f1": sklearn.metrics.f1_score(
+                true,
+                predicted,
+                average=average,
+                zero_division=0.0,
+                labels=None if classes == 2 else range(classes),
+            ),
+        },
+        abs=1e-12,
+    )
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_one_predicted_class_is_no_division_by_zero(metric: str) -> None:
+    score = float(METRICS[metric](np.array([[0, 30], [0, 70]])))
+    assert score == pytest.approx({"mcc": 0.0, "accuracy": 0.7, "f1": 140 / 170}[metric])
+    assert float(METRICS[metric](np.zeros((2, 2)))) == 0.0
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_many_matrices_at_once(metric: str) -> None:
+    many = np.random.default_rng(0).integers(0, 9, (7, 3, 4, 4))
+    at_once = METRICS[metric](many)
+    assert at_once.shape == (7, 3)
+    assert at_once[5, 2] == pytest.approx(float(METRICS[metric](many[5, 2])))
+
+
+def rows_of(confusion: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    cells = np.repeat(np.arange(confusion.size), confusion.ravel())
+    return cells // len(confusion), cells % len(confusion)
+
+
+@pytest.mark.parametrize("confusion", [CONFUSION, np.array([[30, 2, 9], [5, 11, 1], [0, 8, 33]])])
+@pytest.mark.parametrize("metric", METRICS)
+def test_interval_is_that_of_a_bootstrap_of_rows(confusion: npt.NDArray[np.int64], metric: str) -> None:
+    true, predicted = rows_of(confusion)
+    generator = np.random.default_rng(1)
+    scores = []
+    for _ in range(3_000):
+        drawn = generator.integers(0, len(true), len(true))
+        scores.append(METRICS[metric](confusion_matrix(true[drawn], predicted[drawn], len(confusion))))
+    assert bootstrap_interval(confusion, metric) == pytest.approx(
+        np.quantile(scores, [0.025, 0.975]), abs=0.015
+    )
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    shares = CONFUSION / CONFUSION.sum()
+    truth = float(METRICS["mcc"](shares))
+    covered = 0
+    for drawn in np.random.default_rng(2).multinomial(500, shares.ravel(), 400):
+        low, high = bootstrap_interval(drawn.reshape(2, 2), "mcc", samples=1_000)
+        covered += low <= truth <= high
+    assert 0.92 <= covered / 400 <= 0.98
+
+
+def test_interval_is_the_same_for_the_same_seed_whatever_is_done_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = bootstrap_interval(CONFUSION, "f1", samples=999, seed=3)
+    monkeypatch.setattr("bertkit.tasks.metrics._CELLS_AT_ONCE", 40)
+    assert bootstrap_interval(CONFUSION, "f1", samples=999, seed=3) == expected
+    assert bootstrap_interval(CONFUSION, "f1", samples=999, seed=4) != expected
+
+
+def test_a_perfect_score_has_no_width() -> None:
+    assert bootstrap_interval(np.diag([13, 7, 99]), "accuracy") == (1.0, 1.0)
+
+
+def test_summary_names_score_interval_and_all_metrics() -> None:
+    said = summary(CONFUSION, "accuracy")
+    assert (said["metric"], said["score"], set(said["metrics"])) == ("accuracy", 0.85, set(METRICS))
+    low, high = said["interval"]
+    assert low < said["score"] < high
+
+
+def test_an_unknown_metric_offers_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"no metric 'acuracy'\. Did you mean 'accuracy'"):
+        get_metric("acuracy")
