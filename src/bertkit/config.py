@@ -125,7 +125,7 @@ def preset(name: str) -> ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:
-    """A classification head: pooling of one vector a sequence, an optional hidden layer, the output, its loss.
+    """A classification head: pooling to one vector a sequence, an optional hidden layer, output and loss.
 
     `pooling="pooler"` is BERT's dense + tanh on `[CLS]`; `"cls"` is that vector as it is; `"mean"` averages
     all pieces. `hidden_size` > 0 adds Dense(hidden_size, relu). `loss="sigmoid"` is one output for two
