@@ -47,14 +47,11 @@ def overview() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code is 0, 1 for a failure, 2 for a user's mistake, 130 for Ctrl-C."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(overview())
-        return 0 if arguments else 2
-    if arguments[0] == "--version":
-        print(f"bertkit {__version__}")
-        return 0
     try:
-        return _run(arguments[0], arguments[1:])
+        code = _run(arguments)
+        # Here and not at exit, where nobody could answer a reader that has gone.
+        sys.stdout.flush()
+        return code
     except UserError as error:
         print(f"bertkit: {error}", file=sys.stderr)
         return 2
@@ -76,7 +73,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _run(name: str, rest: list[str]) -> int:
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"bertkit {__version__}")
+        return 0
+    name, *rest = arguments
     by_name = {command.name: command for command in COMMANDS}
     if name not in by_name:
         raise UserError(f"There is no command {name!r}.{nearest(name, list(by_name))}")

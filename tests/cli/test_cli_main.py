@@ -1,0 +1,121 @@
+"""The command line as a whole: what it prints, where, and with which exit code."""
+
+import errno
+import os
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+import bertkit
+from bertkit.cli import COMMANDS, main
+from bertkit.errors import UserError
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch):
+    """Put `run` in the place of what `bertkit inspect` does."""
+
+    def put(run) -> None:
+        module = ModuleType("bertkit.cli.inspect", "Say what is there.")
+        module.add_arguments = lambda parser: parser.add_argument("model")
+        module.run = run
+        monkeypatch.setitem(sys.modules, "bertkit.cli.inspect", module)
+
+    return put
+
+
+def raising(error: BaseException):
+    def run(arguments) -> int:
+        raise error
+
+    return run
+
+
+def test_help_lists_every_command(capsys) -> None:
+    assert main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    for row in COMMANDS:
+        assert f"  {row.name} " in printed
+        assert row.help in printed
+
+
+def test_without_arguments_it_says_what_there_is_and_fails(capsys) -> None:
+    assert main([]) == 2
+    assert "usage: bertkit COMMAND" in capsys.readouterr().out
+
+
+def test_version(capsys) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"bertkit {bertkit.__version__}\n"
+
+
+def test_python_m_bertkit_is_the_command() -> None:
+    run = subprocess.run([sys.executable, "-m", "bertkit", "--version"], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (0, f"bertkit {bertkit.__version__}\n")
+
+
+def test_an_unknown_command_offers_the_nearest(capsys) -> None:
+    assert main(["fintune", "cola"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("bertkit: There is no command 'fintune'. Did you mean 'finetune'? Known: ")
+    assert err.count("\n") == 1
+
+
+def test_arguments_reach_the_command_and_its_code_comes_back(command) -> None:
+    seen = []
+    command(lambda arguments: seen.append(arguments.model) or 7)
+    assert main(["inspect", "folder"]) == 7
+    assert seen == ["folder"]
+
+
+def test_a_wrong_option_exits_with_2(command, capsys) -> None:
+    command(lambda arguments: 0)
+    with pytest.raises(SystemExit) as exit_:
+        main(["inspect", "folder", "--modle"])
+    assert exit_.value.code == 2
+    assert "usage: bertkit inspect" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (UserError("dev.tsv, line 3: no label."), 2, "bertkit: dev.tsv, line 3: no label.\n"),
+        (KeyboardInterrupt(), 130, "bertkit: interrupted.\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "RUN/model"),
+            1,
+            "bertkit: cannot write RUN/model: No space left on device. Choose another place or free it.\n",
+        ),
+    ],
+)
+def test_a_failure_is_one_line_and_a_code(command, capsys, error, code: int, line: str) -> None:
+    command(raising(error))
+    assert main(["inspect", "folder"]) == code
+    assert capsys.readouterr() == ("", line)
+
+
+def test_a_fault_of_bertkit_itself_is_not_hidden(command) -> None:
+    command(raising(RuntimeError("a bug")))
+    with pytest.raises(RuntimeError, match="a bug"):
+        main(["inspect", "folder"])
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_that_leaves_is_no_error_worth_a_traceback(lines: int) -> None:
+    program = (
+        "import sys, bertkit.cli as cli\n"
+        "from types import ModuleType\n"
+        "module = ModuleType('m', '')\n"
+        "module.add_arguments = lambda parser: None\n"
+        f"module.run = lambda arguments: [print('a line of output') for _ in range({lines})] and 0\n"
+        "sys.modules['bertkit.cli.inspect'] = module\n"
+        "sys.exit(cli.main(['inspect']))\n"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    run = subprocess.run([sys.executable, "-c", program], stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    os.close(writer)
+    assert (run.returncode, run.stderr) == (1, b"")

@@ -1,0 +1,141 @@
+"""The house rules that a reader relies on: imports go one way, and starting is quick."""
+
+import ast
+import importlib.util
+import json
+import subprocess
+import sys
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import bertkit
+from bertkit.cli import COMMANDS, Command
+
+PACKAGE = Path(bertkit.__file__).parent
+# The flow of the design: a module imports from its own room and from rooms before it. `bertkit` is the
+# package's own face, which offers what the rooms have.
+ROOMS = (
+    "errors",
+    "config",
+    "recipe",
+    "text",
+    "data",
+    "tasks",
+    "model",
+    "checkpoint",
+    "train",
+    "diagnose",
+    "infer",
+    "api",
+    "bertkit",
+    "cli",
+    "__main__",
+)
+SOURCES = {
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+
+def imports(module: str, source: str) -> set[str]:
+    """The bertkit modules that `module` imports anywhere, also inside functions and by name."""
+    package = module if SOURCES[module].name == "__init__.py" else module.rpartition(".")[0]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                found.update(alias.name for alias in names)
+            case ast.ImportFrom(module=base, names=names, level=level):
+                base = base or ""
+                if level:
+                    above = package.split(".")[: len(package.split(".")) - level + 1]
+                    base = ".".join([*above, base]).rstrip(".")
+                # `from bertkit.x import y` is about the module x.y where there is one, else about x.
+                found.update(f"{base}.{a.name}" if f"{base}.{a.name}" in SOURCES else base for a in names)
+                if base == "bertkit" and all(alias.name == "__version__" for alias in names):
+                    found.discard(base)  # a constant, which any room may say
+            case ast.Call(func=ast.Name(id=called) | ast.Attribute(attr=called), args=[name, *_]):
+                if called == "import_module":
+                    named = ast.unparse(name).lstrip("f").strip("'\"")
+                    found.add(named.partition("{")[0].rstrip("."))
+    return {name for name in found if name.split(".")[0] == "bertkit"}
+
+
+def room(module: str) -> str:
+    """The first name after `bertkit.`, and `bertkit` for the package's own file."""
+    return (module.partition(".")[2] or module).partition(".")[0]
+
+
+GRAPH = {module: imports(module, path.read_text(encoding="utf-8")) for module, path in SOURCES.items()}
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_a_module_imports_from_its_own_room_and_rooms_before_it(module: str) -> None:
+    assert room(module) in ROOMS, f"{module}: give its room a place in the flow"
+    mine = ROOMS.index(room(module))
+    wrong = sorted(name for name in GRAPH[module] if ROOMS.index(room(name)) > mine)
+    assert not wrong, f"{module} imports {wrong}, which come after it in {' > '.join(ROOMS)}"
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    # But for the table of commands, which finds its own neighbours by name.
+    graph = {module: {name for name in names if name != module} for module, names in GRAPH.items()}
+    try:
+        order = list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' > '.join(error.args[1])}")
+    assert set(order) >= set(SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import bertkit.text.tokenizer as t", {"bertkit.text.tokenizer"}),
+        ("from bertkit.text import tokenizer", {"bertkit.text"}),
+        ("from bertkit import __version__", set()),
+        ("from bertkit import __version__, load", {"bertkit"}),
+        ("from bertkit import errors", {"bertkit.errors"}),
+        ("def f():\n    from bertkit.errors import UserError", {"bertkit.errors"}),
+        ("from .errors import nearest", {"bertkit.errors"}),
+        ("from . import config", {"bertkit.config"}),
+        ("import_module(f'bertkit.cli.{name}')", {"bertkit.cli"}),
+        ("importlib.import_module('bertkit.api')", {"bertkit.api"}),
+        ("import json, os.path", set()),
+    ],
+)
+def test_every_way_to_import_is_seen(
+    source: str, expected: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = {"bertkit.here": PACKAGE / "here.py", "bertkit.errors": Path(), "bertkit.config": Path()}
+    monkeypatch.setattr(sys.modules[__name__], "SOURCES", here)
+    assert imports("bertkit.here", source) == expected
+
+
+def loaded_by(program: str) -> set[str]:
+    """Top-level modules that a fresh Python has after `program`."""
+    code = f"import json, sys\n{program}\nprint(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(run.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("program", ["import bertkit", "from bertkit.cli import main; main(['--help'])"])
+def test_starting_loads_nothing_but_bertkit_and_the_standard_library(program: str) -> None:
+    extra = loaded_by(program) - loaded_by("pass") - set(sys.stdlib_module_names)
+    assert extra == {"bertkit"}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_in_the_table_exists_and_tells_its_options_quickly(command: Command) -> None:
+    assert importlib.util.find_spec(f"bertkit.cli.{command.module}"), f"no module for {command.name}"
+    program = (
+        f"from bertkit.cli import main\ntry: main([{command.name!r}, '--help'])\nexcept SystemExit: pass"
+    )
+    assert not loaded_by(program) & {"torch", "numpy", "sklearn", "transformers", "matplotlib", "tokenizers"}
+
+
+def test_every_command_module_is_in_the_table() -> None:
+    modules = {name.rpartition(".")[2] for name in SOURCES if name.startswith("bertkit.cli.")}
+    commands = {name for name in modules if "def run(" in SOURCES[f"bertkit.cli.{name}"].read_text("utf-8")}
+    assert commands == {command.module for command in COMMANDS}
