@@ -15,6 +15,7 @@ from bertkit.errors import UserError
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+COMPRESSIONS = (".gz", ".zst")
 # What the decoder leaves in the place of a byte that is not UTF-8 (PEP 383).
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
@@ -83,16 +84,16 @@ def open_text(path: str | Path) -> Iterator[tuple[int, str]]:
         with stream:
             for number, line in read_lines(stream, str(path)):
                 if byte := undecoded(line):
-                    raise UserError(not_utf8(str(path), number, byte))
+                    raise UserError(f"{path}, line {number}: {not_utf8(byte)}")
                 yield number, line
 
     return lines()
 
 
-def not_utf8(name: str, number: int, byte: str) -> str:
-    """The sentence about a line with bytes that are not UTF-8."""
+def not_utf8(byte: str) -> str:
+    """The end of a sentence about a line with such a byte."""
     return (
-        f"{name}, line {number}: the byte {byte} is not UTF-8 text; convert the file first, "
+        f"the byte {byte} is not UTF-8 text; convert the file first, "
         f"for example with `iconv -f LATIN1 -t UTF-8`."
     )
 

@@ -1,0 +1,291 @@
+"""Tables of texts and labels: TSV, CSV, JSON lines, Parquet and plain lines, row by row with line numbers."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from bertkit.data.files import COMPRESSIONS, not_utf8, open_bytes, read_lines, undecoded
+from bertkit.errors import UserError, nearest
+
+Column = str | int
+Lines = Iterator[tuple[int, str]]
+# A line number, and the cells of that record or a sentence about what is wrong with it.
+Record = tuple[int, list[Any] | str]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# The csv module's own limit of 131,072 characters a field is below one long document; its type is a C long.
+_CSV_FIELD_LIMIT = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where the parts of an example stand, each by name or by number from 1 (a string of digits is one).
+
+    `pair` is the second text, `label` the class; None where there is none to read.
+    """
+
+    text: Column
+    pair: Column | None = None
+    label: Column | None = None
+
+    @property
+    def asked(self) -> list[Column]:
+        """The columns to read, in the order text, pair, label."""
+        columns = [column for column in (self.text, self.pair, self.label) if column is not None]
+        return [int(column) if str(column).isdecimal() else column for column in columns]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row as it stands in the file: texts untouched and perhaps empty, the label stripped of spaces."""
+
+    line: int
+    text: str
+    pair: str | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be read; `problem` is a sentence that names file and line."""
+
+    line: int
+    problem: str
+
+
+def iterate_rows(path: str | Path, columns: Columns, *, header: bool | None = None) -> Iterator[Row | BadRow]:
+    """Read a table in constant memory; the format is told by the ending of its name.
+
+    - `.tsv`: cells between tabs; quotes are characters like others, as in the files of CoLA and GLUE.
+    - `.csv`: commas and RFC 4180 quotes; a cell may span lines, its row has the number of the first.
+    - `.jsonl`: one object a line, columns are its keys.
+    - `.txt`: one text a line, which is column 1.
+    - `.parquet`: needs the extra `parquet`; the number of a line is that of the row, from 1.
+
+    All but Parquet may be compressed (`.gz`, `.zst`). A blank line of a table with several columns is no
+    row. A row that cannot be read is yielded as a `BadRow`, never passed over; see `read_rows`.
+
+    Args:
+        path: the file.
+        columns: what to read.
+        header: whether the first row of a TSV or CSV file names the columns; None: exactly if a column is
+            asked for by name.
+
+    Raises:
+        UserError: the file cannot be opened, its format is unknown, it has no rows, or not the columns.
+    """
+    path = Path(path)
+    empty = True
+    for line, cells in _reader(path)(path, columns.asked, header):
+        empty = False
+        if isinstance(cells, str):
+            yield BadRow(line, f"{place(path, line)}: {cells}")
+        else:
+            yield _row(path, line, cells, columns)
+    if empty:
+        raise UserError(f"{path} is empty or holds only a header; at least one row is needed.")
+
+
+def read_rows(path: str | Path, columns: Columns, *, header: bool | None = None) -> Iterator[Row]:
+    """As `iterate_rows`, for those who want every row good.
+
+    Raises:
+        UserError: also at the first bad row.
+    """
+    for row in iterate_rows(path, columns, header=header):
+        if isinstance(row, BadRow):
+            raise UserError(row.problem)
+        yield row
+
+
+def place(path: str | Path, line: int) -> str:
+    """How a message names a row of a table."""
+    return f"{path}, {'row' if Path(path).suffix == '.parquet' else 'line'} {line}"
+
+
+def _reader(path: Path) -> Callable[[Path, list[Column], bool | None], Iterator[Record]]:
+    plain = path.with_suffix("") if path.suffix in COMPRESSIONS else path
+    if plain.suffix not in READERS or (plain != path and plain.suffix == ".parquet"):
+        compressed = " or ".join(COMPRESSIONS)
+        raise UserError(
+            f"{path}: the ending of the name does not tell the format of a table; "
+            f"known are {', '.join(READERS)}, all but .parquet also with {compressed} behind."
+        )
+    return READERS[plain.suffix]
+
+
+def _row(path: Path, line: int, cells: list[Any], columns: Columns) -> Row | BadRow:
+    """The asked cells as a `Row`, or what is wrong with one of them."""
+    asked = iter(cells)
+    values: dict[str, str] = {}
+    for part in ("text", "pair", "label"):
+        column = getattr(columns, part)
+        if column is None:
+            continue
+        value = next(asked)
+        if part == "label" and isinstance(value, bool | int | float) and value == value:
+            value = json.dumps(value)
+        if problem := _problem(value):
+            return BadRow(line, f"{place(path, line)}: column {column!r} {problem}; mend or remove the row.")
+        values[part] = value.strip() if part == "label" else value
+    return Row(line, **values)
+
+
+def _problem(value: Any) -> str | None:
+    if not isinstance(value, str):
+        return f"is not a string but of type {type(value).__name__}"
+    if "\0" in value:
+        return "holds a NUL byte"
+    if not value.isascii() and (found := _SURROGATE.search(value)):
+        return f"holds half a character (the lone surrogate U+{ord(found[0]):04X})"
+    return None
+
+
+def _lines(path: Path) -> Lines:
+    with open_bytes(path) as stream:
+        yield from read_lines(stream, str(path))
+
+
+def _delimited(
+    split: Callable[[Lines], Iterator[Record]], path: Path, asked: list[Column], header: bool | None
+) -> Iterator[Record]:
+    """The asked cells of records that all have as many cells as the first."""
+    records = split(_lines(path))
+    first = next(records, None)
+    if first is None:
+        return
+    line, cells = first
+    if isinstance(cells, str):
+        raise UserError(f"{place(path, line)}: {cells}")
+    named = any(isinstance(column, str) for column in asked) if header is None else header
+    places = _find(path, asked, [cell.strip() for cell in cells] if named else len(cells))
+    width = len(cells)
+    if not named:
+        yield line, _checked(cells, width, places)
+    for line, cells in records:
+        yield line, cells if isinstance(cells, str) else _checked(cells, width, places)
+
+
+def _checked(cells: list[str], width: int, places: list[int]) -> list[Any] | str:
+    if len(cells) != width:
+        much = "few" if len(cells) < width else "many"
+        return f"too {much} columns, {len(cells)} where the first row has {width}; mend or remove the row."
+    for cell in cells:
+        if byte := undecoded(cell):
+            return not_utf8(byte)
+    return [cells[place] for place in places]
+
+
+def _find(path: Path, asked: Sequence[Column], names: list[str] | int) -> list[int]:
+    """Where the asked columns stand among `names`, or among that many where they have no names."""
+    width = names if isinstance(names, int) else len(names)
+    places = []
+    for column in asked:
+        if isinstance(column, int):
+            if not 1 <= column <= width:
+                raise UserError(f"{path} has no column {column}: its columns are 1 to {width}.")
+            places.append(column - 1)
+        elif isinstance(names, int):
+            raise UserError(
+                f"{path} has no header, so there is no column {column!r}; give its number from 1."
+            )
+        elif names.count(column) != 1:
+            known = nearest(column, names) if column not in names else " Two have that name; give the number."
+            raise UserError(f"{path} has no one column {column!r}.{known}")
+        else:
+            places.append(names.index(column))
+    return places
+
+
+def _split_tsv(lines: Lines) -> Iterator[Record]:
+    several = False
+    for number, line in lines:
+        several = several or "\t" in line
+        if line or not several:
+            yield number, line.split("\t")
+
+
+def _split_txt(lines: Lines) -> Iterator[Record]:
+    for number, line in lines:
+        yield number, [line]
+
+
+def _split_csv(lines: Lines) -> Iterator[Record]:
+    csv.field_size_limit(_CSV_FIELD_LIMIT)
+    reader = csv.reader((f"{line}\n" for _, line in lines), strict=True)
+    several = False
+    while True:
+        number = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield number, f"quotes that do not close or a character behind them ({error}); mend the row."
+            continue
+        several = several or len(cells) > 1
+        if cells or not several:
+            yield number, cells or [""]
+
+
+def _jsonl(path: Path, asked: list[Column], header: bool | None) -> Iterator[Record]:
+    for column in asked:
+        if isinstance(column, int):
+            raise UserError(f"{path}: columns of JSON lines have names, not numbers like {column}.")
+    for number, line in _lines(path):
+        if line.strip():
+            yield number, _keys(line, asked)
+
+
+def _keys(line: str, asked: list[Column]) -> list[Any] | str:
+    if byte := undecoded(line):
+        return not_utf8(byte)
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return f"not JSON ({error}); each line must be one object."
+    if not isinstance(record, dict):
+        return f"a JSON {type(record).__name__}, where each line must be one object."
+    for column in asked:
+        if column not in record:
+            return f"there is no key {column!r}.{nearest(str(column), list(record))}"
+    return [record[column] for column in asked]
+
+
+def _parquet(path: Path, asked: list[Column], header: bool | None) -> Iterator[Record]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise UserError(
+            f"{path}: reading Parquet needs pyarrow; install it with `pip install 'bertkit[parquet]'`."
+        ) from None
+    with open_bytes(path) as stream:
+        try:
+            table = pyarrow.parquet.ParquetFile(stream)
+            names = table.schema_arrow.names
+            places = _find(path, asked, names)
+            numbers = count(1)
+            for batch in table.iter_batches(columns=sorted({names[place] for place in places})):
+                parts = [batch.column(names[place]).to_pylist() for place in places]
+                for cells in zip(*parts, strict=True):
+                    yield next(numbers), list(cells)
+        except (pyarrow.ArrowException, OSError) as error:
+            raise UserError(f"{path} is not a Parquet file or is damaged ({error}).") from None
+
+
+READERS: dict[str, Callable[[Path, list[Column], bool | None], Iterator[Record]]] = {
+    ".tsv": partial(_delimited, _split_tsv),
+    ".csv": partial(_delimited, _split_csv),
+    ".jsonl": _jsonl,
+    ".txt": partial(_delimited, _split_txt),
+    ".parquet": _parquet,
+}

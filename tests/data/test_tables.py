@@ -1,0 +1,256 @@
+"""Tables of every format, and every way in which a row can be wrong."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bertkit.data.tables import BadRow, Column, Columns, Row, iterate_rows, read_rows
+from bertkit.errors import UserError
+
+ROWS = [("gj04", "1", 'He said "hi"'), ("gj04", "0", 'one, "two'), ("ks08", "1", "Bücher '' lesen")]
+NAMES = ("source", "label", "sentence")
+EXPECTED = [(text, label) for _, label, text in ROWS]
+
+
+def write_tsv(path: Path, header: bool) -> None:
+    path.write_text("".join("\t".join(cells) + "\n" for cells in [*[NAMES][: int(header)], *ROWS]))
+
+
+def write_csv(path: Path, header: bool) -> None:
+    import csv
+
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([*[NAMES][: int(header)], *ROWS])
+
+
+def write_jsonl(path: Path, header: bool) -> None:
+    assert header
+    path.write_text("".join(json.dumps(dict(zip(NAMES, row, strict=True))) + "\n" for row in ROWS))
+
+
+def write_parquet(path: Path, header: bool) -> None:
+    columns = dict(zip(NAMES, zip(*ROWS, strict=True), strict=True))
+    pyarrow.parquet.write_table(pyarrow.table({k: list(v) for k, v in columns.items()}), path)
+
+
+WRITERS = {".tsv": write_tsv, ".csv": write_csv, ".jsonl": write_jsonl, ".parquet": write_parquet}
+
+
+def read(path: Path, text: Column, label: Column | None = None, header: bool | None = None) -> list[Row]:
+    return list(read_rows(path, Columns(text=text, label=label), header=header))
+
+
+def file(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_columns_by_name(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a{ending}"
+    WRITERS[ending](path, True)
+    rows = read(path, "sentence", "label")
+    assert [(row.text, row.label) for row in rows] == EXPECTED
+    assert rows[0].line == (2 if ending in (".tsv", ".csv") else 1)
+
+
+@pytest.mark.parametrize("ending", [".tsv", ".csv", ".parquet"])
+def test_columns_by_number_count_from_one(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a{ending}"
+    WRITERS[ending](path, False)
+    assert [(row.text, row.label) for row in read(path, 3, "2")] == EXPECTED
+    with pytest.raises(UserError, match="no column 4: its columns are 1 to 3"):
+        read(path, 4)
+    with pytest.raises(UserError, match="no column 0"):
+        read(path, 0)
+
+
+@pytest.mark.parametrize("ending", [".tsv", ".csv"])
+def test_a_header_can_be_skipped_or_denied(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a{ending}"
+    WRITERS[ending](path, True)
+    assert [row.text for row in read(path, 3, header=True)] == [text for text, _ in EXPECTED]
+    assert [row.text for row in read(path, 3)] == ["sentence", *[text for text, _ in EXPECTED]]
+    with pytest.raises(UserError, match="has no header, so there is no column 'sentence'"):
+        read(path, "sentence", header=False)
+
+
+@pytest.mark.parametrize("pack", [(".gz", gzip.compress), (".zst", zstandard.compress)])
+@pytest.mark.parametrize("ending", [".tsv", ".csv", ".jsonl"])
+def test_compressed_tables(tmp_path: Path, ending: str, pack: tuple[str, Callable[[bytes], bytes]]) -> None:
+    WRITERS[ending](tmp_path / f"a{ending}", True)
+    path = file(tmp_path, f"a{ending}{pack[0]}", pack[1]((tmp_path / f"a{ending}").read_bytes()))
+    assert [row.text for row in read(path, "sentence")] == [text for text, _ in EXPECTED]
+
+
+def test_pairs(tmp_path: Path) -> None:
+    path = file(tmp_path, "a.tsv", "1\tA man.\tA person.\n")
+    assert list(read_rows(path, Columns(text=2, pair=3, label=1))) == [Row(1, "A man.", "A person.", "1")]
+
+
+def test_quotes_of_tsv_are_characters(tmp_path: Path) -> None:
+    path = file(tmp_path, "a.tsv", '"\tx\n"open\ty\n')
+    assert [row.text for row in read(path, 1)] == ['"', '"open']
+
+
+def test_cells_of_csv_may_span_lines_and_rows_keep_the_number_of_the_first(tmp_path: Path) -> None:
+    path = file(tmp_path, "a.csv", 'text,label\r\n"two\r\nlines ""here""",a\r\nnext,b\r\n')
+    assert read(path, "text", "label") == [Row(2, 'two\nlines "here"', label="a"), Row(4, "next", label="b")]
+
+
+def test_bom_crlf_and_blank_lines(tmp_path: Path) -> None:
+    for name, between in (("a.csv", ","), ("a.tsv", "\t")):
+        path = file(tmp_path, name, f"\ufefftext{between}label\r\n\r\none{between} a \r\n\r\n")
+        assert read(path, "text", "label") == [Row(3, "one", label="a")]
+    path = file(tmp_path, "b.jsonl", '\ufeff{"text": "one"}\r\n\r\n{"text": "two"}')
+    assert read(path, "text") == [Row(1, "one"), Row(3, "two")]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.tsv", "a.csv"])
+def test_a_blank_line_of_one_column_is_an_empty_text(tmp_path: Path, name: str) -> None:
+    assert read(file(tmp_path, name, "one\n\nthree\n"), 1) == [Row(1, "one"), Row(2, ""), Row(3, "three")]
+
+
+def test_lines_of_a_text_file_are_taken_whole(tmp_path: Path) -> None:
+    assert read(file(tmp_path, "a.txt", 'a, b\t"c\n'), 1) == [Row(1, 'a, b\t"c')]
+
+
+@pytest.mark.parametrize(("value", "label"), [(1, "1"), (True, "true"), (0.5, "0.5"), (" a ", "a"), ("", "")])
+def test_labels_may_be_numbers(tmp_path: Path, value: object, label: str) -> None:
+    path = file(tmp_path, "a.jsonl", json.dumps({"t": "x", "l": value}))
+    assert read(path, "t", "l")[0].label == label
+    table = pyarrow.table({"t": ["x"], "l": [value]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet", "t", "l")[0].label == label
+
+
+def test_categories_of_parquet_are_strings(tmp_path: Path) -> None:
+    table = pyarrow.table({"t": pyarrow.array(["x", "y", "x"]).dictionary_encode()})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert [row.text for row in read(tmp_path / "a.parquet", "t")] == ["x", "y", "x"]
+
+
+BAD: dict[str, tuple[str, bytes, int, str]] = {
+    "too few columns": (
+        "a.tsv",
+        b"text\tlabel\nx\ty\nx\n",
+        3,
+        "too few columns, 1 where the first row has 2",
+    ),
+    "too many columns": (
+        "a.csv",
+        b"text,label\nx,y\na,b,c\n",
+        3,
+        "too many columns, 3 where the first row has 2",
+    ),
+    "not UTF-8": ("a.tsv", b"text\tlabel\nx\ty\ncaf\xe9\ty\n", 3, "the byte 0xe9 is not UTF-8"),
+    "not UTF-8 in JSON": ("a.jsonl", b'{"text": "x", "label": 1}\n{"text": "\xe9"}', 2, "0xe9 is not UTF-8"),
+    "NUL": ("a.csv", b"text,label\nx,y\na\0b,c\n", 3, "column 'text' holds a NUL byte"),
+    "NUL in JSON": ("a.jsonl", rb'{"text": "\u0000", "label": 1}', 1, "column 'text' holds a NUL byte"),
+    "surrogate": ("a.jsonl", rb'{"text": "\ud83d", "label": 1}', 1, "half a character .* U.D83D"),
+    "open quote": ("a.csv", b'text,label\nx,y\n"a,b\nc,d\n', 3, "quotes that do not close"),
+    "behind a quote": ("a.csv", b'text,label\nx,y\n"a"b,c\nc,d\n', 3, "a character behind them"),
+    "not JSON": ("a.jsonl", b'{"text": "x", "label": 1}\n{"text": \n', 2, "not JSON"),
+    "no object": ("a.jsonl", b'["x", "y"]\n', 1, "a JSON list"),
+    "no key": ("a.jsonl", b'{"text": "x", "lable": 1}\n', 1, "no key 'label'. Did you mean 'lable'"),
+    "no string": (
+        "a.jsonl",
+        b'{"text": 3, "label": 1}\n',
+        1,
+        "column 'text' is not a string but of type int",
+    ),
+    "null": ("a.jsonl", b'{"text": "x", "label": null}\n', 1, "column 'label' is not a string"),
+    "NaN": ("a.jsonl", b'{"text": "x", "label": NaN}\n', 1, "column 'label' is not a string"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_row_is_named_by_file_and_line(tmp_path: Path, case: str) -> None:
+    name, content, line, problem = BAD[case]
+    path = file(tmp_path, name, content)
+    with pytest.raises(UserError, match=rf"{name}, line {line}: .*{problem}"):
+        read(path, "text", "label")
+
+
+def test_good_rows_around_a_bad_one_are_read(tmp_path: Path) -> None:
+    path = file(tmp_path, "a.csv", 'text,label\nx,y\n"a"b,c\nonly\nc,d\n')
+    rows = list(iterate_rows(path, Columns(text="text")))
+    assert [(type(row), row.line) for row in rows] == [(Row, 2), (BadRow, 3), (BadRow, 4), (Row, 5)]
+
+
+def test_a_null_of_parquet_names_its_row(tmp_path: Path) -> None:
+    pyarrow.parquet.write_table(pyarrow.table({"t": ["x", None]}), tmp_path / "a.parquet")
+    with pytest.raises(UserError, match=r"a\.parquet, row 2: column 't' is not a string"):
+        read(tmp_path / "a.parquet", "t")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.tsv", "", "is empty or holds only a header"),
+        ("a.tsv", "text\tlabel\n", "is empty or holds only a header"),
+        ("a.csv", "text,label\n", "is empty or holds only a header"),
+        ("a.jsonl", "\n", "is empty or holds only a header"),
+        ("a.csv", "txt,label\nx,y\n", "no one column 'text'. Did you mean 'txt'"),
+        ("a.csv", "text,text\nx,y\n", "no one column 'text'. Two have that name"),
+        ("a.xlsx", "", "does not tell the format"),
+        ("a.parquet.gz", "", "does not tell the format"),
+        ("a.parquet", "no such thing", "is not a Parquet file or is damaged"),
+    ],
+)
+def test_a_table_that_cannot_be_read_at_all(tmp_path: Path, name: str, content: str, problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        read(file(tmp_path, name, content), "text")
+
+
+def test_json_lines_have_no_column_numbers(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="have names, not numbers like 2"):
+        read(file(tmp_path, "a.jsonl", "{}"), "2")
+
+
+def test_parquet_without_pyarrow_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_parquet(tmp_path / "a.parquet", True)
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    with pytest.raises(UserError, match=r"pip install 'bertkit\[parquet\]'"):
+        read(tmp_path / "a.parquet", "sentence")
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.txt"])
+def test_a_line_of_a_hundred_thousand_words(tmp_path: Path, name: str) -> None:
+    text = "word " * 100_000
+    assert read(file(tmp_path, name, text + "\n"), 1) == [Row(1, text)]
+
+
+@given(
+    st.lists(
+        st.tuples(*[st.text(st.characters(codec="utf-8", exclude_characters="\0\r\ufeff"))] * 2), min_size=1
+    )
+)
+def test_csv_written_by_python_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
+) -> None:
+    import csv
+    import io
+
+    text = io.StringIO()
+    csv.writer(text).writerows([("text", "pair"), *rows])
+    path = file(tmp_path_factory.mktemp("csv"), "a.csv", text.getvalue())
+    assert [(row.text, row.pair) for row in read_rows(path, Columns(text="text", pair="pair"))] == rows
+
+
+def test_cola_is_read_whole(shared_data: Path) -> None:
+    for name, rows, acceptable in (("train", 8_551, 6_023), ("dev", 527, 365)):
+        read_ = read(shared_data / "cola" / f"in_domain_{name}.tsv", 4, 2)
+        assert len(read_) == rows == read_[-1].line
+        assert sum(row.label == "1" for row in read_) == acceptable
