@@ -1,0 +1,157 @@
+"""The packed encoder: BERT and its relatives, every option a value of `ModelConfig`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from bertkit.config import ModelConfig
+from bertkit.data.packed import PackedBatch
+from bertkit.errors import UserError
+from bertkit.model.attention import Plan, SelfAttention, plan
+from bertkit.model.initialisation import initialise
+from bertkit.model.positions import POSITIONS, Rotation
+
+
+def _gelu_tanh(hidden: torch.Tensor) -> torch.Tensor:
+    return F.gelu(hidden, approximate="tanh")
+
+
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_tanh": _gelu_tanh,
+    "relu": F.relu,
+}
+
+
+class Embeddings(nn.Module):
+    """Sum of the embeddings of piece, segment and (where the scheme has a table) position; norm; dropout."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        size = config.hidden_size
+        self.pieces = nn.Embedding(config.vocabulary_size, size)
+        self.segments = nn.Embedding(config.segment_types, size)
+        scheme = POSITIONS[config.positions]
+        self.positions = nn.Embedding(config.max_positions, size) if scheme.learned else None
+        # A constant: neither a parameter nor part of the state.
+        table = None if scheme.table is None else scheme.table(config)
+        self.fixed_positions: torch.Tensor | None
+        self.register_buffer("fixed_positions", table, persistent=False)
+        self.norm = nn.LayerNorm(size, eps=config.norm_eps) if config.embedding_norm else nn.Identity()
+        self.dropout = nn.Dropout(config.hidden_dropout)
+
+    def forward(self, batch: PackedBatch) -> torch.Tensor:
+        """Embeddings of all pieces, [T, H]."""
+        hidden_TH = self.pieces(batch.ids_T) + self.segments(batch.segments_T)
+        if self.positions is not None:
+            hidden_TH = hidden_TH + self.positions(batch.positions_T)
+        if self.fixed_positions is not None:
+            hidden_TH = hidden_TH + self.fixed_positions[batch.positions_T]
+        embedded: torch.Tensor = self.dropout(self.norm(hidden_TH))
+        return embedded
+
+
+class Block(nn.Module):
+    """One layer: attention and feed-forward, each with its residual, and norms after or before them."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        size = config.hidden_size
+        self.pre_norm = config.norm == "pre"
+        self.activation = ACTIVATIONS[config.activation]
+        self.attention = SelfAttention(config)
+        self.attention_norm = nn.LayerNorm(size, eps=config.norm_eps)
+        self.intermediate = nn.Linear(size, config.feedforward_size)
+        self.output = nn.Linear(config.feedforward_size, size)
+        self.output_norm = nn.LayerNorm(size, eps=config.norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout)
+
+    def forward(
+        self,
+        hidden_TH: torch.Tensor,
+        plan: Plan,
+        rows: torch.Tensor | None,
+        rotation: Rotation | None,
+        record: list[torch.Tensor] | None,
+    ) -> torch.Tensor:
+        """The layer's output for all pieces [T, H], or for `rows` alone [R, H]."""
+        residual = hidden_TH if rows is None else hidden_TH.index_select(0, rows)
+        output: torch.Tensor
+        if self.pre_norm:
+            attended = self.attention(self.attention_norm(hidden_TH), plan, rows, rotation, record)
+            residual = residual + self.dropout(attended)
+            output = residual + self.dropout(self._feed_forward(self.output_norm(residual)))
+        else:
+            attended = self.attention(hidden_TH, plan, rows, rotation, record)
+            residual = self.attention_norm(residual + self.dropout(attended))
+            output = self.output_norm(residual + self.dropout(self._feed_forward(residual)))
+        return output
+
+    def _feed_forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        raised: torch.Tensor = self.output(self.activation(self.intermediate(hidden)))
+        return raised
+
+
+class Encoder(nn.Module):
+    """Devlin et al. 2018, section 3, over packed sequences, with freshly initialised weights.
+
+    Dropout (`config.hidden_dropout`) falls on the embeddings and on the output of each attention and
+    feed-forward part, as in BERT. BERT also drops attention probabilities; here that is asked for with
+    `config.attention_dropout`, because on a CPU it forbids the fused kernel.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embeddings = Embeddings(config)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        # With norms before the parts, nothing yet has normed what leaves the last layer.
+        pre_norm = config.norm == "pre"
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps) if pre_norm else nn.Identity()
+        self.pooler = nn.Linear(config.hidden_size, config.hidden_size) if config.pooler else None
+        initialise(self, config)
+
+    def forward(
+        self, batch: PackedBatch, rows: torch.Tensor | None = None, return_attention: bool = False
+    ) -> torch.Tensor | tuple[torch.Tensor, list[list[torch.Tensor]]]:
+        """Hidden states of all pieces [T, H], or of the pieces `rows` alone [R, H].
+
+        With `rows`, the last layer computes queries, projections, norms and feed-forward for these pieces
+        only: the same values for less work, a seventh less of it with 6 layers and one row a sequence.
+
+        Args:
+            batch: B sequences of T pieces in all.
+            rows: packed indices [R] of the pieces that are wanted, at least one, none twice.
+            return_attention: also return the attention probabilities: for each layer a list of B tensors
+                [A, S, S]. This takes the slow path, which stores them; `rows` must be None.
+
+        Raises:
+            UserError: a sequence is longer than the model has positions for.
+        """
+        if max(batch.lengths) > self.config.max_positions:
+            raise UserError(
+                f"A sequence has {max(batch.lengths)} pieces and the model has positions for "
+                f"{self.config.max_positions}; cut the texts with a smaller maximum length."
+            )
+        if return_attention and rows is not None:
+            raise ValueError("attention is returned for whole sequences, not for some rows")
+        hidden = self.embeddings(batch)
+        make_rotation = POSITIONS[self.config.positions].rotation
+        rotation = None if make_rotation is None else make_rotation(self.config, batch.positions_T)
+        whole = plan(batch.lengths)
+        attentions: list[list[torch.Tensor]] = [[] for _ in self.blocks]
+        *lower, (last, last_record) = zip(self.blocks, attentions, strict=True)
+        for block, record in lower:
+            hidden = block(hidden, whole, None, rotation, record if return_attention else None)
+        final = whole if rows is None else plan(batch.lengths, rows)
+        hidden = self.norm(last(hidden, final, rows, rotation, last_record if return_attention else None))
+        return (hidden, attentions) if return_attention else hidden
+
+    def pool(self, hidden_BH: torch.Tensor) -> torch.Tensor:
+        """BERT's pooled output [B, H] of the hidden states [B, H] of each sequence's first piece."""
+        assert self.pooler is not None, "this model has no pooler"
+        return torch.tanh(self.pooler(hidden_BH))

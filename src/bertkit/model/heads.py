@@ -1,0 +1,116 @@
+"""Heads: what stands on top of the encoder, with its loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from bertkit.config import HeadConfig, ModelConfig
+from bertkit.data.packed import PackedBatch
+from bertkit.model.encoder import Encoder
+from bertkit.model.initialisation import initialise
+
+
+def _pooler(encoder: Encoder, batch: PackedBatch) -> torch.Tensor:
+    return encoder.pool(encoder(batch, rows=batch.starts_B))
+
+
+def _first(encoder: Encoder, batch: PackedBatch) -> torch.Tensor:
+    hidden_BH: torch.Tensor = encoder(batch, rows=batch.starts_B)
+    return hidden_BH
+
+
+def _mean(encoder: Encoder, batch: PackedBatch) -> torch.Tensor:
+    hidden_TH = encoder(batch)
+    lengths_B = torch.tensor(batch.lengths, device=hidden_TH.device)
+    owner_T = torch.repeat_interleave(torch.arange(len(lengths_B), device=hidden_TH.device), lengths_B)
+    sums_BH = hidden_TH.new_zeros(len(lengths_B), hidden_TH.shape[1]).index_add(0, owner_T, hidden_TH)
+    return torch.div(sums_BH, lengths_B[:, None])
+
+
+POOLINGS: dict[str, Callable[[Encoder, PackedBatch], torch.Tensor]] = {
+    "pooler": _pooler,
+    "cls": _first,
+    "mean": _mean,
+}
+
+
+def _softmax_loss(logits_BC: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
+    return F.cross_entropy(logits_BC, labels_B, reduction="none")
+
+
+def _sigmoid_loss(logits_B1: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
+    logits_B = logits_B1.squeeze(1)
+    return F.binary_cross_entropy_with_logits(logits_B, labels_B.to(logits_B.dtype), reduction="none")
+
+
+def _softmax_log_probabilities(logits_BC: torch.Tensor) -> torch.Tensor:
+    return logits_BC.log_softmax(-1)
+
+
+def _sigmoid_log_probabilities(logits_B1: torch.Tensor) -> torch.Tensor:
+    return torch.cat([F.logsigmoid(-logits_B1), F.logsigmoid(logits_B1)], dim=1)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the last layer's numbers mean: loss of each sequence [B] and log-probabilities [B, C]."""
+
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    log_probabilities: Callable[[torch.Tensor], torch.Tensor]
+
+
+OUTPUTS: dict[str, Output] = {
+    "softmax": Output(_softmax_loss, _softmax_log_probabilities),
+    "sigmoid": Output(_sigmoid_loss, _sigmoid_log_probabilities),
+}
+
+
+class ClassificationHead(nn.Module):
+    """Optional hidden layer, dropout, output, on one pooled vector a sequence.
+
+    With pooling "pooler" and no hidden layer this is the head of transformers'
+    `BertForSequenceClassification`; with "cls", a hidden layer of 128 and "sigmoid" it is the article's.
+    """
+
+    def __init__(self, config: HeadConfig, model: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.hidden_size or model.hidden_size
+        self.hidden = nn.Linear(model.hidden_size, width) if config.hidden_size else None
+        self.dropout = nn.Dropout(config.dropout)
+        self.output = nn.Linear(width, config.outputs)
+        initialise(self, model)
+
+    def forward(self, pooled_BH: torch.Tensor) -> torch.Tensor:
+        """Logits [B, C], or [B, 1] with the sigmoid loss."""
+        hidden = pooled_BH if self.hidden is None else F.relu(self.hidden(pooled_BH))
+        logits: torch.Tensor = self.output(self.dropout(hidden))
+        return logits
+
+
+class Classifier(nn.Module):
+    """An encoder and a classification head, trained together."""
+
+    def __init__(self, encoder: Encoder, head: ClassificationHead) -> None:
+        super().__init__()
+        assert head.config.pooling != "pooler" or encoder.pooler is not None, "this model has no pooler"
+        self.encoder = encoder
+        self.head = head
+
+    def forward(self, batch: PackedBatch) -> torch.Tensor:
+        """Logits [B, C], or [B, 1] with the sigmoid loss."""
+        logits: torch.Tensor = self.head(POOLINGS[self.head.config.pooling](self.encoder, batch))
+        return logits
+
+    def loss(self, logits: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of each sequence in nats, float32 [B], of integer labels [B]."""
+        return OUTPUTS[self.head.config.loss].loss(logits.float(), labels_B)
+
+    def log_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Log-probability of each class, float32 [B, C]."""
+        return OUTPUTS[self.head.config.loss].log_probabilities(logits.float())
