@@ -1,0 +1,51 @@
+"""How far to trust the mean score of several seeds: rows and seeds resampled together."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from bertkit.tasks.metrics import get_metric
+
+IntArray = npt.NDArray[np.int64]
+
+
+def seeds_interval(
+    labels: IntArray,
+    predictions: IntArray,
+    classes: int,
+    metric: str,
+    *,
+    samples: int = 2_000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean score over K seeds, as if rows and seeds were drawn anew.
+
+    All seeds answer the same rows, so a resampled set of rows is the same for all of them. Rows with the
+    same label and the same K predictions are alike: their counts are drawn from a multinomial distribution,
+    which is the bootstrap over rows.
+
+    Args:
+        labels: true class of each row, [N].
+        predictions: predicted class of each row by each seed, [K, N].
+        classes: how many there are, C.
+        metric: a name in `METRICS`.
+        samples: resampled sets.
+        seed: of the draws.
+        level: the share of the samples inside.
+    """
+    score = get_metric(metric)
+    random = np.random.default_rng(seed)
+    patterns, counts = np.unique(np.vstack([labels, predictions]), axis=1, return_counts=True)
+    # Which cell of its seed's confusion matrix a pattern counts in, [K, P].
+    cells = patterns[0] * classes + patterns[1:]
+    drawn = random.multinomial(counts.sum(), counts / counts.sum(), samples)
+    scores = np.empty((samples, len(cells)))
+    for index, cell in enumerate(cells):
+        membership = np.eye(classes * classes, dtype=np.int64)[cell]
+        scores[:, index] = score((drawn @ membership).reshape(samples, classes, classes))
+    chosen = random.integers(len(cells), size=(samples, len(cells)))
+    means = np.take_along_axis(scores, chosen, axis=1).mean(axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

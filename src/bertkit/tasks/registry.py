@@ -1,0 +1,126 @@
+"""Tasks as rows: a new one with files is one entry of `TASKS`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from bertkit.config import check_choice
+from bertkit.data.locate import locate
+from bertkit.data.tables import Column, Columns
+from bertkit.errors import UserError, nearest
+from bertkit.tasks.metrics import get_metric
+
+Kind = Literal["classify"]
+Split = Literal["train", "dev"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """How a labelled data set becomes examples and how its outputs are scored.
+
+    Attributes:
+        name: what it is called; of a registered task also the name of its folder.
+        files: the table of each split, absolute or in the task's folder.
+        columns: where text, pair and label stand in each table.
+        metric: the task's own, a name in `METRICS`.
+        header: as in `iterate_rows`.
+        labels: a label as in the file -> its name, in the order of the classes; empty: the distinct labels
+            of the train split.
+        kind: what is to be learnt.
+        how_to_get: steps that put the files in `{folder}`; empty for a user's own files.
+        folder: where the user says the files are.
+    """
+
+    name: str
+    files: Mapping[Split, str]
+    columns: Columns
+    metric: str = "accuracy"
+    header: bool | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    kind: Kind = "classify"
+    how_to_get: str = ""
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        get_metric(self.metric)
+        check_choice(f"task {self.name}", "kind", self.kind, Kind)
+
+    def file(self, split: Split) -> Path:
+        """The table of a split.
+
+        Raises:
+            UserError: the task has no such split, or a registered task's files are not on this machine.
+        """
+        if split not in self.files:
+            raise UserError(f"Task {self.name!r} has no {split} file; give one with --{split}.")
+        if not self.how_to_get:
+            return Path(self.files[split])
+        return locate(self.name, list(self.files.values()), self.how_to_get, self.folder) / self.files[split]
+
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task(
+            name="cola",
+            files={"train": "in_domain_train.tsv", "dev": "in_domain_dev.tsv"},
+            columns=Columns(text=4, label=2),
+            header=False,
+            labels={"0": "unacceptable", "1": "acceptable"},
+            metric="mcc",
+            how_to_get=(
+                "1. download https://nyu-mll.github.io/CoLA/cola_public_1.1.zip; 2. unpack it; 3. copy "
+                "in_domain_train.tsv and in_domain_dev.tsv from its folder cola_public/raw to {folder}; "
+                "or set BERTKIT_DATA to a folder in which they are in cola/."
+            ),
+        ),
+    )
+}
+
+
+def get_task(name: str, folder: str | Path | None = None) -> Task:
+    """The registered task of that name, its files in `folder` where that is given.
+
+    Raises:
+        UserError: there is none; the nearest name is offered.
+    """
+    if name not in TASKS:
+        raise UserError(f"There is no task {name!r}.{nearest(name, list(TASKS))}")
+    return replace(TASKS[name], folder=Path(folder)) if folder else TASKS[name]
+
+
+def task_from_files(
+    train: str | Path | None,
+    dev: str | Path | None,
+    *,
+    text: Column,
+    label: Column | None,
+    pair: Column | None = None,
+    header: bool | None = None,
+    kind: Kind = "classify",
+    metric: str = "accuracy",
+) -> Task:
+    """A task of the user's own tables; a split that is not given is None.
+
+    Raises:
+        UserError: the kind or the metric is unknown, or no file is given.
+    """
+    files: dict[Split, str] = {}
+    if train is not None:
+        files["train"] = str(train)
+    if dev is not None:
+        files["dev"] = str(dev)
+    if not files:
+        raise UserError("A task needs the name of a registered one or files; give --train and --dev.")
+    first = Path(next(iter(files.values())))
+    return Task(
+        name=first.name.split(".")[0],
+        files=files,
+        columns=Columns(text=text, pair=pair, label=label),
+        header=header,
+        metric=metric,
+        kind=kind,
+    )
