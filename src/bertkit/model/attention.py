@@ -112,10 +112,11 @@ def _layout(members: list[Index], cuts: list[int]) -> Layout:
     blocks, pad, unpad = [], [], np.empty(sum(map(len, members)), dtype=np.int64)
     place = 0
     for i, j in pairwise(cuts):
-        width = max(len(member) for member in members[i:j])
+        # At least 1: a block of nothing would need a case of its own everywhere, and is never unpadded.
+        width = max(1, *map(len, members[i:j]))
         blocks.append((j - i, width))
         for member in members[i:j]:
-            # A pad repeats the sequence's last row: finite wherever the sequence itself is.
+            # A pad repeats the last row of its own sequence, where there is one: see above.
             filler = member[-1] if len(member) else 0
             pad.append(np.concatenate([member, np.full(width - len(member), filler)]))
             unpad[member] = place + np.arange(len(member))
