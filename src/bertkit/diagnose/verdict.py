@@ -1,0 +1,93 @@
+"""One paragraph that says what a score is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+TITLES = {"mcc": "MCC", "accuracy": "accuracy", "f1": "F1"}
+BASELINES = {"majority": "always answering the majority", "ngram": "an n-gram model"}
+
+
+Level = Literal["good", "open", "bad"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`text` in plain words; `level` is good if the interval lies above every baseline and no seed failed,
+    bad if nothing shows that the model learned, open in between.
+    """
+
+    level: Level
+    text: str
+
+
+def title(metric: str) -> str:
+    """What people call a metric."""
+    return TITLES.get(metric, metric)
+
+
+def give_verdict(result: Mapping[str, Any]) -> Verdict:
+    """Judge the content of a `result.json` by its score's interval and the baselines.
+
+    A baseline's score is taken as it is: it is of the same dev rows.
+    """
+    level, conclusion = _conclusion(result)
+    parts = [_score(result), _beside(result), conclusion, _seeds(result)]
+    return Verdict(level, " ".join(part for part in parts if part))
+
+
+def _score(result: Mapping[str, Any]) -> str:
+    low, high = result["interval"]
+    seeds = len(result["seeds"])
+    mean = f", mean of {seeds} seeds (deviation {result['deviation']:.3f})" if seeds > 1 else ""
+    name = title(result["metric"])
+    return (
+        f"{name[0].upper()}{name[1:]} {result['score']:.3f} [{low:.3f}, {high:.3f}] "
+        f"on {result['rows']:,} dev rows{mean}."
+    )
+
+
+def _beside(result: Mapping[str, Any]) -> str:
+    told = " and ".join(f"{words} scores {_baseline(result, name):.3f}" for name, words in BASELINES.items())
+    return f"{told[0].upper()}{told[1:]}."
+
+
+def _baseline(result: Mapping[str, Any], name: str) -> float:
+    score: float = result["baselines"][name]["score"]
+    return score
+
+
+def _conclusion(result: Mapping[str, Any]) -> tuple[Level, str]:
+    low, high = result["interval"]
+    majority, ngram = _baseline(result, "majority"), _baseline(result, "ngram")
+    if all(seed["status"] == "collapsed" for seed in result["seeds"]):
+        return "bad", f"The model collapsed: it gives every dev row the same answer{_only_answer(result)}."
+    if low > max(majority, ngram):
+        level: Level = "good" if all(seed["status"] == "learned" for seed in result["seeds"]) else "open"
+        return level, "The interval lies above both: the model knows more than which words occur."
+    if low <= majority:
+        return (
+            "bad",
+            "The interval reaches down to the majority's score: nothing shows that the model learned.",
+        )
+    if high < ngram:
+        return "open", "The interval lies below the n-gram model, which is the better one for these data."
+    return "open", "The interval includes the n-gram model's score: these dev rows cannot tell the two apart."
+
+
+def _only_answer(result: Mapping[str, Any]) -> str:
+    answers = [sum(column) for column in zip(*result["confusion"], strict=True)]
+    given = [label for label, count in zip(result["labels"], answers, strict=True) if count]
+    return f", {given[0]!r}" if len(given) == 1 else ""
+
+
+def _seeds(result: Mapping[str, Any]) -> str:
+    statuses = [seed["status"] for seed in result["seeds"]]
+    if len(statuses) == 1:
+        return ""
+    failed = [f"{statuses.count(s)} {s}" for s in ("collapsed", "not learned") if s in statuses]
+    return (
+        f"Of {len(statuses)} seeds: {statuses.count('learned')} learned{''.join(f', {f}' for f in failed)}."
+    )
