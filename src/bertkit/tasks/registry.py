@@ -115,9 +115,8 @@ def task_from_files(
         files["dev"] = str(dev)
     if not files:
         raise UserError("A task needs the name of a registered one or files; give --train and --dev.")
-    first = Path(next(iter(files.values())))
     return Task(
-        name=first.name.split(".")[0],
+        name=Path(next(iter(files.values()))).name,
         files=files,
         columns=Columns(text=text, pair=pair, label=label),
         header=header,

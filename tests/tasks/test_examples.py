@@ -1,0 +1,110 @@
+"""Tables to examples, and what is refused on the way."""
+
+from pathlib import Path
+
+import pytest
+
+from bertkit.errors import UserError
+from bertkit.tasks.examples import Examples, duplicates, leaks, load_examples
+from bertkit.tasks.registry import Task, get_task, task_from_files
+
+TRAIN = "text,label\nA cat.,b\nA dog.,a\nA  cat. ,a\n"
+DEV = "text,label\nA bird.,a\nA dog.,b\na dog.,b\n"
+
+
+def own(folder: Path, train: str = TRAIN, dev: str = DEV, label: str | None = "label") -> Task:
+    (folder / "train.csv").write_text(train)
+    (folder / "dev.csv").write_text(dev)
+    return task_from_files(folder / "train.csv", folder / "dev.csv", text="text", label=label)
+
+
+def test_labels_of_own_files_are_those_of_train_in_order(tmp_path: Path) -> None:
+    task = own(tmp_path)
+    train, labels = load_examples(task, "train")
+    dev, same = load_examples(task, "dev", labels)
+    assert labels == same == ("a", "b")
+    assert (train.texts[2], train.known_labels.tolist(), train.lines) == ("A  cat. ", [1, 0, 0], [2, 3, 4])
+    assert (len(dev), dev.known_labels.tolist(), dev.pairs, dev.path.name) == (3, [0, 1, 1], None, "dev.csv")
+
+
+def test_whole_numbers_are_ordered_as_numbers(tmp_path: Path) -> None:
+    task = own(tmp_path, "text,label\na,10\nb,9\nc,1\n")
+    assert load_examples(task, "train")[1] == ("1", "9", "10")
+
+
+def test_labels_of_the_task_have_names(tmp_path: Path) -> None:
+    for name in ("in_domain_train.tsv", "in_domain_dev.tsv"):
+        (tmp_path / name).write_text('x\t1\t\tA "cat.\ny\t0\t*\tCat a.\n')
+    examples, labels = load_examples(get_task("cola", tmp_path), "train")
+    assert labels == ("unacceptable", "acceptable")
+    assert (examples.texts, examples.known_labels.tolist()) == (['A "cat.', "Cat a."], [1, 0])
+    (tmp_path / "in_domain_dev.tsv").write_text("x\t1\t\tA cat.\nx\t2\t\tA cat.\n")
+    with pytest.raises(UserError, match=r"in_domain_dev\.tsv, line 2: the label '2' is none of .*: 0, 1\."):
+        load_examples(get_task("cola", tmp_path), "dev")
+
+
+def test_pairs_stand_beside_their_texts(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("x\ty\t1\nv\tw\t0\n")
+    task = task_from_files(tmp_path / "a.tsv", None, text=1, pair=2, label=3)
+    examples, _ = load_examples(task, "train")
+    assert (examples.texts, examples.pairs) == (["x", "v"], ["y", "w"])
+
+
+def test_without_a_label_column_there_are_none(tmp_path: Path) -> None:
+    examples, labels = load_examples(own(tmp_path, label=None), "train")
+    assert (examples.labels, labels, len(examples)) == (None, (), 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("text,label\nx,a\n ,b\n", r"line 3: the text is empty"),
+        ("text,label\nx,a\ny, \n", r"line 3: the label is empty"),
+        ("text,label\nx,a\ny,a\n", r"every row has the label 'a'; learning needs rows of two classes"),
+        ("text,label\nx,a\ny\n", r"line 3: too few columns"),
+        ("text,label\n", r"is empty or holds only a header"),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_refused(tmp_path: Path, content: str, problem: str) -> None:
+    with pytest.raises(UserError, match=rf"train\.csv.*{problem}"):
+        load_examples(own(tmp_path, train=content), "train")
+
+
+def test_a_label_that_dev_has_and_train_lacks_is_named(tmp_path: Path) -> None:
+    task = own(tmp_path, dev="text,label\nx,a\ny,c\n")
+    with pytest.raises(
+        UserError, match=r"dev\.csv, line 3: the label 'c' is not one of those trained on \(a, b\)"
+    ):
+        load_examples(task, "dev", load_examples(task, "train")[1])
+
+
+def test_dev_may_have_one_class(tmp_path: Path) -> None:
+    task = own(tmp_path, dev="text,label\nx,a\ny,a\n")
+    assert load_examples(task, "dev", ("a", "b"))[0].known_labels.tolist() == [0, 0]
+
+
+def test_duplicates_and_leaks_do_not_mind_spaces(tmp_path: Path) -> None:
+    task = own(tmp_path)
+    train, labels = load_examples(task, "train")
+    dev, _ = load_examples(task, "dev", labels)
+    assert duplicates(train) == [2]
+    assert duplicates(dev) == []
+    assert leaks(train, dev) == [1]
+
+
+def test_a_pair_is_a_duplicate_only_as_a_whole() -> None:
+    examples = Examples(["a", "a", "a"], ["b", "c", "b"], None, [1, 2, 3], Path("x"))
+    assert duplicates(examples) == [2]
+
+
+def test_cola_has_known_duplicates_and_leaks(shared_data: Path) -> None:
+    task = get_task("cola", shared_data / "cola")
+    train, labels = load_examples(task, "train")
+    dev, _ = load_examples(task, "dev", labels)
+    assert (len(train), len(dev), train.known_labels.sum(), dev.known_labels.sum()) == (
+        8_551,
+        527,
+        6_023,
+        365,
+    )
+    assert (len(duplicates(train)), len(leaks(train, dev))) == (19, 6)
