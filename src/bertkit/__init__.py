@@ -1,3 +1,27 @@
 """bertkit trains a BERT of your own, from raw text to a measured model, and says whether it is learning."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from bertkit.errors import UserError
+
+if TYPE_CHECKING:
+    from bertkit.api import finetune
+    from bertkit.recipe import Recipe
+    from bertkit.text.tokenizer import Tokenizer
+
 __version__ = "0.1.0"
+__all__ = ["Recipe", "Tokenizer", "UserError", "finetune"]
+
+# Looked up when first used, so that `import bertkit` imports neither torch nor anything slow.
+_HOMES = {
+    "finetune": "bertkit.api",
+    "Recipe": "bertkit.recipe",
+    "Tokenizer": "bertkit.text.tokenizer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bertkit' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

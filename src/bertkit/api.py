@@ -1,0 +1,62 @@
+"""What `import bertkit` offers: the words of the command line, from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bertkit.diagnose.report import write_report
+from bertkit.recipe import Recipe
+from bertkit.train.finetune import finetune as run_finetune
+from bertkit.train.listener import Listener, Silent
+
+
+def finetune(
+    task: str = "",
+    *,
+    model: str = "",
+    out: str | Path,
+    recipe: Recipe | str | Path | None = None,
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    listener: Listener | None = None,
+) -> dict[str, Any]:
+    """Train a classifier and leave a run folder with its report: what `bertkit finetune` does.
+
+    Args:
+        task: a named task; leave it empty for files of your own, which `changes` or `recipe` name.
+        model: a preset or a model folder; empty for the recipe's.
+        out: the run folder to make.
+        recipe: a recipe, or the path of one; the defaults without.
+        changes: `{section: {key: value}}` over the recipe, such as `{"training": {"epochs": 5}}`.
+        resume: continue the run at `out`.
+        overwrite: replace the run at `out`.
+        listener: told of everything as it happens; silent without.
+
+    Returns:
+        The content of `result.json`.
+
+    Raises:
+        UserError: bad data, options or output folder.
+        KeyboardInterrupt: Ctrl-C; the run at `out` can be resumed.
+        train.loop.Diverged: the loss stopped being a number.
+    """
+    chosen = (
+        recipe
+        if isinstance(recipe, Recipe)
+        else Recipe()
+        if recipe is None
+        else Recipe.from_toml(Path(recipe))
+    )
+    if task:
+        chosen = chosen.with_changes({"task": {"name": task}})
+    if model:
+        chosen = chosen.with_changes({"model": {"start": model}})
+    chosen = chosen.with_changes(changes or {})
+    result = run_finetune(
+        chosen, Path(out), resume=resume, overwrite=overwrite, listener=listener or Silent()
+    )
+    write_report(Path(out))
+    return result

@@ -1,0 +1,49 @@
+"""What MODEL may be on the command line, and where its folder is."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from bertkit.config import PRESETS
+from bertkit.errors import UserError, nearest
+
+PACKAGE_PREFIX = "pkg:"
+
+
+def find_model(name: str) -> Path | None:
+    """The model folder that `name` means, or None for the fresh weights of a preset.
+
+    `name` is a preset, a model folder, a run folder (its best model), or `pkg:PACKAGE/FOLDER`: a folder
+    inside an installed Python package, which is looked up but not imported.
+
+    Raises:
+        UserError: it is none of these; the nearest preset is offered.
+    """
+    if name.startswith(PACKAGE_PREFIX):
+        return _in_package(name)
+    if name in PRESETS:
+        return None
+    folder = Path(name)
+    if (folder / "config.json").is_file():
+        return folder
+    if (folder / "model" / "config.json").is_file():
+        return folder / "model"
+    if folder.is_dir():
+        raise UserError(
+            f"{folder} is no model folder and no finished run: it has no config.json and no model/."
+        )
+    if folder.exists():
+        raise UserError(f"{folder} is a file; a model is a folder with config.json and model.safetensors.")
+    raise UserError(f"There is no preset and no folder named {name!r}.{nearest(name, list(PRESETS))}")
+
+
+def _in_package(name: str) -> Path:
+    package, _, inside = name.removeprefix(PACKAGE_PREFIX).partition("/")
+    spec = find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(f"{name}: the Python package {package!r} is not installed here; install it with pip.")
+    folder = Path(spec.submodule_search_locations[0]) / inside
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{name}: the package {package!r} has no model folder {inside!r}.")
+    return folder

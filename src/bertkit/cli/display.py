@@ -1,0 +1,175 @@
+"""What a person sees of a run: a header, a bar, a line per evaluation, a closing table."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from bertkit.train.listener import Plan
+from bertkit.train.loop import StepRecord
+from bertkit.train.prepare import Facts
+
+# Without a terminal there is no bar: a line of progress every so many seconds instead.
+SECONDS_BETWEEN_LINES = 30.0
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 48 s, 12 min, 2 h 05 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class Display:
+    """A `Listener` for people. A context manager: the bar is taken down whatever happens.
+
+    Args:
+        to_stderr: leave standard output to programs.
+        out: the run folder, named at the end.
+    """
+
+    def __init__(self, *, to_stderr: bool, out: Path) -> None:
+        self._console = Console(stderr=to_stderr, highlight=False)
+        self._out = out
+        self._bar = Progress(
+            TextColumn("seed {task.fields[seed]}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("loss {task.fields[loss]:.3f}  lr {task.fields[lr]:.1e}"),
+            TextColumn("{task.fields[speed]:,.0f} pieces/s"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._loss = 0.0
+        self._speed = 0.0
+        self._steps = 0
+        self._said = time.monotonic()
+
+    def __enter__(self) -> Display:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+        if isinstance(error, KeyboardInterrupt) and (self._out / "recipe.toml").is_file():
+            self._console.print(
+                f"Interrupted. Go on with: bertkit finetune -o {self._out} --resume", soft_wrap=True
+            )
+
+    def planned(self, facts: Facts, plan: Plan) -> None:
+        """Print the header."""
+        shares = ", ".join(f"{label} {share:.1%}" for label, share in facts.shares.items())
+        seeds = f" x {plan.seeds} seeds" if plan.seeds > 1 else ""
+        rows = {
+            "task": f"{facts.task}: {facts.train_rows:,} rows to train on, {facts.dev_rows:,} to score",
+            "labels": shares,
+            "lengths": f"median {facts.median_length}, longest {facts.longest} pieces; "
+            f"{facts.truncated} cut; {facts.padding_saved:.0%} of the padded work saved",
+            "data": f"{facts.duplicates} duplicates within train, {facts.leaks} rows of dev also in train",
+            "model": f"{facts.model}: {plan.parameters:,} parameters, {facts.vocabulary_size:,} pieces, "
+            f"{plan.precision}",
+            "run": f"{plan.steps:,} steps{seeds}, {plan.steps_per_epoch:,} an epoch; "
+            f"about {duration(plan.expected_seconds)}",
+        }
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="bold")
+        grid.add_column(overflow="fold")
+        for name, text in rows.items():
+            grid.add_row(name, text)
+        self._console.print(grid)
+
+    def seed_started(self, seed: int, step: int, steps: int) -> None:
+        """Start a bar."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._steps, self._loss = steps, 0.0
+        self._task = self._bar.add_task(
+            "", total=steps, completed=step, seed=seed, loss=0.0, lr=0.0, speed=0.0
+        )
+        self._console.print(f"seed {seed}" + (f", going on after step {step:,}" if step else ""))
+
+    def stepped(self, record: StepRecord) -> None:
+        """Move the bar; the loss and the speed shown are smoothed over some twenty steps."""
+        speed = record.pieces / record.seconds
+        self._loss = 0.95 * self._loss + 0.05 * record.loss if self._loss else record.loss
+        self._speed = 0.95 * self._speed + 0.05 * speed if self._speed else speed
+        if self._task is not None:
+            self._bar.update(
+                self._task, completed=record.step, loss=self._loss, lr=record.learning_rate, speed=self._speed
+            )
+        if not self._console.is_terminal and time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            self._console.print(
+                f"  step {record.step:,}/{self._steps:,}  loss {self._loss:.3f}  "
+                f"lr {record.learning_rate:.1e}  {self._speed:,.0f} pieces/s",
+                soft_wrap=True,
+            )
+
+    def evaluated(self, epoch: float, train_loss: float, evaluation: dict[str, Any], best: bool) -> None:
+        """Print a line."""
+        low, high = evaluation["interval"]
+        self._console.print(
+            f"  epoch {epoch:g}: train loss {train_loss:.3f}, dev loss {evaluation['loss']:.3f}, "
+            f"{evaluation['metric']} [bold]{evaluation['score']:.3f}[/] \\[{low:.3f}, {high:.3f}]"
+            + (" [green]best[/]" if best else ""),
+            soft_wrap=True,
+        )
+
+    def finished(self, result: dict[str, Any]) -> None:
+        """Print the closing table."""
+        self._bar.stop()
+        self._console.print(score_table(result))
+        many = len(result["seeds"]) > 1
+        if many:
+            self._console.print(
+                f"mean of {len(result['seeds'])} seeds, deviation {result['deviation']:.3f}; "
+                f"{result['failed']} of them did not learn",
+                soft_wrap=True,
+            )
+        elif result["seeds"][0]["status"] != "learned":
+            self._console.print(f"[red]Status: {result['seeds'][0]['status']}.[/]")
+        self._console.print(
+            f"{duration(result['seconds'])} of training, {result['pieces_per_second']:,.0f} pieces/s; "
+            f"the best epoch was chosen on the rows that it is scored on\n"
+            f"model {self._out / 'model'}\nreport {self._out / 'report.html'}",
+            soft_wrap=True,
+        )
+
+
+def score_table(result: dict[str, Any]) -> Table:
+    """The model's scores beside the baselines', the task's own metric first with its interval."""
+    metric = result["metric"]
+    others = [name for name in result["metrics"] if name != metric]
+    table = Table(title=f"{result['task']}: {result['rows']:,} rows", title_justify="left")
+    table.add_column("")
+    table.add_column(metric, justify="right")
+    table.add_column("95 % interval", justify="right")
+    for name in others:
+        table.add_column(name, justify="right")
+    rows = {
+        "bertkit": result,
+        "n-gram": result["baselines"]["ngram"],
+        "majority": result["baselines"]["majority"],
+    }
+    for name, row in rows.items():
+        low, high = row["interval"]
+        table.add_row(
+            name,
+            f"{row['score']:.3f}",
+            f"{low:.3f} to {high:.3f}",
+            *(f"{row['metrics'][other]:.3f}" for other in others),
+            style="bold" if name == "bertkit" else None,
+        )
+    return table

@@ -1,0 +1,59 @@
+"""Which examples make which batch: a pure function of the recipe, the seed and the epoch."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from bertkit.recipe import BatchRecipe
+
+Rows = npt.NDArray[np.int64]
+
+# Batches whose examples are sorted by length together. Enough that neighbours are of like length, few
+# enough that who meets whom still changes with every epoch.
+BATCHES_SORTED_TOGETHER = 50
+
+
+def epoch_batches(lengths: Rows, recipe: BatchRecipe, seed: int, epoch: int) -> list[Rows]:
+    """The batches of one epoch, in order: every row in exactly one of them.
+
+    With `by_length`, rows are shuffled, sorted by length within large chunks, cut so that each batch has
+    about as many pieces as `recipe.sequences` average rows, and the batches are shuffled.
+
+    Args:
+        lengths: pieces of each row, [N].
+        recipe: size and order.
+        seed: the run's.
+        epoch: 0, 1, ...
+
+    Returns:
+        Row numbers of each batch; in one made by length the shortest come first.
+    """
+    count = len(lengths)
+    if not recipe.shuffle:
+        return np.split(np.arange(count), range(recipe.sequences, count, recipe.sequences))
+    random = np.random.default_rng([seed, epoch])
+    order = random.permutation(count)
+    if not recipe.by_length:
+        return np.split(order, range(recipe.sequences, count, recipe.sequences))
+    batches: list[Rows] = []
+    chunk = recipe.sequences * BATCHES_SORTED_TOGETHER
+    # The number of batches is that of equal counts, whatever the lengths: it does not vary with the seed,
+    # so neither does the number of steps.
+    for start in range(0, count, chunk):
+        rows = order[start : start + chunk]
+        rows = rows[np.argsort(lengths[rows], kind="stable")]
+        batches.extend(_cut_by_pieces(rows, lengths[rows], -(-len(rows) // recipe.sequences)))
+    return [batches[index] for index in random.permutation(len(batches))]
+
+
+def _cut_by_pieces(rows: Rows, lengths: Rows, parts: int) -> list[Rows]:
+    """Cut `rows` into `parts` runs, none empty, of about the same number of pieces."""
+    middles = np.cumsum(lengths) - lengths / 2
+    part = np.minimum((middles * parts / lengths.sum()).astype(np.int64), parts - 1)
+    # A row longer than a whole share would leave the next part empty; move each part's start to keep one.
+    starts = np.searchsorted(part, np.arange(1, parts))
+    low = np.arange(1, parts)
+    starts = np.maximum.accumulate(np.maximum(starts - low, 0)) + low
+    starts = np.minimum(starts, len(rows) - parts + low)
+    return np.split(rows, starts)

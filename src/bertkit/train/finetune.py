@@ -1,0 +1,114 @@
+"""Fine-tuning: from a recipe to a finished run folder."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bertkit.checkpoint.atomic import replace_folder
+from bertkit.model.heads import Classifier
+from bertkit.model.precision import Computing, choose_precision, flush_denormals
+from bertkit.recipe import Recipe
+from bertkit.train.listener import Listener, Plan
+from bertkit.train.loop import StepRecord, run_steps
+from bertkit.train.objectives import Classification
+from bertkit.train.optimiser import build_optimiser
+from bertkit.train.prepare import Prepared, build_classifier, prepare
+from bertkit.train.results import SeedResult, aggregate, write_json
+from bertkit.train.runfolder import open_run
+from bertkit.train.seedrun import SeedRun
+
+
+def finetune(
+    recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, listener: Listener
+) -> dict[str, Any]:
+    """Train one classifier a seed and leave a run folder at `out`.
+
+    Args:
+        recipe: what to do.
+        out: the run folder to make.
+        resume: continue the run that is there, with the same recipe.
+        overwrite: replace what is there.
+        listener: told of everything as it happens.
+
+    Returns:
+        What `result.json` holds.
+
+    Raises:
+        UserError: bad data or options, or something stands at `out` (see `open_run`).
+        Interrupted: Ctrl-C or SIGTERM; the run can be resumed.
+        Diverged: the loss became infinite or not a number.
+    """
+    flush_denormals()
+    began = time.perf_counter()
+    prepared = prepare(recipe)
+    open_run(out, recipe, resume=resume, overwrite=overwrite)
+    precision = choose_precision(recipe.training.precision)
+    seeds = [recipe.training.seed + index for index in range(recipe.training.seeds)]
+    plan = _plan(prepared, recipe, precision)
+    listener.planned(prepared.facts, plan)
+    results = []
+    for seed in seeds:
+        folder = out if len(seeds) == 1 else out / f"seed-{seed}"
+        folder.mkdir(exist_ok=True)
+        if (done := SeedResult.read(folder)) is None:
+            done = SeedRun(prepared, recipe, seed, folder, precision, plan.steps, listener).run()
+        results.append(done)
+    result = aggregate(prepared, plan.parameters, precision, results)
+    best = max(results, key=lambda seed: seed.score)
+    if len(seeds) > 1:
+        with replace_folder(out / "model", overwrite=True) as temporary:
+            shutil.copytree(out / f"seed-{best.seed}" / "model", temporary, dirs_exist_ok=True)
+    result["wall_seconds"] = time.perf_counter() - began
+    write_json(out / "result.json", result)
+    listener.finished(result)
+    return result
+
+
+def _plan(prepared: Prepared, recipe: Recipe, precision: Computing) -> Plan:
+    objective = Classification(
+        prepared.train_sequences, prepared.train_labels, recipe.batch, recipe.training.seed
+    )
+    torch.manual_seed(recipe.training.seed)
+    classifier = build_classifier(prepared, recipe)
+    whole = objective.steps_per_epoch * recipe.training.epochs
+    steps = min(whole, recipe.training.steps or whole)
+    return Plan(
+        parameters=sum(p.numel() for p in classifier.parameters()),
+        precision=precision,
+        steps=steps,
+        steps_per_epoch=objective.steps_per_epoch,
+        seeds=recipe.training.seeds,
+        expected_seconds=_seconds_a_step(classifier, objective, recipe, precision)
+        * steps
+        * recipe.training.seeds,
+    )
+
+
+def _seconds_a_step(
+    classifier: Classifier, objective: Classification, recipe: Recipe, precision: Computing
+) -> float:
+    """Median time of a few real steps; `classifier` is used up."""
+    seconds: list[float] = []
+
+    def note(record: StepRecord) -> bool:
+        seconds.append(record.seconds)
+        return False
+
+    run_steps(
+        classifier,
+        objective,
+        build_optimiser(classifier, recipe.optimiser),
+        recipe.optimiser,
+        steps=min(4, objective.steps_per_epoch),
+        start=0,
+        seed=recipe.training.seed,
+        precision=precision,
+        after_step=note,
+    )
+    return statistics.median(seconds)

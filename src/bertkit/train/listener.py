@@ -1,0 +1,60 @@
+"""Who is told what happens in a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bertkit.model.precision import Computing
+from bertkit.train.loop import StepRecord
+from bertkit.train.prepare import Facts
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is about to run, for the one who waits for it."""
+
+    parameters: int
+    precision: Computing
+    steps: int
+    steps_per_epoch: int
+    seeds: int
+    expected_seconds: float
+
+
+class Listener(Protocol):
+    """What a person sees of a run. `cli` has one for terminals; `Silent` is for programs."""
+
+    def planned(self, facts: Facts, plan: Plan) -> None:
+        """All is ready; training begins."""
+
+    def seed_started(self, seed: int, step: int, steps: int) -> None:
+        """A seed begins at `step` (more than 0 if resumed) of `steps`."""
+
+    def stepped(self, record: StepRecord) -> None:
+        """One update was made."""
+
+    def evaluated(self, epoch: float, train_loss: float, evaluation: dict[str, Any], best: bool) -> None:
+        """The dev rows were scored."""
+
+    def finished(self, result: dict[str, Any]) -> None:
+        """All seeds are done and `result` is on disk."""
+
+
+class Silent:
+    """A listener that shows nothing."""
+
+    def planned(self, facts: Facts, plan: Plan) -> None:
+        """Show nothing."""
+
+    def seed_started(self, seed: int, step: int, steps: int) -> None:
+        """Show nothing."""
+
+    def stepped(self, record: StepRecord) -> None:
+        """Show nothing."""
+
+    def evaluated(self, epoch: float, train_loss: float, evaluation: dict[str, Any], best: bool) -> None:
+        """Show nothing."""
+
+    def finished(self, result: dict[str, Any]) -> None:
+        """Show nothing."""

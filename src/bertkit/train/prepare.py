@@ -1,0 +1,234 @@
+"""From a recipe to what a run needs before its first step: rows, vocabulary, sequences, baselines, facts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bertkit.checkpoint.folder import ModelFolder, read_model_folder
+from bertkit.checkpoint.locate import find_model
+from bertkit.config import HeadConfig, ModelConfig, preset
+from bertkit.data.packed import Sequences
+from bertkit.data.packing import encode_texts
+from bertkit.errors import UserError, nearest
+from bertkit.model.encoder import Encoder
+from bertkit.model.heads import ClassificationHead, Classifier
+from bertkit.recipe import Recipe, TaskRecipe
+from bertkit.tasks.baselines import majority, ngram
+from bertkit.tasks.examples import Examples, duplicates, leaks, load_examples
+from bertkit.tasks.metrics import IntArray, summary
+from bertkit.tasks.registry import Task, get_task, task_from_files
+from bertkit.text.tokenizer import Tokenizer
+from bertkit.text.vocabulary import learn
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a person should know before the run; `shares` and `lengths` are of the training rows."""
+
+    task: str
+    model: str
+    train_rows: int
+    dev_rows: int
+    shares: dict[str, float]
+    median_length: int
+    longest: int
+    padding_saved: float
+    truncated: int
+    duplicates: int
+    leaks: int
+    vocabulary_size: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that the seeds of one run share."""
+
+    task: Task
+    labels: tuple[str, ...]
+    train: Examples
+    dev: Examples
+    tokenizer: Tokenizer
+    model: ModelConfig
+    start: Path | None
+    train_sequences: Sequences
+    dev_sequences: Sequences
+    baselines: dict[str, Any]
+    facts: Facts
+
+    @property
+    def train_labels(self) -> IntArray:
+        """Class of each training row, [N]."""
+        return self.train.known_labels
+
+    @property
+    def dev_labels(self) -> IntArray:
+        """Class of each dev row, [N]."""
+        return self.dev.known_labels
+
+
+def prepare(recipe: Recipe) -> Prepared:
+    """Read the data, get or learn the vocabulary, encode, and score the baselines.
+
+    Raises:
+        UserError: bad data, an unknown task, preset or option, a vocabulary that does not fit the model.
+    """
+    task = find_task(recipe.task)
+    start = find_model(recipe.model.start)
+    train, labels = load_examples(task, "train")
+    dev, _ = load_examples(task, "dev", labels)
+    tokenizer, config = _starting_point(recipe, start, train)
+    if recipe.batch.max_length > config.max_positions:
+        raise UserError(
+            f"max_length {recipe.batch.max_length} is beyond the {config.max_positions} positions of the "
+            f"model; set --max-length {config.max_positions} or less."
+        )
+    encoded = [
+        encode_texts(
+            tokenizer, rows.texts, rows.pairs, max_length=recipe.batch.max_length, pad_to=recipe.batch.pad_to
+        )
+        for rows in (train, dev)
+    ]
+    return Prepared(
+        task=task,
+        labels=labels,
+        train=train,
+        dev=dev,
+        tokenizer=tokenizer,
+        model=config,
+        start=start,
+        train_sequences=encoded[0],
+        dev_sequences=encoded[1],
+        baselines=score_baselines(train, dev, len(labels), task.metric),
+        facts=_facts(recipe, task.name, labels, train, dev, encoded[0], tokenizer),
+    )
+
+
+def find_task(recipe: TaskRecipe) -> Task:
+    """The named task, or the one that the user's files make."""
+    if recipe.name:
+        if recipe.train or recipe.dev:
+            raise UserError(
+                f"Give either the task {recipe.name!r} or files of your own (train, dev), not both."
+            )
+        task = get_task(recipe.name, recipe.folder)
+        return replace(task, metric=recipe.metric) if recipe.metric else task
+    if not (recipe.train and recipe.dev):
+        raise UserError("Say what to learn: the name of a task, or --train FILE and --dev FILE of your own.")
+    return task_from_files(
+        recipe.train,
+        recipe.dev,
+        text=_column(recipe.text or "text"),
+        pair=_column(recipe.pair) if recipe.pair else None,
+        label=_column(recipe.label or "label"),
+        header={"auto": None, "yes": True, "no": False}[recipe.header],
+        kind=recipe.kind,
+        metric=recipe.metric or "accuracy",
+    )
+
+
+def _column(text: str) -> str | int:
+    """A column as a recipe names it: digits alone are its number."""
+    return int(text) if text.isdecimal() else text
+
+
+def score_baselines(train: Examples, dev: Examples, classes: int, metric: str) -> dict[str, Any]:
+    """What always answering the majority, and an n-gram model, reach on dev: each a `metrics.summary`."""
+    return {
+        "majority": summary(majority(train.known_labels, dev.known_labels, classes), metric),
+        "ngram": summary(ngram(train, dev, classes), metric),
+    }
+
+
+def build_classifier(prepared: Prepared, recipe: Recipe) -> Classifier:
+    """A new classifier at its starting point: fresh weights, or those of the model folder with a new head.
+
+    A folder's own classification head stays where it has the same labels in the same order.
+    """
+    head_config = HeadConfig(labels=prepared.labels, **asdict(recipe.head))
+    if prepared.start is None:
+        encoder = Encoder(prepared.model)
+        return Classifier(encoder, ClassificationHead(head_config, prepared.model))
+    folder = _read_start(prepared.start, recipe)
+    if folder.head is not None and folder.head.config == head_config:
+        return Classifier(folder.encoder, folder.head)
+    return Classifier(folder.encoder, ClassificationHead(head_config, folder.encoder_config))
+
+
+def _starting_point(recipe: Recipe, start: Path | None, train: Examples) -> tuple[Tokenizer, ModelConfig]:
+    if start is not None:
+        folder = _read_start(start, recipe)
+        return folder.tokenizer, folder.encoder_config
+    tokenizer = _fresh_tokenizer(recipe, train)
+    known = set(ModelConfig.__dataclass_fields__) - {"vocabulary_size"}
+    for key in recipe.model.options:
+        if key not in known:
+            raise UserError(f"There is no model option {key!r}.{nearest(key, sorted(known))}")
+    config = replace(
+        preset(recipe.model.start),
+        **{
+            "max_positions": recipe.batch.max_length,
+            **recipe.model.options,
+            "vocabulary_size": tokenizer.size,
+        },
+    )
+    return tokenizer, config
+
+
+def _fresh_tokenizer(recipe: Recipe, train: Examples) -> Tokenizer:
+    spec = recipe.vocabulary
+    if spec.file:
+        return Tokenizer.from_vocabulary(Path(spec.file), lowercase=spec.lowercase)
+    pieces = learn(
+        [*train.texts, *(train.pairs or [])],
+        size=spec.size,
+        algorithm=spec.algorithm,
+        lowercase=spec.lowercase,
+        min_frequency=spec.min_frequency or None,
+    )
+    return Tokenizer.from_vocabulary(pieces, lowercase=spec.lowercase)
+
+
+def _read_start(start: Path, recipe: Recipe) -> ModelFolder:
+    """Read the folder with the recipe's dropouts; nothing else of a trained encoder can be changed.
+
+    Attention dropout is 0 unless the recipe asks for it, whatever the folder was trained with: with it the
+    fused attention kernels of a CPU cannot be used.
+    """
+    allowed = {"hidden_dropout", "attention_dropout"}
+    for key in recipe.model.options:
+        if key not in allowed:
+            raise UserError(
+                f"The option {key!r} of a trained model cannot be changed.{nearest(key, sorted(allowed))}"
+            )
+    return read_model_folder(start, options={"attention_dropout": 0.0, **recipe.model.options})
+
+
+def _facts(
+    recipe: Recipe,
+    task: str,
+    labels: tuple[str, ...],
+    train: Examples,
+    dev: Examples,
+    sequences: Sequences,
+    tokenizer: Tokenizer,
+) -> Facts:
+    counts = np.bincount(train.known_labels, minlength=len(labels))
+    lengths = sequences.lengths
+    return Facts(
+        task=task,
+        model=recipe.model.start,
+        train_rows=len(train.texts),
+        dev_rows=len(dev.texts),
+        shares={label: float(count / counts.sum()) for label, count in zip(labels, counts, strict=True)},
+        median_length=int(np.median(lengths)),
+        longest=int(lengths.max()),
+        padding_saved=float(1 - lengths.sum() / (len(lengths) * recipe.batch.max_length)),
+        truncated=sequences.truncated,
+        duplicates=len(duplicates(train)),
+        leaks=len(leaks(train, dev)),
+        vocabulary_size=tokenizer.size,
+    )

@@ -1,0 +1,130 @@
+"""What a run found: the result of one seed, and of all of them together."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bertkit import __version__
+from bertkit.checkpoint.atomic import replace_file
+from bertkit.model.precision import Computing
+from bertkit.tasks.examples import Examples
+from bertkit.tasks.intervals import seeds_interval
+from bertkit.tasks.metrics import confusion_matrix, summary
+from bertkit.train.prepare import Prepared
+
+SEED_RESULT = "seed.json"
+MISTAKES = 30
+
+
+@dataclass(frozen=True)
+class SeedResult:
+    """One trained seed. `probabilities` [N, C] are the best checkpoint's on the dev rows.
+
+    `status` is "collapsed" if every dev row gets the same answer at the best checkpoint, "learned" if the
+    interval of its score lies above the majority's score, else "not learned".
+    """
+
+    seed: int
+    score: float
+    last_score: float
+    status: str
+    best_epoch: float
+    steps: int
+    pieces: int
+    seconds: float
+    probabilities: list[list[float]]
+
+    def write(self, folder: Path) -> None:
+        """Keep it in the folder of the seed: a seed with this file is done."""
+        write_json(folder / SEED_RESULT, asdict(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> SeedResult | None:
+        """The result of a seed that is done, else None."""
+        path = folder / SEED_RESULT
+        return cls(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def status(predictions: np.ndarray[Any, Any], interval: list[float], majority: float) -> str:
+    """See `SeedResult.status`."""
+    if len(np.unique(predictions)) == 1:
+        return "collapsed"
+    return "learned" if interval[0] > majority else "not learned"
+
+
+def aggregate(
+    prepared: Prepared, parameters: int, precision: Computing, seeds: list[SeedResult]
+) -> dict[str, Any]:
+    """The content of `result.json`.
+
+    With one seed `score` is that seed's and `interval` the bootstrap over dev rows; with several `score` is
+    their mean and `interval` covers rows and seeds. Confusion matrix and mistakes are of the best seed,
+    whose model is the one kept.
+    """
+    best = max(seeds, key=lambda result: result.score)
+    classes = len(prepared.labels)
+    labels = prepared.dev_labels
+    predictions = np.array([np.argmax(result.probabilities, axis=1) for result in seeds])
+    shown = summary(
+        confusion_matrix(labels, np.argmax(best.probabilities, axis=1), classes), prepared.task.metric
+    )
+    if len(seeds) > 1:
+        shown["score"] = statistics.mean(result.score for result in seeds)
+        shown["interval"] = list(seeds_interval(labels, predictions, classes, prepared.task.metric))
+        shown["deviation"] = statistics.stdev(result.score for result in seeds)
+    seconds = sum(result.seconds for result in seeds)
+    return {
+        "task": prepared.task.name,
+        "kind": prepared.task.kind,
+        "model": prepared.facts.model,
+        "rows": len(labels),
+        "train_rows": prepared.facts.train_rows,
+        **shown,
+        "baselines": prepared.baselines,
+        "seeds": [{key: value for key, value in asdict(r).items() if key != "probabilities"} for r in seeds],
+        "failed": sum(result.status != "learned" for result in seeds),
+        "best_seed": best.seed,
+        "best_epoch": best.best_epoch,
+        "labels": list(prepared.labels),
+        "label_shares": prepared.facts.shares,
+        "confusion": confusion_matrix(labels, np.argmax(best.probabilities, axis=1), classes).tolist(),
+        "mistakes": mistakes(prepared.dev, prepared.labels, np.array(best.probabilities)),
+        "parameters": parameters,
+        "precision": precision,
+        "seconds": seconds,
+        "pieces_per_second": sum(result.pieces for result in seeds) / seconds if seconds else 0.0,
+        "version": __version__,
+    }
+
+
+def mistakes(
+    rows: Examples, names: tuple[str, ...], probabilities: np.ndarray[Any, Any]
+) -> list[dict[str, Any]]:
+    """The wrongly answered rows of which the model was surest, surest first."""
+    labels = rows.known_labels
+    predicted = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    wrong = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:MISTAKES]
+    return [
+        {
+            "line": rows.lines[row],
+            "text": rows.texts[row],
+            "pair": rows.pairs[row] if rows.pairs else None,
+            "label": names[labels[row]],
+            "predicted": names[predicted[row]],
+            "probability": float(probabilities[row, predicted[row]]),
+        }
+        for row in wrong
+    ]
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write `value` atomically, readable by people."""
+    with replace_file(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

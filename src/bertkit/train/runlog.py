@@ -1,0 +1,66 @@
+"""What a run writes while it trains: a JSON line a record, a log, TensorBoard events where installed."""
+
+from __future__ import annotations
+
+import json
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+METRICS = "metrics.jsonl"
+LOG = "log.txt"
+
+
+class RunLog:
+    """Appends to the files of a run folder. Use as a context manager.
+
+    Args:
+        folder: the run's, which exists.
+        size: bytes of `metrics.jsonl` to keep: a resumed run forgets what came after its checkpoint.
+    """
+
+    def __init__(self, folder: Path, size: int = 0) -> None:
+        self._metrics = (folder / METRICS).open("ab")
+        self._metrics.truncate(size)
+        self._metrics.seek(size)
+        self._log = (folder / LOG).open("a", encoding="utf-8")
+        self._board = _tensorboard(folder)
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._metrics.close()
+        self._log.close()
+        if self._board is not None:
+            self._board.close()
+
+    def say(self, line: str) -> None:
+        """Add a line with the time to log.txt."""
+        self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        self._log.flush()
+
+    def record(self, event: str, step: int, **values: Any) -> None:
+        """Add one record; numbers also go to TensorBoard as `event/name`."""
+        line = json.dumps({"event": event, "step": step, **values})
+        self._metrics.write(line.encode() + b"\n")
+        if self._board is not None:
+            flat = values | values.get("metrics", {})
+            for name, value in flat.items():
+                if isinstance(value, int | float):
+                    self._board.add_scalar(f"{event}/{name}", value, step)
+
+    def flushed_size(self) -> int:
+        """Bytes of metrics.jsonl, all of them written out: what a checkpoint remembers."""
+        self._metrics.flush()
+        return self._metrics.tell()
+
+
+def _tensorboard(folder: Path) -> Any:
+    """A writer of event files, or None where the package tensorboard is not installed."""
+    if find_spec("tensorboard") is None:
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder / "tensorboard"))

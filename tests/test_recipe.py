@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bertkit.errors import UserError
+from bertkit.recipe import OptimiserRecipe, Recipe, TrainingRecipe
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "r.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_recipe_survives_its_file(tmp_path: Path) -> None:
+    recipe = Recipe(
+        optimiser=OptimiserRecipe(lr=3e-5, clip=0.0), training=TrainingRecipe(epochs=7, seeds=3)
+    ).with_changes({"model": {"start": "tiny", "options": {"positions": "rotary", "layers": 3}}})
+    assert Recipe.from_toml(write(tmp_path, recipe.to_toml())) == recipe
+
+
+@given(lr=st.floats(0, 1, allow_nan=False), text=st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_value_survives(tmp_path_factory: pytest.TempPathFactory, lr: float, text: str) -> None:
+    recipe = Recipe().with_changes({"optimiser": {"lr": lr}, "task": {"train": text}})
+    folder = tmp_path_factory.mktemp("r")
+    assert Recipe.from_toml(write(folder, recipe.to_toml())) == recipe
+
+
+def test_a_whole_number_serves_as_a_float(tmp_path: Path) -> None:
+    assert Recipe.from_toml(write(tmp_path, "optimiser.clip = 2")).optimiser.clip == 2.0
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[optimizer]\nlr = 1.0", "no recipe key 'optimizer'. Did you mean 'optimiser'?"),
+        ("[optimiser]\nlrr = 1.0", "no recipe key 'optimiser.lrr'. Did you mean 'lr'?"),
+        ("[optimiser]\nlr = 'fast'", "'optimiser.lr' is of type float"),
+        ("[training]\nepochs = 1.5", "'training.epochs' is of type int"),
+        ("[training]\nepochs = true", "'training.epochs' is of type int"),
+        ("[training]\nepochs = 0", "epochs must be a number of at least 1"),
+        ("training = 3", "'training' is a table"),
+        ("[batch]\nshuffle = 1", "'batch.shuffle' is of type bool"),
+        ("[batch]\nshuffle = false", "by_length = true needs shuffle"),
+        ("[batch]\npad_to = 200", "beyond max_length"),
+        ("[optimiser]\nname = 'adma'", "Did you mean 'adam'?"),
+        ("[optimiser]\nname = 'adam'", "no weight decay"),
+        ("[optimiser]\nwarmup = 1.0", "must be below 1"),
+        ("[training]\nprecision = 'fp16'", "precision"),
+        ("x =", "cannot be read as TOML"),
+    ],
+)
+def test_a_bad_recipe_is_refused_with_its_file_and_key(tmp_path: Path, text: str, sentence: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(UserError) as error:
+        Recipe.from_toml(path)
+    assert str(path) in str(error.value)
+    assert sentence in str(error.value)
+
+
+def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no recipe at"):
+        Recipe.from_toml(tmp_path / "none.toml")
+
+
+def test_changes_are_checked_like_a_file() -> None:
+    with pytest.raises(UserError, match=r"'optimiser.lr' is of type float"):
+        Recipe().with_changes({"optimiser": {"lr": "abc"}})
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_recipes_of_the_project_can_be_read(path: Path) -> None:
+    assert Recipe.from_toml(path).task.name == "cola"
+
+
+def test_there_are_recipes() -> None:
+    assert {path.stem for path in RECIPES} >= {"cola-blog", "cola-scratch", "cola-minilm"}

@@ -1,0 +1,264 @@
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bertkit import api
+from bertkit.errors import UserError
+from bertkit.recipe import Recipe
+from bertkit.train.listener import Silent
+from bertkit.train.loop import StepRecord
+
+Result = dict[str, Any]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "model" / "model.safetensors")
+
+
+def equal(one: Path, other: Path) -> bool:
+    first, second = weights(one), weights(other)
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def losses(run: Path) -> list[tuple[int, float]]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [(line["step"], line["loss"]) for line in lines]
+
+
+class SignalAt(Silent):
+    """Sends this process a signal in the given steps."""
+
+    def __init__(self, *steps: int) -> None:
+        self.steps = steps
+
+    def stepped(self, record: StepRecord) -> None:
+        if record.step in self.steps:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_run_learns_and_leaves_everything_in_its_folder(toy: Recipe, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    toy = toy.with_changes({"training": {"epochs": 15}})
+    result = api.finetune(recipe=toy, out=run)
+    assert {path.name for path in run.iterdir()} >= {
+        "recipe.toml", "metrics.jsonl", "log.txt", "result.json", "report.html", "model",
+    }  # fmt: skip
+    assert result == json.loads((run / "result.json").read_text())
+    assert Recipe.from_toml(run / "recipe.toml") == toy
+    assert result["score"] > 0.6
+    assert result["interval"][0] <= result["score"] <= result["interval"][1]
+    assert result["seeds"][0]["status"] == "learned"
+    assert result["baselines"]["majority"]["score"] == 0.0
+    assert np.sum(result["confusion"]) == result["rows"] == 37
+    assert result["labels"] == ["no", "yes"]
+    assert not (run / "checkpoint").exists() or not any((run / "checkpoint").iterdir())
+
+
+def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(toy: Recipe, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        api.finetune(recipe=toy.with_changes({"training": {"seed": seed}}), out=tmp_path / name)
+    assert equal(tmp_path / "a", tmp_path / "b")
+    assert not equal(tmp_path / "a", tmp_path / "c")
+
+
+@pytest.mark.parametrize("steps", [(1,), (4, 9, 10), (27,)], ids=str)
+def test_an_interrupted_and_resumed_run_is_bit_for_bit_the_uninterrupted_one(
+    toy: Recipe, tmp_path: Path, steps: tuple[int, ...]
+) -> None:
+    whole = api.finetune(recipe=toy, out=tmp_path / "whole")
+    for count in range(len(steps)):
+        with pytest.raises(KeyboardInterrupt):
+            api.finetune(recipe=toy, out=tmp_path / "cut", resume=count > 0, listener=SignalAt(steps[count]))
+    resumed = api.finetune(recipe=toy, out=tmp_path / "cut", resume=True)
+    assert equal(tmp_path / "whole", tmp_path / "cut")
+    assert losses(tmp_path / "whole") == losses(tmp_path / "cut")
+    assert whole["seeds"][0]["score"] == resumed["seeds"][0]["score"]
+
+
+def test_a_killed_process_resumes_bit_for_bit(toy: Recipe, tmp_path: Path) -> None:
+    toy = toy.with_changes({"training": {"save_every": 0.0, "epochs": 6}})
+    (tmp_path / "r.toml").write_text(toy.to_toml(), encoding="utf-8")
+    api.finetune(recipe=toy, out=tmp_path / "whole")
+    command = [sys.executable, "-m", "bertkit", "finetune", "--recipe", str(tmp_path / "r.toml")]
+    process = subprocess.Popen([*command, "-o", str(tmp_path / "cut")], stdout=subprocess.DEVNULL)
+    state = tmp_path / "cut" / "checkpoint" / "state.safetensors"
+    while not state.exists() and process.poll() is None:
+        time.sleep(0.002)
+    time.sleep(random.random() * 0.1)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    api.finetune(recipe=toy, out=tmp_path / "cut", resume=True)
+    assert equal(tmp_path / "whole", tmp_path / "cut")
+    assert losses(tmp_path / "whole") == losses(tmp_path / "cut")
+
+
+def test_several_seeds(toy: Recipe, tmp_path: Path) -> None:
+    toy = toy.with_changes({"training": {"seeds": 3, "epochs": 2, "seed": 4}})
+    result = api.finetune(recipe=toy, out=tmp_path / "run")
+    scores = [seed["score"] for seed in result["seeds"]]
+    assert [seed["seed"] for seed in result["seeds"]] == [4, 5, 6]
+    assert result["score"] == pytest.approx(np.mean(scores))
+    assert result["deviation"] == pytest.approx(np.std(scores, ddof=1))
+    assert result["failed"] == sum(seed["status"] != "learned" for seed in result["seeds"])
+    best = tmp_path / "run" / f"seed-{result['best_seed']}"
+    assert max(scores) == scores[result["best_seed"] - 4]
+    assert equal(tmp_path / "run", best)
+
+
+def test_an_interrupted_run_of_seeds_goes_on_with_the_next(toy: Recipe, tmp_path: Path) -> None:
+    toy = toy.with_changes({"training": {"seeds": 2}})
+    whole = api.finetune(recipe=toy, out=tmp_path / "whole")
+
+    class SecondSeed(SignalAt):
+        seed = 0
+
+        def seed_started(self, seed: int, step: int, steps: int) -> None:
+            self.seed = seed
+
+        def stepped(self, record: StepRecord) -> None:
+            if self.seed == 1:
+                super().stepped(record)
+
+    with pytest.raises(KeyboardInterrupt):
+        api.finetune(recipe=toy, out=tmp_path / "cut", listener=SecondSeed(5))
+    finished = (tmp_path / "cut" / "seed-0" / "model" / "model.safetensors").stat().st_mtime_ns
+    resumed = api.finetune(recipe=toy, out=tmp_path / "cut", resume=True)
+    assert (tmp_path / "cut" / "seed-0" / "model" / "model.safetensors").stat().st_mtime_ns == finished
+    assert resumed["score"] == whole["score"]
+    assert equal(tmp_path / "whole" / "seed-1", tmp_path / "cut" / "seed-1")
+
+
+def test_steps_end_a_run_early_and_it_is_still_scored(toy: Recipe, tmp_path: Path) -> None:
+    result = api.finetune(recipe=toy.with_changes({"training": {"steps": 5}}), out=tmp_path / "run")
+    assert result["seeds"][0]["steps"] == 5
+    assert [step for step, _ in losses(tmp_path / "run")] == [1, 2, 3, 4, 5, 5]
+
+
+def test_patience_ends_a_run(toy: Recipe, tmp_path: Path) -> None:
+    frozen = toy.with_changes({"optimiser": {"lr": 0.0}, "training": {"epochs": 9, "patience": 2}})
+    result = api.finetune(recipe=frozen, out=tmp_path / "run")
+    assert result["seeds"][0]["steps"] == 3 * 9
+
+
+def test_a_collapsed_run_is_called_so(toy: Recipe, tmp_path: Path) -> None:
+    frozen = toy.with_changes({"optimiser": {"lr": 0.0}, "model": {"options": {"initialiser_range": 0.0}}})
+    result = api.finetune(recipe=frozen, out=tmp_path / "run")
+    assert result["seeds"][0]["status"] == "collapsed"
+    assert result["failed"] == 1
+
+
+def test_a_run_goes_on_from_a_trained_model_with_its_vocabulary_and_head(toy: Recipe, tmp_path: Path) -> None:
+    api.finetune(recipe=toy, out=tmp_path / "first")
+    again = Recipe().with_changes(
+        {
+            "task": {"train": toy.task.train, "dev": toy.task.dev},
+            "model": {"start": str(tmp_path / "first")},
+            "batch": {"max_length": 24},
+            "optimiser": {"lr": 0.0},
+            "training": {"epochs": 1},
+        }
+    )
+    result = api.finetune(recipe=again, out=tmp_path / "second")
+    assert equal(tmp_path / "first", tmp_path / "second")
+    assert result["metric"] == "accuracy"
+
+
+def test_what_stands_there_is_kept_unless_told(toy: Recipe, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    api.finetune(recipe=toy, out=run)
+    with pytest.raises(UserError, match="--overwrite"):
+        api.finetune(recipe=toy, out=run)
+    with pytest.raises(UserError, match="finished"):
+        api.finetune(recipe=toy, out=run, resume=True)
+    api.finetune(recipe=toy.with_changes({"training": {"steps": 1}}), out=run, overwrite=True)
+    assert len(losses(run)) == 2
+    other = tmp_path / "mine"
+    other.mkdir()
+    (other / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="no run folder"):
+        api.finetune(recipe=toy, out=other, overwrite=True)
+    assert (other / "thesis.txt").read_text() == "years of work"
+
+
+def test_resuming_with_another_recipe_lists_the_differences(toy: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        api.finetune(recipe=toy, out=tmp_path / "run", listener=SignalAt(2))
+    other = toy.with_changes({"optimiser": {"lr": 0.1}, "training": {"epochs": 5}})
+    with pytest.raises(UserError, match=r"optimiser.lr: 0.005, now 0.1; training.epochs: 3, now 5"):
+        api.finetune(recipe=other, out=tmp_path / "run", resume=True)
+    with pytest.raises(UserError, match="no run to resume"):
+        api.finetune(recipe=toy, out=tmp_path / "nowhere", resume=True)
+
+
+def test_a_damaged_state_is_refused_in_a_sentence(toy: Recipe, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        api.finetune(recipe=toy, out=run, listener=SignalAt(2))
+    state = run / "checkpoint" / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-7])
+    with pytest.raises(UserError, match="damaged"):
+        api.finetune(recipe=toy, out=run, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"task": {"train": "", "dev": ""}}, "Say what to learn"),
+        ({"task": {"name": "cola"}}, "not both"),
+        ({"task": {"name": "colla", "train": "", "dev": ""}}, "Did you mean 'cola'"),
+        ({"task": {"metric": "mmc"}}, "Did you mean 'mcc'"),
+        ({"model": {"start": "tinny"}}, "Did you mean 'tiny'"),
+        ({"model": {"options": {"layer": 1}}}, "Did you mean 'layers'"),
+        ({"model": {"start": "pkg:not_there/model"}}, "not installed"),
+        ({"batch": {"max_length": 900}, "model": {"options": {"max_positions": 512}}}, "512 positions"),
+    ],
+)
+def test_bad_recipes_are_refused_before_anything_is_written(
+    toy: Recipe, tmp_path: Path, changes: dict[str, dict[str, Any]], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        api.finetune(recipe=toy.with_changes(changes), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_label_that_only_dev_has(toy: Recipe, tmp_path: Path) -> None:
+    with Path(toy.task.dev).open("a") as file:
+        file.write("a strange row,maybe\n")
+    with pytest.raises(UserError, match=r"dev.csv.*39.*'maybe'"):
+        api.finetune(recipe=toy, out=tmp_path / "run")
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(
+    toy: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        api.finetune(recipe=toy, out=run, listener=SignalAt(3))
+    shutil.copytree(run, tmp_path / "before")
+
+    def full(*_: object) -> None:
+        from safetensors import SafetensorError
+
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("bertkit.checkpoint.tensors.save_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        api.finetune(recipe=toy, out=run, resume=True)
+    monkeypatch.undo()
+    state = "checkpoint/state.safetensors"
+    assert (run / state).read_bytes() == (tmp_path / "before" / state).read_bytes()
+    api.finetune(recipe=toy, out=run, resume=True)
+    api.finetune(recipe=toy, out=tmp_path / "whole")
+    assert equal(run, tmp_path / "whole")
