@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import re
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,17 +17,22 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 COMPRESSIONS = (".gz", ".zst")
+STANDARD_INPUT = Path("<stdin>")
+"""The path that means standard input, to `open_bytes` and in messages."""
 # What the decoder leaves in the place of a byte that is not UTF-8 (PEP 383).
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
 
 def open_bytes(path: str | Path) -> BinaryIO:
-    """The bytes of a file, decompressed where its name ends in .gz or .zst.
+    """The bytes of a file, or of `STANDARD_INPUT`; decompressed where its name ends in .gz or .zst.
 
     Raises:
         UserError: the file is missing, is a folder, or may not be read.
     """
     path = Path(path)
+    if path == STANDARD_INPUT:
+        # The process's own stream stays open for whoever else reads it.
+        return open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: PTH123
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a file in it.")
     try:

@@ -61,8 +61,10 @@ class BadRow:
     problem: str
 
 
-def iterate_rows(path: str | Path, columns: Columns, *, header: bool | None = None) -> Iterator[Row | BadRow]:
-    """Read a table in constant memory; the format is told by the ending of its name.
+def iterate_rows(
+    path: str | Path, columns: Columns, *, header: bool | None = None, ending: str | None = None
+) -> Iterator[Row | BadRow]:
+    """Read a table in constant memory; the format is told by the ending of its name, or by `ending`.
 
     - `.tsv`: cells between tabs; quotes are characters like others, as in the files of CoLA and GLUE.
     - `.csv`: commas and RFC 4180 quotes; a cell may span lines, its row has the number of the first.
@@ -78,13 +80,14 @@ def iterate_rows(path: str | Path, columns: Columns, *, header: bool | None = No
         columns: what to read.
         header: whether the first row of a TSV or CSV file names the columns; None: exactly if a column is
             asked for by name.
+        ending: a key of `READERS`, for a file (or standard input) whose name tells another or none.
 
     Raises:
         UserError: the file cannot be opened, its format is unknown, it has no rows, or not the columns.
     """
     path = Path(path)
     empty = True
-    for line, cells in _reader(path)(path, columns.asked, header):
+    for line, cells in READERS[ending or table_ending(path)](path, columns.asked, header):
         empty = False
         if isinstance(cells, str):
             yield BadRow(line, f"{place(path, line)}: {cells}")
@@ -111,7 +114,12 @@ def place(path: str | Path, line: int) -> str:
     return f"{path}, {'row' if Path(path).suffix == '.parquet' else 'line'} {line}"
 
 
-def _reader(path: Path) -> Callable[[Path, list[Column], bool | None], Iterator[Record]]:
+def table_ending(path: Path) -> str:
+    """The key of `READERS` that a file's name ends in, but for a compression.
+
+    Raises:
+        UserError: it ends in none of them.
+    """
     plain = path.with_suffix("") if path.suffix in COMPRESSIONS else path
     if plain.suffix not in READERS or (plain != path and plain.suffix == ".parquet"):
         compressed = " or ".join(COMPRESSIONS)
@@ -119,7 +127,7 @@ def _reader(path: Path) -> Callable[[Path, list[Column], bool | None], Iterator[
             f"{path}: the ending of the name does not tell the format of a table; "
             f"known are {', '.join(READERS)}, all but .parquet also with {compressed} behind."
         )
-    return READERS[plain.suffix]
+    return plain.suffix
 
 
 def _row(path: Path, line: int, cells: list[Any], columns: Columns) -> Row | BadRow:
@@ -133,13 +141,14 @@ def _row(path: Path, line: int, cells: list[Any], columns: Columns) -> Row | Bad
         value = next(asked)
         if part == "label" and isinstance(value, bool | int | float) and value == value:
             value = json.dumps(value)
-        if problem := _problem(value):
+        if problem := text_problem(value):
             return BadRow(line, f"{place(path, line)}: column {column!r} {problem}; mend or remove the row.")
         values[part] = value.strip() if part == "label" else value
     return Row(line, **values)
 
 
-def _problem(value: Any) -> str | None:
+def text_problem(value: Any) -> str | None:
+    """Why `value` cannot be the text of an example, as the end of a sentence; None where it can."""
     if not isinstance(value, str):
         return f"is not a string but of type {type(value).__name__}"
     if "\0" in value:

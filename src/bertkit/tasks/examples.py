@@ -63,7 +63,8 @@ def load_examples(
     path = task.file(split)
     rows = list(read_rows(path, task.columns, header=task.header))
     for row in rows:
-        _refuse_empty(path, row)
+        if problem := empty_part(path, row):
+            raise UserError(problem)
     examples = Examples(
         texts=[row.text for row in rows],
         pairs=None if task.columns.pair is None else [row.pair for row in rows if row.pair is not None],
@@ -99,16 +100,18 @@ def leaks(train: Examples, dev: Examples) -> list[int]:
     return [index for index, key in enumerate(_keys(dev)) if key in known]
 
 
+def empty_part(path: Path, row: Row) -> str | None:
+    """A sentence about the text or label of a row that is blank; None where none is."""
+    for part, value in (("text", row.text), ("second text", row.pair), ("label", row.label)):
+        if value is not None and not value.strip():
+            return f"{place(path, row.line)}: the {part} is empty; fill it in or remove the row."
+    return None
+
+
 def _keys(examples: Examples) -> Iterator[tuple[str, str]]:
     pairs = examples.pairs or [""] * len(examples)
     for text, pair in zip(examples.texts, pairs, strict=True):
         yield " ".join(text.split()), " ".join(pair.split())
-
-
-def _refuse_empty(path: Path, row: Row) -> None:
-    for part, value in (("text", row.text), ("second text", row.pair), ("label", row.label)):
-        if value is not None and not value.strip():
-            raise UserError(f"{place(path, row.line)}: the {part} is empty; fill it in or remove the row.")
 
 
 def _name(task: Task, path: Path, line: int, label: str) -> str:
