@@ -9,6 +9,9 @@ import pytest
 
 from bertkit.data.packed import Sequences
 
+# Read when torch is first imported: threads that wait for each other cost more than these tests compute.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -58,12 +58,24 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         owner = "model"
-        for name in ("layers", "hidden_size", "heads", "feedforward_size", "max_positions", "segment_types"):
+        for name in (
+            "vocabulary_size",
+            "layers",
+            "hidden_size",
+            "heads",
+            "feedforward_size",
+            "max_positions",
+            "segment_types",
+        ):
             value = getattr(self, name)
             check_at_least(owner, name, value, 1)
             if not isinstance(value, int):
                 raise UserError(f"{owner}: {name} must be a whole number, not {value!r}.")
-        check_at_least(owner, "vocabulary_size", self.vocabulary_size, 1)
+        for name in ("norm_eps", "initialiser_range", "rotary_base"):
+            check_at_least(owner, name, getattr(self, name), 0)
+        for name in ("embedding_norm", "pooler"):
+            if not isinstance(getattr(self, name), bool):
+                raise UserError(f"{owner}: {name} must be true or false, not {getattr(self, name)!r}.")
         check_choice(owner, "norm", self.norm, Norm)
         check_choice(owner, "positions", self.positions, Positions)
         check_choice(owner, "activation", self.activation, Activation)

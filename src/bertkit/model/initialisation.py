@@ -46,6 +46,8 @@ def initialise(module: nn.Module, config: ModelConfig) -> None:
     A fused projection counts as the three kernels it holds. That is what Keras does too: its
     `EinsumDense` gives Glorot the fans of the product, H in and A * D = H out, for each of them.
     """
+    if next(module.parameters()).is_meta:  # Nothing to fill, and PyTorch would take seconds to find out.
+        return
     initialiser = INITIALISERS[config.initialisation]
     for name, part in module.named_modules():
         if isinstance(part, nn.Linear):

@@ -46,7 +46,9 @@ def sinusoids(config: ModelConfig) -> torch.Tensor:
     Vaswani et al. 2017, section 3.5, with the channels of sines and cosines laid end to end instead of
     interleaved: the same model up to the order of channels.
     """
-    angles = _angles(torch.arange(config.max_positions), config.hidden_size, 10_000.0)
+    # A constant is a constant also where a model is laid out on the meta device to be filled later.
+    positions_S = torch.arange(config.max_positions, device="cpu")
+    angles = _angles(positions_S, config.hidden_size, 10_000.0)
     return torch.cat([angles.sin(), angles.cos()], dim=1).float()
 
 

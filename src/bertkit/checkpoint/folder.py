@@ -1,0 +1,257 @@
+"""The model folder: weights, config, vocabulary and labels together; the layout that transformers opens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from bertkit import __version__
+from bertkit.checkpoint.atomic import recover_folder, replace_folder
+from bertkit.checkpoint.layouts import BEYOND_BERT, bert_can_say, read_config, write_bert, write_own
+from bertkit.checkpoint.names import Naming, bert_naming, from_disk, is_harmless, own_naming, to_disk
+from bertkit.checkpoint.tensors import save_tensors
+from bertkit.config import HeadConfig, ModelConfig
+from bertkit.errors import UserError
+from bertkit.model.encoder import Encoder
+from bertkit.model.heads import ClassificationHead
+from bertkit.model.initialisation import initialise
+from bertkit.text.tokenizer import Tokenizer
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+CARD_FILE = "bertkit.json"
+
+FORMAT = 1
+"""Version of what `bertkit.json` means; a reader refuses a later one than its own."""
+
+NOTE_KEYS = ("format", "bertkit", "vocabulary", "model")
+"""Keys of `bertkit.json` that the folder itself needs; the others are the card."""
+
+POSITIONS = "encoder.embeddings.positions.weight"
+POOLER = ("encoder.pooler.weight", "encoder.pooler.bias")
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """What a model folder holds, loaded.
+
+    Attributes:
+        path: the folder.
+        encoder: with the weights of the folder, in evaluation mode.
+        head: the classification head; None if the folder has none.
+        tokenizer: with the vocabulary that the weights belong to.
+        card: what the writer noted: task, labels, metric, recipe and the like; empty for folders of others.
+        new: modules that the folder has no weights for and that were freshly initialised.
+        unused: tensors of the folder that no part of the model needs.
+    """
+
+    path: Path
+    encoder: Encoder
+    head: ClassificationHead | None
+    tokenizer: Tokenizer
+    card: dict[str, Any]
+    new: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    @property
+    def encoder_config(self) -> ModelConfig:
+        """The options of the encoder."""
+        return self.encoder.config
+
+    @property
+    def head_config(self) -> HeadConfig | None:
+        """The options of the head, with the labels; None if there is no head."""
+        return None if self.head is None else self.head.config
+
+
+def write_model_folder(
+    path: Path,
+    encoder: Encoder,
+    head: ClassificationHead | None,
+    tokenizer: Tokenizer,
+    card: Mapping[str, Any],
+    overwrite: bool = False,
+) -> None:
+    """Write a model folder, atomically: after a crash `path` holds what it held or the new model.
+
+    Args:
+        path: the folder to make.
+        encoder: its weights are written in float32.
+        head: written with it, with its labels; None for a bare encoder.
+        tokenizer: the one the encoder was trained with.
+        card: what `bertkit.json` is to note besides, as JSON values.
+        overwrite: replace what stands at `path`.
+
+    Raises:
+        UserError: `path` exists and `overwrite` is false.
+    """
+    model, head_config = encoder.config, None if head is None else head.config
+    assert model.vocabulary_size == tokenizer.size, "the vocabulary is not the encoder's"
+    state = _state(encoder, head)
+    note: dict[str, Any] = {"format": FORMAT, "bertkit": __version__, "vocabulary": tokenizer.fingerprint}
+    if bert_can_say(model, head_config):
+        config = write_bert(model, head_config, tokenizer.pad_id)
+        note["model"] = {key: getattr(model, key) for key in BEYOND_BERT}
+        if encoder.embeddings.fixed_positions is not None:
+            state[POSITIONS] = encoder.embeddings.fixed_positions
+        naming = bert_naming("" if head is None else "bert.")
+    else:
+        config = write_own(model, head_config)
+        naming = own_naming
+    assert card.keys().isdisjoint(NOTE_KEYS), "the card says again what the folder says itself"
+    with replace_folder(path, overwrite) as temporary:
+        save_tensors(temporary / WEIGHTS_FILE, to_disk(state, naming), {"format": "pt"})
+        _write_json(temporary / CONFIG_FILE, config)
+        _write_json(temporary / CARD_FILE, {**note, **card})
+        tokenizer.save(temporary, max_length=model.max_positions)
+
+
+def read_model_folder(path: Path, options: Mapping[str, Any] | None = None) -> ModelFolder:
+    """Read a model folder of bertkit's or of transformers', checked whole before anything runs.
+
+    Args:
+        path: the folder.
+        options: fields of `ModelConfig` to change, such as dropouts.
+
+    Raises:
+        UserError: a file is missing or damaged, or the parts do not belong together, or the model is of a
+            kind that bertkit does not compute.
+    """
+    recover_folder(path)
+    content = _read_json(path / CONFIG_FILE)
+    note = _read_note(path)
+    try:
+        model, head_config = read_config(content, note.get("model", {}))
+        model = replace(model, **(options or {}))
+    except UserError as error:
+        raise UserError(f"{path / CONFIG_FILE}: {error}") from None
+    tokenizer = _read_tokenizer(path, model, note)
+    tensors = _read_tensors(path)
+    with torch.device("meta"):
+        encoder = Encoder(model)
+        head = None if head_config is None else ClassificationHead(head_config, model)
+    naming = own_naming
+    if content["model_type"] == "bert":
+        naming = bert_naming("bert." if any(name.startswith("bert.") for name in tensors) else "")
+    new = _fill(path / WEIGHTS_FILE, encoder, head, tensors, naming)
+    unused = tuple(sorted(tensors))
+    for name in unused:
+        if not is_harmless(name):
+            raise UserError(f"{path / WEIGHTS_FILE}: the model of {CONFIG_FILE} has no part named {name}.")
+    card = {key: value for key, value in note.items() if key not in NOTE_KEYS}
+    return ModelFolder(path, encoder.eval(), head and head.eval(), tokenizer, card, new, unused)
+
+
+def _read_note(path: Path) -> dict[str, Any]:
+    """What `bertkit.json` says; a folder of transformers has none."""
+    file = path / CARD_FILE
+    note = _read_json(file) if file.exists() else {"format": FORMAT}
+    if note.get("format") != FORMAT:
+        raise UserError(
+            f"{file} is of format {note.get('format')!r} and this bertkit, {__version__}, reads format "
+            f"{FORMAT}: install bertkit {note.get('bertkit', 'as new as the folder')}."
+        )
+    if not isinstance(note.get("model", {}), dict):
+        raise UserError(f"{file}: 'model' must be an object with options.")
+    return note
+
+
+def _read_tokenizer(path: Path, model: ModelConfig, note: Mapping[str, Any]) -> Tokenizer:
+    tokenizer = Tokenizer.from_folder(path)
+    if tokenizer.size != model.vocabulary_size:
+        raise UserError(
+            f"{path}: the vocabulary has {tokenizer.size} pieces and the model {model.vocabulary_size}: "
+            "it is another model's. Copy the vocabulary from where this model was trained."
+        )
+    if note.get("vocabulary", tokenizer.fingerprint) != tokenizer.fingerprint:
+        raise UserError(
+            f"{path}: the vocabulary is not the one the model was trained with (its fingerprint is not that "
+            f"of {CARD_FILE}): its pieces would mean nothing to the model. Copy the right one there."
+        )
+    return tokenizer
+
+
+def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    file = path / WEIGHTS_FILE
+    if not file.is_file():
+        if (path / "pytorch_model.bin").is_file():
+            raise UserError(
+                f"{path} holds its weights as pytorch_model.bin, a format that can run code when it is read; "
+                f"save them as {WEIGHTS_FILE} with transformers' save_pretrained."
+            )
+        raise UserError(f"{path} has no {WEIGHTS_FILE}: copy it there from where the model was trained.")
+    try:
+        tensors: dict[str, torch.Tensor] = load_file(file)
+    except SafetensorError as error:
+        raise UserError(f"{file} is damaged or cut short ({error}): copy it again from its source.") from None
+    return tensors
+
+
+def _fill(
+    file: Path,
+    encoder: Encoder,
+    head: ClassificationHead | None,
+    tensors: dict[str, torch.Tensor],
+    naming: Naming,
+) -> tuple[str, ...]:
+    """Give encoder and head, which are on the meta device, their weights out of `tensors`.
+
+    Returns:
+        The modules that `tensors` has nothing for: the pooler, which only classification needs, at most.
+    """
+    expected = _state(encoder, head)
+    fixed = encoder.embeddings.fixed_positions
+    if fixed is not None and naming is not own_naming:
+        expected[POSITIONS] = fixed
+    new: tuple[str, ...] = ()
+    if head is None and encoder.pooler is not None and naming(POOLER[0])[0] not in tensors:
+        new = ("pooler",)
+        encoder.pooler.to_empty(device="cpu")
+        initialise(encoder.pooler, encoder.config)
+        expected = {name: tensor for name, tensor in expected.items() if name not in POOLER}
+    try:
+        state = from_disk(tensors, expected, naming)
+    except ValueError as error:
+        raise UserError(f"{file}: {error}, as {CONFIG_FILE} describes the model.") from None
+    for name, tensor in state.items():
+        if not tensor.isfinite().all():
+            raise UserError(f"{file} is damaged: {name} holds a number that is not finite.")
+    if POSITIONS in state and fixed is not None and not torch.equal(state.pop(POSITIONS), fixed):
+        raise UserError(f"{file}: the positions are not the sinusoids that {CARD_FILE} says they are.")
+    for prefix, module in (("encoder.", encoder), ("head.", head)):
+        if module is not None:
+            part = {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}
+            module.load_state_dict(part, strict=False, assign=True)
+    return new
+
+
+def _state(encoder: Encoder, head: ClassificationHead | None) -> dict[str, torch.Tensor]:
+    state = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    if head is not None:
+        state |= {f"head.{name}": tensor for name, tensor in head.state_dict().items()}
+    return state
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path.parent} is no model folder: it has no {path.name}.") from None
+    except NotADirectoryError:
+        raise UserError(f"{path.parent} is a file; a model is a folder with {path.name}.") from None
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}): copy it again from its source.") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no JSON object: copy it again from its source.")
+    return content
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

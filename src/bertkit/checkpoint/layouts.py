@@ -1,0 +1,154 @@
+"""What `config.json` says of a model, in the two layouts of a model folder.
+
+`bert` is transformers' own, which its classes open. What that one cannot say is written as `bertkit`,
+a name that transformers does not know and therefore refuses, instead of computing something else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from bertkit.config import HeadConfig, ModelConfig
+from bertkit.errors import UserError, nearest
+
+BERT_KEYS = {
+    "vocab_size": "vocabulary_size",
+    "num_hidden_layers": "layers",
+    "hidden_size": "hidden_size",
+    "num_attention_heads": "heads",
+    "intermediate_size": "feedforward_size",
+    "max_position_embeddings": "max_positions",
+    "type_vocab_size": "segment_types",
+    "layer_norm_eps": "norm_eps",
+    "hidden_dropout_prob": "hidden_dropout",
+    "attention_probs_dropout_prob": "attention_dropout",
+    "initializer_range": "initialiser_range",
+}
+"""Keys of transformers' BertConfig, and what `ModelConfig` calls them."""
+
+BERT_ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_new": "gelu_tanh",
+    "relu": "relu",
+}
+"""Values of BertConfig's `hidden_act`, and what `ModelConfig` calls them; the first of two is written."""
+
+BEYOND_BERT = ("positions", "initialisation", "pooler")
+"""Options that BertConfig has no key for although BertModel can do as they say; `bertkit.json` keeps them."""
+
+CLASSIFIER = "BertForSequenceClassification"
+HEADLESS = ("BertModel", "BertForPreTraining", "BertForMaskedLM", "BertForNextSentencePrediction")
+"""Architectures that are read as an encoder alone; pretraining heads in them are left unused."""
+
+
+def bert_can_say(model: ModelConfig, head: HeadConfig | None) -> bool:
+    """Whether transformers' BERT classes can compute what this model computes."""
+    encoder = model.norm == "post" and model.positions != "rotary" and model.embedding_norm
+    plain = head is None or (head.pooling == "pooler" and not head.hidden_size and head.loss == "softmax")
+    return encoder and plain
+
+
+def write_bert(model: ModelConfig, head: HeadConfig | None, pad_id: int) -> dict[str, Any]:
+    """The content of `config.json` for transformers' BertModel or BertForSequenceClassification."""
+    activations = {ours: theirs for theirs, ours in reversed(BERT_ACTIVATIONS.items())}
+    content = {
+        "model_type": "bert",
+        "architectures": [HEADLESS[0] if head is None else CLASSIFIER],
+        **{theirs: getattr(model, ours) for theirs, ours in BERT_KEYS.items()},
+        "hidden_act": activations[model.activation],
+        "position_embedding_type": "absolute",
+        "pad_token_id": pad_id,
+        "dtype": "float32",
+    }
+    if head is not None:
+        content |= {
+            "classifier_dropout": head.dropout,
+            "id2label": {str(i): label for i, label in enumerate(head.labels)},
+            "label2id": {label: i for i, label in enumerate(head.labels)},
+            "problem_type": "single_label_classification",
+        }
+    return content
+
+
+def read_config(content: dict[str, Any], beyond: dict[str, Any]) -> tuple[ModelConfig, HeadConfig | None]:
+    """The options of encoder and head that a `config.json` of either layout says.
+
+    Args:
+        content: of `config.json`.
+        beyond: what `bertkit.json` adds for the layout of transformers, of `BEYOND_BERT`.
+
+    Raises:
+        UserError: a value is wrong, or means a model or a head that bertkit does not compute.
+    """
+    if content.get("model_type") == "bert":
+        return _read_bert(content, beyond)
+    if content.get("model_type") == "bertkit":
+        return _read_own(content)
+    raise UserError(f"model_type is {content.get('model_type')!r}; bertkit reads 'bert' and 'bertkit'.")
+
+
+def _read_bert(content: dict[str, Any], beyond: dict[str, Any]) -> tuple[ModelConfig, HeadConfig | None]:
+    """The inverse of `write_bert`. Missing keys mean BERT base, as in transformers."""
+    if content.get("position_embedding_type", "absolute") != "absolute":
+        raise UserError(
+            f"position_embedding_type is {content['position_embedding_type']!r}; only 'absolute' is read."
+        )
+    if content.get("is_decoder"):
+        raise UserError("is_decoder is set: the model is a decoder, and bertkit reads encoders.")
+    activation = content.get("hidden_act", "gelu")
+    if activation not in BERT_ACTIVATIONS:
+        raise UserError(
+            f"hidden_act {activation!r} is not known.{nearest(str(activation), [*BERT_ACTIVATIONS])}"
+        )
+    known = {ours: content[theirs] for theirs, ours in BERT_KEYS.items() if theirs in content}
+    _only_known(beyond, BEYOND_BERT)
+    model = ModelConfig(**known, activation=BERT_ACTIVATIONS[activation], **beyond)  # type: ignore[arg-type]
+    return model, _read_bert_head(content, model)
+
+
+def _read_bert_head(content: dict[str, Any], model: ModelConfig) -> HeadConfig | None:
+    architectures = content.get("architectures") or list(HEADLESS[:1])
+    if architectures[0] in HEADLESS:
+        return None
+    if architectures != [CLASSIFIER]:
+        raise UserError(f"architectures is {architectures}; bertkit reads {CLASSIFIER} and bare encoders.")
+    problem = content.get("problem_type") or "single_label_classification"
+    if problem != "single_label_classification":
+        raise UserError(f"problem_type is {problem!r}; bertkit reads heads that choose one label of several.")
+    names = content.get("id2label") or {str(i): f"LABEL_{i}" for i in range(content.get("num_labels", 2))}
+    if not isinstance(names, dict) or set(names) != {str(i) for i in range(len(names))}:
+        raise UserError(f"id2label must name the classes 0, 1, ... in turn; it is {names!r}.")
+    dropout = content.get("classifier_dropout")
+    return HeadConfig(
+        labels=tuple(names[str(i)] for i in range(len(names))),
+        dropout=model.hidden_dropout if dropout is None else dropout,
+    )
+
+
+def write_own(model: ModelConfig, head: HeadConfig | None) -> dict[str, Any]:
+    """The content of `config.json` for a model that only bertkit computes."""
+    return {
+        "model_type": "bertkit",
+        "model": asdict(model),
+        "head": None if head is None else asdict(head),
+    }
+
+
+def _read_own(content: dict[str, Any]) -> tuple[ModelConfig, HeadConfig | None]:
+    """The inverse of `write_own`."""
+    model, head = content.get("model"), content.get("head")
+    if not isinstance(model, dict) or not isinstance(head, dict | None):
+        raise UserError("'model' must be an object with options, and 'head' one or null.")
+    _only_known(model, ModelConfig.__dataclass_fields__)
+    if head is None:
+        return ModelConfig(**model), None
+    _only_known(head, HeadConfig.__dataclass_fields__)
+    return ModelConfig(**model), HeadConfig(**{**head, "labels": tuple(head.get("labels", ()))})
+
+
+def _only_known(options: dict[str, Any], known: Any) -> None:
+    for key in options:
+        if key not in known:
+            raise UserError(f"The option {key!r} is not known.{nearest(key, sorted(known))}")

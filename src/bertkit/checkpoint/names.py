@@ -1,0 +1,90 @@
+"""Names of tensors: ours in memory, where projections are fused, and those on disk. One table, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+
+BERT_MODULES: dict[str, tuple[str, ...]] = {
+    "encoder.embeddings.pieces": ("embeddings.word_embeddings",),
+    "encoder.embeddings.segments": ("embeddings.token_type_embeddings",),
+    "encoder.embeddings.positions": ("embeddings.position_embeddings",),
+    "encoder.embeddings.norm": ("embeddings.LayerNorm",),
+    "encoder.blocks.{}.attention.qkv": (
+        "encoder.layer.{}.attention.self.query",
+        "encoder.layer.{}.attention.self.key",
+        "encoder.layer.{}.attention.self.value",
+    ),
+    "encoder.blocks.{}.attention.output": ("encoder.layer.{}.attention.output.dense",),
+    "encoder.blocks.{}.attention_norm": ("encoder.layer.{}.attention.output.LayerNorm",),
+    "encoder.blocks.{}.intermediate": ("encoder.layer.{}.intermediate.dense",),
+    "encoder.blocks.{}.output": ("encoder.layer.{}.output.dense",),
+    "encoder.blocks.{}.output_norm": ("encoder.layer.{}.output.LayerNorm",),
+    "encoder.pooler": ("pooler.dense",),
+    "head.output": ("classifier",),
+}
+"""Module by module, what transformers' BertModel and BertForSequenceClassification call it. Several names
+are one fused kernel's parts, in the order of its rows."""
+
+Naming = Callable[[str], tuple[str, ...]]
+"""From our name of a tensor to the names on disk of its parts, along the first dimension."""
+
+
+def bert_naming(prefix: str) -> Naming:
+    """Names of transformers' layout, with `prefix` ("bert." or "") before those of the encoder."""
+
+    def naming(ours: str) -> tuple[str, ...]:
+        module, _, parameter = ours.rpartition(".")
+        layer = next((part for part in module.split(".") if part.isdecimal()), "")
+        theirs = BERT_MODULES[module.replace(f".{layer}.", ".{}.") if layer else module]
+        before = prefix if ours.startswith("encoder.") else ""
+        return tuple(f"{before}{name.format(layer)}.{parameter}" for name in theirs)
+
+    return naming
+
+
+def own_naming(ours: str) -> tuple[str, ...]:
+    """Names of bertkit's own layout: those in memory."""
+    return (ours,)
+
+
+def is_harmless(name: str) -> bool:
+    """Whether a tensor on disk may be left unused: a constant of old files, or a pretraining head's."""
+    return name.endswith("embeddings.position_ids") or name.startswith("cls.")
+
+
+def to_disk(state: Mapping[str, torch.Tensor], naming: Naming) -> dict[str, torch.Tensor]:
+    """The tensors of `state` under their names on disk, each with storage of its own."""
+    return {
+        name: part.clone()
+        for ours, tensor in state.items()
+        for name, part in zip(naming(ours), tensor.chunk(len(naming(ours))), strict=True)
+    }
+
+
+def from_disk(
+    tensors: dict[str, torch.Tensor], expected: Mapping[str, torch.Tensor], naming: Naming
+) -> dict[str, torch.Tensor]:
+    """Take out of `tensors` what `expected` (our names; shapes alone matter) needs, fused, as float32.
+
+    Raises:
+        ValueError: a tensor is missing, or has another shape or a type that is no floating point number;
+            the message is a clause that names it.
+    """
+    state = {}
+    for ours, shape in ((ours, tuple(tensor.shape)) for ours, tensor in expected.items()):
+        names = naming(ours)
+        part_shape = (shape[0] // len(names), *shape[1:])
+        parts = []
+        for name in names:
+            if name not in tensors:
+                raise ValueError(f"{name} is missing")
+            part = tensors.pop(name)
+            if tuple(part.shape) != part_shape:
+                raise ValueError(f"{name} has the shape {list(part.shape)}, not {list(part_shape)}")
+            if part.dtype not in (torch.float32, torch.float16, torch.bfloat16):
+                raise ValueError(f"{name} is of type {part.dtype}, not a 16- or 32-bit float")
+            parts.append(part.float())
+        state[ours] = torch.cat(parts)  # Copies, so that nothing stays mapped to the file.
+    return state
