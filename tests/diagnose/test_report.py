@@ -138,7 +138,7 @@ def test_it_says_what_was_found(page: Page) -> None:
         "The interval lies above both",
         "training rows 1,300",
         "parameters 11,171,074",
-        "training time 2 min 13 s",
+        "training time 2 min",
         "pieces a second 3,120",
         "knowing only the label shares, 0.622",
         "bad & odd 21 68% 10 32%",

@@ -11,20 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from bertkit.diagnose.wording import duration, title
 from bertkit.train.listener import Plan
 from bertkit.train.loop import StepRecord
 from bertkit.train.prepare import Facts
 
 # Without a terminal there is no bar: a line of progress every so many seconds instead.
 SECONDS_BETWEEN_LINES = 30.0
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: 48 s, 12 min, 2 h 05 min."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 class Display:
@@ -122,7 +115,7 @@ class Display:
         low, high = evaluation["interval"]
         self._console.print(
             f"  epoch {epoch:g}: train loss {train_loss:.3f}, dev loss {evaluation['loss']:.3f}, "
-            f"{evaluation['metric']} [bold]{evaluation['score']:.3f}[/] \\[{low:.3f}, {high:.3f}]"
+            f"{title(evaluation['metric'])} [bold]{evaluation['score']:.3f}[/] \\[{low:.3f}, {high:.3f}]"
             + (" [green]best[/]" if best else ""),
             soft_wrap=True,
         )
@@ -154,10 +147,10 @@ def score_table(result: dict[str, Any]) -> Table:
     others = [name for name in result["metrics"] if name != metric]
     table = Table(title=f"{result['task']}: {result['rows']:,} rows", title_justify="left")
     table.add_column("")
-    table.add_column(metric, justify="right")
+    table.add_column(title(metric), justify="right")
     table.add_column("95 % interval", justify="right")
     for name in others:
-        table.add_column(name, justify="right")
+        table.add_column(title(name), justify="right")
     rows = {
         "bertkit": result,
         "n-gram": result["baselines"]["ngram"],

@@ -14,7 +14,8 @@ from typing import Any
 
 from bertkit import __version__
 from bertkit.diagnose.curves import Curves, draw_loss, draw_score, read_curves
-from bertkit.diagnose.verdict import give_verdict, title
+from bertkit.diagnose.verdict import give_verdict
+from bertkit.diagnose.wording import capital, duration, title
 from bertkit.errors import UserError
 from bertkit.train.runfolder import RECIPE, RESULT
 
@@ -81,18 +82,11 @@ def _facts(result: Result) -> str:
         "parameters": f"{result['parameters']:,}",
         "precision": result["precision"],
         "best epoch": f"{result['best_epoch']:g}",
-        "training time": _duration(result["seconds"]),
+        "training time": duration(result["seconds"]),
         "pieces a second": f"{result['pieces_per_second']:,.0f}",
     }
     items = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(str(v))}</dd></div>" for k, v in facts.items())
     return f"<section><dl>{items}</dl></section>"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{seconds:.1f} s"
 
 
 def _loss(seeds: Sequence[Curves], result: Result) -> str:
@@ -121,9 +115,7 @@ def _score(seeds: Sequence[Curves], result: Result) -> str:
     keys += [
         _key(key, f"{words[key]}, {baselines[key]:.3f}", dashed=True) for key in words if key in baselines
     ]
-    return _figure(
-        f"{name[0].upper()}{name[1:]} after each epoch", draw_score(seeds, name, baselines), keys, seeds
-    )
+    return _figure(f"{capital(name)} after each epoch", draw_score(seeds, name, baselines), keys, seeds)
 
 
 def _key(colour: str, words: str, dashed: bool = False) -> str:
@@ -174,8 +166,10 @@ def _metrics(result: Result) -> str:
     }
     lines = [[escape(who), *(f"{metrics[name]:.3f}" for name in names)] for who, metrics in rows.items()]
     heads = ["", *(escape(title(name)) for name in names)]
-    chosen = escape(title(result["metric"]))
-    caption = f"On the dev rows{_of_best(result)}. The checkpoint is the best by {chosen}."
+    caption = (
+        f"On the dev rows{_of_best(result)}. The epoch with the best {escape(title(result['metric']))} was "
+        "chosen on these same rows: other rows may score a little lower."
+    )
     table = _table(heads, lines, numbers=range(1, len(heads)), caption=caption)
     return f"<section><h2>Beside the baselines</h2>{table}</section>"
 

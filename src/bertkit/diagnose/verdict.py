@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-TITLES = {"mcc": "MCC", "accuracy": "accuracy", "f1": "F1"}
+from bertkit.diagnose.wording import capital, title
+
 BASELINES = {"majority": "always answering the majority", "ngram": "an n-gram model"}
 
 
@@ -23,11 +24,6 @@ class Verdict:
     text: str
 
 
-def title(metric: str) -> str:
-    """What people call a metric."""
-    return TITLES.get(metric, metric)
-
-
 def give_verdict(result: Mapping[str, Any]) -> Verdict:
     """Judge the content of a `result.json` by its score's interval and the baselines.
 
@@ -42,16 +38,15 @@ def _score(result: Mapping[str, Any]) -> str:
     low, high = result["interval"]
     seeds = len(result["seeds"])
     mean = f", mean of {seeds} seeds (deviation {result['deviation']:.3f})" if seeds > 1 else ""
-    name = title(result["metric"])
     return (
-        f"{name[0].upper()}{name[1:]} {result['score']:.3f} [{low:.3f}, {high:.3f}] "
+        f"{capital(title(result['metric']))} {result['score']:.3f} [{low:.3f}, {high:.3f}] "
         f"on {result['rows']:,} dev rows{mean}."
     )
 
 
 def _beside(result: Mapping[str, Any]) -> str:
     told = " and ".join(f"{words} scores {_baseline(result, name):.3f}" for name, words in BASELINES.items())
-    return f"{told[0].upper()}{told[1:]}."
+    return f"{capital(told)}."
 
 
 def _baseline(result: Mapping[str, Any], name: str) -> float:

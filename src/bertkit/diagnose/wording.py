@@ -1,0 +1,23 @@
+"""How numbers and metrics are said, on the terminal and on the page alike."""
+
+from __future__ import annotations
+
+TITLES = {"mcc": "MCC", "f1": "F1"}
+
+
+def title(metric: str) -> str:
+    """What people call a metric."""
+    return TITLES.get(metric, metric)
+
+
+def capital(text: str) -> str:
+    """`text` as the beginning of a sentence: its first letter is a capital, the others stay as they are."""
+    return text[:1].upper() + text[1:]
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 48 s, 12 min, 2 h 05 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
