@@ -151,11 +151,10 @@ def score_table(result: dict[str, Any]) -> Table:
     table.add_column("95 % interval", justify="right")
     for name in others:
         table.add_column(title(name), justify="right")
-    rows = {
-        "bertkit": result,
-        "n-gram": result["baselines"]["ngram"],
-        "majority": result["baselines"]["majority"],
-    }
+    baselines = result["baselines"]
+    # Without training rows there is no n-gram model.
+    names = {"ngram": "n-gram", "majority": "majority"}
+    rows = {"bertkit": result} | {name: baselines[key] for key, name in names.items() if key in baselines}
     for name, row in rows.items():
         low, high = row["interval"]
         table.add_row(

@@ -108,7 +108,7 @@ def prepare(recipe: Recipe) -> Prepared:
 
 
 def find_task(recipe: TaskRecipe) -> Task:
-    """The named task, or the one that the user's files make."""
+    """The named task, or the one that the user's files make; a file that is missing is missed when read."""
     if recipe.name:
         if recipe.train or recipe.dev:
             raise UserError(
@@ -116,7 +116,7 @@ def find_task(recipe: TaskRecipe) -> Task:
             )
         task = get_task(recipe.name, recipe.folder)
         return replace(task, metric=recipe.metric) if recipe.metric else task
-    if not (recipe.train and recipe.dev):
+    if not (recipe.train or recipe.dev):
         raise UserError("Say what to learn: the name of a task, or --train FILE and --dev FILE of your own.")
     return task_from_files(
         recipe.train,
