@@ -45,29 +45,33 @@ def _score(result: Mapping[str, Any]) -> str:
 
 
 def _beside(result: Mapping[str, Any]) -> str:
-    told = " and ".join(f"{words} scores {_baseline(result, name):.3f}" for name, words in BASELINES.items())
-    return f"{capital(told)}."
+    told = [
+        f"{words} scores {result['baselines'][name]['score']:.3f}" for name, words in _rivals(result).items()
+    ]
+    return f"{capital(' and '.join(told))}."
 
 
-def _baseline(result: Mapping[str, Any], name: str) -> float:
-    score: float = result["baselines"][name]["score"]
-    return score
+def _rivals(result: Mapping[str, Any]) -> dict[str, str]:
+    """The baselines that there are: without training rows there is no n-gram model."""
+    return {name: words for name, words in BASELINES.items() if name in result["baselines"]}
 
 
 def _conclusion(result: Mapping[str, Any]) -> tuple[Level, str]:
     low, high = result["interval"]
-    majority, ngram = _baseline(result, "majority"), _baseline(result, "ngram")
+    scores = {name: result["baselines"][name]["score"] for name in _rivals(result)}
     if all(seed["status"] == "collapsed" for seed in result["seeds"]):
         return "bad", f"The model collapsed: it gives every dev row the same answer{_only_answer(result)}."
-    if low > max(majority, ngram):
-        level: Level = "good" if all(seed["status"] == "learned" for seed in result["seeds"]) else "open"
-        return level, "The interval lies above both: the model knows more than which words occur."
-    if low <= majority:
+    if low <= scores["majority"]:
         return (
             "bad",
             "The interval reaches down to the majority's score: nothing shows that the model learned.",
         )
-    if high < ngram:
+    level: Level = "good" if all(seed["status"] == "learned" for seed in result["seeds"]) else "open"
+    if "ngram" not in scores:
+        return level, "The interval lies above it: the model has learned to tell the labels apart."
+    if low > scores["ngram"]:
+        return level, "The interval lies above both: the model knows more than which words occur."
+    if high < scores["ngram"]:
         return "open", "The interval lies below the n-gram model, which is the better one for these data."
     return "open", "The interval includes the n-gram model's score: these dev rows cannot tell the two apart."
 
