@@ -48,7 +48,9 @@ class Encoding:
     pieces: list[str]
 
 
-def make_normaliser(*, lowercase: bool, strip_accents: bool, split_cjk: bool) -> normalizers.Normalizer:
+def make_normaliser(
+    *, lowercase: bool, strip_accents: bool | None, split_cjk: bool
+) -> normalizers.Normalizer:
     """BERT's cleaning: control, NUL and U+FFFD characters go, spaces are made plain, then the options."""
     return normalizers.BertNormalizer(
         clean_text=True, handle_chinese_chars=split_cjk, strip_accents=strip_accents, lowercase=lowercase

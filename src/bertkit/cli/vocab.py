@@ -1,0 +1,240 @@
+"""Learn a WordPiece vocabulary from text, and say how well it fits text that it has not seen."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from bertkit import __version__
+from bertkit.config import check_at_least
+from bertkit.errors import UserError
+from bertkit.recipe import VocabularyAlgorithm
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+# A shorter result is not what was asked for, and the user is told.
+SHORTFALL = 0.1
+# The bar moves after so many characters.
+_STEP = 1_000_000
+# Text of which a compressed file is about one byte in so many characters; only the bar depends on it.
+_COMPRESSION = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "texts",
+        nargs="+",
+        type=Path,
+        metavar="TEXT",
+        help="text files, JSON lines, TSV, CSV or Parquet; all but Parquet also as .gz or .zst",
+    )
+    parser.add_argument("--size", type=int, required=True, metavar="N", help="pieces to learn")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="the vocab.txt to write")
+    parser.add_argument(
+        "--algorithm",
+        choices=get_args(VocabularyAlgorithm),
+        default="wordpiece",
+        help="wordpiece (joins frequent pairs until the size is reached; the default) or topdown "
+        "(that of tensorflow-text and keras_nlp, which often ends far below the size)",
+    )
+    case = parser.add_mutually_exclusive_group()
+    case.add_argument(
+        "--lower-case",
+        dest="lowercase",
+        action="store_true",
+        default=True,
+        help="for lower-cased text (default)",
+    )
+    case.add_argument("--cased", dest="lowercase", action="store_false", help="keep upper and lower case")
+    parser.add_argument(
+        "--strip-accents",
+        action=argparse.BooleanOptionalAction,
+        help="remove accents; by default exactly if the case goes too",
+    )
+    parser.add_argument(
+        "--split-cjk",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="make each Chinese character a word (default)",
+    )
+    parser.add_argument(
+        "--reserved", nargs="+", metavar="PIECE", help="the pieces to put first, in this order"
+    )
+    parser.add_argument("--min-frequency", type=int, metavar="N", help="how often a piece must occur")
+    parser.add_argument("--alphabet", type=int, metavar="N", help="single characters at most (1000)")
+    parser.add_argument(
+        "--column", "--field", metavar="NAME", help="where the text is: a name, or a number from 1 (text)"
+    )
+    parser.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="whether the first row of TSV and CSV names columns; by default if the column is given by name",
+    )
+    parser.add_argument(
+        "--held-out",
+        type=int,
+        default=100,
+        metavar="N",
+        help="judge on every N-th text (100); 0: do not judge",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the file that is there")
+    parser.add_argument(
+        "--json", action="store_true", help="print the result object alone on standard output"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it and print what was learned."""
+    for name, least in (("size", 1), ("min_frequency", 1), ("alphabet", 1), ("held_out", 0)):
+        if (value := getattr(arguments, name)) is not None:
+            check_at_least("vocab", name, value, least)
+    if arguments.out.is_dir():
+        raise UserError(
+            f"{arguments.out} is a folder; name the file to write, such as {arguments.out}/vocab.txt."
+        )
+    if arguments.out.exists() and not arguments.overwrite:
+        raise UserError(f"{arguments.out} exists; choose another name or say --overwrite to replace it.")
+
+    from rich.console import Console
+
+    from bertkit.text.vocabulary import RESERVED, check_reserved
+
+    arguments.reserved = tuple(arguments.reserved or RESERVED)
+    check_reserved(arguments.reserved)
+    console = Console(stderr=arguments.json, highlight=False)
+    pieces, result = _learn(arguments, console)
+
+    from bertkit.checkpoint.atomic import replace_file
+
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    with replace_file(arguments.out) as path:
+        path.write_text("".join(f"{piece}\n" for piece in pieces), encoding="utf-8", newline="\n")
+    _show(result, console)
+    if arguments.json:
+        print(json.dumps(result, ensure_ascii=False))
+    return 0
+
+
+def _learn(arguments: argparse.Namespace, console: Console) -> tuple[list[str], dict[str, Any]]:
+    """The pieces, learned from all texts, and the result object."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from bertkit.text.tokenizer import Tokenizer
+    from bertkit.text.vocabulary import ALPHABET, learn_from_counts, measure
+    from bertkit.text.words import WordCounter
+
+    begin = time.perf_counter()
+    cleaning = {name: getattr(arguments, name) for name in ("lowercase", "strip_accents", "split_cjk")}
+    counters = {held: WordCounter(**cleaning) for held in (False, True)}
+    texts: Counter[bool] = Counter()
+    held_out: dict[str, Any] | None = None
+
+    def learn(counts: Counter[str]) -> list[str]:
+        return learn_from_counts(
+            counts,
+            size=arguments.size,
+            algorithm=arguments.algorithm,
+            lowercase=arguments.lowercase,
+            reserved=arguments.reserved,
+            min_frequency=arguments.min_frequency,
+            alphabet=arguments.alphabet or ALPHABET,
+        )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        for number, text in enumerate(_texts(arguments, bar), start=1):
+            held = arguments.held_out > 0 and number % arguments.held_out == 0
+            counters[held].add(text)
+            texts[held] += 1
+        bar.add_task("learning", total=None)
+        rest, seen = counters[False].counts(), counters[True].counts()
+        # The report is about a vocabulary that never saw the held-out texts; the one that is kept saw all.
+        if rest and seen:
+            coverage = measure(Tokenizer.from_vocabulary(learn(rest), **cleaning), seen)
+            held_out = {
+                "texts": texts[True],
+                "words": coverage.words,
+                "fertility": coverage.fertility,
+                "unknown": coverage.unknown,
+            }
+        counts = rest + seen
+        pieces = learn(counts)
+    return pieces, {
+        "vocabulary": str(arguments.out),
+        "algorithm": arguments.algorithm,
+        "asked": arguments.size,
+        "size": len(pieces),
+        "fingerprint": Tokenizer.from_vocabulary(pieces, **cleaning).fingerprint,
+        "texts": texts.total(),
+        "words": counts.total(),
+        "distinct_words": len(counts),
+        "held_out": held_out,
+        "seconds": round(time.perf_counter() - begin, 3),
+        "version": __version__,
+    }
+
+
+def _texts(arguments: argparse.Namespace, bar: Progress) -> Iterator[str]:
+    """The texts of all files, while the bar moves."""
+    from bertkit.data.corpus import read_texts
+    from bertkit.data.files import COMPRESSIONS
+
+    sizes = [path.stat().st_size if path.is_file() else 0 for path in arguments.texts]
+    task = bar.add_task("reading", total=sum(sizes))
+    for index, path in enumerate(arguments.texts):
+        bar.update(task, description=f"reading {path.name}", completed=sum(sizes[:index]))
+        share = 1 / _COMPRESSION if path.suffix in COMPRESSIONS else 1
+        characters = told = 0
+        for text in read_texts(path, column=arguments.column, header=arguments.header):
+            yield text
+            characters += len(text) + 1
+            if characters - told > _STEP:
+                told = characters
+                bar.update(task, completed=sum(sizes[:index]) + min(sizes[index], share * characters))
+    bar.update(task, completed=sum(sizes))
+
+
+def _show(result: dict[str, Any], console: Console) -> None:
+    """Print the result for people."""
+    from rich.table import Table
+
+    rows = {
+        "vocabulary": f"{result['vocabulary']}: {result['size']:,} pieces, {result['algorithm']}",
+        "text": f"{result['texts']:,} texts, {result['words']:,} words, "
+        f"{result['distinct_words']:,} of them different",
+        "held out": "nothing",
+        "time": f"{result['seconds']:.1f} s",
+    }
+    if held := result["held_out"]:
+        rows["held out"] = (
+            f"{held['texts']:,} texts, {held['words']:,} words: {held['fertility']:.3f} pieces a word, "
+            f"{held['unknown']:.3%} of the words unknown\n"
+            "(to a vocabulary learned in the same way without them)"
+        )
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold")
+    grid.add_column(overflow="fold")
+    for name, text in rows.items():
+        grid.add_row(name, text)
+    console.print(grid)
+    if result["size"] < (1 - SHORTFALL) * result["asked"]:
+        console.print(_shortfall(result), style="yellow", soft_wrap=True)
+
+
+def _shortfall(result: dict[str, Any]) -> str:
+    short = 1 - result["size"] / result["asked"]
+    why = {
+        "topdown": "the thresholds of topdown jump over the size on little text. Give more text, a lower "
+        "--min-frequency, or take --algorithm wordpiece",
+        "wordpiece": "the text has no more pieces that occur so often. Give more text or a lower "
+        "--min-frequency",
+    }[result["algorithm"]]
+    return f"{result['size']:,} pieces are {short:.0%} fewer than the {result['asked']:,} asked for: {why}."

@@ -1,0 +1,216 @@
+"""Learning a WordPiece vocabulary: words are counted once, and a learner sees nothing but the counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, repeat
+from typing import Protocol
+
+import tokenizers
+from tokenizers import models, pre_tokenizers, trainers
+
+from bertkit.errors import UserError, nearest
+from bertkit.text.tokenizer import MAX_WORD_CHARACTERS, SPECIALS, UNK, Tokenizer
+from bertkit.text.topdown import CONTINUATION, learn_topdown
+from bertkit.text.words import WordCounter, check_room, fold_case, select
+
+RESERVED = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]")
+"""What stands first in a vocabulary, in the order of keras_nlp."""
+
+ALPHABET = 1_000
+"""Single characters at most, as in tensorflow-text; Chinese needs some thousands."""
+
+_WORDS_A_LINE = 1_000
+
+
+class Learner(Protocol):
+    """Counts of words to pieces."""
+
+    def __call__(
+        self,
+        counts: Mapping[str, int],
+        *,
+        size: int,
+        reserved: Sequence[str],
+        alphabet: int,
+        min_frequency: int,
+    ) -> list[str]:
+        """Learn at most `size` pieces."""
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """A row of the table of learners.
+
+    Attributes:
+        learn: the learner.
+        min_frequency: how often a piece must occur where nobody says.
+        folds_case: whether an uncased vocabulary is learned from `fold_case`d words.
+    """
+
+    learn: Learner
+    min_frequency: int
+    folds_case: bool
+
+
+def learn(
+    lines: Iterable[str],
+    *,
+    size: int,
+    algorithm: str = "wordpiece",
+    lowercase: bool = True,
+    strip_accents: bool | None = None,
+    split_cjk: bool = True,
+    reserved: Sequence[str] = RESERVED,
+    min_frequency: int | None = None,
+    alphabet: int = ALPHABET,
+) -> list[str]:
+    """Learn a vocabulary from texts of any length, read once.
+
+    `lowercase`, `strip_accents` and `split_cjk` are those of the tokenizer that will use it; the rest is
+    described, with what is raised, at `learn_from_counts`.
+    """
+    counter = WordCounter(lowercase=lowercase, strip_accents=strip_accents, split_cjk=split_cjk)
+    for line in lines:
+        counter.add(line)
+    return learn_from_counts(
+        counter.counts(),
+        size=size,
+        algorithm=algorithm,
+        lowercase=lowercase,
+        reserved=reserved,
+        min_frequency=min_frequency,
+        alphabet=alphabet,
+    )
+
+
+def learn_from_counts(
+    counts: Mapping[str, int],
+    *,
+    size: int,
+    algorithm: str = "wordpiece",
+    lowercase: bool = True,
+    reserved: Sequence[str] = RESERVED,
+    min_frequency: int | None = None,
+    alphabet: int = ALPHABET,
+) -> list[str]:
+    """Learn a vocabulary from words; equal counts give equal pieces in equal order.
+
+    Args:
+        counts: how often each word occurs.
+        size: pieces asked for, the reserved ones counted; there may be fewer where the text has no more.
+        algorithm: "wordpiece" joins the most frequent pair of pieces until the size is reached, with the
+            trainer of the `tokenizers` library; "topdown" is tensorflow-text's, see `learn_topdown`, on words
+            in lower case as keras_nlp makes it: it learns no ß, and other letters that folding replaces.
+        lowercase: whether the words are in lower case.
+        reserved: pieces to put first, BERT's special pieces among them.
+        min_frequency: how often a piece must occur; None for the algorithm's own.
+        alphabet: single characters at most, the most frequent ones; words with another are left out.
+
+    Raises:
+        UserError: the algorithm is unknown, there are no words, a special piece is not reserved or one is
+            twice, or the single characters alone are more than `size` pieces.
+    """
+    if algorithm not in ALGORITHMS:
+        raise UserError(
+            f"There is no vocabulary algorithm {algorithm!r}.{nearest(algorithm, list(ALGORITHMS))}"
+        )
+    check_reserved(reserved)
+    row = ALGORITHMS[algorithm]
+    words = fold_case(counts) if row.folds_case and lowercase else counts
+    if not words:
+        raise UserError("There is no word in the text to learn a vocabulary from.")
+    return row.learn(
+        words,
+        size=size,
+        reserved=reserved,
+        alphabet=alphabet,
+        min_frequency=row.min_frequency if min_frequency is None else min_frequency,
+    )
+
+
+def check_reserved(reserved: Sequence[str]) -> None:
+    """Raise `UserError` unless these can be the first pieces of a vocabulary of BERT's."""
+    missing = [name for name in SPECIALS if name not in reserved]
+    if missing:
+        raise UserError(f"The reserved pieces lack {', '.join(missing)}, which BERT needs; reserve them too.")
+    for name, count in Counter(reserved).items():
+        if count > 1:
+            raise UserError(f"The piece {name!r} is reserved twice; an id has one piece.")
+        if name.split() != [name]:
+            raise UserError(f"The reserved piece {name!r} is empty or holds a space, which no piece may.")
+
+
+def learn_wordpiece(
+    counts: Mapping[str, int], *, size: int, reserved: Sequence[str], alphabet: int, min_frequency: int
+) -> list[str]:
+    """Join the most frequent pair of pieces until there are `size`, with the trainer of `tokenizers`.
+
+    The trainer numbers the pieces inside words (`##a`) in the order of a hash table, which differs from run
+    to run, and of equally frequent pairs takes the one with the lower numbers. So it is given all single
+    characters in order, as if they were special pieces. It cannot be given counts, only words: each is
+    repeated as often as it occurs, which is quick, for they need no cleaning any more.
+
+    Raises:
+        UserError: the characters alone are more than `size` pieces.
+    """
+    words = select(counts, longest=MAX_WORD_CHARACTERS, reserved=reserved, alphabet=alphabet)
+    characters = sorted({character for word, _ in words for character in word})
+    inside = sorted({character for word, _ in words for character in word[1:]})
+    singles = list(
+        dict.fromkeys([*reserved, *characters, *(CONTINUATION + character for character in inside)])
+    )
+    check_room(size, len(singles))
+    rust = tokenizers.Tokenizer(models.WordPiece(unk_token=UNK))
+    rust.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size,
+        min_frequency=min_frequency,
+        special_tokens=singles,
+        continuing_subword_prefix=CONTINUATION,
+        show_progress=False,
+    )
+    rust.train_from_iterator(_repeated(words), trainer=trainer)
+    ids = rust.get_vocab()
+    return sorted(ids, key=ids.__getitem__)
+
+
+def _repeated(words: Iterable[tuple[str, int]]) -> Iterator[str]:
+    """Lines in which each word stands as often as it is counted."""
+    for word, count in words:
+        copies = repeat(word, count)
+        while line := " ".join(islice(copies, _WORDS_A_LINE)):
+            yield line
+
+
+ALGORITHMS: dict[str, Algorithm] = {
+    "wordpiece": Algorithm(learn_wordpiece, min_frequency=2, folds_case=False),
+    "topdown": Algorithm(learn_topdown, min_frequency=10, folds_case=True),
+}
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How a vocabulary does on a text.
+
+    Attributes:
+        words: words of the text.
+        fertility: pieces a word, an unknown word being one piece.
+        unknown: share of the words that become `[UNK]`.
+    """
+
+    words: int
+    fertility: float
+    unknown: float
+
+
+def measure(tokenizer: Tokenizer, counts: Mapping[str, int]) -> Coverage:
+    """What `tokenizer` makes of words that occur so often; there must be at least one."""
+    total = sum(counts.values())
+    pieces = unknown = 0
+    for ids, count in zip(tokenizer.stream(list(counts)), counts.values(), strict=True):
+        pieces += len(ids) * count
+        unknown += (tokenizer.unk_id in ids) * count
+    return Coverage(total, pieces / total, unknown / total)

@@ -1,0 +1,95 @@
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from bertkit.errors import UserError
+from bertkit.text.tokenizer import Tokenizer
+from bertkit.text.vocabulary import ALGORITHMS, RESERVED, learn, learn_from_counts, measure
+
+COUNTS = Counter({"low": 20, "lower": 10, "newer": 20, "new": 7, "rare": 1})
+
+
+def test_the_most_frequent_pairs_are_joined_first() -> None:
+    pieces = learn_from_counts(COUNTS, size=22)
+    singles = ["a", "e", "l", "n", "o", "r", "w"]
+    inside = ["##a", "##e", "##o", "##r", "##w"]
+    # (l, ##o) and (##e, ##r) occur 30 times, and (##w, ##er) once it exists; (n, ##e) 27, (lo, ##w) 20 times.
+    # Of two equally frequent pairs the one with the lower ids is joined.
+    assert pieces == [*RESERVED, *singles, *inside, "lo", "##er", "##wer", "ne", "low"]
+
+
+def test_a_frequency_ends_it_before_the_size() -> None:
+    assert len(learn_from_counts(COUNTS, size=99, min_frequency=20)) < 27
+    assert "rare" in learn_from_counts(COUNTS, size=99, min_frequency=1)
+    assert "rare" not in learn_from_counts(COUNTS, size=99)
+
+
+def test_runs_agree_to_the_last_piece() -> None:
+    # Each process has hash tables of its own, in Python and in Rust; many pairs here are equally frequent.
+    program = (
+        "from bertkit.text.vocabulary import learn;"
+        "words = [a + b + c + d for a in 'abcdefg' for b in 'hijkl' for c in 'mnopq' for d in 'rst'];"
+        "print(learn([' '.join(words)] * 3, size=99))"
+    )
+    outputs = {
+        subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
+        for _ in range(3)
+    }
+    assert len(outputs) == 1
+    assert outputs.pop().count(b"##") > 13
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_algorithm_gives_a_vocabulary_that_knows_the_text(algorithm: str) -> None:
+    lines = ["The cats saw the dogs.", "A cat sees dogs, and 13 dogs see the cat!"] * 13
+    pieces = learn(lines, size=99, algorithm=algorithm)
+    assert tuple(pieces[:5]) == RESERVED
+    assert len(set(pieces)) == len(pieces) <= 99
+    tokenizer = Tokenizer.from_vocabulary(pieces)
+    assert all(tokenizer.unk_id not in ids for ids in tokenizer.encode_batch(lines))
+    assert "cat" in pieces
+
+
+def test_case_and_reserved_pieces() -> None:
+    reserved = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused1]"]
+    pieces = learn(["Été été"] * 13, size=99, lowercase=False, reserved=reserved)
+    assert pieces[:6] == reserved
+    assert "Été" in pieces
+    assert "Été" in learn(["Été"] * 13, size=99, algorithm="topdown", lowercase=False)
+    assert "ete" in learn(["Été"] * 13, size=99, algorithm="topdown")
+
+
+def test_words_with_rare_characters_are_left_out() -> None:
+    pieces = learn(["aab aab aab \u0416ab"], size=99, alphabet=2)
+    assert pieces == [*RESERVED, "a", "b", "##a", "##b", "aa", "aab"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"algorithm": "topdwon"}, "Did you mean 'topdown'"),
+        ({"reserved": ["[PAD]", "[CLS]"]}, r"lack \[UNK\], \[SEP\], \[MASK\]"),
+        ({"reserved": [*RESERVED, "x", "x"]}, "'x' is reserved twice"),
+        ({"reserved": [*RESERVED, "a b"]}, "'a b' is empty or holds a space"),
+        ({"size": 7}, "A vocabulary of 7 pieces has no room"),
+    ],
+)
+def test_what_cannot_be_asked_for(options, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        learn_from_counts(COUNTS, **{"size": 99, **options})
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_no_words(algorithm: str) -> None:
+    with pytest.raises(UserError, match="no word in the text"):
+        learn(["", " \n\ufffd"], size=99, algorithm=algorithm)
+
+
+def test_measure() -> None:
+    tokenizer = Tokenizer.from_vocabulary([*RESERVED, "a", "##b"])
+    coverage = measure(tokenizer, {"a": 5, "ab": 3, "abb": 1, "c": 1})
+    assert coverage.words == 10
+    assert coverage.fertility == pytest.approx((5 + 2 * 3 + 3 + 1) / 10)
+    assert coverage.unknown == pytest.approx(0.1)
