@@ -37,3 +37,35 @@ def random_sequences() -> Callable[..., Sequences]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with random weights, a dozen words, and the labels bad, good and odd."""
+    import torch
+
+    from bertkit.checkpoint.folder import write_model_folder
+    from bertkit.config import HeadConfig, ModelConfig
+    from bertkit.model.encoder import Encoder
+    from bertkit.model.heads import ClassificationHead
+    from bertkit.text.tokenizer import SPECIALS, Tokenizer
+
+    words = ["a", "cat", "dog", "sat", "ran", "the", "mat", ".", "##s", "red", "old", "on"]
+    tokenizer = Tokenizer.from_vocabulary([*SPECIALS, *words])
+    config = ModelConfig(
+        vocabulary_size=tokenizer.size,
+        layers=2,
+        hidden_size=12,
+        heads=3,
+        feedforward_size=20,
+        max_positions=32,
+        initialiser_range=0.8,
+    )
+    torch.manual_seed(11)
+    encoder = Encoder(config)
+    head = ClassificationHead(HeadConfig(labels=("bad", "good", "odd")), config)
+    card = {"task": "toy", "kind": "classify", "max_length": 13, "pad_to": 0, "metric": "f1"}
+    card |= {"score": 0.5, "interval": [0.4, 0.6]}
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    write_model_folder(path, encoder, head, tokenizer, card)
+    return path

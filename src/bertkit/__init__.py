@@ -6,17 +6,21 @@ from typing import TYPE_CHECKING, Any
 from bertkit.errors import UserError
 
 if TYPE_CHECKING:
-    from bertkit.api import finetune
-    from bertkit.recipe import Recipe
+    from bertkit.api import evaluate, finetune
+    from bertkit.infer.predict import load
+    from bertkit.recipe import Recipe, TaskRecipe
     from bertkit.text.tokenizer import Tokenizer
 
 __version__ = "0.1.0"
-__all__ = ["Recipe", "Tokenizer", "UserError", "finetune"]
+__all__ = ["Recipe", "TaskRecipe", "Tokenizer", "UserError", "evaluate", "finetune", "load"]
 
 # Looked up when first used, so that `import bertkit` imports neither torch nor anything slow.
 _HOMES = {
+    "evaluate": "bertkit.api",
     "finetune": "bertkit.api",
+    "load": "bertkit.infer.predict",
     "Recipe": "bertkit.recipe",
+    "TaskRecipe": "bertkit.recipe",
     "Tokenizer": "bertkit.text.tokenizer",
 }
 

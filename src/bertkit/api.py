@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bertkit.config import Precision
 from bertkit.diagnose.report import write_report
-from bertkit.recipe import Recipe
+from bertkit.infer.evaluate import evaluate as run_evaluate
+from bertkit.infer.predict import load
+from bertkit.recipe import Recipe, TaskRecipe
 from bertkit.train.finetune import finetune as run_finetune
 from bertkit.train.listener import Listener, Silent
 
@@ -60,3 +63,21 @@ def finetune(
     )
     write_report(Path(out))
     return result
+
+
+def evaluate(model: str | Path, task: str | TaskRecipe, *, precision: Precision = "auto") -> dict[str, Any]:
+    """Score a trained model beside baselines: what `bertkit evaluate` does.
+
+    Args:
+        model: a run or a model folder.
+        task: a named task, or `TaskRecipe(dev="test.csv", text="sentence", label="label")` of your own files.
+        precision: "fp32", "bf16", or "auto" for the faster that this processor has.
+
+    Returns:
+        What `infer.evaluate.evaluate` returns.
+
+    Raises:
+        UserError: no such model or task, bad data, or labels that are not those of the model.
+    """
+    recipe = task if isinstance(task, TaskRecipe) else TaskRecipe(name=task)
+    return run_evaluate(load(model, precision=precision), recipe)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import re
-import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,13 +29,11 @@ def open_bytes(path: str | Path) -> BinaryIO:
         UserError: the file is missing, is a folder, or may not be read.
     """
     path = Path(path)
-    if path == STANDARD_INPUT:
-        # The process's own stream stays open for whoever else reads it.
-        return open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: PTH123
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a file in it.")
     try:
-        raw = path.open("rb")
+        # Standard input stays open: it belongs to the process.
+        raw = open(0, "rb", closefd=False) if path == STANDARD_INPUT else path.open("rb")  # noqa: PTH123
     except FileNotFoundError:
         raise UserError(f"There is no file {path}.") from None
     except OSError as error:

@@ -1,0 +1,104 @@
+"""Score a trained model on labelled text, with a 95 % interval, beside the majority and an n-gram model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from bertkit.cli.finetune import FLAGS
+from bertkit.recipe import TaskRecipe, from_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+# Beyond these a table is no longer read by a person.
+CLASSES_SHOWN = 12
+MISTAKES_SHOWN = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("model", help="a run or a model folder")
+    parser.add_argument("task", nargs="?", default="", help="a named task, such as cola; or give --dev")
+    for flag, section, key, kind, text in FLAGS:
+        if section == "task":
+            parser.add_argument(flag, type=kind, dest=key, metavar=key.upper(), help=text)
+    parser.add_argument(
+        "--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto, fp32 or bf16"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the result object alone on standard output"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Score it and print what was found."""
+    given = {key: getattr(arguments, key) for _, section, key, _, _ in FLAGS if section == "task"}
+    asked = {key: value for key, value in given.items() if value is not None}
+    recipe = from_table(TaskRecipe, {"name": arguments.task, **asked}, "task.")
+    from bertkit import api
+
+    result = api.evaluate(arguments.model, recipe, precision=arguments.precision)
+    if arguments.json:
+        print(json.dumps(result, ensure_ascii=False))
+    else:
+        _show(result)
+    return 0
+
+
+def _show(result: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    from bertkit.cli.display import score_table
+
+    console = Console(highlight=False)
+    console.print(score_table(result))
+    if result["baselines_from"] == "dev":
+        console.print(
+            "The majority is that of the scored rows; --train FILE adds the baselines of training.",
+            soft_wrap=True,
+        )
+    elif result["leaks"]:
+        console.print(
+            f"[red]{result['leaks']:,} of these rows stand in the training file too.[/]", soft_wrap=True
+        )
+    console.print()
+    if len(result["labels"]) <= CLASSES_SHOWN:
+        console.print(_confusion_table(result))
+    else:
+        console.print(f"The confusion matrix of {len(result['labels'])} classes is in what --json prints.")
+    if result["mistakes"]:
+        console.print("\nThe surest of its mistakes:")
+    for row in result["mistakes"][:MISTAKES_SHOWN]:
+        texts = "  |  ".join(filter(None, [row["text"], row["pair"]]))
+        console.print(
+            f"  line {row['line']}: {escape(row['predicted'])} {row['probability']:.1%}, "
+            f"is {escape(row['label'])}: {escape(texts)}",
+            overflow="ellipsis",
+            no_wrap=True,
+            soft_wrap=not console.is_terminal,
+        )
+    cut = f"; {result['truncated']:,} texts cut" if result["truncated"] else ""
+    console.print(
+        f"\n{result['seconds']:.1f} s, {result['pieces_per_second']:,.0f} pieces/s, "
+        f"{result['precision']}{cut}"
+    )
+
+
+def _confusion_table(result: dict[str, Any]) -> Table:
+    """Rows are the true labels, columns what the model said."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="true label by row, predicted by column", title_justify="left")
+    table.add_column("")
+    for label in result["labels"]:
+        table.add_column(escape(label), justify="right")
+    for index, (label, counts) in enumerate(zip(result["labels"], result["confusion"], strict=True)):
+        cells = [
+            f"[bold]{count:,}[/]" if column == index else f"{count:,}" for column, count in enumerate(counts)
+        ]
+        table.add_row(escape(label), *cells)
+    return table

@@ -1,0 +1,90 @@
+"""Say what a model is: sizes, head, labels, vocabulary, parameters by part, and where it came from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tomllib
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("model", help="a preset, a model folder, a run, or pkg:PACKAGE/FOLDER")
+    parser.add_argument("--json", action="store_true", help="print one object on standard output")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Look and print."""
+    from bertkit.infer.inspect import inspect
+
+    found = inspect(arguments.model)
+    if arguments.json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        _show(found)
+    return 0
+
+
+def _show(found: dict[str, Any]) -> None:
+    lines = _lines(found)
+    width = max(map(len, lines)) + 2
+    for name, text in lines.items():
+        print(f"{name:<{width}}{text}".replace("\n", "\n" + " " * width))
+
+
+def _lines(found: dict[str, Any]) -> dict[str, str]:
+    """What a person reads, a heading a line."""
+    config, counts = found["config"], found["parameters"]
+    parts = ", ".join(f"{part} {count:,}" for part, count in counts.items() if part != "total" and count)
+    lines = {
+        "model": found["folder"] or f"preset {found['model']}, fresh weights",
+        "encoder": f"{config['layers']} layers of {config['hidden_size']}, {config['heads']} heads, "
+        f"feed-forward {config['feedforward_size']:,} ({config['activation']})",
+        "order": f"{config['positions']} positions, up to {config['max_positions']:,}; {config['norm']}-norm",
+        "parameters": f"{counts['total']:,}: {parts}",
+        "head": _head(found),
+    }
+    if found["labels"]:
+        lines["labels"] = ", ".join(found["labels"])
+    if vocabulary := found["vocabulary"]:
+        case = "lower case" if vocabulary["lowercase"] else "cased"
+        accents = "accents stripped" if vocabulary["strip_accents"] else "accents kept"
+        lines["vocabulary"] = f"{vocabulary['size']:,} pieces, {case}, {accents}"
+        lines["fingerprint"] = vocabulary["fingerprint"]
+    if origin := found["origin"]:
+        lines["trained"] = _origin(origin)
+    if found["new"]:
+        lines["no weights"] = ", ".join(found["new"])
+    if found["unused"]:
+        lines["not used"] = ", ".join(found["unused"])
+    if found["files"]:
+        lines["files"] = "\n".join(f"{name}  {_bytes(size)}" for name, size in found["files"].items())
+    return lines
+
+
+def _head(found: dict[str, Any]) -> str:
+    head = found["head"]
+    if head is None:
+        return "none; `bertkit finetune` gives it one"
+    hidden = f", a hidden layer of {head['hidden_size']}" if head["hidden_size"] else ""
+    return f"{len(found['labels'])} classes, pooling {head['pooling']}{hidden}, {head['loss']}"
+
+
+def _origin(origin: dict[str, Any]) -> str:
+    """As much of it as the card tells."""
+    told = [f"on {origin['task']}"] if "task" in origin else []
+    if "recipe" in origin:
+        told.append(f"from {tomllib.loads(origin['recipe'])['model']['start']}")
+    if "score" in origin and "interval" in origin:
+        low, high = origin["interval"]
+        told.append(f"{origin.get('metric', 'score')} {origin['score']:.3f} [{low:.3f}, {high:.3f}]")
+    if "max_length" in origin:
+        told.append(f"texts up to {origin['max_length']} pieces")
+    if origin.get("pad_to"):
+        told.append(f"visible pads up to {origin['pad_to']}")
+    return ", ".join(told)
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.1f} kB"

@@ -1,0 +1,87 @@
+"""What is in a model folder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bertkit.checkpoint.folder import ModelFolder, read_model_folder
+from bertkit.checkpoint.locate import find_model
+from bertkit.config import preset
+from bertkit.model.encoder import Encoder
+
+# Of the card: where the model came from. Labels and configuration are told from the model itself.
+ORIGIN = ("task", "kind", "metric", "score", "interval", "max_length", "pad_to", "recipe")
+
+
+def inspect(model: str) -> dict[str, Any]:
+    """Say what `model` is, as JSON values.
+
+    Args:
+        model: a preset, a model folder, a run or `pkg:PACKAGE/FOLDER`.
+
+    Returns:
+        `model`, `folder`, `config` (the encoder's options), `parameters` (by part, and `total`), `head`,
+        `labels`, `vocabulary` (`size`, `fingerprint`, `lowercase`, `strip_accents`, `split_cjk`), `origin`
+        (what training noted), `new` (parts without weights), `unused` (tensors no part needs), and `files`
+        (name: bytes). What a model does not have is None or empty; a preset has only sizes.
+
+    Raises:
+        UserError: there is no such model, or its folder is damaged.
+    """
+    path = find_model(model)
+    if path is None:
+        config = preset(model)
+        with torch.device("meta"):
+            encoder = Encoder(config)
+        return _report(model, encoder, None)
+    folder = read_model_folder(path)
+    return _report(model, folder.encoder, folder)
+
+
+def _report(model: str, encoder: Encoder, folder: ModelFolder | None) -> dict[str, Any]:
+    head = None if folder is None else folder.head
+    parts = {
+        "embeddings": _count(encoder.embeddings),
+        "layers": _count(encoder.blocks) + _count(encoder.norm),
+        "pooler": 0 if folder is not None and "pooler" in folder.new else _count(encoder.pooler),
+        "head": _count(head),
+    }
+    settings = None if head is None else asdict(head.config)
+    labels = None if settings is None else list(settings.pop("labels"))
+    return {
+        "model": model,
+        "folder": None if folder is None else str(folder.path),
+        "config": asdict(encoder.config),
+        "parameters": {**parts, "total": sum(parts.values())},
+        "head": settings,
+        "labels": labels,
+        "vocabulary": None if folder is None else _vocabulary(folder),
+        "origin": {} if folder is None else {key: folder.card[key] for key in ORIGIN if key in folder.card},
+        "new": [] if folder is None else list(folder.new),
+        "unused": [] if folder is None else list(folder.unused),
+        "files": {} if folder is None else _files(folder.path),
+    }
+
+
+def _vocabulary(folder: ModelFolder) -> dict[str, Any]:
+    tokenizer = folder.tokenizer
+    return {
+        "size": tokenizer.size,
+        "fingerprint": tokenizer.fingerprint,
+        "lowercase": tokenizer.lowercase,
+        "strip_accents": tokenizer.strip_accents,
+        "split_cjk": tokenizer.split_cjk,
+    }
+
+
+def _files(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def _count(module: nn.Module | None) -> int:
+    return 0 if module is None else sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,193 @@
+"""A trained classifier over raw text: answers in the order of the input, and a place for every row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bertkit.checkpoint.folder import CARD_FILE, ModelFolder, read_model_folder
+from bertkit.checkpoint.locate import find_model
+from bertkit.config import Precision, check_at_least
+from bertkit.data.packed import Sequences
+from bertkit.data.packing import encode_texts
+from bertkit.data.tables import BadRow, Columns, Row, iterate_rows
+from bertkit.errors import UserError
+from bertkit.model.bulk import log_probabilities
+from bertkit.model.heads import Classifier
+from bertkit.model.precision import Computing, choose_precision, flush_denormals
+from bertkit.tasks.examples import empty_part
+
+# Rows answered together. Many, so that batches hold sequences of like length; but no more of them, and of
+# their characters, than fits easily into memory.
+ROWS_AT_ONCE = 8_192
+CHARACTERS_AT_ONCE = 8_000_000
+
+Answer = dict[str, Any]
+"""`{"text", "label", "probabilities": {label: p}}`, with `"pair"` where there is one; or, in the place of a
+row that cannot be answered, `{"line", "error"}`."""
+
+
+class Predictor:
+    """A classifier with its tokenizer, which reads texts as it was trained to.
+
+    Attributes:
+        name: what the user called the model.
+        labels: names of the classes in their order.
+        card: what training noted about the model; empty for a folder that another program wrote.
+        precision: the number format it computes in.
+        max_length: pieces of a sequence at most; what is longer is cut.
+        pad_to: the visible pads that it was trained with, see `encode_texts`.
+    """
+
+    def __init__(self, folder: ModelFolder, name: str, precision: Computing) -> None:
+        if folder.head is None:
+            raise UserError(
+                f"{name} has no trained head, so it cannot answer: "
+                f"fine-tune it first with `bertkit finetune TASK --model {name} -o RUN`."
+            )
+        self.name = name
+        self.labels = folder.head.config.labels
+        self.card = folder.card
+        self.precision = precision
+        self.max_length: int = folder.card.get("max_length", folder.encoder_config.max_positions)
+        self.pad_to: int = folder.card.get("pad_to", 0)
+        check_at_least(f"{folder.path / CARD_FILE}", "max_length", self.max_length, 3)
+        check_at_least(f"{folder.path / CARD_FILE}", "pad_to", self.pad_to, 0)
+        self._tokenizer = folder.tokenizer
+        self._classifier = Classifier(folder.encoder, folder.head)
+
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Answer]:
+        """Answer N texts, or N pairs of texts.
+
+        Args:
+            texts: the texts, or the first ones of the pairs. Every string has an answer, an empty one too.
+            pairs: the second texts, as many.
+
+        Returns:
+            For each, in the order given: `{"text", "label", "probabilities": {label: p}}`, and `"pair"`.
+
+        Raises:
+            UserError: an argument is not a list of strings, or `pairs` is not as long as `texts`.
+        """
+        _check_texts("texts", texts)
+        if pairs is not None:
+            _check_texts("pairs", pairs)
+            if len(pairs) != len(texts):
+                raise UserError(f"There are {len(texts)} texts but {len(pairs)} pairs; each text needs one.")
+        return self._answers(texts, pairs, self.encode(texts, pairs))
+
+    def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Sequences:
+        """The texts as the model was trained to read them."""
+        return encode_texts(self._tokenizer, texts, pairs, max_length=self.max_length, pad_to=self.pad_to)
+
+    def log_probabilities(self, sequences: Sequences) -> npt.NDArray[np.float32]:
+        """Log-probability of each class, [N, C].
+
+        Raises:
+            UserError: the weights make numbers that are none.
+        """
+        logs = log_probabilities(self._classifier, sequences, precision=self.precision)
+        if np.isnan(logs).any():
+            raise UserError(f"{self.name} answers with NaN: its weights are damaged; train it again.")
+        return logs
+
+    def predict_rows(
+        self, rows: Iterable[Row | BadRow], tally: Tally, *, at_once: int = ROWS_AT_ONCE
+    ) -> Iterator[Answer]:
+        """Answer rows in constant memory, each at its place; `tally` counts as they go by.
+
+        Args:
+            rows: all with a second text, or all without.
+            tally: what to count in.
+            at_once: rows to wait for before any is answered.
+        """
+        for chunk in _chunks(rows, at_once):
+            good = [row for row in chunk if isinstance(row, Row)]
+            texts = [row.text for row in good]
+            pairs = [row.pair for row in good if row.pair is not None] or None
+            sequences = self.encode(texts, pairs)
+            tally.rows += len(chunk)
+            tally.bad += len(chunk) - len(good)
+            tally.truncated += sequences.truncated
+            answers = iter(self._answers(texts, pairs, sequences))
+            for row in chunk:
+                yield {"line": row.line, "error": row.problem} if isinstance(row, BadRow) else next(answers)
+
+    def _answers(
+        self, texts: Sequence[str], pairs: Sequence[str] | None, sequences: Sequences
+    ) -> list[Answer]:
+        answers = []
+        probabilities = np.exp(self.log_probabilities(sequences))
+        best = probabilities.argmax(axis=1)
+        for index, (text, row) in enumerate(zip(texts, probabilities.tolist(), strict=True)):
+            answer = {"text": text} if pairs is None else {"text": text, "pair": pairs[index]}
+            label, shares = self.labels[best[index]], dict(zip(self.labels, row, strict=True))
+            answers.append({**answer, "label": label, "probabilities": shares})
+        return answers
+
+
+@dataclass
+class Tally:
+    """What went by: rows in all, those without an answer, and those that lost pieces to the length limit."""
+
+    rows: int = 0
+    bad: int = 0
+    truncated: int = 0
+
+
+def load(model: str | Path, *, precision: Precision = "auto") -> Predictor:
+    """A trained classifier, ready to answer.
+
+    Args:
+        model: what MODEL may be on the command line: a run, a model folder or `pkg:PACKAGE/FOLDER`.
+        precision: "fp32", "bf16", or "auto" for the faster that this processor has.
+
+    Raises:
+        UserError: there is no such model, it is damaged, or it is not trained to answer.
+    """
+    flush_denormals()
+    path = find_model(str(model))
+    if path is None:
+        raise UserError(
+            f"{model} is a preset, a model without training; "
+            f"train it first with `bertkit finetune TASK --model {model} -o RUN`."
+        )
+    return Predictor(read_model_folder(path), str(model), choose_precision(precision))
+
+
+def rows_to_answer(
+    path: Path, columns: Columns, *, header: bool | None = None, ending: str | None = None
+) -> Iterator[Row | BadRow]:
+    """As `iterate_rows`; a row without text is a bad one too."""
+    for row in iterate_rows(path, columns, header=header, ending=ending):
+        problem = empty_part(path, row) if isinstance(row, Row) else None
+        yield BadRow(row.line, problem) if problem else row
+
+
+def _chunks(rows: Iterable[Row | BadRow], at_once: int) -> Iterator[list[Row | BadRow]]:
+    chunk: list[Row | BadRow] = []
+    characters = 0
+    for row in rows:
+        chunk.append(row)
+        if isinstance(row, Row):
+            characters += len(row.text) + len(row.pair or "")
+        if len(chunk) == at_once or characters >= CHARACTERS_AT_ONCE:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
+
+
+def _check_texts(name: str, texts: object) -> None:
+    if isinstance(texts, str) or not isinstance(texts, Sequence):
+        raise UserError(
+            f"`{name}` must be a list of strings, not {type(texts).__name__}; put one text in a list."
+        )
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise UserError(f"`{name}`[{index}] is not a string but of type {type(text).__name__}.")
