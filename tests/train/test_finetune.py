@@ -153,7 +153,7 @@ def test_patience_ends_a_run(toy: Recipe, tmp_path: Path) -> None:
 
 
 def test_a_collapsed_run_is_called_so(toy: Recipe, tmp_path: Path) -> None:
-    frozen = toy.with_changes({"optimiser": {"lr": 0.0}, "model": {"options": {"initialiser_range": 0.0}}})
+    frozen = toy.with_changes({"optimiser": {"lr": 0.0}, "model": {"options": {"initialiser_range": 1e-9}}})
     result = api.finetune(recipe=frozen, out=tmp_path / "run")
     assert result["seeds"][0]["status"] == "collapsed"
     assert result["failed"] == 1

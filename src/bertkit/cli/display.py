@@ -114,7 +114,7 @@ class Display:
         """Print a line."""
         low, high = evaluation["interval"]
         self._console.print(
-            f"  epoch {epoch:g}: train loss {train_loss:.3f}, dev loss {evaluation['loss']:.3f}, "
+            f"  epoch {epoch:.3g}: train loss {train_loss:.3f}, dev loss {evaluation['loss']:.3f}, "
             f"{title(evaluation['metric'])} [bold]{evaluation['score']:.3f}[/] \\[{low:.3f}, {high:.3f}]"
             + (" [green]best[/]" if best else ""),
             soft_wrap=True,

@@ -23,6 +23,8 @@ from bertkit.train.results import SeedResult, aggregate, write_json
 from bertkit.train.runfolder import open_run
 from bertkit.train.seedrun import SeedRun
 
+SECONDS_TO_ESTIMATE = 3.0
+
 
 def finetune(
     recipe: Recipe, out: Path, *, resume: bool, overwrite: bool, listener: Listener
@@ -93,12 +95,12 @@ def _plan(prepared: Prepared, recipe: Recipe, precision: Computing) -> Plan:
 def _seconds_a_step(
     classifier: Classifier, objective: Classification, recipe: Recipe, precision: Computing
 ) -> float:
-    """Median time of a few real steps; `classifier` is used up."""
+    """Median time of a few real steps, but of one where that takes long; `classifier` is used up."""
     seconds: list[float] = []
 
     def note(record: StepRecord) -> bool:
         seconds.append(record.seconds)
-        return False
+        return sum(seconds) > SECONDS_TO_ESTIMATE
 
     run_steps(
         classifier,

@@ -152,7 +152,7 @@ class SeedRun:
             self._write_model(found)
         self.listener.evaluated(epoch, train_loss, {**found, "loss": loss}, best)
         self.log.say(
-            f"epoch {epoch:g}: {prepared.task.metric} {found['score']:.4f}, train loss {train_loss:.4f}"
+            f"epoch {epoch:.3g}: {prepared.task.metric} {found['score']:.4f}, train loss {train_loss:.4f}"
         )
         patience = self.recipe.training.patience
         progress.patience_ended = 0 < patience <= progress.epochs_without_gain
