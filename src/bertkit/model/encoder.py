@@ -12,6 +12,7 @@ from bertkit.config import ModelConfig
 from bertkit.data.packed import PackedBatch
 from bertkit.errors import UserError
 from bertkit.model.attention import Plan, SelfAttention, plan
+from bertkit.model.dropout import Dropout
 from bertkit.model.initialisation import initialise
 from bertkit.model.positions import POSITIONS, Rotation
 
@@ -27,22 +28,30 @@ ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
+def _table(rows: int, size: int) -> nn.Embedding:
+    # nn.Embedding(rows, size) would draw values that are replaced at once, and on the meta device, where
+    # a model is laid out to be loaded, import for seconds what PyTorch needs to pretend that.
+    blank = torch.empty(rows, size)
+    table: nn.Embedding = nn.Embedding.from_pretrained(blank, freeze=False)  # type: ignore[no-untyped-call]
+    return table
+
+
 class Embeddings(nn.Module):
     """Sum of the embeddings of piece, segment and (where the scheme has a table) position; norm; dropout."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         size = config.hidden_size
-        self.pieces = nn.Embedding(config.vocabulary_size, size)
-        self.segments = nn.Embedding(config.segment_types, size)
+        self.pieces = _table(config.vocabulary_size, size)
+        self.segments = _table(config.segment_types, size)
         scheme = POSITIONS[config.positions]
-        self.positions = nn.Embedding(config.max_positions, size) if scheme.learned else None
+        self.positions = _table(config.max_positions, size) if scheme.learned else None
         # A constant: neither a parameter nor part of the state.
         table = None if scheme.table is None else scheme.table(config)
         self.fixed_positions: torch.Tensor | None
         self.register_buffer("fixed_positions", table, persistent=False)
         self.norm = nn.LayerNorm(size, eps=config.norm_eps) if config.embedding_norm else nn.Identity()
-        self.dropout = nn.Dropout(config.hidden_dropout)
+        self.dropout = Dropout(config.hidden_dropout)
 
     def forward(self, batch: PackedBatch) -> torch.Tensor:
         """Embeddings of all pieces, [T, H]."""
@@ -68,7 +77,7 @@ class Block(nn.Module):
         self.intermediate = nn.Linear(size, config.feedforward_size)
         self.output = nn.Linear(config.feedforward_size, size)
         self.output_norm = nn.LayerNorm(size, eps=config.norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout)
+        self.dropout = Dropout(config.hidden_dropout)
 
     def forward(
         self,

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from bertkit.config import HeadConfig, ModelConfig
 from bertkit.data.packed import PackedBatch
+from bertkit.model.dropout import Dropout
 from bertkit.model.encoder import Encoder
 from bertkit.model.initialisation import initialise
 
@@ -82,7 +83,7 @@ class ClassificationHead(nn.Module):
         self.config = config
         width = config.hidden_size or model.hidden_size
         self.hidden = nn.Linear(model.hidden_size, width) if config.hidden_size else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.output = nn.Linear(width, config.outputs)
         initialise(self, model)
 
