@@ -1,0 +1,363 @@
+"""A small English grammar of minimal pairs: an acceptable sentence, and a nearly equal one that is not.
+
+Each pair turns on one dependency between words that stand apart. Every word, and nearly every pair of
+neighbours, is as frequent on one side as on the other, so that counting them tells little: what decides is
+which of them meet. The pairs of linguistic acceptability of BLiMP (Warstadt et al. 2020) are the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from bertkit.errors import UserError
+
+Split = Literal["train", "dev"]
+Novelty = Literal["none", "words", "construction"]
+
+T = TypeVar("T")
+LABELS = ("unacceptable", "acceptable")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence of a minimal pair.
+
+    Attributes:
+        text: as it is written.
+        label: one of `LABELS`.
+        phenomenon: the dependency that decides, a key of `PHENOMENA`.
+        novelty: what the train split never shows: nothing, some of its words, or its construction.
+    """
+
+    text: str
+    label: str
+    phenomenon: str
+    novelty: Novelty
+
+
+def generate(split: Split, count: int, seed: int = 0) -> list[Sentence]:
+    """Make `count` different sentences, twins side by side, the acceptable one first.
+
+    The phenomena take turns. In dev half of the sentences have a novelty. No sentence of one split can be
+    made in the other, whatever the seeds.
+
+    Raises:
+        UserError: the grammar has not as many.
+    """
+    generator = random.Random(f"{split} {seed}")
+    turns: tuple[Novelty, ...] = ("none",) if split == "train" else ("none", "words", "none", "construction")
+    sentences: list[Sentence] = []
+    seen: set[str] = set()
+    for turn in range((count + 1) // 2):
+        phenomenon = list(PHENOMENA)[turn % len(PHENOMENA)]
+        novelty = turns[turn // len(PHENOMENA) % len(turns)]
+        for pair in _candidates(phenomenon, novelty, generator):
+            if all(_split(text) == split for text in pair) and seen.isdisjoint(pair):
+                break
+        else:
+            raise UserError(f"The grammar has no {count} different {split} sentences; ask for fewer.")
+        seen.update(pair)
+        sentences += [
+            Sentence(text, label, phenomenon, novelty)
+            for text, label in zip(pair, reversed(LABELS), strict=True)
+        ]
+    return sentences[:count]
+
+
+def _split(text: str) -> Split:
+    """The one split that may have this sentence."""
+    return "dev" if hashlib.sha256(text.encode()).digest()[0] % 2 else "train"
+
+
+def _candidates(phenomenon: str, novelty: Novelty, generator: random.Random) -> Iterator[tuple[str, str]]:
+    for _ in range(2_000):
+        words = _Words(generator, novelty)
+        frame, good, bad = PHENOMENA[phenomenon](words)
+        if words.has_new == (novelty == "words"):
+            yield _written(frame.format(good)), _written(frame.format(bad))
+
+
+def _written(text: str) -> str:
+    text = " ".join(text.split())
+    return text[0].upper() + text[1:]
+
+
+# ---- Words
+
+# Nouns take -s. Verbs are regular, or given as base/-s/past/-ing; past and participle are the same.
+KNOWN = {
+    "woman": "girl queen sister aunt mother daughter niece grandmother",
+    "man": "boy king brother uncle father son nephew grandfather",
+    "person": "teacher doctor farmer pilot singer baker student painter writer lawyer driver guest",
+    "thing": "book letter chair lamp bottle coat clock drum basket ticket map cake ring hat blanket guitar",
+    "place": "house bridge tower river garden statue gate tent boat tree",
+    "rest": "laugh dance smile wait rest work travel shout whisper sleep/sleeps/slept/sleeping "
+    "kneel/kneels/knelt/kneeling",
+    "find": "repair use fetch receive damage examine replace remove find/finds/found/finding "
+    "keep/keeps/kept/keeping bring/brings/brought/bringing make/makes/made/making",
+    "help": "admire follow thank watch help blame describe visit invite tease call warn",
+    "blame": "blame describe admire thank help watch tease",
+    "human": "old young tall quiet clever happy tired rich",
+    "material": "old new small heavy red cheap dirty broken",
+    "gradable": "famous careful patient generous cheerful modest",
+}
+# Only in dev. None of them needs to be known: the number of a new noun shows in the determiner before it,
+# and a new verb or adjective never stands where the pair is decided.
+NEW = {
+    "person": "sailor judge tourist gardener",
+    "thing": "violin mirror ladder candle pillow",
+    "place": "castle lake windmill",
+    "rest": "yawn sneeze",
+    "find": "mend inspect",
+    "help": "praise greet",
+    "blame": "praise forgive/forgives/forgave/forgiving",
+    "human": "gentle strange",
+    "material": "golden wooden",
+    "gradable": "curious grateful",
+}
+PLAIN = ("the", "my", "our", "your", "their")
+MARKED = (("this", "that", "every", "each"), ("these", "those", "many", "several"))
+NEAR = ("near", "behind", "beside", "in front of")
+ADVERBS = ("often", "rarely", "always", "never", "sometimes", "also")
+TIMES = ("yesterday", "last week", "after lunch", "this morning", "on Monday", "in June")
+ASKED = ("I wonder", "nobody knows", "we asked", "she told us", "they forgot")
+BASE, SINGULAR, PAST, ING = range(4)
+PEOPLE = ("woman", "man", "person")
+
+
+class _Words:
+    """Draws words and phrases; `has_new` tells whether one of them was of `NEW`."""
+
+    def __init__(self, generator: random.Random, novelty: Novelty) -> None:
+        self.generator = generator
+        self.novelty = novelty
+        self.construction = novelty == "construction"
+        self.has_new = False
+        self.used: set[str] = set()
+
+    def one(self, options: Sequence[T]) -> T:
+        return self.generator.choice(options)
+
+    def chance(self, share: float = 0.5) -> bool:
+        return self.generator.random() < share
+
+    def known(self, kind: str) -> str:
+        return self._use(self._unused(KNOWN, kind))
+
+    def word(self, kind: str) -> str:
+        new = self._unused(NEW, kind)
+        if self.novelty != "words" or not new or self.chance(0.4):
+            return self.known(kind)
+        self.has_new = True
+        return self._use(new)
+
+    def _unused(self, lexicon: dict[str, str], kind: str) -> list[str]:
+        """No sentence draws the same word twice."""
+        return [word for word in lexicon.get(kind, "").split() if word not in self.used]
+
+    def _use(self, options: list[str]) -> str:
+        word = self.one(options)
+        self.used.add(word)
+        return word
+
+    def past(self, kind: str) -> str:
+        return _forms(self.word(kind))[PAST]
+
+    def adjective(self, kind: str) -> str:
+        return self.word("human" if kind in PEOPLE else "material")
+
+    def phrase(self, kind: str, plural: bool, *, plain: bool = False) -> str:
+        """Determiner, perhaps an adjective, noun; with `plain`, only a new noun's determiner has a number."""
+        noun = self.word(kind)
+        marked = noun in NEW.get(kind, "").split() or (not plain and self.chance(0.4))
+        determiner = self.one(MARKED[plural] if marked else PLAIN)
+        return f"{determiner} {self.adjective(kind) if self.chance(0.2) else ''} {noun}{'s' * plural}"
+
+    def people(self) -> str:
+        """A phrase for one or several persons."""
+        return self.phrase(self.one(PEOPLE), self.chance())
+
+    def things(self) -> str:
+        """A phrase for one or several things."""
+        return self.phrase("thing", self.chance())
+
+    def near(self) -> str:
+        """A place beside a noun, whose number has nothing to do with what stands around it."""
+        return f"{self.one(NEAR)} {self.phrase(self.one(('place', 'thing', 'person')), self.chance())}"
+
+    def action(self) -> tuple[str, str]:
+        """A known verb, and a phrase that can be its object."""
+        kind = self.one(("find", "help"))
+        return self.known(kind), self.things() if kind == "find" else self.people()
+
+
+def _forms(verb: str) -> list[str]:
+    if "/" in verb:
+        return verb.split("/")
+    stem = verb.removesuffix("e")
+    return [verb, f"{verb}s", f"{stem}ed", f"{stem}ing"]
+
+
+# ---- Phenomena: each gives a frame with one gap, the filler that makes it acceptable, and one that does not.
+
+Pair = tuple[str, str, str]
+
+
+def _predicate(words: _Words, kind: str, plural: bool) -> Pair:
+    """A verb in the gap and what follows it, for a subject of that kind and number."""
+    predicates = [("is", "are", words.adjective(kind))]
+    if kind != "thing":
+        forms = _forms(words.known("rest"))
+        predicates.append((forms[SINGULAR], forms[BASE], ""))
+        predicates.append(("has", "have", f"{words.one(ADVERBS)} {words.past('rest')}"))
+    singular, several, rest = words.one(predicates)
+    return (f"{{}} {rest}", several, singular) if plural else (f"{{}} {rest}", singular, several)
+
+
+def agreement(words: _Words) -> Pair:
+    """The verb has the number of its subject, not that of a nearer noun. New: two nouns between."""
+    kind, plural = words.one((*PEOPLE, "thing")), words.chance()
+    between = words.near() if words.construction or words.chance(0.75) else ""
+    if words.construction:
+        between += f" {words.near()}"
+    elif words.chance(0.25):
+        subject = words.phrase(kind, plural, plain=True)
+        right, wrong = ("are", "is") if plural else ("is", "are")
+        return f"{{}} {subject} {between} {words.adjective(kind)}?", right, wrong
+    predicate, right, wrong = _predicate(words, kind, plural)
+    return f"{words.phrase(kind, plural)} {between} {predicate}.", right, wrong
+
+
+def relative_clause(words: _Words) -> Pair:
+    """The verb has the number of its subject across a relative clause. New: a longer clause."""
+    kind, plural = words.one((*PEOPLE, "thing")), words.chance()
+    inner = f"{words.people()} {words.near() if words.construction else ''}"
+    if kind == "thing":
+        clause = f"that {inner} {words.past('find')}"
+    elif words.construction or words.chance():
+        clause = f"that {inner} {words.past('help')}"
+    else:
+        clause = f"who {words.past('help')} {inner}"
+    predicate, right, wrong = _predicate(words, kind, plural)
+    return f"{words.phrase(kind, plural)} {clause} {predicate}.", right, wrong
+
+
+def determiner(words: _Words) -> Pair:
+    """The determiner has the number of its noun. New: two adjectives between."""
+    kind, plural = words.one((*PEOPLE, "thing")), words.chance()
+    adjectives = words.adjective(kind) if words.construction or words.chance(0.75) else ""
+    if words.construction:
+        adjectives += f" {words.adjective(kind)}"
+    noun = f"{{}} {adjectives} {words.known(kind)}{'s' * plural}"
+    if kind == "thing":
+        frame = f"{words.people()} {words.past('find')} {noun}."
+    elif words.chance():
+        frame = f"{words.people()} {words.past('help')} {noun}."
+    else:
+        frame = f"{noun} {words.past('help')} {words.people()}."
+    return frame, words.one(MARKED[plural]), words.one(MARKED[not plural])
+
+
+def reflexive(words: _Words) -> Pair:
+    """The reflexive has the subject's number and gender, not a nearer noun's. New: a relative clause."""
+    reflexives = ("herself", "himself", "themselves")
+    right = words.one(reflexives)
+    wrong = words.one([other for other in reflexives if other != right])
+    kind = {"herself": "woman", "himself": "man", "themselves": words.one(PEOPLE)}[right]
+    subject = words.phrase(kind, right == "themselves")
+    if words.construction:
+        between = f"that {words.people()} {words.past('help')}"
+    else:
+        between = f"{words.one(NEAR)} {words.people()}" if words.chance(0.75) else ""
+    return f"{subject} {between} {words.past('blame')} {{}}.", right, wrong
+
+
+def verb_form(words: _Words) -> Pair:
+    """The verb has the form that its auxiliary asks for. New: a question about a longer subject."""
+    plural = words.chance()
+    form = words.one((BASE, PAST, ING))
+    auxiliary = {
+        BASE: words.one(("will", "can", "should")),
+        PAST: ("has", "have")[plural],
+        ING: ("is", "are")[plural],
+    }[form]
+    verb, target = words.action()
+    subject = words.phrase(words.one(PEOPLE), plural)
+    if words.construction:
+        frame = f"{auxiliary} {subject} {words.near()} {{}} {target}?"
+    elif words.chance(0.3):
+        frame = f"{auxiliary} {subject} {{}} {target}?"
+    else:
+        frame = f"{subject} {auxiliary} {words.one(ADVERBS)} {{}} {target}."
+    wrong = words.one([other for other in (BASE, PAST, ING) if other != form])
+    return frame, _forms(verb)[form], _forms(verb)[wrong]
+
+
+def question_order(words: _Words) -> Pair:
+    """A question has the auxiliary before its subject, a reported one behind it. New: a longer subject."""
+    plural = words.chance()
+    subject = f"{words.phrase(words.one(PEOPLE), plural)} {words.near() if words.construction else ''}"
+    auxiliary, form = words.one(
+        (("will", BASE), (("has", "have")[plural], PAST), (("is", "are")[plural], ING))
+    )
+    verb, target = words.action()
+    rest = f"{_forms(verb)[form]} {target}"
+    asker = words.one(("why", "when", "where", "how"))
+    before, behind = f"{auxiliary} {subject}", f"{subject} {auxiliary}"
+    if words.chance():
+        return f"{asker} {{}} {rest}?", before, behind
+    return f"{words.one(ASKED)} {asker} {{}} {rest}.", behind, before
+
+
+def arguments(words: _Words) -> Pair:
+    """A verb has its object once: behind it, or as what is asked or told about. New: in a question."""
+    plural = words.chance()
+    subject, verb, target = words.phrase(words.one(PEOPLE), plural), words.word("find"), words.things()
+    with_object = words.chance()
+    if words.construction or words.chance():
+        rest = f"{target if with_object else ''} {words.one(TIMES)}"
+        right, wrong = ("why", "what") if with_object else ("what", "why")
+        if words.construction:
+            return f"{{}} {('does', 'do')[plural]} {subject} {_forms(verb)[BASE]} {rest}?", right, wrong
+        return f"{words.one(ASKED)} {{}} {subject} {_forms(verb)[PAST]} {rest}.", right, wrong
+    clause = f"{subject} {_forms(verb)[PAST]} {{}} {words.one(TIMES)}"
+    if with_object:
+        return f"{clause}.", target, ""
+    many = words.chance()
+    head = words.phrase("thing", many)
+    return f"{head} that {clause} {('was', 'were')[many]} {words.adjective('thing')}.", "", target
+
+
+def correlative(words: _Words) -> Pair:
+    """Both ... and, either ... or, neither ... nor, more ... than, as ... as. New: a longer first part."""
+    longer = words.near() if words.construction else ""
+    if words.chance(0.4):
+        plural = words.chance()
+        first, right = words.one((("more", "than"), ("as", "as")))
+        subject = f"{words.phrase(words.one(PEOPLE), plural)} {longer} {('is', 'are')[plural]}"
+        wrong = "as" if right == "than" else "than"
+        return f"{subject} {first} {words.word('gradable')} {{}} {words.people()}.", right, wrong
+    seconds = ("and", "or", "nor")
+    right = words.one(seconds)
+    wrong = words.one([other for other in seconds if other != right])
+    first = {"and": "both", "or": "either", "nor": "neither"}[right]
+    parts = f"{first} {words.people()} {longer} {{}} {words.people()}"
+    if words.chance():
+        return f"{parts} {words.past('rest')} {words.one(TIMES)}.", right, wrong
+    return f"{words.people()} {words.past('help')} {parts}.", right, wrong
+
+
+PHENOMENA: dict[str, Callable[[_Words], Pair]] = {
+    "agreement": agreement,
+    "relative clause": relative_clause,
+    "determiner": determiner,
+    "reflexive": reflexive,
+    "verb form": verb_form,
+    "question order": question_order,
+    "arguments": arguments,
+    "correlative": correlative,
+}
