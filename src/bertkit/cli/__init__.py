@@ -24,6 +24,7 @@ class Command:
 
 
 COMMANDS: tuple[Command, ...] = (
+    Command("demo", "the life of a small model in about two minutes, offline", "demo"),
     Command("vocab", "learn a WordPiece vocabulary from text", "vocab"),
     Command("finetune", "train a classifier on labelled text, from fresh or pretrained weights", "finetune"),
     Command("evaluate", "score a trained model on labelled text, beside baselines", "evaluate"),
@@ -88,5 +89,6 @@ def _run(arguments: list[str]) -> int:
     module = import_module(f"bertkit.cli.{command.module}")
     parser = argparse.ArgumentParser(prog=f"bertkit {name}", description=module.__doc__)
     module.add_arguments(parser)
-    code: int = module.run(parser.parse_args(rest))
+    # Intermixed: an option may stand between a model and the files.
+    code: int = module.run(parser.parse_intermixed_args(rest))
     return code

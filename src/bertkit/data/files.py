@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ def open_bytes(path: str | Path) -> BinaryIO:
         raise UserError(f"{path} is a folder; name a file in it.")
     try:
         # Standard input stays open: it belongs to the process.
-        raw = open(0, "rb", closefd=False) if path == STANDARD_INPUT else path.open("rb")  # noqa: PTH123
+        raw = os.fdopen(0, "rb", closefd=False) if path == STANDARD_INPUT else path.open("rb")
     except FileNotFoundError:
         raise UserError(f"There is no file {path}.") from None
     except OSError as error:

@@ -36,11 +36,16 @@ class Columns:
     pair: Column | None = None
     label: Column | None = None
 
+    def __post_init__(self) -> None:
+        for part in ("text", "pair", "label"):
+            column = getattr(self, part)
+            if isinstance(column, str) and column.isdecimal():
+                object.__setattr__(self, part, int(column))
+
     @property
     def asked(self) -> list[Column]:
         """The columns to read, in the order text, pair, label."""
-        columns = [column for column in (self.text, self.pair, self.label) if column is not None]
-        return [int(column) if str(column).isdecimal() else column for column in columns]
+        return [column for column in (self.text, self.pair, self.label) if column is not None]
 
 
 @dataclass(frozen=True)

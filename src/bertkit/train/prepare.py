@@ -121,18 +121,13 @@ def find_task(recipe: TaskRecipe) -> Task:
     return task_from_files(
         recipe.train,
         recipe.dev,
-        text=_column(recipe.text or "text"),
-        pair=_column(recipe.pair) if recipe.pair else None,
-        label=_column(recipe.label or "label"),
+        text=recipe.text or "text",
+        pair=recipe.pair or None,
+        label=recipe.label or "label",
         header={"auto": None, "yes": True, "no": False}[recipe.header],
         kind=recipe.kind,
         metric=recipe.metric or "accuracy",
     )
-
-
-def _column(text: str) -> str | int:
-    """A column as a recipe names it: digits alone are its number."""
-    return int(text) if text.isdecimal() else text
 
 
 def score_baselines(train: Examples, dev: Examples, classes: int, metric: str) -> dict[str, Any]:

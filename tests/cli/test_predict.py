@@ -1,0 +1,230 @@
+"""`bertkit predict`: raw text in, a line for each row out."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bertkit
+from bertkit.cli import main
+from bertkit.cli.predict import aligned_lines, json_lines, tab_separated_lines
+
+ODD = (
+    b"\xef\xbb\xbfthe cat sat .\r\n"  # a byte order mark and CRLF
+    b"\r\n"
+    b"a \x00 dog\r\n"
+    b"caf\xe9\r\n"
+    b"\xf0\x9f\x99\x82 dog\r\n" + b"cat " * 10_000 + b"\r\n"
+    b"the cat sat .\r\n"
+    b"\xe2\x80\xa8 \t \r\n"  # a line separator is no text
+    b'a "quoted" dog\there'
+)
+
+
+@pytest.fixture
+def predict(tiny_model: Path, capfd: pytest.CaptureFixture[str]):
+    """Run the command in this process; returns code, standard output and standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = main(["predict", str(tiny_model), *map(str, arguments)])
+        return code, *capfd.readouterr()
+
+    return run
+
+
+def piped(model: Path, *arguments: str, given: bytes) -> subprocess.CompletedProcess[bytes]:
+    program = [sys.executable, "-m", "bertkit", "predict", str(model), *arguments]
+    return subprocess.run(program, input=given, capture_output=True, timeout=120)
+
+
+def test_texts_of_the_command_line(predict, tiny_model: Path) -> None:
+    code, out, err = predict("--say", "the cat sat .", "--say", "dog", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == bertkit.load(tiny_model).predict(["the cat sat .", "dog"])
+
+
+def test_pairs_of_the_command_line(predict) -> None:
+    code, out, _ = predict("--say", "dog", "--say-pair", "a mat", "--json")
+    assert code == 0
+    assert [(answer["text"], answer["pair"]) for answer in json.loads(out)] == [("dog", "a mat")]
+
+
+def test_a_plain_line_is_label_probability_and_text(predict) -> None:
+    code, out, _ = predict("--say", "dog", "--say", "the\tcat\nsat")
+    assert code == 0
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert [row[2] for row in rows] == ["dog", "the cat sat"]
+    for label, probability, _ in rows:
+        assert label in ("bad", "good", "odd")
+        assert 1 / 3 <= float(probability) <= 1
+
+
+def test_odd_lines_keep_their_places(predict, tmp_path: Path) -> None:
+    path = tmp_path / "odd.txt"
+    path.write_bytes(ODD)
+    code, out, err = predict(path, "--json")
+    answers = json.loads(out)
+    assert code == 2
+    assert len(answers) == 9
+    assert [i for i, answer in enumerate(answers, 1) if "error" in answer] == [2, 3, 4, 8]
+    assert [answers[i]["line"] for i in (1, 2, 3, 7)] == [2, 3, 4, 8]
+    assert answers[0] == answers[6]
+    assert answers[4]["text"] == "🙂 dog"
+    assert answers[8]["text"] == 'a "quoted" dog\there'
+    assert err.splitlines() == [
+        f"bertkit: {path}, line 2: the text is empty; fill it in or remove the row.",
+        f"bertkit: {path}, line 3: column 1 holds a NUL byte; mend or remove the row.",
+        f"bertkit: {path}, line 4: the byte 0xe9 is not UTF-8 text; convert the file first, "
+        "for example with `iconv -f LATIN1 -t UTF-8`.",
+        f"bertkit: {path}, line 8: the text is empty; fill it in or remove the row.",
+        "bertkit: 1 texts were cut to 13 pieces.",
+        "bertkit: 4 of 9 rows have no answer.",
+    ]
+
+
+def test_in_plain_lines_too(predict, tmp_path: Path) -> None:
+    path = tmp_path / "odd.txt"
+    path.write_bytes(ODD)
+    code, out, _ = predict(path)
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert code == 2
+    assert [len(row) for row in rows] == [3] * 9
+    assert rows[1] == ["", "", f"{path}, line 2: the text is empty; fill it in or remove the row."]
+
+
+def test_tables_of_every_format(predict, tmp_path: Path) -> None:
+    rows = [("the cat sat .", "dog"), ("a dog", 'the "old" mat')]
+    (tmp_path / "x.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in [("text", "b"), *rows]))
+    (tmp_path / "x.csv").write_text('text,b\nthe cat sat .,dog\na dog,"the ""old"" mat"\n')
+    lines = "".join(json.dumps({"b": b, "text": a}) + "\n" for a, b in rows)
+    (tmp_path / "x.jsonl").write_text(lines)
+    (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pytest.importorskip("pyarrow").table({"text": [a for a, _ in rows], "b": [b for _, b in rows]})
+    parquet.write_table(table, tmp_path / "x.parquet")
+    files = ["x.tsv", "x.csv", "x.jsonl", "x.jsonl.gz", "x.parquet"]
+    code, out, _ = predict(*(tmp_path / name for name in files), "--pair", "b", "--json")
+    answers = json.loads(out)
+    assert code == 0
+    assert [(answer["text"], answer["pair"]) for answer in answers] == rows * len(files)
+    code, out, _ = predict(tmp_path / "x.csv", "--text", "2", "--header", "yes", "--json")
+    assert [answer["text"] for answer in json.loads(out)] == ["dog", 'the "old" mat']
+
+
+def test_a_bad_row_of_a_table(predict, tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("text,b\ndog,1\ncat\nmat,2\n")
+    code, out, err = predict(path, "--json")
+    first, second, third = json.loads(out)
+    assert (code, first["text"], third["text"]) == (2, "dog", "mat")
+    assert second["line"] == 3
+    assert f"{path}, line 3: too few columns" in second["error"]
+    assert second["error"] in err
+
+
+def test_standard_input_is_plain_lines(tiny_model: Path) -> None:
+    run = piped(tiny_model, "--json", given=ODD)
+    answers = json.loads(run.stdout)
+    assert run.returncode == 2
+    assert len(answers) == 9
+    assert answers[1]["error"].startswith("<stdin>, line 2: the text is empty")
+
+
+def test_standard_input_of_another_format(tiny_model: Path) -> None:
+    run = piped(tiny_model, "-", "--format", "csv", "--text", "b", given=b"a,b\n1,dog\n2,cat\n")
+    assert (run.returncode, run.stderr) == (0, b"")
+    assert [line.split(b"\t")[2] for line in run.stdout.splitlines()] == [b"dog", b"cat"]
+
+
+def test_a_reader_that_leaves(tiny_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "many.txt"
+    path.write_text("the cat sat .\n" * 5_000)
+    program = f"{sys.executable} -m bertkit predict {tiny_model} {path} | head -1"
+    run = subprocess.run(program, shell=True, capture_output=True, text=True, timeout=120)
+    assert run.stdout.count("\n") == 1
+    assert run.stderr == ""
+
+
+def test_a_file_to_write(predict, tmp_path: Path) -> None:
+    out = tmp_path / "answers.tsv"
+    assert predict("--say", "dog", "-o", out) == (0, "", "")
+    assert out.read_text().endswith("\tdog\n")
+    assert out.stat().st_mode & 0o777 == 0o666 & ~umask()
+    code, _, err = predict("--say", "cat", "-o", out)
+    assert (code, out.read_text().endswith("\tdog\n")) == (2, True)
+    assert "exists; choose another name or say --overwrite" in err
+    assert predict("--say", "cat", "-o", out, "--overwrite")[0] == 0
+    assert out.read_text().endswith("\tcat\n")
+    assert predict("--say", "cat", "-o", tmp_path / "answers.json")[0] == 0
+    assert [answer["text"] for answer in json.loads((tmp_path / "answers.json").read_text())] == ["cat"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.json", "answers.tsv"]
+
+
+def umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["absent.txt"], "There is no file absent.txt."),
+        (["notes.doc"], "the ending of the name does not tell the format"),
+        (["empty.txt"], "empty.txt is empty"),
+        (["table.csv"], "has no one column 'text'. Known: sentence, n."),
+        (["--say", "a", "empty.txt"], "either files or --say"),
+        (["--say", "a", "--say", "b", "--say-pair", "c"], "2 --say but 1 --say-pair"),
+        (["--say", "a", "-o", "absent/x.tsv"], "no folder absent to write x.tsv in"),
+        (["--say", "a", "-o", "."], "is a folder; name a file"),
+        (["--say", "a", "--precision", "fp32", "table.csv", "absent.txt"], "either files or --say"),
+        (["table.csv", "absent.txt"], "There is no file absent.txt."),
+    ],
+)
+def test_mistakes(predict, tmp_path: Path, monkeypatch, arguments: list[str], sentence: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "notes.doc").write_text("dog\n")
+    (tmp_path / "table.csv").write_text("sentence,n\ndog,1\n")
+    code, out, err = predict(*arguments)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+def test_an_empty_text_of_the_command_line(predict) -> None:
+    code, out, err = predict("--say", "dog", "--say", " ", "--say", "caf\udce9", "--json")
+    assert code == 2
+    assert [answer.get("line") for answer in json.loads(out)] == [None, 2, 3]
+    assert "The text 2 of --say is empty." in err
+    assert "The text 3 of --say holds half a character" in err
+
+
+ANSWERS = [
+    {"text": "dog", "label": "good", "probabilities": {"bad": 0.25, "good": 0.75}},
+    {"line": 2, "error": "no text"},
+    {"text": "the\ncat", "pair": "\x1b[31m", "label": "bad", "probabilities": {"bad": 1.0, "good": 0.0}},
+]
+
+
+def test_columns_for_people() -> None:
+    assert list(aligned_lines(ANSWERS, ["bad", "good"])) == [
+        "label  probability  text",
+        "good        0.7500  dog",
+        "                    no text",
+        "bad         1.0000  the cat  |   [31m",
+    ]
+
+
+def test_lines_for_programs() -> None:
+    assert list(tab_separated_lines(ANSWERS)) == [
+        "good\t0.7500\tdog",
+        "\t\tno text",
+        "bad\t1.0000\tthe cat\t [31m",
+    ]
+    assert json.loads("\n".join(json_lines(ANSWERS))) == ANSWERS
+    assert json.loads("\n".join(json_lines([]))) == []
