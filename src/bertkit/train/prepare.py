@@ -119,8 +119,8 @@ def find_task(recipe: TaskRecipe) -> Task:
     if not (recipe.train or recipe.dev):
         raise UserError("Say what to learn: the name of a task, or --train FILE and --dev FILE of your own.")
     return task_from_files(
-        recipe.train,
-        recipe.dev,
+        recipe.train or None,
+        recipe.dev or None,
         text=recipe.text or "text",
         pair=recipe.pair or None,
         label=recipe.label or "label",
