@@ -134,6 +134,7 @@ def test_a_bare_vocabulary_is_cased_if_it_has_capitals(tmp_path) -> None:
         (b"[PAD]\n[UNK]\n[CLS]\na\n", r"lacks \[SEP\], \[MASK\]"),
         (b"", r"lacks \[PAD\]"),
         (b"[PAD]\n[UNK]\n\n[CLS]\n", "line 3 is blank"),
+        (b"[PAD]\n \n[CLS]\n", "line 2 is blank"),
         (b"[PAD]\na\n[UNK]\na\n", "line 4 repeats the piece 'a' of line 2"),
         (b"[PAD]\na\xff\n", "line 2 is not UTF-8"),
     ],

@@ -68,6 +68,10 @@ class Tokenizer:
     The names of the special pieces have no power inside a text: `"[SEP]"` typed by a user is three words, as
     in google-research/bert, so that no text can forge a boundary. (transformers' BertTokenizer agrees with
     `split_special_tokens=True`; its default turns the typed name into the special piece.)
+
+    The library, and with it transformers, differs from the original in corners: it drops private-use
+    characters where the original makes them unknown, lower-cases a final Σ like any other, and its tables of
+    characters know Unicode 8, so that later punctuation is a letter to it.
     """
 
     def __init__(
@@ -296,7 +300,8 @@ def _read_tokenizer_json(path: Path) -> tuple[list[str], dict[str, Any]]:
 def _check(owner: str, pieces: list[str]) -> None:
     first: dict[str, int] = {}
     for line, piece in enumerate(pieces, start=1):
-        if not piece.strip():
+        # Not any white space: the released Chinese vocabulary has U+2028 for a piece.
+        if not piece.strip(" \t\r"):
             raise UserError(f"{owner}, line {line} is blank: a vocabulary has one piece on every line.")
         if piece in first:
             raise UserError(
