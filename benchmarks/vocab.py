@@ -43,7 +43,7 @@ def main() -> None:
         result["seconds"],
         "s",
         peak_gb=round(peak / 1e9, 2),
-        # What the run would take at least of an idle machine, of which `load_before` says how idle it was.
+        # On a busy machine (`load_before`) wall time says little; processor time hardly changes.
         processor_seconds=round(used.ru_utime + used.ru_stime, 1),
         load_before=round(load, 1),
         **{
