@@ -154,9 +154,15 @@ class HeadConfig:
         check_choice("head", "pooling", self.pooling, Pooling)
         check_choice("head", "loss", self.loss, Loss)
         check_at_least("head", "hidden_size", self.hidden_size, 0)
+        if not isinstance(self.hidden_size, int):
+            raise UserError(f"head: hidden_size must be a whole number, not {self.hidden_size!r}.")
         check_at_least("head", "dropout", self.dropout, 0)
+        if self.dropout >= 1:
+            raise UserError(f"head: dropout must be below 1, not {self.dropout!r}.")
         if len(self.labels) < 2:
             raise UserError(f"head: classification needs at least two labels, not {list(self.labels)}.")
+        if len(set(self.labels)) < len(self.labels):
+            raise UserError(f"head: a label stands twice among {list(self.labels)}.")
         if self.loss == "sigmoid" and len(self.labels) != 2:
             raise UserError(f"head: loss 'sigmoid' is for two labels, not {len(self.labels)}.")
 

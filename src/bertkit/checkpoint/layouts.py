@@ -98,7 +98,7 @@ def _read_bert(content: dict[str, Any], beyond: dict[str, Any]) -> tuple[ModelCo
     if content.get("is_decoder"):
         raise UserError("is_decoder is set: the model is a decoder, and bertkit reads encoders.")
     activation = content.get("hidden_act", "gelu")
-    if activation not in BERT_ACTIVATIONS:
+    if str(activation) not in BERT_ACTIVATIONS:
         raise UserError(
             f"hidden_act {activation!r} is not known.{nearest(str(activation), [*BERT_ACTIVATIONS])}"
         )
@@ -109,20 +109,20 @@ def _read_bert(content: dict[str, Any], beyond: dict[str, Any]) -> tuple[ModelCo
 
 
 def _read_bert_head(content: dict[str, Any], model: ModelConfig) -> HeadConfig | None:
-    architectures = content.get("architectures") or list(HEADLESS[:1])
-    if architectures[0] in HEADLESS:
+    architectures = content.get("architectures") or [HEADLESS[0]]
+    if architectures in [[name] for name in HEADLESS]:
         return None
     if architectures != [CLASSIFIER]:
         raise UserError(f"architectures is {architectures}; bertkit reads {CLASSIFIER} and bare encoders.")
     problem = content.get("problem_type") or "single_label_classification"
     if problem != "single_label_classification":
         raise UserError(f"problem_type is {problem!r}; bertkit reads heads that choose one label of several.")
-    names = content.get("id2label") or {str(i): f"LABEL_{i}" for i in range(content.get("num_labels", 2))}
+    names = content.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"})
     if not isinstance(names, dict) or set(names) != {str(i) for i in range(len(names))}:
         raise UserError(f"id2label must name the classes 0, 1, ... in turn; it is {names!r}.")
     dropout = content.get("classifier_dropout")
     return HeadConfig(
-        labels=tuple(names[str(i)] for i in range(len(names))),
+        labels=_labels([names[str(i)] for i in range(len(names))]),
         dropout=model.hidden_dropout if dropout is None else dropout,
     )
 
@@ -145,7 +145,13 @@ def _read_own(content: dict[str, Any]) -> tuple[ModelConfig, HeadConfig | None]:
     if head is None:
         return ModelConfig(**model), None
     _only_known(head, HeadConfig.__dataclass_fields__)
-    return ModelConfig(**model), HeadConfig(**{**head, "labels": tuple(head.get("labels", ()))})
+    return ModelConfig(**model), HeadConfig(**{**head, "labels": _labels(head.get("labels"))})
+
+
+def _labels(names: object) -> tuple[str, ...]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"the labels must be a list of texts; they are {names!r}.")
+    return tuple(names)
 
 
 def _only_known(options: dict[str, Any], known: Any) -> None:
