@@ -17,7 +17,9 @@ from bertkit.errors import UserError
 FORMAT = "1"
 
 
-def save_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: dict[str, Any]) -> None:
+def save_state(
+    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: dict[str, Any]
+) -> None:
     """Write atomically: after a crash at any moment `path` holds the state of before or of now."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for name, parameter in model.named_parameters():
@@ -41,7 +43,9 @@ def load_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -
     except FileNotFoundError:
         raise UserError(f"There is no training state at {path} to resume from.") from None
     except SafetensorError as error:
-        raise UserError(f"The training state {path} is damaged ({error}); start again with --overwrite.") from None
+        raise UserError(
+            f"The training state {path} is damaged ({error}); start again with --overwrite."
+        ) from None
     if metadata.get("format") != FORMAT:
         raise UserError(f"The training state {path} is of format {metadata.get('format')}, not {FORMAT}.")
     weights = {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
