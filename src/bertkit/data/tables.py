@@ -123,8 +123,10 @@ def table_ending(path: Path) -> str:
     """The key of `READERS` that a file's name ends in, but for a compression.
 
     Raises:
-        UserError: it ends in none of them.
+        UserError: it ends in none of them, or is a folder.
     """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name a file in it.")
     plain = path.with_suffix("") if path.suffix in COMPRESSIONS else path
     if plain.suffix not in READERS or (plain != path and plain.suffix == ".parquet"):
         compressed = " or ".join(COMPRESSIONS)
