@@ -9,7 +9,9 @@ import pytest
 
 from bertkit.cli import main
 
-GOOD = "".join(f"{'good' if i % 3 else 'bad'} film number {i},{'yes' if i % 3 else 'no'}\n" for i in range(31))
+GOOD = "".join(
+    f"{'good' if i % 3 else 'bad'} film number {i},{'yes' if i % 3 else 'no'}\n" for i in range(31)
+)
 HEADER = "text,label\n"
 FAST = [
     *("--model", "tiny", "--epochs", "1", "--steps", "2", "--max-length", "24", "--vocab-size", "90"),
