@@ -1,4 +1,4 @@
-"""What a person meets who gives `bertkit finetune` something odd: one sentence, exit code 2, nothing written."""
+"""What a person meets who gives `bertkit finetune` something odd: one sentence, and nothing written."""
 
 import errno
 import json

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,17 @@ def test_standard_input_of_another_format(tiny_model: Path) -> None:
     run = piped(tiny_model, "-", "--format", "csv", "--text", "b", given=b"a,b\n1,dog\n2,cat\n")
     assert (run.returncode, run.stderr) == (0, b"")
     assert [line.split(b"\t")[2] for line in run.stdout.splitlines()] == [b"dog", b"cat"]
+
+
+def test_a_pipe_with_a_name(predict, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"dog\ncat\n",), daemon=True)
+    writer.start()
+    code, out, err = predict(pipe, "--format", "txt")
+    writer.join(timeout=9)
+    assert (code, err) == (0, "")
+    assert [line.split("\t")[2] for line in out.splitlines()] == ["dog", "cat"]
 
 
 def test_a_reader_that_leaves(tiny_model: Path, tmp_path: Path) -> None:

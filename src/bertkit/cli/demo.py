@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Make the data, train, and show what came of it."""
     from rich.console import Console
 
-    from bertkit import api
+    from bertkit import api, load
     from bertkit.cli.display import Display
 
     out: Path = arguments.out
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
             overwrite=arguments.overwrite,
             listener=display,
         )
-    model = api.load(out / "run")
+    model = load(out / "run")
     answers = [answer["label"] for answer in model.predict([sentence.text for sentence in dev])]
     console.print(by_dependency(dev, answers))
     for answer in model.predict(QUESTIONS):

@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     tally = Tally()
     # What is typed is answered line by line.
     answers = predictor.predict_rows(_rows(arguments), tally, at_once=1 if typed else ROWS_AT_ONCE)
-    if arguments.files and sys.stderr.isatty() and (arguments.out or not sys.stdout.isatty()):
+    if sys.stderr.isatty() and (arguments.out or not sys.stdout.isatty()) and _readable_twice(arguments):
         answers = _with_bar(answers, arguments)
     answers = _report_errors(answers)
     with ExitStack() as stack:
@@ -175,7 +175,12 @@ def _check_sources(arguments: argparse.Namespace) -> None:
         raise UserError("Give either files or --say, not both.")
     for path in arguments.files:
         _ending(path, arguments.format)
-        open_bytes(path).close()
+        if not path.is_fifo():  # which can be opened only once
+            open_bytes(path).close()
+
+
+def _readable_twice(arguments: argparse.Namespace) -> bool:
+    return bool(arguments.files) and all(path.is_file() for path in arguments.files)
 
 
 def _rows(arguments: argparse.Namespace) -> Iterator[Row | BadRow]:

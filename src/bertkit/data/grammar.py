@@ -30,7 +30,7 @@ class Sentence:
         text: as it is written.
         label: one of `LABELS`.
         phenomenon: the dependency that decides, a key of `PHENOMENA`.
-        novelty: what the train split never shows: nothing, some of its words, or its construction.
+        novelty: what of the pair the train split never shows: nothing, some words, or the construction.
     """
 
     text: str
@@ -82,7 +82,7 @@ def _candidates(phenomenon: str, novelty: Novelty, generator: random.Random) -> 
 
 
 def _written(text: str) -> str:
-    text = " ".join(text.split())
+    text = " ".join(text[:-1].split()) + text[-1]
     return text[0].upper() + text[1:]
 
 
@@ -160,7 +160,9 @@ class _Words:
         return [word for word in lexicon.get(kind, "").split() if word not in self.used]
 
     def _use(self, options: list[str]) -> str:
-        word = self.one(options)
+        # As in any language, some words are much more frequent than others (Zipf).
+        weights = [1 / rank for rank in range(1, len(options) + 1)]
+        word = self.generator.choices(options, weights)[0]
         self.used.add(word)
         return word
 
@@ -173,7 +175,7 @@ class _Words:
     def phrase(self, kind: str, plural: bool, *, plain: bool = False) -> str:
         """Determiner, perhaps an adjective, noun; with `plain`, only a new noun's determiner has a number."""
         noun = self.word(kind)
-        marked = noun in NEW.get(kind, "").split() or (not plain and self.chance(0.4))
+        marked = noun in NEW.get(kind, "").split() or (not plain and self.chance(0.6))
         determiner = self.one(MARKED[plural] if marked else PLAIN)
         return f"{determiner} {self.adjective(kind) if self.chance(0.2) else ''} {noun}{'s' * plural}"
 
@@ -209,19 +211,21 @@ Pair = tuple[str, str, str]
 
 def _predicate(words: _Words, kind: str, plural: bool) -> Pair:
     """A verb in the gap and what follows it, for a subject of that kind and number."""
-    predicates = [("is", "are", words.adjective(kind))]
-    if kind != "thing":
-        forms = _forms(words.known("rest"))
-        predicates.append((forms[SINGULAR], forms[BASE], ""))
-        predicates.append(("has", "have", f"{words.one(ADVERBS)} {words.past('rest')}"))
-    singular, several, rest = words.one(predicates)
+    which = 0 if kind == "thing" else words.one(range(3))
+    if which == 0:
+        singular, several, rest = "is", "are", words.adjective(kind)
+    elif which == 1:
+        singular, several, rest = "has", "have", f"{words.one(ADVERBS)} {words.past('rest')}"
+    else:
+        several, singular, *_ = _forms(words.known("rest"))
+        rest = ""
     return (f"{{}} {rest}", several, singular) if plural else (f"{{}} {rest}", singular, several)
 
 
 def agreement(words: _Words) -> Pair:
     """The verb has the number of its subject, not that of a nearer noun. New: two nouns between."""
     kind, plural = words.one((*PEOPLE, "thing")), words.chance()
-    between = words.near() if words.construction or words.chance(0.75) else ""
+    between = words.near() if words.construction or words.chance(0.6) else ""
     if words.construction:
         between += f" {words.near()}"
     elif words.chance(0.25):
@@ -249,7 +253,7 @@ def relative_clause(words: _Words) -> Pair:
 def determiner(words: _Words) -> Pair:
     """The determiner has the number of its noun. New: two adjectives between."""
     kind, plural = words.one((*PEOPLE, "thing")), words.chance()
-    adjectives = words.adjective(kind) if words.construction or words.chance(0.75) else ""
+    adjectives = words.adjective(kind) if words.construction or words.chance(0.6) else ""
     if words.construction:
         adjectives += f" {words.adjective(kind)}"
     noun = f"{{}} {adjectives} {words.known(kind)}{'s' * plural}"
@@ -272,7 +276,7 @@ def reflexive(words: _Words) -> Pair:
     if words.construction:
         between = f"that {words.people()} {words.past('help')}"
     else:
-        between = f"{words.one(NEAR)} {words.people()}" if words.chance(0.75) else ""
+        between = f"{words.one(NEAR)} {words.people()}" if words.chance(0.6) else ""
     return f"{subject} {between} {words.past('blame')} {{}}.", right, wrong
 
 
@@ -315,21 +319,24 @@ def question_order(words: _Words) -> Pair:
 
 def arguments(words: _Words) -> Pair:
     """A verb has its object once: behind it, or as what is asked or told about. New: in a question."""
-    plural = words.chance()
-    subject, verb, target = words.phrase(words.one(PEOPLE), plural), words.word("find"), words.things()
-    with_object = words.chance()
+    plural, with_object = words.chance(), words.chance()
+    subject, verb, when = (
+        words.phrase(words.one(PEOPLE), plural),
+        _forms(words.word("find")),
+        words.one(TIMES),
+    )
     if words.construction or words.chance():
-        rest = f"{target if with_object else ''} {words.one(TIMES)}"
+        rest = f"{words.things() if with_object else ''} {when}"
         right, wrong = ("why", "what") if with_object else ("what", "why")
         if words.construction:
-            return f"{{}} {('does', 'do')[plural]} {subject} {_forms(verb)[BASE]} {rest}?", right, wrong
-        return f"{words.one(ASKED)} {{}} {subject} {_forms(verb)[PAST]} {rest}.", right, wrong
-    clause = f"{subject} {_forms(verb)[PAST]} {{}} {words.one(TIMES)}"
+            return f"{{}} {('does', 'do')[plural]} {subject} {verb[BASE]} {rest}?", right, wrong
+        return f"{words.one(ASKED)} {{}} {subject} {verb[PAST]} {rest}.", right, wrong
+    clause = f"{subject} {verb[PAST]} {{}} {when}"
     if with_object:
-        return f"{clause}.", target, ""
+        return f"{clause}.", words.things(), ""
     many = words.chance()
-    head = words.phrase("thing", many)
-    return f"{head} that {clause} {('was', 'were')[many]} {words.adjective('thing')}.", "", target
+    frame = f"{words.phrase('thing', many)} that {clause} {('was', 'were')[many]} {words.adjective('thing')}."
+    return frame, "", words.things()
 
 
 def correlative(words: _Words) -> Pair:

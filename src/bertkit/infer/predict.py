@@ -23,9 +23,9 @@ from bertkit.model.precision import Computing, choose_precision, flush_denormals
 from bertkit.tasks.examples import empty_part
 
 # Rows answered together. Many, so that batches hold sequences of like length; but no more of them, and of
-# their characters, than fits easily into memory.
-ROWS_AT_ONCE = 8_192
-CHARACTERS_AT_ONCE = 8_000_000
+# their characters, than keeps memory small and a progress bar moving.
+ROWS_AT_ONCE = 4_096
+CHARACTERS_AT_ONCE = 1_000_000
 
 Answer = dict[str, Any]
 """`{"text", "label", "probabilities": {label: p}}`, with `"pair"` where there is one; or, in the place of a
