@@ -24,8 +24,8 @@ from bertkit.model.positions import Rotation, rotate
 
 Index = npt.NDArray[np.int64]
 
-MAX_PADDING = 0.2
-"""Share of pads, of the pieces of a group, up to which one padded kernel call is cheaper than two."""
+MAX_PADS = 16
+"""Pads of a group up to which they cost less than one more kernel call would."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,11 @@ def plan(lengths: Sequence[int], rows: torch.Tensor | None = None) -> Plan:
 
 
 def _cuts(ascending: Index) -> list[int]:
-    """Where groups begin, and the end: a group grows until pads would be more than `MAX_PADDING` of it."""
+    """Where groups begin, and the end: a group grows until it would have more than `MAX_PADS` pads."""
     cuts, pieces = [0], 0
     for i, length in enumerate(ascending.tolist()):
         pieces += length
-        if length * (i + 1 - cuts[-1]) - pieces > MAX_PADDING * pieces:
+        if length * (i + 1 - cuts[-1]) - pieces > MAX_PADS:
             cuts.append(i)
             pieces = length
     return [*cuts, len(ascending)]
