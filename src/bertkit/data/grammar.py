@@ -1,8 +1,13 @@
 """A small English grammar of minimal pairs: an acceptable sentence, and a nearly equal one that is not.
 
-Each pair turns on one dependency between words that stand apart. Every word, and nearly every pair of
-neighbours, is as frequent on one side as on the other, so that counting them tells little: what decides is
-which of them meet. The pairs of linguistic acceptability of BLiMP (Warstadt et al. 2020) are the model.
+Each pair turns on one dependency between words that mostly stand apart, as in BLiMP (Warstadt et al. 2020).
+Both twins have the same words but one or two, and nearly all neighbours they have occur in both kinds of
+sentence, so that counting them tells little: what decides is which words meet.
+
+A little it does tell: singulars are commoner than plurals, so a plural verb is wrong more often than right.
+That is meant. Were all counts even, each answer would be the parity of two words, on which gradient descent
+from fresh weights stands still; what leads to the parity is a first step that pays (Abbe et al. 2022, The
+merged-staircase property).
 """
 
 from __future__ import annotations
@@ -145,6 +150,10 @@ class _Words:
     def chance(self, share: float = 0.5) -> bool:
         return self.generator.random() < share
 
+    def number(self) -> bool:
+        """Whether a noun is plural."""
+        return self.chance(0.33)
+
     def known(self, kind: str) -> str:
         return self._use(self._unused(KNOWN, kind))
 
@@ -181,15 +190,15 @@ class _Words:
 
     def people(self) -> str:
         """A phrase for one or several persons."""
-        return self.phrase(self.one(PEOPLE), self.chance())
+        return self.phrase(self.one(PEOPLE), self.number())
 
     def things(self) -> str:
         """A phrase for one or several things."""
-        return self.phrase("thing", self.chance())
+        return self.phrase("thing", self.number())
 
     def near(self) -> str:
         """A place beside a noun, whose number has nothing to do with what stands around it."""
-        return f"{self.one(NEAR)} {self.phrase(self.one(('place', 'thing', 'person')), self.chance())}"
+        return f"{self.one(NEAR)} {self.phrase(self.one(('place', 'thing', 'person')), self.number())}"
 
     def action(self) -> tuple[str, str]:
         """A known verb, and a phrase that can be its object."""
@@ -224,7 +233,7 @@ def _predicate(words: _Words, kind: str, plural: bool) -> Pair:
 
 def agreement(words: _Words) -> Pair:
     """The verb has the number of its subject, not that of a nearer noun. New: two nouns between."""
-    kind, plural = words.one((*PEOPLE, "thing")), words.chance()
+    kind, plural = words.one((*PEOPLE, "thing")), words.number()
     between = words.near() if words.construction or words.chance(0.6) else ""
     if words.construction:
         between += f" {words.near()}"
@@ -238,7 +247,7 @@ def agreement(words: _Words) -> Pair:
 
 def relative_clause(words: _Words) -> Pair:
     """The verb has the number of its subject across a relative clause. New: a longer clause."""
-    kind, plural = words.one((*PEOPLE, "thing")), words.chance()
+    kind, plural = words.one((*PEOPLE, "thing")), words.number()
     inner = f"{words.people()} {words.near() if words.construction else ''}"
     if kind == "thing":
         clause = f"that {inner} {words.past('find')}"
@@ -252,7 +261,7 @@ def relative_clause(words: _Words) -> Pair:
 
 def determiner(words: _Words) -> Pair:
     """The determiner has the number of its noun. New: two adjectives between."""
-    kind, plural = words.one((*PEOPLE, "thing")), words.chance()
+    kind, plural = words.one((*PEOPLE, "thing")), words.number()
     adjectives = words.adjective(kind) if words.construction or words.chance(0.6) else ""
     if words.construction:
         adjectives += f" {words.adjective(kind)}"
@@ -269,7 +278,7 @@ def determiner(words: _Words) -> Pair:
 def reflexive(words: _Words) -> Pair:
     """The reflexive has the subject's number and gender, not a nearer noun's. New: a relative clause."""
     reflexives = ("herself", "himself", "themselves")
-    right = words.one(reflexives)
+    right = words.generator.choices(reflexives, (0.4, 0.3, 0.3))[0]
     wrong = words.one([other for other in reflexives if other != right])
     kind = {"herself": "woman", "himself": "man", "themselves": words.one(PEOPLE)}[right]
     subject = words.phrase(kind, right == "themselves")
@@ -282,8 +291,8 @@ def reflexive(words: _Words) -> Pair:
 
 def verb_form(words: _Words) -> Pair:
     """The verb has the form that its auxiliary asks for. New: a question about a longer subject."""
-    plural = words.chance()
-    form = words.one((BASE, PAST, ING))
+    plural = words.number()
+    form = words.generator.choices((BASE, PAST, ING), (0.2, 0.5, 0.3))[0]
     auxiliary = {
         BASE: words.one(("will", "can", "should")),
         PAST: ("has", "have")[plural],
@@ -303,7 +312,7 @@ def verb_form(words: _Words) -> Pair:
 
 def question_order(words: _Words) -> Pair:
     """A question has the auxiliary before its subject, a reported one behind it. New: a longer subject."""
-    plural = words.chance()
+    plural = words.number()
     subject = f"{words.phrase(words.one(PEOPLE), plural)} {words.near() if words.construction else ''}"
     auxiliary, form = words.one(
         (("will", BASE), (("has", "have")[plural], PAST), (("is", "are")[plural], ING))
@@ -319,7 +328,7 @@ def question_order(words: _Words) -> Pair:
 
 def arguments(words: _Words) -> Pair:
     """A verb has its object once: behind it, or as what is asked or told about. New: in a question."""
-    plural, with_object = words.chance(), words.chance()
+    plural, with_object = words.number(), words.number()
     subject, verb, when = (
         words.phrase(words.one(PEOPLE), plural),
         _forms(words.word("find")),
@@ -334,7 +343,7 @@ def arguments(words: _Words) -> Pair:
     clause = f"{subject} {verb[PAST]} {{}} {when}"
     if with_object:
         return f"{clause}.", words.things(), ""
-    many = words.chance()
+    many = words.number()
     frame = f"{words.phrase('thing', many)} that {clause} {('was', 'were')[many]} {words.adjective('thing')}."
     return frame, "", words.things()
 
@@ -343,13 +352,13 @@ def correlative(words: _Words) -> Pair:
     """Both ... and, either ... or, neither ... nor, more ... than, as ... as. New: a longer first part."""
     longer = words.near() if words.construction else ""
     if words.chance(0.4):
-        plural = words.chance()
+        plural = words.number()
         first, right = words.one((("more", "than"), ("as", "as")))
         subject = f"{words.phrase(words.one(PEOPLE), plural)} {longer} {('is', 'are')[plural]}"
         wrong = "as" if right == "than" else "than"
         return f"{subject} {first} {words.word('gradable')} {{}} {words.people()}.", right, wrong
     seconds = ("and", "or", "nor")
-    right = words.one(seconds)
+    right = words.generator.choices(seconds, (0.5, 0.3, 0.2))[0]
     wrong = words.one([other for other in seconds if other != right])
     first = {"and": "both", "or": "either", "nor": "neither"}[right]
     parts = f"{first} {words.people()} {longer} {{}} {words.people()}"
