@@ -77,7 +77,7 @@ def our_step(classifier: Classifier, work: Work) -> Callable[[], None]:
         classifier.train()
         with autocast(precision):
             loss = (
-                classifier.loss(classifier(pack(work.sequences, rows)), work.labels[rows]).sum() / work.rows
+                classifier.loss(classifier(pack(work.sequences, rows)), work.labels[rows]).mean()
             )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)

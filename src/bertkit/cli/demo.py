@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bertkit.data.grammar import Sentence
 
-ROWS = {"train": 8_000, "dev": 800}
+ROWS = {"train": 30_000, "dev": 800}
 
 # What the trained model is asked at the end: each pair turns on one word.
 QUESTIONS = (
@@ -106,14 +106,24 @@ def recipe(folder: Path, seed: int) -> Recipe:
             "text": "sentence",
             "metric": "mcc",
         },
+        # Rotary positions and an initialisation in proportion to the small width are what gets it going at
+        # once; with 0.02, the choice for BERT's width of 768, it stands still for half of the time.
         "model": {
             "start": "tiny",
-            "options": {"layers": 3, "heads": 4, "positions": "rotary", "norm": "pre", "max_positions": 64},
+            "options": {
+                "heads": 4,
+                "positions": "rotary",
+                "norm": "pre",
+                "max_positions": 64,
+                "hidden_dropout": 0.0,
+                "initialiser_range": 0.08,
+            },
         },
+        "head": {"pooling": "cls", "dropout": 0.0},
         "vocabulary": {"size": 800},
         "batch": {"max_length": 64},
-        "optimiser": {"lr": 1e-3},
-        "training": {"epochs": 8, "seed": seed},
+        "optimiser": {"lr": 2e-3},
+        "training": {"epochs": 3, "seed": seed},
     }
     return Recipe().with_changes(changes)
 

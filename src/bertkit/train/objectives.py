@@ -13,12 +13,7 @@ from bertkit.tasks.metrics import IntArray
 
 
 class Classification:
-    """The objective of a classifier over encoded rows.
-
-    Every row weighs the same in an epoch: the losses of a batch are divided by the mean number of rows a
-    batch, not by its own number. Batches made by pieces have many short rows or few long ones, and a mean
-    over each would make a long row count for several short ones.
-    """
+    """The objective of a classifier over encoded rows: the mean loss of the step's rows."""
 
     def __init__(self, sequences: Sequences, labels: IntArray, recipe: BatchRecipe, seed: int) -> None:
         self._sequences = sequences
@@ -28,7 +23,6 @@ class Classification:
         self._epoch = 0
         self._batches = epoch_batches(sequences.lengths, recipe, seed, 0)
         self.steps_per_epoch = len(self._batches)
-        self._rows_per_batch = len(sequences) / self.steps_per_epoch
 
     def batches(self, step: int) -> list[tuple[PackedBatch, torch.Tensor]]:
         """The one batch of a step with its labels [B]."""
@@ -44,7 +38,7 @@ class Classification:
         return len(batch[0].ids_T)
 
     def loss(self, model: nn.Module, batch: tuple[PackedBatch, torch.Tensor]) -> torch.Tensor:
-        """Sum of the rows' losses over the mean number of rows a batch."""
+        """Mean of the rows' losses."""
         assert isinstance(model, Classifier)
         inputs, labels_B = batch
-        return model.loss(model(inputs), labels_B).sum() / self._rows_per_batch
+        return model.loss(model(inputs), labels_B).mean()
