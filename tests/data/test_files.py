@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertkit.data.files import open_bytes, open_text, read_lines, undecoded
@@ -29,6 +29,7 @@ def test_every_compression_gives_the_same_lines(tmp_path: Path, ending: str) -> 
     assert list(open_text(path)) == lines
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="\r\n\ufeff", exclude_categories=["Cs"])))
 def test_a_line_comes_back_as_it_is(line: str) -> None:
     stream = io.BytesIO(f"{line}\nend".encode())

@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertkit.data.tables import BadRow, Column, Columns, Row, iterate_rows, read_rows
@@ -232,6 +232,7 @@ def test_a_line_of_a_hundred_thousand_words(tmp_path: Path, name: str) -> None:
     assert read(file(tmp_path, name, text + "\n"), 1) == [Row(1, text)]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(*[st.text(st.characters(codec="utf-8", exclude_characters="\0\r\ufeff"))] * 2), min_size=1
