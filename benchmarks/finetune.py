@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from bertkit.checkpoint.folder import read_model_folder
 
+from bertkit.checkpoint.folder import read_model_folder
 from bertkit.checkpoint.locate import find_model
 from bertkit.config import HeadConfig, ModelConfig, preset
 from bertkit.data.batches import epoch_batches
