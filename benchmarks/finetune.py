@@ -76,9 +76,7 @@ def our_step(classifier: Classifier, work: Work) -> Callable[[], None]:
         rows = following()
         classifier.train()
         with autocast(precision):
-            loss = (
-                classifier.loss(classifier(pack(work.sequences, rows)), work.labels[rows]).mean()
-            )
+            loss = classifier.loss(classifier(pack(work.sequences, rows)), work.labels[rows]).mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
         optimiser.step()
