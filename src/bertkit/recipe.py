@@ -15,6 +15,7 @@ Header = Literal["auto", "yes", "no"]
 Kind = Literal["classify"]
 VocabularyAlgorithm = Literal["wordpiece", "topdown"]
 Schedule = Literal["linear", "constant"]
+Alike = Literal["sequences", "pieces"]
 OptimiserName = Literal["adamw", "adam"]
 
 
@@ -79,9 +80,10 @@ class HeadRecipe:
 class BatchRecipe:
     """How examples become batches.
 
-    `sequences` is how many a batch has on average: with `by_length` sequences of like length go together
-    and every batch has about the same number of *pieces*. `pad_to` > 0 appends visible `[PAD]` pieces up
-    to that length: the article's fault, kept as an option so that it can be shown.
+    With `by_length` sequences of like length go together. `alike` says what batches have the same number of:
+    "sequences", so that every row weighs the same, or "pieces", so that every step takes the same time and
+    memory and `sequences` is their mean number. `pad_to` > 0 appends visible `[PAD]` pieces up to that
+    length: the article's fault, kept as an option so that it can be shown.
     """
 
     sequences: int = 32
@@ -89,8 +91,10 @@ class BatchRecipe:
     pad_to: int = 0
     shuffle: bool = True
     by_length: bool = True
+    alike: Alike = "sequences"
 
     def __post_init__(self) -> None:
+        check_choice("batch", "alike", self.alike, Alike)
         check_at_least("batch", "sequences", self.sequences, 1)
         check_at_least("batch", "max_length", self.max_length, 3)
         check_at_least("batch", "pad_to", self.pad_to, 0)

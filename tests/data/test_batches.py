@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertkit.data.batches import epoch_batches
-from bertkit.recipe import BatchRecipe
+from bertkit.recipe import Alike, BatchRecipe
 
 Rows = npt.NDArray[np.int64]
 
@@ -18,12 +18,13 @@ def some_lengths(count: int) -> Rows:
     lengths=st.lists(st.integers(2, 60), min_size=1, max_size=90),
     sequences=st.integers(1, 11),
     order=st.sampled_from([(True, True), (True, False), (False, False)]),
+    alike=st.sampled_from(["sequences", "pieces"]),
     epoch=st.integers(0, 3),
 )
 def test_every_row_is_in_exactly_one_batch(
-    lengths: list[int], sequences: int, order: tuple[bool, bool], epoch: int
+    lengths: list[int], sequences: int, order: tuple[bool, bool], alike: Alike, epoch: int
 ) -> None:
-    recipe = BatchRecipe(sequences=sequences, shuffle=order[0], by_length=order[1])
+    recipe = BatchRecipe(sequences=sequences, shuffle=order[0], by_length=order[1], alike=alike)
     batches = epoch_batches(np.array(lengths), recipe, 7, epoch)
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
     assert all(len(batch) for batch in batches)
@@ -46,9 +47,16 @@ def test_the_order_is_a_function_of_seed_and_epoch() -> None:
     assert order(1, 2) != order(2, 2)
 
 
-def test_batches_by_length_have_like_lengths_and_like_numbers_of_pieces() -> None:
+def test_batches_of_like_length_have_as_many_sequences() -> None:
     lengths = some_lengths(1_300)
     batches = epoch_batches(lengths, BatchRecipe(sequences=13), 0, 0)
+    assert {len(batch) for batch in batches} == {13}
+    assert np.mean([np.ptp(lengths[batch]) for batch in batches]) < 3 < np.ptp(lengths)
+
+
+def test_batches_of_like_length_have_about_as_many_pieces() -> None:
+    lengths = some_lengths(1_300)
+    batches = epoch_batches(lengths, BatchRecipe(sequences=13, alike="pieces"), 0, 0)
     pieces = np.array([lengths[batch].sum() for batch in batches])
     spread = np.mean([np.ptp(lengths[batch]) for batch in batches])
     assert len(batches) == 100
@@ -67,6 +75,6 @@ def test_batches_by_length_are_still_random() -> None:
 @pytest.mark.parametrize("longest_first", [True, False])
 def test_one_very_long_row_leaves_no_batch_empty(longest_first: bool) -> None:
     lengths = np.array([5_000, *[3] * 20] if longest_first else [*[3] * 20, 5_000])
-    batches = epoch_batches(lengths, BatchRecipe(sequences=4), 0, 0)
+    batches = epoch_batches(lengths, BatchRecipe(sequences=4, alike="pieces"), 0, 0)
     assert len(batches) == 6
     assert all(len(batch) for batch in batches)

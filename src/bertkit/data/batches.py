@@ -17,8 +17,8 @@ BATCHES_SORTED_TOGETHER = 50
 def epoch_batches(lengths: Rows, recipe: BatchRecipe, seed: int, epoch: int) -> list[Rows]:
     """The batches of one epoch, in order: every row in exactly one of them.
 
-    With `by_length`, rows are shuffled, sorted by length within large chunks, cut so that each batch has
-    about as many pieces as `recipe.sequences` average rows, and the batches are shuffled.
+    With `by_length`, rows are shuffled, sorted by length within large chunks, cut into batches of as many
+    sequences, or of about as many pieces, and the batches are shuffled.
 
     Args:
         lengths: pieces of each row, [N].
@@ -31,20 +31,27 @@ def epoch_batches(lengths: Rows, recipe: BatchRecipe, seed: int, epoch: int) -> 
     """
     count = len(lengths)
     if not recipe.shuffle:
-        return np.split(np.arange(count), range(recipe.sequences, count, recipe.sequences))
+        return _cut(np.arange(count), recipe.sequences)
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(count)
     if not recipe.by_length:
-        return np.split(order, range(recipe.sequences, count, recipe.sequences))
+        return _cut(order, recipe.sequences)
     batches: list[Rows] = []
     chunk = recipe.sequences * BATCHES_SORTED_TOGETHER
-    # The number of batches is that of equal counts, whatever the lengths: it does not vary with the seed,
-    # so neither does the number of steps.
+    # Also with as many pieces, the number of batches is that of as many sequences, whatever the lengths:
+    # it does not vary with the seed, so neither does the number of steps.
     for start in range(0, count, chunk):
         rows = order[start : start + chunk]
         rows = rows[np.argsort(lengths[rows], kind="stable")]
-        batches.extend(_cut_by_pieces(rows, lengths[rows], -(-len(rows) // recipe.sequences)))
+        if recipe.alike == "pieces":
+            batches.extend(_cut_by_pieces(rows, lengths[rows], -(-len(rows) // recipe.sequences)))
+        else:
+            batches.extend(_cut(rows, recipe.sequences))
     return [batches[index] for index in random.permutation(len(batches))]
+
+
+def _cut(rows: Rows, size: int) -> list[Rows]:
+    return np.split(rows, range(size, len(rows), size))
 
 
 def _cut_by_pieces(rows: Rows, lengths: Rows, parts: int) -> list[Rows]:
