@@ -23,7 +23,10 @@ def test_a_recipe_survives_its_file(tmp_path: Path) -> None:
     assert Recipe.from_toml(write(tmp_path, recipe.to_toml())) == recipe
 
 
-@given(lr=st.floats(0, 1, allow_nan=False, allow_subnormal=False), text=st.text(st.characters(exclude_categories=["Cs"])))
+@given(
+    lr=st.floats(0, 1, allow_nan=False, allow_subnormal=False),
+    text=st.text(st.characters(exclude_categories=["Cs"])),
+)
 def test_any_value_survives(tmp_path_factory: pytest.TempPathFactory, lr: float, text: str) -> None:
     recipe = Recipe().with_changes({"optimiser": {"lr": lr}, "task": {"train": text}})
     folder = tmp_path_factory.mktemp("r")

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bertkit import api
+from bertkit import api, load
 from bertkit.errors import UserError
 from bertkit.recipe import Recipe
 from bertkit.train.listener import Silent
@@ -262,3 +262,15 @@ def test_a_full_disk_leaves_the_last_checkpoint(
     api.finetune(recipe=toy, out=run, resume=True)
     api.finetune(recipe=toy, out=tmp_path / "whole")
     assert equal(run, tmp_path / "whole")
+
+
+def test_a_model_of_pairs_asks_for_pairs(toy: Recipe, tmp_path: Path) -> None:
+    for path in (toy.task.train, toy.task.dev):
+        header, *rows = Path(path).read_text().splitlines()
+        Path(path).write_text("\n".join([f"{header},more", *(f"{row},the film" for row in rows)]) + "\n")
+    pairs = toy.with_changes({"task": {"pair": "more"}, "training": {"steps": 2}})
+    api.finetune(recipe=pairs, out=tmp_path / "run")
+    model = load(tmp_path / "run")
+    assert model.predict(["a good film"], ["the film"])[0]["pair"] == "the film"
+    with pytest.raises(UserError, match="trained on pairs of texts"):
+        model.predict(["a good film"])

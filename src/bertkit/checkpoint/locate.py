@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+from bertkit.checkpoint.atomic import recover_folder
 from bertkit.config import PRESETS
 from bertkit.errors import UserError, nearest
 
@@ -25,6 +26,8 @@ def find_model(name: str) -> Path | None:
     if name in PRESETS:
         return None
     folder = Path(name)
+    for interrupted in (folder, folder / "model"):
+        recover_folder(interrupted)
     if (folder / "config.json").is_file():
         return folder
     if (folder / "model" / "config.json").is_file():

@@ -82,7 +82,17 @@ class Predictor:
         return self._answers(texts, pairs, self.encode(texts, pairs))
 
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Sequences:
-        """The texts as the model was trained to read them."""
+        """The texts as the model was trained to read them.
+
+        Raises:
+            UserError: the model was trained on pairs and gets single texts, or the reverse.
+        """
+        trained_on_pairs = self.card.get("pairs")
+        if trained_on_pairs is not None and trained_on_pairs != (pairs is not None):
+            raise UserError(
+                f"{self.name} was trained on {'pairs of texts' if trained_on_pairs else 'single texts'}: "
+                f"give it {'the second texts too' if trained_on_pairs else 'no second texts'}."
+            )
         return encode_texts(self._tokenizer, texts, pairs, max_length=self.max_length, pad_to=self.pad_to)
 
     def log_probabilities(self, sequences: Sequences) -> npt.NDArray[np.float32]:

@@ -162,6 +162,7 @@ class SeedRun:
             "task": self.prepared.task.name,
             "kind": self.prepared.task.kind,
             "labels": list(self.prepared.labels),
+            "pairs": self.prepared.train.pairs is not None,
             "max_length": self.recipe.batch.max_length,
             "pad_to": self.recipe.batch.pad_to,
             "metric": self.prepared.task.metric,

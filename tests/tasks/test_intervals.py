@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+from bertkit.tasks.intervals import seeds_interval
+from bertkit.tasks.metrics import bootstrap_interval, confusion_matrix, get_metric
+
+
+def answers(seeds: int, rows: int, right: float) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    random = np.random.default_rng(3)
+    labels = random.integers(0, 3, rows)
+    wrong = (labels + random.integers(1, 3, (seeds, rows))) % 3
+    return labels, np.where(random.random((seeds, rows)) < right, labels, wrong)
+
+
+@pytest.mark.parametrize("metric", ["mcc", "accuracy", "f1"])
+def test_one_seed_has_the_interval_of_the_rows(metric: str) -> None:
+    labels, predictions = answers(1, 211, 0.7)
+    rows = bootstrap_interval(confusion_matrix(labels, predictions[0], 3), metric)
+    assert seeds_interval(labels, predictions, 3, metric, samples=10_000) == pytest.approx(rows, abs=0.01)
+
+
+def test_the_interval_is_that_of_an_explicit_bootstrap() -> None:
+    labels, predictions = answers(4, 97, 0.6)
+    score = get_metric("mcc")
+    random = np.random.default_rng(5)
+    means = []
+    for _ in range(3_000):
+        rows, seeds = random.integers(0, 97, 97), random.integers(0, 4, 4)
+        means.append(
+            np.mean([score(confusion_matrix(labels[rows], predictions[seed, rows], 3)) for seed in seeds])
+        )
+    explicit = np.quantile(means, [0.025, 0.975])
+    assert seeds_interval(labels, predictions, 3, "mcc", samples=10_000) == pytest.approx(explicit, abs=0.015)
+
+
+def test_seeds_that_differ_widen_it() -> None:
+    labels, predictions = answers(5, 400, 0.9)
+    uneven = predictions.copy()
+    uneven[:2] = 0
+    narrow, wide = (seeds_interval(labels, each, 3, "accuracy") for each in (predictions, uneven))
+    assert wide[1] - wide[0] > 4 * (narrow[1] - narrow[0])
