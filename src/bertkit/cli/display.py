@@ -145,7 +145,7 @@ def score_table(result: dict[str, Any]) -> Table:
     """The model's scores beside the baselines', the task's own metric first with its interval."""
     metric = result["metric"]
     others = [name for name in result["metrics"] if name != metric]
-    table = Table(title=f"{result['task']}: {result['rows']:,} rows", title_justify="left")
+    table = Table(title=f"{result['task']}, scored on {result['rows']:,} rows", title_justify="left")
     table.add_column("")
     table.add_column(title(metric), justify="right")
     table.add_column("95 % interval", justify="right")
