@@ -22,7 +22,7 @@ help:
 	@echo "make clean      remove .venv and caches"
 
 demo: $(INSTALLED)
-	@$(BIN)/bertkit demo
+	@$(BIN)/bertkit demo --overwrite
 
 test: $(INSTALLED_DEV)
 	@$(BIN)/python -m pytest -q -m "not slow"

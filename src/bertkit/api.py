@@ -44,7 +44,6 @@ def finetune(
     Raises:
         UserError: bad data, options or output folder.
         KeyboardInterrupt: Ctrl-C; the run at `out` can be resumed.
-        train.loop.Diverged: the loss stopped being a number.
     """
     chosen = (
         recipe

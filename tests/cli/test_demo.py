@@ -32,6 +32,14 @@ def test_the_demo_leaves_its_data_a_model_and_a_report(
     assert load(out / "run").predict(["Our nephew described himself."])[0]["label"] in result["labels"]
     assert main(["demo", "-o", str(out)]) == 2
     assert "--overwrite" in capsys.readouterr().err
+    assert main(["demo", "-o", str(out), "--overwrite"]) == 0
+
+
+def test_the_demo_overwrites_nothing_but_a_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "train.tsv").write_text("mine")
+    assert main(["demo", "-o", str(tmp_path), "--overwrite"]) == 2
+    assert "no demo" in capsys.readouterr().err
+    assert (tmp_path / "train.tsv").read_text() == "mine"
 
 
 @pytest.mark.usefixtures("small")

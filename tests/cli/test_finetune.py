@@ -139,3 +139,14 @@ def test_the_steps_to_get_cola_are_listed_where_it_is_missing(
     error = capsys.readouterr().err
     assert "cola_public_1.1.zip" in error
     assert "BERTKIT_DATA" in error
+
+
+def test_a_label_may_look_like_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = (HEADER + GOOD).replace(",yes", ",[/b]").replace(",no", ",[red]").encode()
+    assert finetune(tmp_path, train=rows, dev=rows) == 0
+    assert "[/b] 64.5%, [red] 35.5%" in capsys.readouterr().out
+
+
+def test_a_place_below_a_file_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert finetune(tmp_path, "-o", str(tmp_path / "dev.csv" / "run")) == 1
+    assert "cannot write" in capsys.readouterr().err

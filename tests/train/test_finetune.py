@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from safetensors.torch import load_file
 
 from bertkit import api, load
 from bertkit.errors import UserError
-from bertkit.recipe import Recipe
+from bertkit.recipe import ModelRecipe, Recipe
 from bertkit.train.listener import Silent
 from bertkit.train.loop import StepRecord
 
@@ -274,3 +275,60 @@ def test_a_model_of_pairs_asks_for_pairs(toy: Recipe, tmp_path: Path) -> None:
     assert model.predict(["a good film"], ["the film"])[0]["pair"] == "the film"
     with pytest.raises(UserError, match="trained on pairs of texts"):
         model.predict(["a good film"])
+
+
+def test_a_diverged_seed_is_counted_and_the_others_go_on(toy: Recipe, tmp_path: Path) -> None:
+    wild = toy.with_changes({"optimiser": {"lr": 1e30, "warmup": 0.0}, "training": {"seeds": 2}})
+    result = api.finetune(recipe=wild, out=tmp_path / "run")
+    assert [seed["status"] for seed in result["seeds"]] == ["diverged", "diverged"]
+    assert result["failed"] == 2
+    assert "diverged" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_a_run_goes_on_only_over_the_data_that_it_began_with(toy: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        api.finetune(recipe=toy, out=tmp_path / "run", listener=SignalAt(2))
+    train = Path(toy.task.train)
+    train.write_text(train.read_text().replace(",yes", ",no", 1))
+    with pytest.raises(UserError, match="data are not those"):
+        api.finetune(recipe=toy, out=tmp_path / "run", resume=True)
+
+
+def test_overwriting_never_deletes_what_the_run_reads(toy: Recipe, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    api.finetune(recipe=toy, out=run)
+    before = weights(run)
+    start = replace(toy, vocabulary=Recipe().vocabulary, model=ModelRecipe(start=str(run)))
+    with pytest.raises(UserError, match="lies in"):
+        api.finetune(recipe=start, out=run, overwrite=True)
+    three = Path(toy.task.train)
+    three.write_text(three.read_text() + "a film,maybe\n")
+    with pytest.raises(UserError, match="two labels"):
+        api.finetune(recipe=toy.with_changes({"head": {"loss": "sigmoid"}}), out=run, overwrite=True)
+    assert weights(run).keys() == before.keys()
+
+
+def test_options_of_a_vocabulary_are_not_ignored(toy: Recipe, tmp_path: Path) -> None:
+    api.finetune(recipe=toy, out=tmp_path / "run")
+    with pytest.raises(UserError, match="its own vocabulary"):
+        api.finetune(recipe=replace(toy, model=ModelRecipe(start=str(tmp_path / "run"))), out=tmp_path / "b")
+
+
+def test_a_model_without_pooler_asks_how_to_pool(toy: Recipe, tmp_path: Path) -> None:
+    blog = replace(toy, model=ModelRecipe(start="blog"))
+    with pytest.raises(UserError, match="no pooler"):
+        api.finetune(recipe=blog, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_tensorboard_events_are_written_where_it_is_installed(toy: Recipe, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with pytest.raises(KeyboardInterrupt):
+        api.finetune(recipe=toy, out=tmp_path / "run", listener=SignalAt(4))
+    api.finetune(recipe=toy, out=tmp_path / "run", resume=True)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("train/loss")] == list(range(1, 28))
+    assert len(events.Scalars("evaluation/mcc")) == 3

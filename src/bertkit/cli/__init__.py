@@ -13,6 +13,12 @@ from importlib import import_module
 from bertkit import __version__
 from bertkit.errors import UserError, nearest
 
+# What a system says of a place that cannot be written to; anything else is a fault of ours.
+UNWRITABLE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG),
+)
+
 
 @dataclass(frozen=True)
 class Command:
@@ -64,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT):
+        if error.errno not in UNWRITABLE:
             raise
         where = f" {error.filename}" if error.filename else ""
         print(

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from bertkit.data.grammar import Sentence
 
+# An empty file in the demo's folder: what has it may be overwritten.
+MARK = ".bertkit-demo"
+
 ROWS = {"train": 30_000, "dev": 800}
 
 # What the trained model is asked at the end: each pair turns on one word.
@@ -53,9 +56,12 @@ def run(arguments: argparse.Namespace) -> int:
     from bertkit.cli.display import Display
 
     out: Path = arguments.out
-    if out.exists() and not arguments.overwrite:
-        raise UserError(f"{out} exists; choose another folder with -o, or say --overwrite to replace it.")
-    console = Console(stderr=arguments.json, highlight=False)
+    if out.exists():
+        if not arguments.overwrite:
+            raise UserError(f"{out} exists; choose another folder with -o, or say --overwrite to replace it.")
+        if not (out / MARK).is_file():
+            raise UserError(f"{out} is no demo, so it is not overwritten; choose another folder with -o.")
+    console = Console(stderr=arguments.json, highlight=False, markup=False)
     console.print(
         f"Writing sentences of a small grammar, half of them spoilt in one place, to {out}", soft_wrap=True
     )
@@ -87,6 +93,7 @@ def write_sentences(folder: Path, seed: int) -> list[Sentence]:
     from bertkit.data.grammar import generate
 
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).touch()
     sentences: list[Sentence] = []
     for split in ("train", "dev"):
         sentences = generate(split, ROWS[split], seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from bertkit.diagnose.wording import duration, title
 from bertkit.train.listener import Plan
@@ -29,7 +31,7 @@ class Display:
     """
 
     def __init__(self, *, to_stderr: bool, out: Path) -> None:
-        self._console = Console(stderr=to_stderr, highlight=False)
+        self._console = Console(stderr=to_stderr, highlight=False, markup=False, emoji=False)
         self._out = out
         self._bar = Progress(
             TextColumn("seed {task.fields[seed]}"),
@@ -47,6 +49,7 @@ class Display:
         self._speed = 0.0
         self._steps = 0
         self._said = time.monotonic()
+        self._finished = False
 
     def __enter__(self) -> Display:
         self._bar.start()
@@ -56,10 +59,9 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
-        if isinstance(error, KeyboardInterrupt) and (self._out / "recipe.toml").is_file():
-            self._console.print(
-                f"Interrupted. Go on with: bertkit finetune -o {self._out} --resume", soft_wrap=True
-            )
+        if isinstance(error, KeyboardInterrupt) and self._task is not None and not self._finished:
+            command = f"bertkit finetune -o {shlex.quote(str(self._out))} --resume"
+            self._console.print(f"Interrupted. Go on with: {command}", soft_wrap=True)
 
     def planned(self, facts: Facts, plan: Plan) -> None:
         """Print the header."""
@@ -115,14 +117,16 @@ class Display:
         low, high = evaluation["interval"]
         self._console.print(
             f"  epoch {epoch:.3g}: train loss {train_loss:.3f}, dev loss {evaluation['loss']:.3f}, "
-            f"{title(evaluation['metric'])} [bold]{evaluation['score']:.3f}[/] \\[{low:.3f}, {high:.3f}]"
-            + (" [green]best[/]" if best else ""),
+            f"{title(evaluation['metric'])} {evaluation['score']:.3f} [{low:.3f}, {high:.3f}]"
+            + (" best" if best else ""),
+            style="bold" if best else None,
             soft_wrap=True,
         )
 
     def finished(self, result: dict[str, Any]) -> None:
         """Print the closing table."""
         self._bar.stop()
+        self._finished = True
         self._console.print(score_table(result))
         many = len(result["seeds"]) > 1
         if many:
@@ -132,7 +136,7 @@ class Display:
                 soft_wrap=True,
             )
         elif result["seeds"][0]["status"] != "learned":
-            self._console.print(f"[red]Status: {result['seeds'][0]['status']}.[/]")
+            self._console.print(f"Status: {result['seeds'][0]['status']}.", style="red")
         self._console.print(
             f"{duration(result['seconds'])} of training, {result['pieces_per_second']:,.0f} pieces/s; "
             f"the best epoch was chosen on the rows that it is scored on\n"
@@ -145,7 +149,7 @@ def score_table(result: dict[str, Any]) -> Table:
     """The model's scores beside the baselines', the task's own metric first with its interval."""
     metric = result["metric"]
     others = [name for name in result["metrics"] if name != metric]
-    table = Table(title=f"{result['task']}, scored on {result['rows']:,} rows", title_justify="left")
+    table = Table(title=Text(f"{result['task']}, scored on {result['rows']:,} rows"), title_justify="left")
     table.add_column("")
     table.add_column(title(metric), justify="right")
     table.add_column("95 % interval", justify="right")

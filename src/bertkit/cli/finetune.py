@@ -33,7 +33,7 @@ FLAGS: tuple[tuple[str, str, str, type, str], ...] = (
     ("--vocab-size", "vocabulary", "size", int, "pieces of the vocabulary to learn"),
     ("--epochs", "training", "epochs", int, "passes over the training rows"),
     ("--steps", "training", "steps", int, "stop after so many updates"),
-    ("--batch", "batch", "sequences", int, "sequences of a batch, on average"),
+    ("--batch", "batch", "sequences", int, "sequences of a batch"),
     ("--max-length", "batch", "max_length", int, "pieces of a sequence at most"),
     ("--lr", "optimiser", "lr", float, "highest learning rate"),
     ("--patience", "training", "patience", int, "stop after so many epochs without a better score"),

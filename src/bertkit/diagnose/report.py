@@ -20,7 +20,7 @@ from bertkit.errors import UserError
 from bertkit.train.runfolder import RECIPE, RESULT
 
 REPORT = "report.html"
-LEVELS = {"learned": "good", "not learned": "open", "collapsed": "bad"}
+LEVELS = {"learned": "good", "not learned": "open", "collapsed": "bad", "diverged": "bad"}
 Result = Mapping[str, Any]
 
 

@@ -86,7 +86,7 @@ def _seeds(result: Mapping[str, Any]) -> str:
     statuses = [seed["status"] for seed in result["seeds"]]
     if len(statuses) == 1:
         return ""
-    failed = [f"{statuses.count(s)} {s}" for s in ("collapsed", "not learned") if s in statuses]
+    failed = [f"{statuses.count(s)} {s}" for s in ("collapsed", "diverged", "not learned") if s in statuses]
     return (
         f"Of {len(statuses)} seeds: {statuses.count('learned')} learned{''.join(f', {f}' for f in failed)}."
     )

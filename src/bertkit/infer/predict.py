@@ -118,13 +118,15 @@ class Predictor:
         """
         for chunk in _chunks(rows, at_once):
             good = [row for row in chunk if isinstance(row, Row)]
-            texts = [row.text for row in good]
-            pairs = [row.pair for row in good if row.pair is not None] or None
-            sequences = self.encode(texts, pairs)
             tally.rows += len(chunk)
             tally.bad += len(chunk) - len(good)
-            tally.truncated += sequences.truncated
-            answers = iter(self._answers(texts, pairs, sequences))
+            answers: Iterator[Answer] = iter(())
+            if good:
+                texts = [row.text for row in good]
+                pairs = [row.pair for row in good if row.pair is not None] or None
+                sequences = self.encode(texts, pairs)
+                tally.truncated += sequences.truncated
+                answers = iter(self._answers(texts, pairs, sequences))
             for row in chunk:
                 yield {"line": row.line, "error": row.problem} if isinstance(row, BadRow) else next(answers)
 

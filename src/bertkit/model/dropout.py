@@ -11,7 +11,7 @@ class Dropout(nn.Module):
 
     PyTorch's own draws a whole random number for each element, on a CPU in one thread: on two cores about
     a tenth of a training step. 16 bits are enough: four elements share one 64-bit draw. The probability is
-    rounded to a multiple of 1/65536, and the scale is exact for the rounded one.
+    rounded to a multiple of 1/65536, and the scale is that of the rounded one.
     """
 
     def __init__(self, probability: float) -> None:

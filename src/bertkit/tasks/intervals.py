@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from bertkit.tasks.metrics import get_metric
-
-IntArray = npt.NDArray[np.int64]
+from bertkit.tasks.metrics import CELLS_AT_ONCE, IntArray, get_metric
 
 
 def seeds_interval(
@@ -42,9 +39,17 @@ def seeds_interval(
     cells = patterns[0] * classes + patterns[1:]
     drawn = random.multinomial(counts.sum(), counts / counts.sum(), samples)
     scores = np.empty((samples, len(cells)))
+    at_once = max(1, CELLS_AT_ONCE // classes**2)
     for index, cell in enumerate(cells):
-        membership = np.eye(classes * classes, dtype=np.int64)[cell]
-        scores[:, index] = score((drawn @ membership).reshape(samples, classes, classes))
+        # Sum the patterns of each cell that occurs; most of the C x C never do.
+        order = np.argsort(cell, kind="stable")
+        used, first = np.unique(cell[order], return_index=True)
+        counts = np.add.reduceat(drawn[:, order], first, axis=1)
+        for start in range(0, samples, at_once):
+            part = counts[start : start + at_once]
+            confusion = np.zeros((len(part), classes * classes), dtype=np.int64)
+            confusion[:, used] = part
+            scores[start : start + at_once, index] = score(confusion.reshape(-1, classes, classes))
     chosen = random.integers(len(cells), size=(samples, len(cells)))
     means = np.take_along_axis(scores, chosen, axis=1).mean(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])

@@ -15,7 +15,7 @@ FloatArray = npt.NDArray[np.float64]
 Metric = Callable[[npt.NDArray[Any]], FloatArray]
 
 # Cells resampled at once: bounds the memory of the bootstrap for many classes (32 MB).
-_CELLS_AT_ONCE = 4_000_000
+CELLS_AT_ONCE = 4_000_000
 
 
 def confusion_matrix(labels: npt.ArrayLike, predictions: npt.ArrayLike, classes: int) -> IntArray:
@@ -102,7 +102,7 @@ def bootstrap_interval(
     assert rows > 0, "an interval needs rows"
     generator = np.random.default_rng(seed)
     shares = confusion.ravel() / rows
-    at_once = max(1, _CELLS_AT_ONCE // shares.size)
+    at_once = max(1, CELLS_AT_ONCE // shares.size)
     scores = np.concatenate(
         [
             score(generator.multinomial(rows, shares, size).reshape(size, classes, classes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from bertkit.train.objectives import Classification
 from bertkit.train.optimiser import build_optimiser
 from bertkit.train.prepare import Prepared, build_classifier, prepare
 from bertkit.train.results import SeedResult, aggregate, write_json
-from bertkit.train.runfolder import open_run
+from bertkit.train.runfolder import check_run, open_run
 from bertkit.train.seedrun import SeedRun
 
 SECONDS_TO_ESTIMATE = 3.0
@@ -42,17 +43,17 @@ def finetune(
         What `result.json` holds.
 
     Raises:
-        UserError: bad data or options, or something stands at `out` (see `open_run`).
+        UserError: bad data or options, or something stands at `out` (see `check_run`, `open_run`).
         Interrupted: Ctrl-C or SIGTERM; the run can be resumed.
-        Diverged: the loss became infinite or not a number.
     """
     flush_denormals()
     began = time.perf_counter()
+    check_run(out, recipe, resume=resume, overwrite=overwrite)
     prepared = prepare(recipe)
-    open_run(out, recipe, resume=resume, overwrite=overwrite)
     precision = choose_precision(recipe.training.precision)
     seeds = [recipe.training.seed + index for index in range(recipe.training.seeds)]
     plan = _plan(prepared, recipe, precision)
+    open_run(out, recipe, resume=resume, fingerprint=prepared.fingerprint, inputs=prepared.inputs)
     listener.planned(prepared.facts, plan)
     results = []
     for seed in seeds:
@@ -97,6 +98,8 @@ def _seconds_a_step(
 ) -> float:
     """Median time of a few real steps, but of one where that takes long; `classifier` is used up."""
     seconds: list[float] = []
+    # At a rate of zero: nothing can diverge here that would not in the run itself.
+    still = replace(recipe.optimiser, lr=0.0)
 
     def note(record: StepRecord) -> bool:
         seconds.append(record.seconds)
@@ -105,8 +108,8 @@ def _seconds_a_step(
     run_steps(
         classifier,
         objective,
-        build_optimiser(classifier, recipe.optimiser),
-        recipe.optimiser,
+        build_optimiser(classifier, still),
+        still,
         steps=min(4, objective.steps_per_epoch),
         start=0,
         seed=recipe.training.seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from bertkit.data.packing import encode_texts
 from bertkit.errors import UserError, nearest
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
-from bertkit.recipe import Recipe, TaskRecipe
+from bertkit.recipe import Recipe, TaskRecipe, VocabularyRecipe
 from bertkit.tasks.baselines import majority, ngram
 from bertkit.tasks.examples import Examples, duplicates, leaks, load_examples
 from bertkit.tasks.metrics import IntArray, summary
@@ -60,6 +61,23 @@ class Prepared:
     facts: Facts
 
     @property
+    def inputs(self) -> tuple[Path, ...]:
+        """What the run reads."""
+        return (self.train.path, self.dev.path, *([] if self.start is None else [self.start]))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the encoded rows, their labels and the vocabulary, in hexadecimal."""
+        digest = hashlib.sha256(self.tokenizer.fingerprint.encode())
+        for sequences, labels in (
+            (self.train_sequences, self.train_labels),
+            (self.dev_sequences, self.dev_labels),
+        ):
+            for array in (sequences.ids, sequences.starts, sequences.second, labels):
+                digest.update(array.tobytes())
+        return digest.hexdigest()
+
+    @property
     def train_labels(self) -> IntArray:
         """Class of each training row, [N]."""
         return self.train.known_labels
@@ -85,6 +103,10 @@ def prepare(recipe: Recipe) -> Prepared:
         raise UserError(
             f"max_length {recipe.batch.max_length} is beyond the {config.max_positions} positions of the "
             f"model; set --max-length {config.max_positions} or less."
+        )
+    if recipe.head.pooling == "pooler" and not config.pooler:
+        raise UserError(
+            f"The model {recipe.model.start!r} has no pooler; say how to pool, as with --set head.pooling=cls."
         )
     encoded = [
         encode_texts(
@@ -155,6 +177,10 @@ def build_classifier(prepared: Prepared, recipe: Recipe) -> Classifier:
 
 def _starting_point(recipe: Recipe, start: Path | None, train: Examples) -> tuple[Tokenizer, ModelConfig]:
     if start is not None:
+        if recipe.vocabulary != VocabularyRecipe():
+            raise UserError(
+                f"The trained model {recipe.model.start} has its own vocabulary; leave out options of one."
+            )
         folder = _read_start(start, recipe)
         return folder.tokenizer, folder.encoder_config
     tokenizer = _fresh_tokenizer(recipe, train)

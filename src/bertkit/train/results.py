@@ -27,7 +27,8 @@ class SeedResult:
     """One trained seed. `probabilities` [N, C] are the best checkpoint's on the dev rows.
 
     `status` is "collapsed" if every dev row gets the same answer at the best checkpoint, "learned" if the
-    interval of its score lies above the majority's score, else "not learned".
+    interval of its score lies above the majority's score, "diverged" if its loss stopped being a number
+    (the scores are then those of before), else "not learned".
     """
 
     seed: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from bertkit.checkpoint.atomic import replace_file
@@ -12,13 +13,11 @@ from bertkit.recipe import Recipe
 RECIPE = "recipe.toml"
 RESULT = "result.json"
 STATE = "checkpoint/state.safetensors"
+FINGERPRINT = "fingerprint.txt"
 
 
-def open_run(out: Path, recipe: Recipe, *, resume: bool, overwrite: bool) -> None:
-    """Make the folder `out` with its recipe, or check that the one there is what `resume` continues.
-
-    A folder is replaced only with `overwrite`, and only if it is empty or a run; files of other kinds are
-    never deleted.
+def check_run(out: Path, recipe: Recipe, *, resume: bool, overwrite: bool) -> None:
+    """See that a run may be made, replaced or continued at `out`; nothing is written.
 
     Raises:
         UserError: `out` exists and neither flag says what to do with it, it is no run folder, there is
@@ -26,23 +25,48 @@ def open_run(out: Path, recipe: Recipe, *, resume: bool, overwrite: bool) -> Non
     """
     if resume:
         _check_same(out, recipe)
-        return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not overwrite:
             raise UserError(f"{out} exists; continue it with --resume, or replace it with --overwrite.")
         if not (out / RECIPE).is_file():
             raise UserError(
                 f"{out} is no run folder (it has no {RECIPE}), so it is not overwritten; remove it yourself."
             )
+
+
+def open_run(out: Path, recipe: Recipe, *, resume: bool, fingerprint: str, inputs: Iterable[Path]) -> None:
+    """Make the folder `out`, which `check_run` found free to make or replace, or see that it may go on.
+
+    Args:
+        out: the run folder.
+        recipe: written into a new one.
+        resume: continue what is there.
+        fingerprint: of the encoded data; a run goes on only over the data that it began with.
+        inputs: files and folders that the run reads.
+
+    Raises:
+        UserError: the data are others than at the beginning, or replacing `out` would delete an input.
+    """
+    if resume:
+        if (out / FINGERPRINT).read_text(encoding="utf-8") != fingerprint:
+            raise UserError(
+                f"The data are not those that the run at {out} began with; give it those, or start a new run."
+            )
+        return
+    for path in inputs:
+        if path.resolve().is_relative_to(out.resolve()):
+            raise UserError(f"{path} lies in {out}, which would be replaced; choose another folder with -o.")
+    if out.exists():
         shutil.rmtree(out)
-    out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True)
+    (out / FINGERPRINT).write_text(fingerprint, encoding="utf-8")
     with replace_file(out / RECIPE) as temporary:
         temporary.write_text(recipe.to_toml(), encoding="utf-8")
 
 
 def _check_same(out: Path, recipe: Recipe) -> None:
-    if not (out / RECIPE).is_file():
-        raise UserError(f"There is no run to resume at {out}: it has no {RECIPE}.")
+    if not ((out / RECIPE).is_file() and (out / FINGERPRINT).is_file()):
+        raise UserError(f"There is no run to resume at {out}.")
     if (out / RESULT).is_file():
         raise UserError(f"The run at {out} is finished; there is nothing to resume.")
     before = Recipe.from_toml(out / RECIPE)

@@ -18,14 +18,15 @@ class RunLog:
     Args:
         folder: the run's, which exists.
         size: bytes of `metrics.jsonl` to keep: a resumed run forgets what came after its checkpoint.
+        step: the step of that checkpoint.
     """
 
-    def __init__(self, folder: Path, size: int = 0) -> None:
+    def __init__(self, folder: Path, size: int = 0, step: int = 0) -> None:
         self._metrics = (folder / METRICS).open("ab")
         self._metrics.truncate(size)
         self._metrics.seek(size)
         self._log = (folder / LOG).open("a", encoding="utf-8")
-        self._board = _tensorboard(folder)
+        self._board = _tensorboard(folder, step)
 
     def __enter__(self) -> RunLog:
         return self
@@ -57,10 +58,10 @@ class RunLog:
         return self._metrics.tell()
 
 
-def _tensorboard(folder: Path) -> Any:
+def _tensorboard(folder: Path, step: int) -> Any:
     """A writer of event files, or None where the package tensorboard is not installed."""
     if find_spec("tensorboard") is None:
         return None
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder / "tensorboard"))
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)

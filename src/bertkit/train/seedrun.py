@@ -17,7 +17,7 @@ from bertkit.model.precision import Computing
 from bertkit.recipe import Recipe
 from bertkit.tasks.metrics import confusion_matrix, summary
 from bertkit.train.listener import Listener
-from bertkit.train.loop import Interrupted, StepRecord, run_steps
+from bertkit.train.loop import Diverged, Interrupted, StepRecord, run_steps
 from bertkit.train.objectives import Classification
 from bertkit.train.optimiser import build_optimiser
 from bertkit.train.prepare import Prepared, build_classifier
@@ -43,6 +43,7 @@ class Progress:
     best_probabilities: list[list[float]] = field(default_factory=list)
     epochs_without_gain: int = 0
     patience_ended: bool = False
+    diverged: bool = False
 
 
 class SeedRun:
@@ -77,11 +78,17 @@ class SeedRun:
     def run(self) -> SeedResult:
         """Train to the end and return what was found; the state on disk is then no longer needed."""
         self.listener.seed_started(self.seed, self.progress.step, self.steps)
-        with RunLog(self.folder, self.progress.log_size) as self.log:
+        with RunLog(self.folder, self.progress.log_size, self.progress.step) as self.log:
             self.log.say(f"seed {self.seed}: step {self.progress.step} of {self.steps}")
             try:
                 if not self.progress.patience_ended:
                     self._train()
+            except Diverged as error:
+                # The weights are those before the update that was not made: they can still be scored.
+                self.log.say(str(error))
+                self.progress.diverged = True
+                if self.progress.best_score is None:
+                    self._evaluate()
             except Interrupted:
                 self._save()
                 self.log.say(f"interrupted after step {self.progress.step}")
@@ -136,7 +143,7 @@ class SeedRun:
         predictions = logs.argmax(axis=1)
         found = summary(confusion_matrix(labels, predictions, len(prepared.labels)), prepared.task.metric)
         epoch = progress.step / self.objective.steps_per_epoch
-        train_loss = progress.loss / progress.loss_steps
+        train_loss = progress.loss / progress.loss_steps if progress.loss_steps else float("nan")
         progress.loss, progress.loss_steps = 0.0, 0
         loss = -float(logs[np.arange(len(labels)), labels].mean())
         self.log.record("evaluation", progress.step, epoch=epoch, loss=loss, train_loss=train_loss, **found)
@@ -192,7 +199,7 @@ class SeedRun:
             seed=self.seed,
             score=progress.best_score,
             last_score=progress.last_score,
-            status=progress.best_status,
+            status="diverged" if progress.diverged else progress.best_status,
             best_epoch=progress.best_epoch,
             steps=progress.step,
             pieces=progress.pieces,
