@@ -106,7 +106,7 @@ def prepare(recipe: Recipe) -> Prepared:
         )
     if recipe.head.pooling == "pooler" and not config.pooler:
         raise UserError(
-            f"The model {recipe.model.start!r} has no pooler; say how to pool, as with --set head.pooling=cls."
+            f"The model {recipe.model.start!r} has no pooler; say how to pool: --set head.pooling=cls"
         )
     encoded = [
         encode_texts(
