@@ -1,10 +1,10 @@
 """Fine-tuning and prediction on CoLA beside transformers and sentence-transformers, in turns in one process.
 
-Both sides train the same batches of 32 sentences of like length. At its best transformers drops no attention
-probabilities either; its default pads every sentence to 128, as its example does, and drops them. The floor of
-a step is the arithmetic of its linear layers at this machine's measured rate of matrix products plus 28 bytes
-a parameter (AdamW reads weight, gradient and two moments and writes three of them back) at its measured
-bandwidth.
+Both sides train the same batches of 32 sentences of like length. At its best transformers drops no
+attention probabilities either; its default pads every sentence to 128, as its example does, and drops them.
+The floor of a step is the arithmetic of its linear layers at this machine's measured rate of matrix products
+plus 28 bytes a parameter (AdamW reads weight, gradient and two moments and writes three of them back) at its
+measured bandwidth.
 """
 
 from __future__ import annotations

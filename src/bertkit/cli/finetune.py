@@ -87,11 +87,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def read_recipe(arguments: argparse.Namespace) -> Recipe:
     """The recipe file (or that of the run to resume, or the defaults) with the command's changes."""
+    from bertkit.train.runfolder import RECIPE
+
     recipe = Recipe()
     if arguments.recipe is not None:
         recipe = Recipe.from_toml(arguments.recipe)
-    elif arguments.resume and (arguments.out / "recipe.toml").is_file():
-        recipe = Recipe.from_toml(arguments.out / "recipe.toml")
+    elif arguments.resume and (arguments.out / RECIPE).is_file():
+        recipe = Recipe.from_toml(arguments.out / RECIPE)
     changes: dict[str, dict[str, Any]] = {}
     if arguments.task:
         changes["task"] = {"name": arguments.task}

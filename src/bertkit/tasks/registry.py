@@ -11,9 +11,9 @@ from bertkit.config import check_choice
 from bertkit.data.locate import locate
 from bertkit.data.tables import Column, Columns
 from bertkit.errors import UserError, nearest
+from bertkit.recipe import Kind
 from bertkit.tasks.metrics import get_metric
 
-Kind = Literal["classify"]
 Split = Literal["train", "dev"]
 
 

@@ -72,9 +72,8 @@ def aggregate(
     classes = len(prepared.labels)
     labels = prepared.dev_labels
     predictions = np.array([np.argmax(result.probabilities, axis=1) for result in seeds])
-    shown = summary(
-        confusion_matrix(labels, np.argmax(best.probabilities, axis=1), classes), prepared.task.metric
-    )
+    confusion = confusion_matrix(labels, np.argmax(best.probabilities, axis=1), classes)
+    shown = summary(confusion, prepared.task.metric)
     if len(seeds) > 1:
         shown["score"] = statistics.mean(result.score for result in seeds)
         shown["interval"] = list(seeds_interval(labels, predictions, classes, prepared.task.metric))
@@ -94,7 +93,7 @@ def aggregate(
         "best_epoch": best.best_epoch,
         "labels": list(prepared.labels),
         "label_shares": prepared.facts.shares,
-        "confusion": confusion_matrix(labels, np.argmax(best.probabilities, axis=1), classes).tolist(),
+        "confusion": confusion.tolist(),
         "mistakes": mistakes(prepared.dev, prepared.labels, np.array(best.probabilities)),
         "parameters": parameters,
         "precision": precision,
