@@ -13,6 +13,7 @@ from string import Template
 from typing import Any
 
 from bertkit import __version__
+from bertkit.checkpoint.atomic import replace_file
 from bertkit.diagnose.curves import Curves, draw_loss, draw_score, read_curves
 from bertkit.diagnose.verdict import give_verdict
 from bertkit.diagnose.wording import capital, duration, title
@@ -51,9 +52,9 @@ def write_report(run: Path) -> Path:
     ]
     template = Template(files("bertkit.diagnose").joinpath(REPORT).read_text(encoding="utf-8"))
     page = run / REPORT
-    page.write_text(
-        template.substitute(title=escape(name), body="\n".join(filter(None, parts))), encoding="utf-8"
-    )
+    text = template.substitute(title=escape(name), body="\n".join(filter(None, parts)))
+    with replace_file(page) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return page
 
 
