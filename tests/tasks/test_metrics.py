@@ -110,7 +110,7 @@ def test_interval_is_the_same_for_the_same_seed_whatever_is_done_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = bootstrap_interval(CONFUSION, "f1", samples=999, seed=3)
-    monkeypatch.setattr("bertkit.tasks.metrics._CELLS_AT_ONCE", 40)
+    monkeypatch.setattr("bertkit.tasks.metrics.CELLS_AT_ONCE", 40)
     assert bootstrap_interval(CONFUSION, "f1", samples=999, seed=3) == expected
     assert bootstrap_interval(CONFUSION, "f1", samples=999, seed=4) != expected
 
