@@ -21,7 +21,7 @@ from bertkit.train.objectives import Classification
 from bertkit.train.optimiser import build_optimiser
 from bertkit.train.prepare import Prepared, build_classifier, prepare
 from bertkit.train.results import SeedResult, aggregate, write_json
-from bertkit.train.runfolder import check_run, open_run
+from bertkit.train.runfolder import RESULT, check_run, open_run
 from bertkit.train.seedrun import SeedRun
 
 SECONDS_TO_ESTIMATE = 3.0
@@ -63,12 +63,11 @@ def finetune(
             done = SeedRun(prepared, recipe, seed, folder, precision, plan.steps, listener).run()
         results.append(done)
     result = aggregate(prepared, plan.parameters, precision, results)
-    best = max(results, key=lambda seed: seed.score)
     if len(seeds) > 1:
         with replace_folder(out / "model", overwrite=True) as temporary:
-            shutil.copytree(out / f"seed-{best.seed}" / "model", temporary, dirs_exist_ok=True)
+            shutil.copytree(out / f"seed-{result['best_seed']}" / "model", temporary, dirs_exist_ok=True)
     result["wall_seconds"] = time.perf_counter() - began
-    write_json(out / "result.json", result)
+    write_json(out / RESULT, result)
     listener.finished(result)
     return result
 

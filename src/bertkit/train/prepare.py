@@ -163,7 +163,7 @@ def score_baselines(train: Examples, dev: Examples, classes: int, metric: str) -
 def build_classifier(prepared: Prepared, recipe: Recipe) -> Classifier:
     """A new classifier at its starting point: fresh weights, or those of the model folder with a new head.
 
-    A folder's own classification head stays where it has the same labels in the same order.
+    A folder's own classification head stays where it is the one asked for, labels and options alike.
     """
     head_config = HeadConfig(labels=prepared.labels, **asdict(recipe.head))
     if prepared.start is None:

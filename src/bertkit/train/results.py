@@ -72,7 +72,7 @@ def aggregate(
     classes = len(prepared.labels)
     labels = prepared.dev_labels
     predictions = np.array([np.argmax(result.probabilities, axis=1) for result in seeds])
-    confusion = confusion_matrix(labels, np.argmax(best.probabilities, axis=1), classes)
+    confusion = confusion_matrix(labels, predictions[seeds.index(best)], classes)
     shown = summary(confusion, prepared.task.metric)
     if len(seeds) > 1:
         shown["score"] = statistics.mean(result.score for result in seeds)
