@@ -1,0 +1,277 @@
+"""Shards: a corpus as pieces on disk, memory-mapped, whole documents at a time.
+
+A folder of shards holds `manifest.json`, the vocabulary's own files, `counts.npy`, and the shards
+`train-00000.safetensors`, ..., `heldout-00000.safetensors`. A shard holds whole documents as arrays:
+
+- `ids`: pieces end to end, uint16 where the vocabulary fits into it, else uint32;
+- `sentences`: where each sentence begins in `ids`, and the end of the last, uint32 [sentences + 1];
+- `documents`: which sentence each document begins with, and the number of sentences, uint32 [documents + 1];
+- `words`, only where a segmenter said what a word is: 1 where a piece begins a word, uint8 [pieces].
+
+No `[CLS]` or `[SEP]` is stored, no sentence and no document is empty.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from bertkit.errors import UserError
+from bertkit.text.tokenizer import Tokenizer
+
+Split = Literal["train", "heldout"]
+Array = npt.NDArray[Any]
+
+MANIFEST = "manifest.json"
+COUNTS = "counts.npy"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Some documents in memory: pieces, and where sentences and documents begin.
+
+    Attributes:
+        ids: pieces end to end, [P].
+        sentences: where each sentence begins in `ids`, and P, int64 [sentences + 1].
+        documents: which sentence each document begins with, and their number, int64 [documents + 1].
+        words: True where a piece begins a word, [P]; None: the vocabulary's `##` says it.
+    """
+
+    ids: Array
+    sentences: npt.NDArray[np.int64]
+    documents: npt.NDArray[np.int64]
+    words: npt.NDArray[np.bool_] | None = None
+
+    def __len__(self) -> int:
+        return len(self.documents) - 1
+
+    @classmethod
+    def join(cls, parts: Iterable[Documents]) -> Documents:
+        """The documents of all parts, in order, as one."""
+        parts = list(parts)
+        pieces = np.cumsum([0, *(len(part.ids) for part in parts)])
+        sentences = np.cumsum([0, *(len(part.sentences) - 1 for part in parts)])
+        some = [part.words for part in parts if part.words is not None]
+        return cls(
+            ids=np.concatenate([part.ids for part in parts]),
+            sentences=np.concatenate(
+                [*(p.sentences[:-1] + at for p, at in zip(parts, pieces, strict=False)), pieces[-1:]]
+            ),
+            documents=np.concatenate(
+                [*(p.documents[:-1] + at for p, at in zip(parts, sentences, strict=False)), sentences[-1:]]
+            ),
+            words=np.concatenate(some) if len(some) == len(parts) else None,
+        )
+
+
+@dataclass(frozen=True)
+class ShardEntry:
+    """What the manifest says of one shard; `sha256` is of its file."""
+
+    file: str
+    split: Split
+    bytes: int
+    sha256: str
+    documents: int
+    sentences: int
+    pieces: int
+
+
+@dataclass(frozen=True)
+class Shards:
+    """A folder of shards that is complete.
+
+    Attributes:
+        folder: where it is.
+        entries: its shards in their order, those to train on first.
+        manifest: what `manifest.json` says.
+        tokenizer: that cut the corpus.
+    """
+
+    folder: Path
+    entries: tuple[ShardEntry, ...]
+    manifest: dict[str, Any]
+    tokenizer: Tokenizer
+
+    def of(self, split: Split) -> tuple[ShardEntry, ...]:
+        """The shards of a split, in order."""
+        return tuple(entry for entry in self.entries if entry.split == split)
+
+    def read(self, entry: ShardEntry) -> Documents:
+        """The documents of one shard; the pieces stay on the disk until they are looked at.
+
+        Raises:
+            UserError: the shard is missing, cut short, or not what the manifest says.
+        """
+        path = self.folder / entry.file
+        arrays = map_arrays(path)
+        sizes = {"ids": entry.pieces, "sentences": entry.sentences + 1, "documents": entry.documents + 1}
+        for name, size in sizes.items():
+            if name not in arrays or len(arrays[name]) != size:
+                raise UserError(f"{path} is not the shard that {MANIFEST} describes; prepare the text again.")
+        words = arrays.get("words")
+        return Documents(
+            ids=arrays["ids"],
+            sentences=arrays["sentences"].astype(np.int64),
+            documents=arrays["documents"].astype(np.int64),
+            words=None if words is None else words.view(np.bool_),
+        )
+
+    @cached_property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """How often each piece stands in the training split, int64 [V]."""
+        counts: npt.NDArray[np.int64] = np.load(self.folder / COUNTS, allow_pickle=False)
+        return counts
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the vocabulary's and all shards' own, in hexadecimal: the same for the same pieces."""
+        digest = hashlib.sha256(self.tokenizer.fingerprint.encode())
+        for entry in self.entries:
+            digest.update(f"{entry.split} {entry.sha256}".encode())
+        return digest.hexdigest()
+
+    def verify(self) -> None:
+        """Hash every shard.
+
+        Raises:
+            UserError: one is missing, or not the file that `prepare` wrote; all such are named.
+        """
+        wrong = [e.file for e in self.entries if sha256(self.folder / e.file) != e.sha256]
+        if wrong:
+            raise UserError(
+                f"{self.folder}: {', '.join(wrong)} changed since the text was prepared; prepare it again."
+            )
+
+
+def open_shards(folder: Path) -> Shards:
+    """Open a folder that `prepare` finished; sizes of files are checked, `Shards.verify` checks their bytes.
+
+    Raises:
+        UserError: it is no such folder, or its files are missing, cut short, or of another vocabulary.
+    """
+    manifest = _read_manifest(folder)
+    try:
+        entries = tuple(ShardEntry(**entry) for entry in manifest["shards"])
+        fingerprint = manifest["vocabulary"]["fingerprint"]
+    except (KeyError, TypeError):
+        raise UserError(f"{folder / MANIFEST} lacks what a manifest says; prepare the text again.") from None
+    for entry in entries:
+        path = folder / entry.file
+        if not path.is_file():
+            raise UserError(f"{path} is missing; copy it from where it was prepared, or prepare it again.")
+        if path.stat().st_size != entry.bytes:
+            raise UserError(
+                f"{path} has {path.stat().st_size} bytes and {MANIFEST} says {entry.bytes}: it is cut short "
+                "or another file; copy it again, or prepare the text again."
+            )
+    tokenizer = Tokenizer.from_folder(folder)
+    if tokenizer.fingerprint != fingerprint:
+        raise UserError(f"{folder}: the vocabulary is not the one that cut these shards; copy the right one.")
+    return Shards(folder, entries, manifest, tokenizer)
+
+
+def write_shard(path: Path, documents: Documents, vocabulary_size: int) -> None:
+    """Write one shard; the caller makes the write atomic (`checkpoint.atomic.replace_file`)."""
+    from safetensors.numpy import save_file
+
+    arrays = {
+        "ids": documents.ids.astype(piece_type(vocabulary_size)),
+        "sentences": documents.sentences.astype(np.uint32),
+        "documents": documents.documents.astype(np.uint32),
+    }
+    if documents.words is not None:
+        arrays["words"] = documents.words.astype(np.uint8)
+    save_file(arrays, path)
+
+
+def entry_of(path: Path, split: Split, documents: Documents) -> ShardEntry:
+    """What the manifest is to say of a shard that has been written."""
+    return ShardEntry(
+        file=path.name,
+        split=split,
+        bytes=path.stat().st_size,
+        sha256=sha256(path),
+        documents=len(documents),
+        sentences=len(documents.sentences) - 1,
+        pieces=len(documents.ids),
+    )
+
+
+def piece_type(vocabulary_size: int) -> type[np.unsignedinteger[Any]]:
+    """The smallest unsigned type of shards that holds every id."""
+    return np.uint16 if vocabulary_size <= 2**16 else np.uint32
+
+
+def manifest_text(entries: Iterable[ShardEntry], tokenizer: Tokenizer, more: dict[str, Any]) -> str:
+    """The content of `manifest.json`."""
+    content = {
+        "format": FORMAT,
+        "vocabulary": {"fingerprint": tokenizer.fingerprint, "size": tokenizer.size},
+        **more,
+        "shards": [asdict(entry) for entry in entries],
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes, in hexadecimal; of no file, the empty text."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def map_arrays(path: Path) -> dict[str, Array]:
+    """The arrays of a safetensors file, mapped into memory and read-only.
+
+    The layout is that of https://github.com/huggingface/safetensors#format: eight bytes with the header's
+    length, the header as JSON, the arrays' bytes. (The library's own reader copies.)
+
+    Raises:
+        UserError: the file is missing, damaged or cut short.
+    """
+    types = {"U8": np.uint8, "U16": np.uint16, "U32": np.uint32}
+    try:
+        whole = np.memmap(path, dtype=np.uint8, mode="r")
+        size = int.from_bytes(whole[:8].tobytes(), "little")
+        header = json.loads(whole[8 : 8 + size].tobytes())
+        arrays = {}
+        for name, spec in header.items():
+            if name != "__metadata__":
+                begin, end = (8 + size + at for at in spec["data_offsets"])
+                if not 8 + size <= begin <= end <= len(whole):
+                    raise ValueError("it is cut short")
+                arrays[name] = whole[begin:end].view(types[spec["dtype"]])
+    except FileNotFoundError:
+        raise UserError(f"There is no shard {path}; prepare the text again.") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"The shard {path} is damaged ({error}); prepare the text again.") from None
+    return arrays
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{folder} is no folder of shards: it has no {MANIFEST}. `bertkit prepare` makes one; if it was "
+            "interrupted, say the same command again."
+        ) from None
+    except NotADirectoryError:
+        raise UserError(f"{folder} is a file; shards are a folder that `bertkit prepare` makes.") from None
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}); prepare the text again.") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UserError(f"{path} is no manifest of format {FORMAT}; prepare the text again.")
+    return content
