@@ -31,7 +31,7 @@ class MaskedHead(nn.Module):
         initialise(self, config)
 
     def forward(self, hidden_MH: torch.Tensor, table_VH: torch.Tensor) -> torch.Tensor:
-        """Logits [M, V] of the masked pieces' hidden states [M, H]; `table_VH` is `encoder.embeddings.pieces.weight`."""
+        """Logits [M, V] of hidden states [M, H]; `table_VH` is the weight of `encoder.embeddings.pieces`."""
         transformed_MH = self.norm(self.activation(self.transform(hidden_MH)))
         return F.linear(transformed_MH, table_VH, self.bias)
 
