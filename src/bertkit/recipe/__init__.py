@@ -1,0 +1,47 @@
+"""Recipes: everything about one run, as frozen values and as a TOML file."""
+
+from bertkit.recipe.base import BaseRecipe, from_table
+from bertkit.recipe.finetune import (
+    Alike,
+    BatchRecipe,
+    Header,
+    HeadRecipe,
+    Kind,
+    Recipe,
+    TaskRecipe,
+    TrainingRecipe,
+    VocabularyAlgorithm,
+    VocabularyRecipe,
+)
+from bertkit.recipe.parts import ModelRecipe, OptimiserName, OptimiserRecipe, Schedule
+from bertkit.recipe.pretrain import (
+    CorpusRecipe,
+    ObjectiveRecipe,
+    PretrainBatchRecipe,
+    PretrainRecipe,
+    PretrainTrainingRecipe,
+)
+
+__all__ = [
+    "Alike",
+    "BaseRecipe",
+    "BatchRecipe",
+    "CorpusRecipe",
+    "HeadRecipe",
+    "Header",
+    "Kind",
+    "ModelRecipe",
+    "ObjectiveRecipe",
+    "OptimiserName",
+    "OptimiserRecipe",
+    "PretrainBatchRecipe",
+    "PretrainRecipe",
+    "PretrainTrainingRecipe",
+    "Recipe",
+    "Schedule",
+    "TaskRecipe",
+    "TrainingRecipe",
+    "VocabularyAlgorithm",
+    "VocabularyRecipe",
+    "from_table",
+]

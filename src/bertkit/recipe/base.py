@@ -1,0 +1,93 @@
+"""What every recipe can do: be read from a TOML file, be changed by name, be written back."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar, get_origin, get_type_hints
+
+from bertkit.config import check_choice
+from bertkit.errors import UserError, nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseRecipe:
+    """Sections, each a frozen dataclass with defaults: everything about one run."""
+
+    def with_changes(self, changes: Mapping[str, Mapping[str, Any]]) -> Self:
+        """A copy in which `{section: {key: value}}` replaces what was there.
+
+        Raises:
+            UserError: an unknown section or key (the nearest is offered), or a value of another type.
+        """
+        table = asdict(self)
+        for section, part in changes.items():
+            table[section] = {**table.get(section, {}), **part}
+        return from_table(type(self), table, "")
+
+    def to_toml(self) -> str:
+        """The recipe as TOML text that `from_toml` reads back equal."""
+        import tomli_w
+
+        return tomli_w.dumps(asdict(self))
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Self:
+        """Read a recipe.
+
+        Raises:
+            UserError: no such file, not TOML, an unknown key (the nearest is offered), a value out of range.
+        """
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"There is no recipe at {path}.") from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UserError(f"{path} cannot be read as TOML: {error}.") from None
+        try:
+            return from_table(cls, table, "")
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+
+
+T = TypeVar("T")
+
+
+def from_table(kind: type[T], table: Mapping[str, Any], where: str) -> T:
+    """Build the dataclass `kind` from a TOML table; types are checked, nothing is converted but int to float.
+
+    Raises:
+        UserError: an unknown key or a value of another type, with the key's full name.
+    """
+    hints = get_type_hints(kind)
+    known = {spec.name: spec for spec in fields(kind)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        name = f"{where}{key}"
+        if key not in known:
+            raise UserError(f"There is no recipe key {name!r}.{nearest(key, list(known))}")
+        values[key] = _checked(hints[key], value, name)
+    missing = [n for n, s in known.items() if n not in values and s.default is s.default_factory is MISSING]
+    if missing:
+        raise UserError(f"The recipe key {where}{missing[0]} is missing.")
+    return kind(**values)
+
+
+def _checked(hint: Any, value: Any, name: str) -> Any:
+    if is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, Mapping):
+            raise UserError(f"The recipe key {name!r} is a table, not {value!r}.")
+        return from_table(hint, value, f"{name}.")
+    origin = get_origin(hint)
+    if origin is Literal:
+        check_choice("recipe", name, value, hint)
+        return value
+    expected = Mapping if origin is not None else hint
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
+        kind = "table" if expected is Mapping else expected.__name__
+        raise UserError(f"The recipe key {name!r} is of type {kind}, and {value!r} is not.")
+    return value

@@ -1,0 +1,130 @@
+"""A recipe of a fine-tuning run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bertkit.config import Loss, Pooling, Precision, check_at_least, check_choice
+from bertkit.errors import UserError
+from bertkit.recipe.base import BaseRecipe
+from bertkit.recipe.parts import ModelRecipe, OptimiserRecipe
+
+Header = Literal["auto", "yes", "no"]
+Kind = Literal["classify"]
+VocabularyAlgorithm = Literal["wordpiece", "topdown"]
+Alike = Literal["sequences", "pieces"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRecipe:
+    """What is learned: a named task (and, optionally, where its folder is), or the user's own files."""
+
+    name: str = ""
+    folder: str = ""
+    train: str = ""
+    dev: str = ""
+    text: str = ""
+    pair: str = ""
+    label: str = ""
+    header: Header = "auto"
+    kind: Kind = "classify"
+    metric: str = ""
+
+    def __post_init__(self) -> None:
+        check_choice("task", "header", self.header, Header)
+        check_choice("task", "kind", self.kind, Kind)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocabularyRecipe:
+    """For fresh weights: a vocabulary file, or how to learn one from the training texts.
+
+    `min_frequency` 0 is the algorithm's own, in `text.vocabulary.MIN_FREQUENCY`.
+    """
+
+    file: str = ""
+    algorithm: VocabularyAlgorithm = "wordpiece"
+    size: int = 4_000
+    min_frequency: int = 0
+    lowercase: bool = True
+
+    def __post_init__(self) -> None:
+        check_choice("vocabulary", "algorithm", self.algorithm, VocabularyAlgorithm)
+        check_at_least("vocabulary", "size", self.size, 10)
+        check_at_least("vocabulary", "min_frequency", self.min_frequency, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadRecipe:
+    """The head, but for its labels, which the data give. See `config.HeadConfig`."""
+
+    pooling: Pooling = "pooler"
+    hidden_size: int = 0
+    loss: Loss = "softmax"
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchRecipe:
+    """How examples become batches.
+
+    With `by_length` sequences of like length go together. `alike` says what batches have the same number of:
+    "sequences", so that every row weighs the same, or "pieces", so that every step takes the same time and
+    memory and `sequences` is their mean number. `pad_to` > 0 appends visible `[PAD]` pieces up to that
+    length: the article's fault, kept as an option so that it can be shown.
+    """
+
+    sequences: int = 32
+    max_length: int = 128
+    pad_to: int = 0
+    shuffle: bool = True
+    by_length: bool = True
+    alike: Alike = "sequences"
+
+    def __post_init__(self) -> None:
+        check_choice("batch", "alike", self.alike, Alike)
+        check_at_least("batch", "sequences", self.sequences, 1)
+        check_at_least("batch", "max_length", self.max_length, 3)
+        check_at_least("batch", "pad_to", self.pad_to, 0)
+        if self.pad_to > self.max_length:
+            raise UserError(f"batch: pad_to {self.pad_to} is beyond max_length {self.max_length}.")
+        if self.by_length and not self.shuffle:
+            raise UserError("batch: by_length = true needs shuffle = true; file order has no length groups.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecipe:
+    """How long, from which seeds, and how often the run is saved.
+
+    `steps` > 0 ends the run after so many steps if `epochs` has more; the schedule spans what is run.
+    `patience` > 0 stops after so many epochs without a better dev score. `save_every` is in minutes.
+    """
+
+    epochs: int = 3
+    steps: int = 0
+    patience: int = 0
+    seed: int = 0
+    seeds: int = 1
+    precision: Precision = "auto"
+    save_every: float = 5.0
+
+    def __post_init__(self) -> None:
+        check_choice("training", "precision", self.precision, Precision)
+        check_at_least("training", "epochs", self.epochs, 1)
+        check_at_least("training", "seeds", self.seeds, 1)
+        for name in ("steps", "patience", "seed", "save_every"):
+            check_at_least("training", name, getattr(self, name), 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(BaseRecipe):
+    """Everything about one fine-tuning run."""
+
+    task: TaskRecipe = TaskRecipe()
+    model: ModelRecipe = ModelRecipe()
+    vocabulary: VocabularyRecipe = VocabularyRecipe()
+    head: HeadRecipe = HeadRecipe()
+    batch: BatchRecipe = BatchRecipe()
+    optimiser: OptimiserRecipe = OptimiserRecipe()
+    training: TrainingRecipe = TrainingRecipe()

@@ -1,0 +1,49 @@
+"""Sections that several kinds of recipe have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bertkit.config import check_at_least, check_choice
+from bertkit.errors import UserError
+
+Schedule = Literal["linear", "constant"]
+OptimiserName = Literal["adamw", "adam", "lamb"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRecipe:
+    """Where the weights come from: a preset (fresh weights) or a model folder, and changes to its options."""
+
+    start: str = "mini"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserRecipe:
+    """AdamW (decay off for biases and norms) or plain Adam; `clip` 0 is no clipping; `warmup` is a share."""
+
+    name: OptimiserName = "adamw"
+    lr: float = 1e-4
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-6
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    warmup: float = 0.1
+    schedule: Schedule = "linear"
+
+    def __post_init__(self) -> None:
+        check_choice("optimiser", "name", self.name, OptimiserName)
+        check_choice("optimiser", "schedule", self.schedule, Schedule)
+        for name in ("lr", "beta1", "beta2", "eps", "weight_decay", "clip", "warmup"):
+            check_at_least("optimiser", name, getattr(self, name), 0)
+        for name in ("beta1", "beta2", "warmup"):
+            if getattr(self, name) >= 1:
+                raise UserError(f"optimiser: {name} must be below 1, not {getattr(self, name)!r}.")
+        if self.name == "adam" and self.weight_decay:
+            raise UserError(
+                "optimiser: 'adam' has no weight decay here; set weight_decay = 0 or use 'adamw'."
+            )

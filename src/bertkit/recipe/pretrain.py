@@ -1,0 +1,132 @@
+"""A recipe of a pretraining run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bertkit.config import Precision, check_at_least, check_choice
+from bertkit.errors import UserError
+from bertkit.recipe.base import BaseRecipe
+from bertkit.recipe.parts import ModelRecipe, OptimiserRecipe
+
+Pairs = Literal["nsp", "sop", "none"]
+MaskingPolicy = Literal["piece", "whole-word", "span"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusRecipe:
+    """What is read: a folder that `bertkit prepare` made."""
+
+    shards: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveRecipe:
+    """What is learned (Devlin et al. 2018, section 3.1 and appendix A.2).
+
+    `pairs` is the second objective; `short_share` of the sequences are filled to a random shorter length.
+    `rate` is the share of pieces that are chosen; of these `mask_share` become `[MASK]`, `random_share` a
+    random piece, and the rest stays. With `fixed_masks` n > 0 each sequence of a corpus gets n masks that
+    are used in turn, one an epoch, as in the original program; 0 is a new mask every time.
+    """
+
+    pairs: Pairs = "nsp"
+    short_share: float = 0.1
+    masking: MaskingPolicy = "piece"
+    rate: float = 0.15
+    mask_share: float = 0.8
+    random_share: float = 0.1
+    fixed_masks: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("objective", "pairs", self.pairs, Pairs)
+        check_choice("objective", "masking", self.masking, MaskingPolicy)
+        check_at_least("objective", "fixed_masks", self.fixed_masks, 0)
+        for name in ("short_share", "rate", "mask_share", "random_share"):
+            check_at_least("objective", name, getattr(self, name), 0)
+            if getattr(self, name) > 1:
+                raise UserError(f"objective: {name} is a share of at most 1, not {getattr(self, name)!r}.")
+        if self.rate == 0:
+            raise UserError("objective: rate must be above 0, or there is nothing to learn.")
+        if self.mask_share + self.random_share > 1:
+            raise UserError("objective: mask_share and random_share together are more than 1.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainBatchRecipe:
+    """How text becomes steps.
+
+    A step has about `pieces` pieces in all, over all processes; it is computed in parts of about
+    `at_once` pieces (0: as one), whose gradients add up. Sequences have up to `length` pieces and, for the
+    last `long_share` of the schedule, up to `long_length` (the paper: 128, and 512 for the last tenth).
+    """
+
+    pieces: int = 4_096
+    at_once: int = 0
+    length: int = 128
+    long_length: int = 512
+    long_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_at_least("batch", "length", self.length, 8)
+        check_at_least("batch", "long_length", self.long_length, 8)
+        check_at_least("batch", "pieces", self.pieces, self.length)
+        check_at_least("batch", "at_once", self.at_once, 0)
+        check_at_least("batch", "long_share", self.long_share, 0)
+        if self.long_share > 1:
+            raise UserError(f"batch: long_share is a share of at most 1, not {self.long_share!r}.")
+        if self.long_share and self.pieces < self.long_length:
+            raise UserError(
+                f"batch: a step of {self.pieces} pieces has no room for one of {self.long_length}."
+            )
+
+    @property
+    def longest(self) -> int:
+        """The most pieces that a sequence of the run may have."""
+        return max(self.length, self.long_length) if self.long_share else self.length
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainTrainingRecipe:
+    """How long, and how often the run is scored and saved.
+
+    The run has `steps` updates, or as many as fit into `budget` minutes of wall time, or follows the
+    learning rates in the log of the run folder `replay`: exactly one of the three. `evaluations` are
+    spread evenly over the run and score about `heldout_pieces` pieces of held-out text each. `save_every` is
+    in minutes; the newest `keep` checkpoints stay. The run stops where the training loss, smoothed, rises
+    by `spike` nats over its lowest; 0 is never.
+    """
+
+    steps: int = 0
+    budget: float = 0.0
+    replay: str = ""
+    evaluations: int = 20
+    heldout_pieces: int = 65_536
+    seed: int = 0
+    precision: Precision = "auto"
+    save_every: float = 5.0
+    keep: int = 2
+    spike: float = 2.0
+
+    def __post_init__(self) -> None:
+        check_choice("training", "precision", self.precision, Precision)
+        for name in ("steps", "budget", "seed", "save_every", "spike"):
+            check_at_least("training", name, getattr(self, name), 0)
+        for name in ("evaluations", "keep"):
+            check_at_least("training", name, getattr(self, name), 1)
+        check_at_least("training", "heldout_pieces", self.heldout_pieces, 0)
+        if sum(map(bool, (self.steps, self.budget, self.replay))) > 1:
+            raise UserError("training: give one of steps, budget and replay.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainRecipe(BaseRecipe):
+    """Everything about one pretraining run."""
+
+    corpus: CorpusRecipe = CorpusRecipe()
+    model: ModelRecipe = ModelRecipe()
+    objective: ObjectiveRecipe = ObjectiveRecipe()
+    batch: PretrainBatchRecipe = PretrainBatchRecipe()
+    optimiser: OptimiserRecipe = OptimiserRecipe()
+    training: PretrainTrainingRecipe = PretrainTrainingRecipe()
