@@ -6,6 +6,7 @@ import pytest
 
 from bertkit.data.tables import Columns
 from bertkit.errors import UserError
+from bertkit.tasks.examples import load_examples
 from bertkit.tasks.metrics import METRICS
 from bertkit.tasks.registry import TASKS, get_task, task_from_files
 
@@ -16,7 +17,57 @@ def test_every_row_is_whole(name: str) -> None:
     assert task.name == name
     assert task.metric in METRICS
     assert set(task.files) >= {"train", "dev"}
+    assert task.data_set
+    assert f" {task.data_set}/." in task.how_to_get.format(folder="f"), "the steps name the folder"
     assert "{folder}" in task.how_to_get
+
+
+def test_a_row_of_glue_is_found_in_the_folder_of_its_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BERTKIT_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "glue" / "SST-2"
+    with pytest.raises(UserError, match=rf"'glue/SST-2' was not found.*SST-2\.zip.* to {folder}; or"):
+        get_task("sst2").file("dev")
+    folder.mkdir(parents=True)
+    for name in ("train.tsv", "dev.tsv"):
+        (folder / name).write_text("x")
+    assert get_task("sst2").file("train") == folder / "train.tsv"
+
+
+def test_mrpc_begins_with_a_mark_and_its_quotes_are_characters(tmp_path: Path) -> None:
+    rows = '1\t7\t8\tHe said no .\t" No , " he said .\n0\t9\t10\t" Yes .\tHe left .\n'
+    for name in ("train.tsv", "dev.tsv"):
+        (tmp_path / name).write_text(f"\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n{rows}")
+    examples, labels = load_examples(get_task("mrpc", tmp_path), "train")
+    assert labels == ("not_equivalent", "equivalent")
+    assert examples.known_labels.tolist() == [1, 0]
+    assert examples.texts == ["He said no .", '" Yes .']
+    assert examples.pairs == ['" No , " he said .', "He left ."]
+
+
+# Of each split: its rows, and those of class 1.
+ROWS = {
+    "cola": ((8_551, 6_023), (527, 365)),
+    "sst2": ((67_349, 37_569), (872, 444)),
+    "mrpc": ((3_667, 2_473), (408, 279)),
+    "rte": ((2_490, 1_241), (277, 131)),
+    "wnli": ((635, 312), (71, 31)),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TASKS)
+def test_the_real_files_are_read_whole(name: str, shared_data: Path) -> None:
+    task = get_task(name, shared_data / TASKS[name].data_set)
+    classes = None
+    for split, expected in zip(("train", "dev"), ROWS[name], strict=True):
+        examples, classes = load_examples(task, split, classes)
+        assert classes == tuple(task.labels.values())
+        assert (len(examples), int(examples.known_labels.sum())) == expected
+        # A quote that was taken for one of a cell's would have swallowed the rows up to the next.
+        assert not any("\t" in text for text in [*examples.texts, *(examples.pairs or [])])
 
 
 def test_cola_is_found_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

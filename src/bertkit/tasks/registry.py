@@ -22,7 +22,8 @@ class Task:
     """How a labelled data set becomes examples and how its outputs are scored.
 
     Attributes:
-        name: what it is called; of a registered task also the name of its folder.
+        name: what it is called.
+        data_set: the folder of a registered task's files in `$BERTKIT_DATA` and in the cache.
         files: the table of each split, absolute or in the task's folder.
         columns: where text, pair and label stand in each table.
         metric: the task's own, a name in `METRICS`.
@@ -35,6 +36,7 @@ class Task:
     """
 
     name: str
+    data_set: str = ""
     files: Mapping[Split, str]
     columns: Columns
     metric: str = "accuracy"
@@ -58,14 +60,23 @@ class Task:
             raise UserError(f"Task {self.name!r} has no {split} file; give one with --{split}.")
         if not self.how_to_get:
             return Path(self.files[split])
-        return locate(self.name, list(self.files.values()), self.how_to_get, self.folder) / self.files[split]
+        return (
+            locate(self.data_set, list(self.files.values()), self.how_to_get, self.folder) / self.files[split]
+        )
 
+
+_GLUE = (
+    "1. download https://dl.fbaipublicfiles.com/glue/data/{archive}.zip; 2. unpack it; 3. copy train.tsv and "
+    "dev.tsv from its folder {archive} to {{folder}}; or set BERTKIT_DATA to a folder in which they are in "
+    "glue/{archive}/."
+)
 
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
         Task(
             name="cola",
+            data_set="cola",
             files={"train": "in_domain_train.tsv", "dev": "in_domain_dev.tsv"},
             columns=Columns(text=4, label=2),
             header=False,
@@ -76,6 +87,47 @@ TASKS: dict[str, Task] = {
                 "in_domain_train.tsv and in_domain_dev.tsv from its folder cola_public/raw to {folder}; "
                 "or set BERTKIT_DATA to a folder in which they are in cola/."
             ),
+        ),
+        # The next four are of GLUE (Wang et al. 2018): their files, names of labels and order of classes.
+        Task(
+            name="sst2",
+            data_set="glue/SST-2",
+            files={"train": "train.tsv", "dev": "dev.tsv"},
+            columns=Columns(text="sentence", label="label"),
+            labels={"0": "negative", "1": "positive"},
+            how_to_get=_GLUE.format(archive="SST-2"),
+        ),
+        Task(
+            name="mrpc",
+            data_set="glue/MRPC",
+            files={"train": "train.tsv", "dev": "dev.tsv"},
+            columns=Columns(text="#1 String", pair="#2 String", label="Quality"),
+            labels={"0": "not_equivalent", "1": "equivalent"},
+            # GLUE gives F1 too. Who answers "equivalent" always has an F1 of 0.81, so that choosing a model
+            # by F1 would reward just that; both are shown anyway.
+            metric="accuracy",
+            how_to_get=(
+                "1. download https://dl.fbaipublicfiles.com/senteval/senteval_data/msr_paraphrase_train.txt "
+                "and https://dl.fbaipublicfiles.com/glue/data/mrpc_dev_ids.tsv; 2. of its rows, those whose "
+                "two IDs are in mrpc_dev_ids.tsv are dev.tsv and the others train.tsv; 3. write both, with "
+                "the header, to {folder}; or set BERTKIT_DATA to a folder in which they are in glue/MRPC/."
+            ),
+        ),
+        Task(
+            name="rte",
+            data_set="glue/RTE",
+            files={"train": "train.tsv", "dev": "dev.tsv"},
+            columns=Columns(text="sentence1", pair="sentence2", label="label"),
+            labels={"entailment": "entailment", "not_entailment": "not_entailment"},
+            how_to_get=_GLUE.format(archive="RTE"),
+        ),
+        Task(
+            name="wnli",
+            data_set="glue/WNLI",
+            files={"train": "train.tsv", "dev": "dev.tsv"},
+            columns=Columns(text="sentence1", pair="sentence2", label="label"),
+            labels={"0": "not_entailment", "1": "entailment"},
+            how_to_get=_GLUE.format(archive="WNLI"),
         ),
     )
 }
