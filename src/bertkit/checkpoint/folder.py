@@ -11,17 +11,27 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 
 from bertkit import __version__
 from bertkit.checkpoint.atomic import recover_folder, replace_folder
 from bertkit.checkpoint.layouts import BEYOND_BERT, bert_can_say, read_config, write_bert, write_own
-from bertkit.checkpoint.names import Naming, bert_naming, from_disk, is_harmless, own_naming, to_disk
+from bertkit.checkpoint.names import (
+    Naming,
+    bert_naming,
+    drop_tied,
+    from_disk,
+    is_harmless,
+    own_naming,
+    to_disk,
+)
 from bertkit.checkpoint.tensors import save_tensors
 from bertkit.config import HeadConfig, ModelConfig
 from bertkit.errors import UserError
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead
 from bertkit.model.initialisation import initialise
+from bertkit.model.pretraining import MaskedHead, PairHead
 from bertkit.text.tokenizer import Tokenizer
 
 CONFIG_FILE = "config.json"
@@ -36,6 +46,11 @@ NOTE_KEYS = ("format", "bertkit", "vocabulary", "model")
 
 POSITIONS = "encoder.embeddings.positions.weight"
 POOLER = ("encoder.pooler.weight", "encoder.pooler.bias")
+MASKED, PAIR = "masked.transform.weight", "pair.output.weight"
+"""The tensors that tell whether a folder has a masked head, and a pair head."""
+
+Parts = dict[str, nn.Module]
+"""The modules of a model by the first part of their tensors' names: encoder, head, masked, pair."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,8 @@ class ModelFolder:
         path: the folder.
         encoder: with the weights of the folder, in evaluation mode.
         head: the classification head; None if the folder has none.
+        masked: the head that predicts masked pieces; None if the folder has none.
+        pair: the head that tells whether two segments belong together; None if the folder has none.
         tokenizer: with the vocabulary that the weights belong to.
         card: what the writer noted: task, labels, metric, recipe and the like; empty for folders of others.
         new: modules that the folder has no weights for and that were freshly initialised.
@@ -55,6 +72,8 @@ class ModelFolder:
     path: Path
     encoder: Encoder
     head: ClassificationHead | None
+    masked: MaskedHead | None
+    pair: PairHead | None
     tokenizer: Tokenizer
     card: dict[str, Any]
     new: tuple[str, ...]
@@ -78,30 +97,40 @@ def write_model_folder(
     tokenizer: Tokenizer,
     card: Mapping[str, Any],
     overwrite: bool = False,
+    *,
+    masked: MaskedHead | None = None,
+    pair: PairHead | None = None,
 ) -> None:
     """Write a model folder, atomically: after a crash `path` holds what it held or the new model.
 
     Args:
         path: the folder to make.
-        encoder: its weights are written in float32.
-        head: written with it, with its labels; None for a bare encoder.
+        encoder: its weights are written in float32; a pooler that no head here needs is left out.
+        head: written with it, with its labels; None for a bare or a pretrained encoder.
         tokenizer: the one the encoder was trained with.
         card: what `bertkit.json` is to note besides, as JSON values.
         overwrite: replace what stands at `path`.
+        masked: written with it where the encoder was pretrained; not beside `head`.
+        pair: likewise.
 
     Raises:
         UserError: `path` exists and `overwrite` is false.
     """
     model, head_config = encoder.config, None if head is None else head.config
     assert model.vocabulary_size == tokenizer.size, "the vocabulary is not the encoder's"
-    state = _state(encoder, head)
+    assert head is None or (masked is None and pair is None), "no layout holds a classifier beside these"
+    state = _state(_parts(encoder, head, masked, pair))
+    if masked is not None and pair is None:  # As in BertForMaskedLM: nothing has trained the pooler.
+        state = {name: tensor for name, tensor in state.items() if name not in POOLER}
     note: dict[str, Any] = {"format": FORMAT, "bertkit": __version__, "vocabulary": tokenizer.fingerprint}
     if bert_can_say(model, head_config):
-        config = write_bert(model, head_config, tokenizer.pad_id)
+        heads = {"masked": masked is not None, "pair": pair is not None}
+        config = write_bert(model, head_config, tokenizer.pad_id, **heads)
         note["model"] = {key: getattr(model, key) for key in BEYOND_BERT}
         if encoder.embeddings.fixed_positions is not None:
             state[POSITIONS] = encoder.embeddings.fixed_positions
-        naming: Naming = bert_naming("" if head is None else "bert.")
+        bare = head is None and masked is None and pair is None
+        naming: Naming = bert_naming("" if bare else "bert.")
     else:
         config = write_own(model, head_config)
         naming = own_naming
@@ -115,6 +144,8 @@ def write_model_folder(
 
 def read_model_folder(path: Path, options: Mapping[str, Any] | None = None) -> ModelFolder:
     """Read a model folder of bertkit's or of transformers', checked whole before anything runs.
+
+    A masked head whose table of pieces is not the encoder's own is none of BERT's, and is left unused.
 
     Args:
         path: the folder.
@@ -134,19 +165,25 @@ def read_model_folder(path: Path, options: Mapping[str, Any] | None = None) -> M
         raise UserError(f"{path / CONFIG_FILE}: {error}") from None
     tokenizer = _read_tokenizer(path, model, note)
     tensors = _read_tensors(path)
-    with torch.device("meta"):
-        encoder = Encoder(model)
-        head = None if head_config is None else ClassificationHead(head_config, model)
     naming: Naming = own_naming
     if content["model_type"] == "bert":
         naming = bert_naming("bert." if any(name.startswith("bert.") for name in tensors) else "")
-    new = _fill(path / WEIGHTS_FILE, encoder, head, tensors, naming)
+    tied = drop_tied(tensors)
+    with torch.device("meta"):
+        encoder = Encoder(model)
+        head = None if head_config is None else ClassificationHead(head_config, model)
+        masked = MaskedHead(model) if head is None and tied and naming(MASKED)[0] in tensors else None
+        pair = PairHead(model) if head is None and naming(PAIR)[0] in tensors else None
+    parts = _parts(encoder, head, masked, pair)
+    new = _fill(path / WEIGHTS_FILE, parts, tensors, naming)
     unused = tuple(sorted(tensors))
     for name in unused:
         if not is_harmless(name):
             raise UserError(f"{path / WEIGHTS_FILE}: the model of {CONFIG_FILE} has no part named {name}.")
+    for part in parts.values():
+        part.eval()
     card = {key: value for key, value in note.items() if key not in NOTE_KEYS}
-    return ModelFolder(path, encoder.eval(), head and head.eval(), tokenizer, card, new, unused)
+    return ModelFolder(path, encoder, head, masked, pair, tokenizer, card, new, unused)
 
 
 def _read_note(path: Path) -> dict[str, Any]:
@@ -194,24 +231,21 @@ def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def _fill(
-    file: Path,
-    encoder: Encoder,
-    head: ClassificationHead | None,
-    tensors: dict[str, torch.Tensor],
-    naming: Naming,
-) -> tuple[str, ...]:
-    """Give encoder and head, which are on the meta device, their weights out of `tensors`.
+def _fill(file: Path, parts: Parts, tensors: dict[str, torch.Tensor], naming: Naming) -> tuple[str, ...]:
+    """Give the parts of the model, which are on the meta device, their weights out of `tensors`.
 
     Returns:
-        The modules that `tensors` has nothing for: the pooler, which only classification needs, at most.
+        The modules that `tensors` has nothing for: the pooler, which only heads on `[CLS]` need, at most.
     """
-    expected = _state(encoder, head)
+    expected = _state(parts)
+    encoder = parts["encoder"]
+    assert isinstance(encoder, Encoder)
     fixed = encoder.embeddings.fixed_positions
     if fixed is not None and naming is not own_naming:
         expected[POSITIONS] = fixed
     new: tuple[str, ...] = ()
-    if head is None and encoder.pooler is not None and naming(POOLER[0])[0] not in tensors:
+    needed = "head" in parts or "pair" in parts
+    if not needed and encoder.pooler is not None and naming(POOLER[0])[0] not in tensors:
         new = ("pooler",)
         encoder.pooler.to_empty(device="cpu")
         initialise(encoder.pooler, encoder.config)
@@ -225,18 +259,26 @@ def _fill(
             raise UserError(f"{file} is damaged: {name} holds a number that is not finite.")
     if POSITIONS in state and fixed is not None and not torch.equal(state.pop(POSITIONS), fixed):
         raise UserError(f"{file}: the positions are not the sinusoids that {CARD_FILE} says they are.")
-    for prefix, module in (("encoder.", encoder), ("head.", head)):
-        if module is not None:
-            part = {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}
-            module.load_state_dict(part, strict=False, assign=True)
+    for prefix, module in parts.items():
+        own = {n.removeprefix(f"{prefix}."): t for n, t in state.items() if n.startswith(f"{prefix}.")}
+        module.load_state_dict(own, strict=False, assign=True)
     return new
 
 
-def _state(encoder: Encoder, head: ClassificationHead | None) -> dict[str, torch.Tensor]:
-    state = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
-    if head is not None:
-        state |= {f"head.{name}": tensor for name, tensor in head.state_dict().items()}
-    return state
+def _parts(
+    encoder: Encoder, head: ClassificationHead | None, masked: MaskedHead | None, pair: PairHead | None
+) -> Parts:
+    """Those that are there."""
+    found = {"encoder": encoder, "head": head, "masked": masked, "pair": pair}
+    return {name: module for name, module in found.items() if module is not None}
+
+
+def _state(parts: Parts) -> dict[str, torch.Tensor]:
+    return {
+        f"{prefix}.{name}": tensor
+        for prefix, module in parts.items()
+        for name, tensor in module.state_dict().items()
+    }
 
 
 def _read_json(path: Path) -> dict[str, Any]:

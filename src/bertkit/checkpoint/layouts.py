@@ -39,8 +39,14 @@ BEYOND_BERT = ("positions", "initialisation", "pooler")
 """Options that BertConfig has no key for although BertModel can do as they say; `bertkit.json` keeps them."""
 
 CLASSIFIER = "BertForSequenceClassification"
-HEADLESS = ("BertModel", "BertForPreTraining", "BertForMaskedLM", "BertForNextSentencePrediction")
-"""Architectures that are read as an encoder alone; pretraining heads in them are left unused."""
+PRETRAINED: dict[tuple[bool, bool], str] = {
+    (False, False): "BertModel",
+    (True, True): "BertForPreTraining",
+    (True, False): "BertForMaskedLM",
+    (False, True): "BertForNextSentencePrediction",
+}
+"""Architectures without a classifier, by whether they have a masked head and a pair head. When one is read,
+the weights say which heads there are: published folders often hold more than their architecture needs."""
 
 
 def bert_can_say(model: ModelConfig, head: HeadConfig | None) -> bool:
@@ -50,12 +56,14 @@ def bert_can_say(model: ModelConfig, head: HeadConfig | None) -> bool:
     return encoder and plain
 
 
-def write_bert(model: ModelConfig, head: HeadConfig | None, pad_id: int) -> dict[str, Any]:
-    """The content of `config.json` for transformers' BertModel or BertForSequenceClassification."""
+def write_bert(
+    model: ModelConfig, head: HeadConfig | None, pad_id: int, *, masked: bool = False, pair: bool = False
+) -> dict[str, Any]:
+    """The content of `config.json` for the class of transformers' BERT that has these heads."""
     activations = {ours: theirs for theirs, ours in reversed(BERT_ACTIVATIONS.items())}
     content = {
         "model_type": "bert",
-        "architectures": [HEADLESS[0] if head is None else CLASSIFIER],
+        "architectures": [PRETRAINED[masked, pair] if head is None else CLASSIFIER],
         **{theirs: getattr(model, ours) for theirs, ours in BERT_KEYS.items()},
         "hidden_act": activations[model.activation],
         "position_embedding_type": "absolute",
@@ -109,11 +117,14 @@ def _read_bert(content: dict[str, Any], beyond: dict[str, Any]) -> tuple[ModelCo
 
 
 def _read_bert_head(content: dict[str, Any], model: ModelConfig) -> HeadConfig | None:
-    architectures = content.get("architectures") or [HEADLESS[0]]
-    if architectures in [[name] for name in HEADLESS]:
+    architectures = content.get("architectures") or [PRETRAINED[False, False]]
+    if architectures in [[name] for name in PRETRAINED.values()]:
         return None
     if architectures != [CLASSIFIER]:
-        raise UserError(f"architectures is {architectures}; bertkit reads {CLASSIFIER} and bare encoders.")
+        raise UserError(
+            f"architectures is {architectures}; bertkit reads {CLASSIFIER} and "
+            f"{', '.join(PRETRAINED.values())}."
+        )
     problem = content.get("problem_type") or "single_label_classification"
     if problem != "single_label_classification":
         raise UserError(f"problem_type is {problem!r}; bertkit reads heads that choose one label of several.")

@@ -23,9 +23,19 @@ BERT_MODULES: dict[str, tuple[str, ...]] = {
     "encoder.blocks.{}.output_norm": ("encoder.layer.{}.output.LayerNorm",),
     "encoder.pooler": ("pooler.dense",),
     "head.output": ("classifier",),
+    "masked": ("cls.predictions",),
+    "masked.transform": ("cls.predictions.transform.dense",),
+    "masked.norm": ("cls.predictions.transform.LayerNorm",),
+    "pair.output": ("cls.seq_relationship",),
 }
-"""Module by module, what transformers' BertModel and BertForSequenceClassification call it. Several names
-are one fused kernel's parts, in the order of its rows."""
+"""Module by module, what transformers' BertModel, BertForSequenceClassification and BertForPreTraining call
+it. Several names are one fused kernel's parts, in the order of its rows."""
+
+TIED = {
+    "cls.predictions.decoder.weight": "embeddings.word_embeddings.weight",
+    "cls.predictions.decoder.bias": "cls.predictions.bias",
+}
+"""Tensors that some versions of transformers write a second time, and the end of the first one's name."""
 
 Naming = Callable[[str], tuple[str, ...]]
 """From our name of a tensor to the names on disk of its parts, along the first dimension."""
@@ -52,6 +62,24 @@ def own_naming(ours: str) -> tuple[str, ...]:
 def is_harmless(name: str) -> bool:
     """Whether a tensor on disk may be left unused: a constant of old files, or a pretraining head's."""
     return name.endswith("embeddings.position_ids") or name.startswith("cls.")
+
+
+def drop_tied(tensors: dict[str, torch.Tensor]) -> bool:
+    """Take out of `tensors` the second copies of tied ones.
+
+    Returns:
+        Whether all of them were copies. Where not, the decoder is a table of its own, and all stay.
+    """
+    copies = []
+    for copy, original in TIED.items():
+        if copy in tensors:
+            name = next((name for name in tensors if name.endswith(original)), None)
+            if name is None or not torch.equal(tensors[copy], tensors[name]):
+                return False
+            copies.append(copy)
+    for copy in copies:
+        del tensors[copy]
+    return True
 
 
 def to_disk(state: Mapping[str, torch.Tensor], naming: Naming) -> dict[str, torch.Tensor]:
