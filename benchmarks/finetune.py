@@ -2,7 +2,7 @@
 
 Both sides train the same batches of 32 sentences of like length. At its best transformers drops no
 attention probabilities either; its default pads every sentence to 128, as its example does, and drops them.
-The floor of a step is the arithmetic of its linear layers at this machine's measured rate of matrix products
+The floor of a step is its arithmetic at this machine's measured rate of matrix products
 plus 28 bytes a parameter (AdamW reads weight, gradient and two moments and writes three of them back) at its
 measured bandwidth.
 """
@@ -31,13 +31,14 @@ from bertkit.model.bulk import log_probabilities
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.model.precision import autocast, choose_precision, flush_denormals
+from bertkit.model.work import BACKWARD, encoder_flops, gemm_rate
 from bertkit.recipe import BatchRecipe, OptimiserRecipe
 from bertkit.tasks.examples import load_examples
 from bertkit.tasks.registry import get_task
 from bertkit.text.tokenizer import Tokenizer
 from bertkit.train.optimiser import build_optimiser
 from common import emit, emit_machine, interleaved
-from peak import LARGE, copy_bandwidth, gemm_rate
+from peak import copy_bandwidth
 
 BATCH = 32
 PADDED = 128
@@ -150,22 +151,23 @@ def compare_training(
         emit("finetune", pieces / seconds, "pieces/s", model=name, system=system)
     emit("finetune", (default / BATCH) / (ours / work.rows), "times transformers default", model=name)
     emit("finetune", best / ours, "times transformers best", model=name)
-    floor = floor_seconds(classifier, work.pieces, work.rows)
+    floor = floor_seconds(classifier, work)
     emit("floor", floor * 1e3, "ms a step", model=name, pieces=round(work.pieces))
     emit("finetune", ours * 1e3, "ms a step", model=name)
     emit("finetune", ours / floor, "times the floor", model=name)
 
 
-def floor_seconds(classifier: Classifier, pieces: float, rows: float) -> float:
-    """Least seconds of a step: 6 operations a piece for each weight of a layer, and the optimiser's bytes."""
-    hidden = classifier.encoder.config.hidden_size
-    weights = sum(p.numel() for block in classifier.encoder.blocks for p in block.parameters() if p.ndim == 2)
-    # Of the last layer only keys and values are needed of every piece.
-    once = sum(p.numel() for p in classifier.encoder.blocks[-1].parameters() if p.ndim == 2) - 2 * hidden**2
-    operations = 6 * ((weights - once) * pieces + once * rows)
-    dtype = torch.bfloat16 if choose_precision("auto") == "bf16" else torch.float32
+def floor_seconds(classifier: Classifier, work: Work) -> float:
+    """Least seconds of a step: its arithmetic at the machine's rate, and the optimiser's bytes."""
+    config = classifier.encoder.config
+    pooler = 2 * config.hidden_size**2
+    operations = [
+        (1 + BACKWARD) * (encoder_flops(config, lengths, np.ones(len(lengths))) + pooler * len(lengths))
+        for lengths in (work.sequences.lengths[rows] for rows in work.batches)
+    ]
     parameters = sum(p.numel() for p in classifier.parameters())
-    return operations / gemm_rate(*LARGE, dtype) + BYTES_A_PARAMETER * parameters / copy_bandwidth()
+    rate = gemm_rate(choose_precision("auto"), budget=1.0)
+    return float(np.mean(operations)) / rate + BYTES_A_PARAMETER * parameters / copy_bandwidth()
 
 
 def compare_prediction(texts: list[str], folder: Path, rounds: int) -> None:
