@@ -6,18 +6,30 @@ from typing import TYPE_CHECKING, Any
 from bertkit.errors import UserError
 
 if TYPE_CHECKING:
-    from bertkit.api import evaluate, finetune
+    from bertkit.api import evaluate, finetune, pretrain
     from bertkit.infer.predict import load
-    from bertkit.recipe import Recipe, TaskRecipe
+    from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
     from bertkit.text.tokenizer import Tokenizer
 
 __version__ = "0.1.0"
-__all__ = ["Recipe", "TaskRecipe", "Tokenizer", "UserError", "evaluate", "finetune", "load"]
+__all__ = [
+    "PretrainRecipe",
+    "Recipe",
+    "TaskRecipe",
+    "Tokenizer",
+    "UserError",
+    "evaluate",
+    "finetune",
+    "load",
+    "pretrain",
+]
 
 # Looked up when first used, so that `import bertkit` imports neither torch nor anything slow.
 _HOMES = {
     "evaluate": "bertkit.api",
     "finetune": "bertkit.api",
+    "pretrain": "bertkit.api",
+    "PretrainRecipe": "bertkit.recipe",
     "load": "bertkit.infer.predict",
     "Recipe": "bertkit.recipe",
     "TaskRecipe": "bertkit.recipe",

@@ -10,9 +10,10 @@ from bertkit.config import Precision
 from bertkit.diagnose.report import write_report
 from bertkit.infer.evaluate import evaluate as run_evaluate
 from bertkit.infer.predict import load
-from bertkit.recipe import Recipe, TaskRecipe
+from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
 from bertkit.train.finetune import finetune as run_finetune
-from bertkit.train.listener import Listener, Silent
+from bertkit.train.listener import Listener, PretrainListener, Silent, SilentPretrain
+from bertkit.train.pretrain import pretrain as run_pretrain
 
 
 def finetune(
@@ -62,6 +63,53 @@ def finetune(
     )
     write_report(Path(out))
     return result
+
+
+def pretrain(
+    shards: str | Path = "",
+    *,
+    model: str = "",
+    out: str | Path,
+    recipe: PretrainRecipe | str | Path | None = None,
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    listener: PretrainListener | None = None,
+) -> dict[str, Any]:
+    """Train an encoder on prepared text and leave a run folder: what `bertkit pretrain` does.
+
+    Args:
+        shards: a folder that `prepare` made; empty for the recipe's.
+        model: a preset, a model folder or a run; empty for the recipe's.
+        out: the run folder to make.
+        recipe: a recipe, or the path of one; the defaults without.
+        changes: `{section: {key: value}}` over the recipe, such as `{"training": {"steps": 1000}}`.
+        resume: continue the run at `out`.
+        overwrite: replace the run at `out`.
+        listener: told of everything as it happens; silent without.
+
+    Returns:
+        The content of `result.json`.
+
+    Raises:
+        UserError: bad shards, options or output folder.
+        KeyboardInterrupt: Ctrl-C; the run at `out` can be resumed.
+    """
+    chosen = (
+        recipe
+        if isinstance(recipe, PretrainRecipe)
+        else PretrainRecipe()
+        if recipe is None
+        else PretrainRecipe.from_toml(Path(recipe))
+    )
+    if shards:
+        chosen = chosen.with_changes({"corpus": {"shards": str(shards)}})
+    if model:
+        chosen = chosen.with_changes({"model": {"start": model}})
+    chosen = chosen.with_changes(changes or {})
+    return run_pretrain(
+        chosen, Path(out), resume=resume, overwrite=overwrite, listener=listener or SilentPretrain()
+    )
 
 
 def evaluate(model: str | Path, task: str | TaskRecipe, *, precision: Precision = "auto") -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from bertkit.errors import UserError, nearest
@@ -133,6 +134,19 @@ def preset(name: str) -> ModelConfig:
     if name not in PRESETS:
         raise UserError(f"There is no preset named {name!r}.{nearest(name, list(PRESETS))}")
     return PRESETS[name]
+
+
+def changed_preset(name: str, options: Mapping[str, Any]) -> ModelConfig:
+    """The named preset with some of its options changed.
+
+    Raises:
+        UserError: no such preset or option (the nearest is offered), or a value out of range.
+    """
+    known = set(ModelConfig.__dataclass_fields__)
+    for key in options:
+        if key not in known:
+            raise UserError(f"There is no model option {key!r}.{nearest(key, sorted(known))}")
+    return replace(preset(name), **options)
 
 
 @dataclass(frozen=True, kw_only=True)

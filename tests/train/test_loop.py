@@ -8,7 +8,7 @@ from torch import nn
 
 from bertkit.recipe import OptimiserRecipe
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, run_steps
-from bertkit.train.optimiser import build_optimiser
+from bertkit.train.optimiser import build_optimiser, rates
 
 
 class Line:
@@ -43,8 +43,8 @@ def fit(objective: Line, *, steps: int = 5, start: int = 0, stop_at: int = 0, mo
         model,
         objective,
         build_optimiser(model, recipe),
-        recipe,
-        steps=steps,
+        rate=rates(steps, recipe),
+        clip=recipe.clip,
         start=start,
         seed=1,
         precision="fp32",

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import tomllib
-from pathlib import Path
-from typing import Any
 
-from bertkit.errors import UserError
+from bertkit.cli.recipes import Flag, add_run_arguments, changes_of
 from bertkit.recipe import Recipe
 
-# Flags that stand for one recipe key each: (flag, section, key, type, help).
-FLAGS: tuple[tuple[str, str, str, type, str], ...] = (
+FLAGS: tuple[Flag, ...] = (
     ("--model", "model", "start", str, "a preset (fresh weights), a model folder, or a run"),
     ("--data", "task", "folder", str, "the folder of the named task's files"),
     ("--train", "task", "train", str, "your training file: TSV, CSV, JSONL or Parquet, plain, .gz or .zst"),
@@ -47,22 +43,7 @@ FLAGS: tuple[tuple[str, str, str, type, str], ...] = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("task", nargs="?", default="", help="a named task, such as cola")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="the run folder to make")
-    parser.add_argument("--recipe", type=Path, help="a TOML file with the recipe; other options change it")
-    for flag, _, key, kind, text in FLAGS:
-        parser.add_argument(flag, type=kind, dest=flag, metavar=key.upper(), help=text)
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="any recipe key, as optimiser.clip=0.5",
-    )
-    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
-    parser.add_argument("--overwrite", action="store_true", help="replace the run that is there")
-    parser.add_argument(
-        "--json", action="store_true", help="print the result object alone on standard output"
-    )
+    add_run_arguments(parser, FLAGS)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -94,29 +75,7 @@ def read_recipe(arguments: argparse.Namespace) -> Recipe:
         recipe = Recipe.from_toml(arguments.recipe)
     elif arguments.resume and (arguments.out / RECIPE).is_file():
         recipe = Recipe.from_toml(arguments.out / RECIPE)
-    changes: dict[str, dict[str, Any]] = {}
+    changes = changes_of(arguments, FLAGS, recipe.model.options)
     if arguments.task:
-        changes["task"] = {"name": arguments.task}
-    for flag, section, key, _, _ in FLAGS:
-        if (value := getattr(arguments, flag)) is not None:
-            changes.setdefault(section, {})[key] = value
-    for text in arguments.set:
-        section, key, value = _assignment(text)
-        if section == "model" and key.startswith("options."):
-            options = changes.setdefault("model", {}).setdefault("options", dict(recipe.model.options))
-            options[key.removeprefix("options.")] = value
-        else:
-            changes.setdefault(section, {})[key] = value
+        changes.setdefault("task", {})["name"] = arguments.task
     return recipe.with_changes(changes)
-
-
-def _assignment(text: str) -> tuple[str, str, Any]:
-    """`section.key=value` in its parts; the value as TOML reads it, or as plain text where it does not."""
-    name, equals, value = text.partition("=")
-    section, dot, key = name.strip().partition(".")
-    if not (equals and dot):
-        raise UserError(f"--set takes SECTION.KEY=VALUE, not {text!r}.")
-    try:
-        return section, key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return section, key, value.strip()

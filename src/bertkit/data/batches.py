@@ -44,7 +44,7 @@ def epoch_batches(lengths: Rows, recipe: BatchRecipe, seed: int, epoch: int) -> 
         rows = order[start : start + chunk]
         rows = rows[np.argsort(lengths[rows], kind="stable")]
         if recipe.alike == "pieces":
-            batches.extend(_cut_by_pieces(rows, lengths[rows], -(-len(rows) // recipe.sequences)))
+            batches.extend(cut_by_pieces(rows, lengths[rows], -(-len(rows) // recipe.sequences)))
         else:
             batches.extend(_cut(rows, recipe.sequences))
     return [batches[index] for index in random.permutation(len(batches))]
@@ -54,8 +54,8 @@ def _cut(rows: Rows, size: int) -> list[Rows]:
     return np.split(rows, range(size, len(rows), size))
 
 
-def _cut_by_pieces(rows: Rows, lengths: Rows, parts: int) -> list[Rows]:
-    """Cut `rows` into `parts` runs, none empty, of about the same number of pieces."""
+def cut_by_pieces(rows: Rows, lengths: Rows, parts: int) -> list[Rows]:
+    """Cut `rows`, in order, into at most as many `parts`, none empty, of about the same number of pieces."""
     middles = np.cumsum(lengths) - lengths / 2
     part = np.minimum((middles * parts / lengths.sum()).astype(np.int64), parts - 1)
     # A row longer than a whole share would leave the next part empty; move each part's start to keep one.

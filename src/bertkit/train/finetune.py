@@ -18,7 +18,7 @@ from bertkit.recipe import Recipe
 from bertkit.train.listener import Listener, Plan
 from bertkit.train.loop import StepRecord, run_steps
 from bertkit.train.objectives import Classification
-from bertkit.train.optimiser import build_optimiser
+from bertkit.train.optimiser import build_optimiser, rates
 from bertkit.train.prepare import Prepared, build_classifier, prepare
 from bertkit.train.results import SeedResult, aggregate, write_json
 from bertkit.train.runfolder import RESULT, check_run, open_run
@@ -108,8 +108,8 @@ def _seconds_a_step(
         classifier,
         objective,
         build_optimiser(classifier, still),
-        still,
-        steps=min(4, objective.steps_per_epoch),
+        rate=rates(min(4, objective.steps_per_epoch), still),
+        clip=still.clip,
         start=0,
         seed=recipe.training.seed,
         precision=precision,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from bertkit.config import ModelConfig
 from bertkit.model.precision import Computing
 from bertkit.train.loop import StepRecord
 from bertkit.train.prepare import Facts
@@ -54,6 +55,67 @@ class Silent:
         """Show nothing."""
 
     def evaluated(self, epoch: float, train_loss: float, evaluation: dict[str, Any], best: bool) -> None:
+        """Show nothing."""
+
+    def finished(self, result: dict[str, Any]) -> None:
+        """Show nothing."""
+
+
+@dataclass(frozen=True)
+class PretrainFacts:
+    """What a person should know before a pretraining run.
+
+    `gemm_rate` is in FLOP/s, `unigram` and `uniform` in nats and `step` is the first that is still to be done, counted from 0.
+    """
+
+    corpus: str
+    documents: int
+    train_pieces: int
+    heldout_pieces: int
+    heldout_scored: int
+    model: str
+    parameters: int
+    encoder: ModelConfig
+    precision: Computing
+    processes: int
+    gemm_rate: float
+    unigram: float
+    uniform: float
+    step: int
+
+
+class PretrainListener(Protocol):
+    """What a person sees of a pretraining run."""
+
+    def planned(self, facts: PretrainFacts) -> None:
+        """All is ready; training begins."""
+
+    def stepped(self, record: StepRecord, fraction: float, figures: dict[str, float]) -> None:
+        """One update was made; a share `fraction` of the run was done before it."""
+
+    def evaluated(self, step: int, fraction: float, figures: dict[str, float]) -> None:
+        """The held-out text was scored after `step`."""
+
+    def told(self, sentence: str) -> None:
+        """There is something to say about how it learns."""
+
+    def finished(self, result: dict[str, Any]) -> None:
+        """The run is done and `result` is on disk."""
+
+
+class SilentPretrain:
+    """A listener that shows nothing."""
+
+    def planned(self, facts: PretrainFacts) -> None:
+        """Show nothing."""
+
+    def stepped(self, record: StepRecord, fraction: float, figures: dict[str, float]) -> None:
+        """Show nothing."""
+
+    def evaluated(self, step: int, fraction: float, figures: dict[str, float]) -> None:
+        """Show nothing."""
+
+    def told(self, sentence: str) -> None:
         """Show nothing."""
 
     def finished(self, result: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from types import FrameType
 from typing import Any, Protocol
 
@@ -16,26 +17,27 @@ import torch
 from torch import nn
 
 from bertkit.model.precision import Computing, autocast
-from bertkit.recipe import OptimiserRecipe
-from bertkit.train.optimiser import learning_rate
+from bertkit.train.processes import ALONE, Processes
 
 
 class Objective(Protocol):
     """What the loop minimises: batches as a pure function of the step, and the loss of one."""
 
     def batches(self, step: int) -> Sequence[Any]:
-        """The micro-batches of one step; the same for the same step, always."""
+        """The micro-batches of one step, of this process; the same for the same step, always."""
 
     def pieces(self, batch: Any) -> int:
         """Pieces of one micro-batch, T."""
 
     def loss(self, model: nn.Module, batch: Any) -> torch.Tensor:
-        """The micro-batch's share of the step's loss, a scalar: the shares of a step add up to its loss."""
+        """The micro-batch's share of the step's loss, a scalar: the shares of a step, of all processes, add
+        up to its loss.
+        """
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What one update was: `step` counts from 1, `seconds` is its wall time."""
+    """What one update was, over all processes: `step` counts from 1, `seconds` is its wall time."""
 
     step: int
     loss: float
@@ -46,7 +48,11 @@ class StepRecord:
 
 
 class Diverged(RuntimeError):
-    """The loss or its gradient is no longer a number."""
+    """The loss or its gradient is no longer a number; `step` counts from 1 and was not made."""
+
+    def __init__(self, step: int, loss: float, norm: float) -> None:
+        super().__init__(f"The loss is {loss} and its gradient norm {norm} in step {step}.")
+        self.step = step
 
 
 class Interrupted(KeyboardInterrupt):
@@ -62,40 +68,44 @@ def run_steps(
     model: nn.Module,
     objective: Objective,
     optimiser: torch.optim.Optimizer,
-    recipe: OptimiserRecipe,
     *,
-    steps: int,
+    rate: Callable[[int], float | None],
+    clip: float,
     start: int,
     seed: int,
     precision: Computing,
     after_step: Callable[[StepRecord], bool],
+    processes: Processes = ALONE,
 ) -> None:
-    """Update `model` from step `start` until `steps`, or until `after_step` says that it is enough.
+    """Update `model` from step `start` on, until `rate` or `after_step` says that it is enough.
 
     Args:
-        model: trained in place.
+        model: trained in place; the same in all processes.
         objective: what to minimise.
         optimiser: made by `build_optimiser`.
-        recipe: rates, clipping.
-        steps: the run ends after so many; the schedule spans them.
+        rate: the learning rate of a step (counted from 0), or None: the run is over.
+        clip: greatest norm of the gradient; 0 is no limit.
         start: steps done before (0 for a new run).
         seed: the run's.
         precision: "fp32" or "bf16".
-        after_step: called after each update; True ends the run.
+        after_step: called after each update; True ends the run. It must say the same in all processes.
+        processes: those that share the work of each step.
 
     Raises:
         Diverged: the loss or the gradient norm is not finite; the update is not made.
-        Interrupted: a signal asked for the end; the state is that of the last whole step.
+        Interrupted: a signal asked for the end, in any process; the state is that of the last whole step.
+        ProcessLost: another process is gone.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     with deferred_signals() as interrupted:
-        for step in range(start, steps):
+        for step in count(start):
             began = time.perf_counter()
-            torch.manual_seed(step_seed(seed, step))
+            if (lr := rate(step)) is None:
+                return
+            torch.manual_seed(step_seed(seed, step) + processes.rank)
             model.train()
-            rate = learning_rate(step, steps, recipe)
             for group in optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = lr
             loss, pieces = 0.0, 0
             for batch in objective.batches(step):
                 with autocast(precision):
@@ -103,13 +113,16 @@ def run_steps(
                 share.backward()  # type: ignore[no-untyped-call]
                 loss += share.item()
                 pieces += objective.pieces(batch)
-            norm = nn.utils.clip_grad_norm_(parameters, recipe.clip or math.inf, foreach=True).item()
+            loss, total, signals = processes.add_gradients(parameters, loss, pieces, interrupted())
+            norm = nn.utils.clip_grad_norm_(parameters, clip or math.inf, foreach=True).item()
             if not (math.isfinite(loss) and math.isfinite(norm)):
-                raise Diverged(f"The loss is {loss} and its gradient norm {norm} in step {step + 1}.")
+                optimiser.zero_grad(set_to_none=True)
+                raise Diverged(step + 1, loss, norm)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-            enough = after_step(StepRecord(step + 1, loss, rate, norm, pieces, time.perf_counter() - began))
-            if interrupted():
+            record = StepRecord(step + 1, loss, lr, norm, round(total), time.perf_counter() - began)
+            enough = after_step(record)
+            if signals or (processes.count == 1 and interrupted()):
                 raise Interrupted
             if enough:
                 return

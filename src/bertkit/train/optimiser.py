@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -32,3 +34,17 @@ def learning_rate(step: int, steps: int, recipe: OptimiserRecipe) -> float:
     if recipe.schedule == "constant":
         return recipe.lr
     return recipe.lr * (steps - step) / (steps - warmup)
+
+
+def rates(steps: int, recipe: OptimiserRecipe) -> Callable[[int], float | None]:
+    """The rate of each update, and None after the last of `steps`."""
+    return lambda step: learning_rate(step, steps, recipe) if step < steps else None
+
+
+def learning_rate_at(fraction: float, recipe: OptimiserRecipe) -> float:
+    """The rate where a share `fraction` of a run is done, for runs whose steps are not counted beforehand."""
+    if fraction < recipe.warmup:
+        return recipe.lr * fraction / recipe.warmup
+    if recipe.schedule == "constant":
+        return recipe.lr
+    return recipe.lr * (1 - fraction) / (1 - recipe.warmup)

@@ -11,7 +11,7 @@ import numpy as np
 
 from bertkit.checkpoint.folder import ModelFolder, read_model_folder
 from bertkit.checkpoint.locate import find_model
-from bertkit.config import HeadConfig, ModelConfig, preset
+from bertkit.config import HeadConfig, ModelConfig, changed_preset
 from bertkit.data.packed import Sequences
 from bertkit.data.packing import encode_texts
 from bertkit.errors import UserError, nearest
@@ -184,13 +184,11 @@ def _starting_point(recipe: Recipe, start: Path | None, train: Examples) -> tupl
         folder = _read_start(start, recipe)
         return folder.tokenizer, folder.encoder_config
     tokenizer = _fresh_tokenizer(recipe, train)
-    known = set(ModelConfig.__dataclass_fields__) - {"vocabulary_size"}
-    for key in recipe.model.options:
-        if key not in known:
-            raise UserError(f"There is no model option {key!r}.{nearest(key, sorted(known))}")
-    config = replace(
-        preset(recipe.model.start),
-        **{
+    if "vocabulary_size" in recipe.model.options:
+        raise UserError("The size of the model's vocabulary is that of its tokenizer: set vocabulary.size.")
+    config = changed_preset(
+        recipe.model.start,
+        {
             "max_positions": recipe.batch.max_length,
             **recipe.model.options,
             "vocabulary_size": tokenizer.size,

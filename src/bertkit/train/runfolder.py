@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bertkit.checkpoint.atomic import replace_file
 from bertkit.errors import UserError
-from bertkit.recipe import Recipe
+from bertkit.recipe import BaseRecipe
 
 RECIPE = "recipe.toml"
 RESULT = "result.json"
@@ -16,7 +16,7 @@ STATE = "checkpoint/state.safetensors"
 FINGERPRINT = "fingerprint.txt"
 
 
-def check_run(out: Path, recipe: Recipe, *, resume: bool, overwrite: bool) -> None:
+def check_run(out: Path, recipe: BaseRecipe, *, resume: bool, overwrite: bool) -> None:
     """See that a run may be made, replaced or continued at `out`; nothing is written.
 
     Raises:
@@ -34,7 +34,9 @@ def check_run(out: Path, recipe: Recipe, *, resume: bool, overwrite: bool) -> No
             )
 
 
-def open_run(out: Path, recipe: Recipe, *, resume: bool, fingerprint: str, inputs: Iterable[Path]) -> None:
+def open_run(
+    out: Path, recipe: BaseRecipe, *, resume: bool, fingerprint: str, inputs: Iterable[Path]
+) -> None:
     """Make the folder `out`, which `check_run` found free to make or replace, or see that it may go on.
 
     Args:
@@ -64,17 +66,17 @@ def open_run(out: Path, recipe: Recipe, *, resume: bool, fingerprint: str, input
         temporary.write_text(recipe.to_toml(), encoding="utf-8")
 
 
-def _check_same(out: Path, recipe: Recipe) -> None:
+def _check_same(out: Path, recipe: BaseRecipe) -> None:
     if not ((out / RECIPE).is_file() and (out / FINGERPRINT).is_file()):
         raise UserError(f"There is no run to resume at {out}.")
     if (out / RESULT).is_file():
         raise UserError(f"The run at {out} is finished; there is nothing to resume.")
-    before = Recipe.from_toml(out / RECIPE)
+    before = type(recipe).from_toml(out / RECIPE)
     if before != recipe:
         raise UserError(f"The run at {out} has another recipe: {'; '.join(differences(before, recipe))}.")
 
 
-def differences(before: Recipe, now: Recipe) -> list[str]:
+def differences(before: BaseRecipe, now: BaseRecipe) -> list[str]:
     """Each key whose value differs, as `section.key: old, now new`."""
     told = []
     for section in before.__dataclass_fields__:

@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from bertkit.train.processes import Processes
+
 METRICS = "metrics.jsonl"
 LOG = "log.txt"
 
@@ -56,6 +58,31 @@ class RunLog:
         """Bytes of metrics.jsonl, all of them written out: what a checkpoint remembers."""
         self._metrics.flush()
         return self._metrics.tell()
+
+
+class NoLog(RunLog):
+    """The log of a process that writes nothing."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __exit__(self, *exception: object) -> None:
+        """Nothing is open."""
+
+    def say(self, line: str) -> None:
+        """Write nothing."""
+
+    def record(self, event: str, step: int, **values: Any) -> None:
+        """Write nothing."""
+
+    def flushed_size(self) -> int:
+        """Nothing is written."""
+        return 0
+
+
+def open_log(folder: Path, size: int, step: int, processes: Processes) -> RunLog:
+    """The log of a run, which the first of its processes writes."""
+    return RunLog(folder, size, step) if processes.first else NoLog()
 
 
 def _tensorboard(folder: Path, step: int) -> Any:

@@ -19,7 +19,7 @@ from bertkit.tasks.metrics import confusion_matrix, summary
 from bertkit.train.listener import Listener
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, run_steps
 from bertkit.train.objectives import Classification
-from bertkit.train.optimiser import build_optimiser
+from bertkit.train.optimiser import build_optimiser, rates
 from bertkit.train.prepare import Prepared, build_classifier
 from bertkit.train.results import SeedResult, status
 from bertkit.train.runfolder import STATE
@@ -104,8 +104,8 @@ class SeedRun:
             self.model,
             self.objective,
             self.optimiser,
-            self.recipe.optimiser,
-            steps=self.steps,
+            rate=rates(self.steps, self.recipe.optimiser),
+            clip=self.recipe.optimiser.clip,
             start=self.progress.step,
             seed=self.seed,
             precision=self.precision,

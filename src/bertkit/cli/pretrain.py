@@ -1,0 +1,108 @@
+"""Train an encoder on prepared text, and leave a run folder.
+
+Many processes: torchrun --nproc-per-node N -m bertkit pretrain ...; the batches are the same with any number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+from bertkit.cli.recipes import add_run_arguments, changes_of
+from bertkit.errors import UserError
+from bertkit.recipe import PretrainRecipe
+
+
+def minutes(text: str) -> float:
+    """`30m`, `1h`, `1h30m`, `90s` or a plain number of minutes.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    found = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?", text.strip())
+    if found is None or not any(found.groups()):
+        return float(text)
+    hours, whole, seconds = (float(part or 0) for part in found.groups())
+    return 60 * hours + whole + seconds / 60
+
+
+FLAGS = (
+    ("--model", "model", "start", str, "a preset (fresh weights), a model folder or a run to go on from"),
+    ("--pairs", "objective", "pairs", str, "the second objective: nsp (as in the paper), sop or none"),
+    ("--masking", "objective", "masking", str, "what is masked together: piece, whole-word or span"),
+    ("--rate", "objective", "rate", float, "share of the pieces that are masked"),
+    ("--batch", "batch", "pieces", int, "pieces of a step, over all processes"),
+    ("--at-once", "batch", "at_once", int, "pieces computed at once; gradients add up to the step"),
+    ("--length", "batch", "length", int, "pieces of a sequence at most"),
+    ("--lr", "optimiser", "lr", float, "highest learning rate"),
+    ("--optimiser", "optimiser", "name", str, "adamw, adam or lamb"),
+    ("--steps", "training", "steps", int, "number of updates"),
+    ("--budget", "training", "budget", minutes, "wall time instead of steps: 30m, 1h, 8h"),
+    ("--replay", "training", "replay", str, "a run folder whose log of learning rates is followed"),
+    ("--seed", "training", "seed", int, "of weights, order and masks"),
+    ("--precision", "training", "precision", str, "auto, fp32 or bf16"),
+    ("--save-every", "training", "save_every", float, "minutes between checkpoints"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("shards", nargs="?", default="", help="a folder that `bertkit prepare` made")
+    add_run_arguments(parser, FLAGS)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it and print what was found."""
+    recipe = read_recipe(arguments)
+    from bertkit import api
+    from bertkit.cli.pretrain_display import PretrainDisplay
+    from bertkit.train.listener import SilentPretrain
+    from bertkit.train.loop import Interrupted
+    from bertkit.train.pretrain import Stopped
+    from bertkit.train.processes import ProcessLost, is_first
+
+    display = PretrainDisplay(to_stderr=arguments.json, out=arguments.out)
+    try:
+        with display:
+            result = api.pretrain(
+                out=arguments.out,
+                recipe=recipe,
+                resume=arguments.resume,
+                overwrite=arguments.overwrite,
+                listener=display if is_first() else SilentPretrain(),
+            )
+    except (Stopped, ProcessLost, Interrupted, UserError) as error:
+        # One process speaks for all.
+        if not is_first():
+            return 130 if isinstance(error, Interrupted) else 1
+        if isinstance(error, Interrupted | UserError):
+            raise
+        print(f"bertkit: {error}", file=sys.stderr)
+        return 1
+    if arguments.json and is_first():
+        print(json.dumps(result, ensure_ascii=False))
+    return 0
+
+
+def read_recipe(arguments: argparse.Namespace) -> PretrainRecipe:
+    """The recipe file (or that of the run to resume, or the defaults) with the command's changes."""
+    from bertkit.train.runfolder import RECIPE
+
+    recipe = PretrainRecipe()
+    if arguments.recipe is not None:
+        recipe = PretrainRecipe.from_toml(arguments.recipe)
+    elif arguments.resume and (arguments.out / RECIPE).is_file():
+        recipe = PretrainRecipe.from_toml(arguments.out / RECIPE)
+    changes = changes_of(arguments, FLAGS, recipe.model.options)
+    if arguments.shards:
+        changes.setdefault("corpus", {})["shards"] = str(Path(arguments.shards))
+    # The last word on how long wins over what a recipe file says.
+    how_long = {"steps", "budget", "replay"}
+    if said := how_long & changes.get("training", {}).keys():
+        zero = {"steps": 0, "budget": 0.0, "replay": ""}
+        changes["training"] = {**{key: zero[key] for key in how_long - said}, **changes["training"]}
+    return recipe.with_changes(changes)

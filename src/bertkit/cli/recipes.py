@@ -1,0 +1,64 @@
+"""Options that stand for keys of a recipe: shared by the commands that train."""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bertkit.errors import UserError
+
+Flag = tuple[str, str, str, Callable[[str], Any], str]
+"""A flag and what it stands for: (flag, section, key, type, help)."""
+
+Changes = dict[str, dict[str, Any]]
+
+
+def add_run_arguments(parser: argparse.ArgumentParser, flags: Sequence[Flag]) -> None:
+    """Declare what every training command has, and `flags`."""
+    parser.add_argument("-o", "--out", type=Path, required=True, help="the run folder to make")
+    parser.add_argument("--recipe", type=Path, help="a TOML file with the recipe; other options change it")
+    for flag, _, key, kind, text in flags:
+        parser.add_argument(flag, type=kind, dest=flag, metavar=key.upper(), help=text)
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any recipe key, as optimiser.clip=0.5",
+    )
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run that is there")
+    parser.add_argument(
+        "--json", action="store_true", help="print the result object alone on standard output"
+    )
+
+
+def changes_of(arguments: argparse.Namespace, flags: Sequence[Flag], options: Mapping[str, Any]) -> Changes:
+    """What a command line changes in a recipe whose model has these `options`, as `with_changes` takes it."""
+    changes: Changes = {}
+    for flag, section, key, _, _ in flags:
+        if (value := getattr(arguments, flag)) is not None:
+            changes.setdefault(section, {})[key] = value
+    for text in arguments.set:
+        section, key, value = _assignment(text)
+        if section == "model" and key.startswith("options."):
+            changed = changes.setdefault("model", {}).setdefault("options", dict(options))
+            changed[key.removeprefix("options.")] = value
+        else:
+            changes.setdefault(section, {})[key] = value
+    return changes
+
+
+def _assignment(text: str) -> tuple[str, str, Any]:
+    """`section.key=value` in its parts; the value as TOML reads it, or as plain text where it does not."""
+    name, equals, value = text.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not (equals and dot):
+        raise UserError(f"--set takes SECTION.KEY=VALUE, not {text!r}.")
+    try:
+        return section, key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return section, key, value.strip()

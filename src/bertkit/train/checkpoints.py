@@ -1,0 +1,55 @@
+"""The checkpoints of a pretraining run: a file each, the newest few kept."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bertkit.checkpoint.state import load_state, save_state
+
+FOLDER = "checkpoint"
+_NAME = re.compile(r"step-(\d+)\.safetensors")
+
+
+class Checkpoints:
+    """Those of one run folder, of which the newest `keep` stay."""
+
+    def __init__(self, run: Path, keep: int) -> None:
+        self._folder = run / FOLDER
+        self._keep = keep
+
+    def paths(self) -> list[Path]:
+        """All there are, the oldest first."""
+        found = [(path, _NAME.fullmatch(path.name)) for path in self._folder.glob("*")]
+        return [path for _, path in sorted((int(match[1]), path) for path, match in found if match)]
+
+    def save(
+        self, step: int, model: nn.Module, optimiser: torch.optim.Optimizer, progress: dict[str, Any]
+    ) -> Path:
+        """Write one atomically, then remove those that are too old."""
+        self._folder.mkdir(exist_ok=True)
+        path = self._folder / f"step-{step:08d}.safetensors"
+        save_state(path, model, optimiser, progress)
+        for old in self.paths()[: -self._keep]:
+            old.unlink()
+        return path
+
+    def load(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any] | None:
+        """Put the newest in place and return its progress; None where there is none.
+
+        Raises:
+            UserError: it is damaged, or of another model.
+        """
+        paths = self.paths()
+        return load_state(paths[-1], model, optimiser) if paths else None
+
+    def remove(self) -> None:
+        """Delete all: the run is finished."""
+        for path in self.paths():
+            path.unlink()
+        if self._folder.is_dir() and not any(self._folder.iterdir()):
+            self._folder.rmdir()

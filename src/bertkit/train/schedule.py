@@ -1,0 +1,98 @@
+"""How far a run is, and its learning rate: by steps, by the wall clock, or as another run's log says."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bertkit.errors import UserError
+from bertkit.recipe import OptimiserRecipe
+from bertkit.train.optimiser import learning_rate, learning_rate_at
+from bertkit.train.runlog import METRICS
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a run is before a step: the share of it that is done, and the step's learning rate."""
+
+    fraction: float
+    rate: float
+
+
+class Schedule(Protocol):
+    """Tells the moment of each step, counted from 0; None: the run is over."""
+
+    def __call__(self, step: int) -> Moment | None:
+        """The moment before `step`."""
+
+
+class BySteps:
+    """A run of a known number of steps."""
+
+    def __init__(self, steps: int, recipe: OptimiserRecipe) -> None:
+        self._steps = steps
+        self._recipe = recipe
+
+    def __call__(self, step: int) -> Moment | None:
+        """The moment before `step`."""
+        if step >= self._steps:
+            return None
+        return Moment(step / self._steps, learning_rate(step, self._steps, self._recipe))
+
+
+class ByClock:
+    """A run that ends with its time (Izsak et al. 2021, arXiv 2104.07705: the rate follows the wall clock).
+
+    Args:
+        minutes: wall time in all.
+        spent: seconds that the run had used before this process.
+        reserve: seconds to keep for what comes after the last step.
+        agree: makes all processes see the same clock, that of the first.
+        recipe: rates.
+    """
+
+    def __init__(
+        self,
+        minutes: float,
+        spent: float,
+        reserve: float,
+        agree: Callable[[float], float],
+        recipe: OptimiserRecipe,
+    ) -> None:
+        self._end = max(60 * minutes - reserve, 1e-9)
+        self._spent = spent
+        self._agree = agree
+        self._recipe = recipe
+        self._began = time.monotonic()
+
+    def __call__(self, step: int) -> Moment | None:
+        """The moment before `step`."""
+        fraction = self._agree((self._spent + time.monotonic() - self._began) / self._end)
+        return None if fraction >= 1 else Moment(fraction, learning_rate_at(fraction, self._recipe))
+
+
+class ByLog:
+    """A run that repeats the steps of another one's log, which the wall clock had timed."""
+
+    def __init__(self, run: Path) -> None:
+        path = run / METRICS
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be read ({error.strerror}): name a run folder to replay."
+            ) from None
+        try:
+            records = [json.loads(line) for line in lines]
+            steps = [record for record in records if record["event"] == "train"]
+            self._moments = [Moment(step["fraction"], step["learning_rate"]) for step in steps]
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path} is no log of a pretraining run, so it cannot be replayed.") from None
+
+    def __call__(self, step: int) -> Moment | None:
+        """The moment before `step`."""
+        return self._moments[step] if step < len(self._moments) else None

@@ -1,0 +1,155 @@
+"""From a recipe to what a pretraining run needs before its first step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from bertkit.checkpoint.folder import read_model_folder
+from bertkit.checkpoint.locate import find_model
+from bertkit.config import ModelConfig, changed_preset
+from bertkit.data.shards import Shards, open_shards
+from bertkit.data.windows import Windows
+from bertkit.errors import UserError, nearest
+from bertkit.model.encoder import Encoder
+from bertkit.model.pretraining import MaskedHead, PairHead, Pretrainer
+from bertkit.recipe import PretrainRecipe
+from bertkit.train.processes import Processes
+from bertkit.train.restoring import Part, Restoring, parts_of, unigram_entropy
+
+
+@dataclass(frozen=True)
+class Heldout:
+    """Held-out text, always the same and always masked alike.
+
+    Attributes:
+        parts: this process's micro-batches.
+        pieces: of all processes.
+        unigram: see `unigram_entropy`.
+    """
+
+    parts: list[Part]
+    pieces: int
+    unigram: float
+
+
+@dataclass(frozen=True)
+class Start:
+    """A run before its first step."""
+
+    shards: Shards
+    start: Path | None
+    model: Pretrainer
+    objective: Restoring
+    heldout: Heldout | None
+    unigram: float
+
+
+def prepare_start(recipe: PretrainRecipe, processes: Processes) -> Start:
+    """Open the shards, make or read the model, and lay out the steps.
+
+    Raises:
+        UserError: no or damaged shards, an unknown preset or option, a vocabulary that is not the shards',
+            sequences that are longer than the model's positions.
+    """
+    if not recipe.corpus.shards:
+        raise UserError("Say what to learn from: a folder of shards, which `bertkit prepare TEXT...` makes.")
+    shards = open_shards(Path(recipe.corpus.shards))
+    start = find_model(recipe.model.start)
+    torch.manual_seed(recipe.training.seed)
+    model = _fresh(recipe, shards) if start is None else _continued(recipe, shards, start)
+    longest = recipe.batch.longest
+    if longest > model.encoder.config.max_positions:
+        raise UserError(
+            f"Sequences of {longest} pieces are beyond the {model.encoder.config.max_positions} positions of "
+            "the model; set --length lower, or model.options.max_positions higher."
+        )
+    if recipe.optimiser.lr == 0:
+        raise UserError("optimiser: lr must be above 0, or nothing is learnt.")
+    objective = Restoring(
+        _windows(recipe, shards, recipe.batch.length),
+        _windows(recipe, shards, recipe.batch.long_length) if recipe.batch.long_share else None,
+        at_once=recipe.batch.at_once,
+        mask_id=shards.tokenizer.mask_id,
+        processes=processes,
+    )
+    heldout = _heldout(recipe, shards, processes)
+    unigram = heldout.unigram if heldout else _train_unigram(objective, shards)
+    return Start(shards, start, model, objective, heldout, unigram)
+
+
+def _windows(recipe: PretrainRecipe, shards: Shards, length: int) -> Windows:
+    return Windows(
+        shards,
+        "train",
+        recipe.objective,
+        pieces=recipe.batch.pieces,
+        length=length,
+        seed=recipe.training.seed,
+    )
+
+
+def _fresh(recipe: PretrainRecipe, shards: Shards) -> Pretrainer:
+    """Fresh weights; the pooler learns only with pairs, but is there for what is fine-tuned later."""
+    config = changed_preset(
+        recipe.model.start, {**recipe.model.options, "vocabulary_size": shards.tokenizer.size}
+    )
+    return _with_heads(recipe, Encoder(config), None, None)
+
+
+def _continued(recipe: PretrainRecipe, shards: Shards, start: Path) -> Pretrainer:
+    allowed = {"hidden_dropout", "attention_dropout"}
+    for key in recipe.model.options:
+        if key not in allowed:
+            raise UserError(
+                f"The option {key!r} of a trained model cannot be changed.{nearest(key, sorted(allowed))}"
+            )
+    folder = read_model_folder(start, options={"attention_dropout": 0.0, **recipe.model.options})
+    if folder.tokenizer.fingerprint != shards.tokenizer.fingerprint:
+        raise UserError(
+            f"The vocabulary of {recipe.model.start} is not the one that cut {recipe.corpus.shards}; prepare "
+            f"the text with it: `bertkit prepare TEXT... --model {recipe.model.start} -o SHARDS`."
+        )
+    return _with_heads(recipe, folder.encoder, folder.masked, folder.pair)
+
+
+def _with_heads(
+    recipe: PretrainRecipe, encoder: Encoder, masked: MaskedHead | None, pair: PairHead | None
+) -> Pretrainer:
+    config: ModelConfig = encoder.config
+    pairs = recipe.objective.pairs != "none"
+    if pairs and encoder.pooler is None:
+        raise UserError("The model has no pooler, which pairs are told apart by; use --pairs none.")
+    if encoder.pooler is not None:
+        encoder.pooler.requires_grad_(pairs)
+    return Pretrainer(encoder, masked or MaskedHead(config), (pair or PairHead(config)) if pairs else None)
+
+
+def _heldout(recipe: PretrainRecipe, shards: Shards, processes: Processes) -> Heldout | None:
+    """About as many pieces of held-out text as the recipe says; None where there is none."""
+    if not (shards.of("heldout") and recipe.training.heldout_pieces):
+        return None
+    documents = sum(entry.documents for entry in shards.of("heldout"))
+    objective = replace(recipe.objective, fixed_masks=0)
+    if objective.pairs == "nsp" and documents < 2:
+        raise UserError(
+            f"{shards.folder} has one held-out document, too few for next-sentence prediction; prepare the "
+            "text with a larger --heldout, or use --pairs none."
+        )
+    windows = Windows(
+        shards,
+        "heldout",
+        objective,
+        pieces=min(recipe.training.heldout_pieces, sum(e.pieces for e in shards.of("heldout"))),
+        length=recipe.batch.length,
+        seed=0,
+    )
+    masks = windows.masks(0)
+    parts = parts_of(masks, max(recipe.batch.at_once, 4_096), processes)
+    return Heldout(parts, len(masks.sequences.ids), unigram_entropy(shards.counts, masks.masked.targets_M))
+
+
+def _train_unigram(objective: Restoring, shards: Shards) -> float:
+    return unigram_entropy(shards.counts, objective.masks(0).masked.targets_M)
