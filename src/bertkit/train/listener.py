@@ -65,7 +65,7 @@ class Silent:
 class PretrainFacts:
     """What a person should know before a pretraining run.
 
-    `gemm_rate` is in FLOP/s, `unigram` and `uniform` in nats and `step` is the first that is still to be done, counted from 0.
+    `gemm_rate` is in FLOP/s, `unigram` and `uniform` are in nats, `step` is how many are done already.
     """
 
     corpus: str

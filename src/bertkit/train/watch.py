@@ -49,9 +49,9 @@ class Watch:
             return (
                 f"The loss {loss:.3f} is stuck on the plateau of word frequencies ({self.unigram:.3f}; "
                 f"knowing nothing is {self.uniform:.3f}) after {fraction:.0%} of the run: the model has "
-                "hardly learnt to use the context. Rotary positions (model.options.positions), a higher rate, "
-                "an initialisation in proportion to the width (model.options.initialiser_range) or more steps "
-                "may bring it through."
+                "hardly learnt to use the context. Rotary positions (model.options.positions), a higher "
+                "rate, an initialisation in proportion to the width (model.options.initialiser_range) or "
+                "more steps may bring it through."
             )
         return None
 
