@@ -1,18 +1,34 @@
-"""Raw text in files of any format, one text after the other."""
+"""Raw text in files of any format: one text after the other, or one document after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import glob
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import BinaryIO, Literal
 
-from bertkit.data.files import COMPRESSIONS, open_text
-from bertkit.data.tables import READERS, Column, Columns, read_rows
+from bertkit.data.files import COMPRESSIONS, STANDARD_INPUT, open_bytes, open_text, read_lines
+from bertkit.data.tables import READERS, BadRow, Column, Columns, Row, iterate_rows, place, read_rows
 from bertkit.errors import UserError
 
 TEXT_COLUMN = "text"
 """Where JSON lines and Parquet files keep their text unless something else is said."""
 
 _NAMED = (".jsonl", ".parquet")
+PLAIN = ".txt"
+
+Layout = Literal["auto", "blank", "lines"]
+"""How the documents of plain text are told apart: by blank lines, or one a line.
+
+`auto` looks at the first 2**20 characters: where a blank line parts two others there, blank lines do it
+everywhere in that file; else each line is a document.
+"""
+
+LOOK_AHEAD = 2**20
+# Without a blank line a document of plain text would never end; memory must.
+LONGEST_DOCUMENT = 2**24
 
 
 def read_texts(
@@ -34,12 +50,179 @@ def read_texts(
         UserError: the file cannot be opened or a line cannot be read, or the column is not there.
     """
     path = Path(path)
-    kind = (path.with_suffix("") if path.suffix in COMPRESSIONS else path).suffix
-    if kind == ".txt" or kind not in READERS:
+    kind = kind_of(path)
+    if kind == PLAIN:
         for _, line in open_text(path):
             yield line
         return
+    for row in read_rows(path, _columns(path, kind, column), header=header):
+        yield row.text
+
+
+def kind_of(path: Path) -> str:
+    """The key of `READERS` that tells how to read a file; any unknown ending is plain text."""
+    kind = _plain_name(path).suffix
+    return kind if kind in READERS else PLAIN
+
+
+def find_files(texts: Iterable[str | Path]) -> tuple[list[Path], int]:
+    """The files that are meant by files, folders and patterns, and how many were passed over in folders.
+
+    Args:
+        texts: a file, whatever its name; a folder, of which all files with a known ending are taken, those of
+            its folders too, in the order of their paths; a pattern such as `corpus/*.txt.gz`; or `-` for
+            standard input.
+
+    Raises:
+        UserError: there is no such file, a pattern matches none, or a folder has none of a known ending.
+    """
+    files: list[Path] = []
+    others = 0
+    for text in map(str, texts):
+        path = Path(text)
+        if text == "-" or path == STANDARD_INPUT:
+            files.append(STANDARD_INPUT)
+        elif path.is_dir():
+            inside = sorted(file for file in path.rglob("*") if file.is_file())
+            known = [file for file in inside if _plain_name(file).suffix in READERS]
+            if not known:
+                endings = ", ".join(READERS)
+                raise UserError(f"{path} has no file that ends in {endings}, with or without a compression.")
+            files += known
+            others += len(inside) - len(known)
+        elif path.exists() or not glob.has_magic(text):
+            files.append(path)
+        # Of a whole pattern pathlib can do no more than what lies below one folder.
+        elif found := sorted(glob.glob(text, recursive=True)):  # noqa: PTH207
+            files += [Path(name) for name in found if not Path(name).is_dir()]
+        else:
+            raise UserError(f"No file matches {text}.")
+    return files, others
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to find the documents in files.
+
+    Attributes:
+        layout: of plain text.
+        column: of tables, as in `read_texts`.
+        header: of tables, as in `read_texts`.
+        kind: what all files are, a key of `READERS`; None: what their names tell, standard input being plain.
+    """
+
+    layout: Layout = "auto"
+    column: Column | None = None
+    header: bool | None = None
+    kind: str | None = None
+
+    def kind_of(self, path: Path) -> str:
+        """The key of `READERS` for a file."""
+        return self.kind or kind_of(path)
+
+    def check(self, path: Path) -> None:
+        """Raise `UserError` unless the file can be opened and its column is known."""
+        if path != STANDARD_INPUT:
+            open_bytes(path).close()
+        if self.kind_of(path) != PLAIN:
+            _columns(path, self.kind_of(path), self.column)
+
+    def documents(
+        self, path: Path, watch: Callable[[BinaryIO], BinaryIO] | None = None
+    ) -> Iterator[Row | BadRow]:
+        """Yield the documents of a file in constant memory, and in their places what cannot be read.
+
+        JSON lines come as they stand in the file, for whoever can parse them on another processor, see
+        `bertkit.data.tables.json_cells`. Bytes of plain text that are not UTF-8 stay recognisable, see
+        `bertkit.data.files.undecoded`.
+
+        Args:
+            path: the file.
+            watch: put around the bytes of plain text and of JSON lines; see `bertkit.data.files.open_bytes`.
+
+        Raises:
+            UserError: the file cannot be opened, or its compressed data breaks off.
+        """
+        kind = self.kind_of(path)
+        if kind not in (PLAIN, ".jsonl"):
+            columns = _columns(path, kind, self.column)
+            yield from iterate_rows(path, columns, header=self.header, ending=kind)
+            return
+        with open_bytes(path, watch) as stream:
+            lines = _Ahead(read_lines(stream, str(path)))
+            if kind == ".jsonl" or self._one_a_line(lines):
+                yield from (Row(number, line) for number, line in lines if line and not line.isspace())
+            else:
+                yield from _blocks(path, lines)
+
+    def json_columns(self, path: Path) -> list[Column]:
+        """What to give to `json_cells` for the lines of a file; empty where they are no JSON lines."""
+        kind = self.kind_of(path)
+        return _columns(path, kind, self.column).asked if kind == ".jsonl" else []
+
+    def _one_a_line(self, lines: _Ahead) -> bool:
+        if self.layout != "auto":
+            return self.layout == "lines"
+        return not lines.has_blank_line()
+
+
+class _Ahead:
+    """Numbered lines, of which the first may be looked at before they are taken."""
+
+    def __init__(self, lines: Iterator[tuple[int, str]]) -> None:
+        self._lines = lines
+        self._seen: list[tuple[int, str]] = []
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        return chain(self._seen, self._lines)
+
+    def has_blank_line(self) -> bool:
+        """Whether a blank line parts two others among the first."""
+        characters = 0
+        text = parted = False
+        for number, line in self._lines:
+            self._seen.append((number, line))
+            characters += len(line) + 1
+            blank = not line.strip()
+            if parted and not blank:
+                return True
+            parted = blank and (text or parted)
+            text = text or not blank
+            if characters > LOOK_AHEAD:
+                break
+        return False
+
+
+def _blocks(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[Row | BadRow]:
+    """Documents with blank lines between them; the number of a row is that of its first line."""
+    block: list[str] = []
+    first = characters = 0
+    for number, line in lines:
+        if not block:
+            first, characters = number, 0
+        if not line or line.isspace():
+            if block:
+                yield Row(first, "\n".join(block))
+                block = []
+            continue
+        block.append(line)
+        characters += len(line)
+        if characters > LONGEST_DOCUMENT:
+            yield Row(first, "\n".join(block))
+            block = []
+            problem = (
+                f"the document of line {first} is longer than {LONGEST_DOCUMENT:,} characters and is cut"
+            )
+            yield BadRow(number, f"{place(path, number)}: {problem}; put blank lines between documents.")
+    if block:
+        yield Row(first, "\n".join(block))
+
+
+def _columns(path: Path, kind: str, column: Column | None) -> Columns:
     if column is None and kind not in _NAMED:
         raise UserError(f"{path} has columns; say which one holds the text, by name or by number from 1.")
-    for row in read_rows(path, Columns(text=TEXT_COLUMN if column is None else column), header=header):
-        yield row.text
+    return Columns(text=TEXT_COLUMN if column is None else column)
+
+
+def _plain_name(path: Path) -> Path:
+    return path.with_suffix("") if path.suffix in COMPRESSIONS else path

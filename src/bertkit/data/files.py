@@ -7,7 +7,7 @@ import io
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -23,8 +23,12 @@ STANDARD_INPUT = Path("<stdin>")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
 
-def open_bytes(path: str | Path) -> BinaryIO:
+def open_bytes(path: str | Path, watch: Callable[[BinaryIO], BinaryIO] | None = None) -> BinaryIO:
     """The bytes of a file, or of `STANDARD_INPUT`; decompressed where its name ends in .gz or .zst.
+
+    Args:
+        path: the file.
+        watch: put around the file's own bytes, before they are decompressed.
 
     Raises:
         UserError: the file is missing, is a folder, or may not be read.
@@ -34,11 +38,12 @@ def open_bytes(path: str | Path) -> BinaryIO:
         raise UserError(f"{path} is a folder; name a file in it.")
     try:
         # Standard input stays open: it belongs to the process.
-        raw = os.fdopen(0, "rb", closefd=False) if path == STANDARD_INPUT else path.open("rb")
+        raw: BinaryIO = os.fdopen(0, "rb", closefd=False) if path == STANDARD_INPUT else path.open("rb")
     except FileNotFoundError:
         raise UserError(f"There is no file {path}.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    raw = watch(raw) if watch else raw
     if path.suffix == ".gz":
         return cast(BinaryIO, gzip.open(raw))
     if path.suffix == ".zst":

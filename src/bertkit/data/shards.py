@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -53,6 +54,37 @@ class Documents:
 
     def __len__(self) -> int:
         return len(self.documents) - 1
+
+    def select(self, keep: npt.NDArray[np.bool_]) -> Documents:
+        """Those documents, in order, for which `keep`, bool [documents], is true."""
+        if keep.all():
+            return self
+        sentences = np.repeat(keep, np.diff(self.documents))
+        lengths = np.diff(self.sentences)
+        pieces = np.repeat(sentences, lengths)
+        return Documents(
+            ids=self.ids[pieces],
+            sentences=np.concatenate([[0], np.cumsum(lengths[sentences])]),
+            documents=np.concatenate([[0], np.cumsum(np.diff(self.documents)[keep])]),
+            words=None if self.words is None else self.words[pieces],
+        )
+
+    def part(self, begin: int, end: int) -> Documents:
+        """The documents from `begin` to before `end`."""
+        first, last = self.documents[begin], self.documents[end]
+        pieces = slice(self.sentences[first], self.sentences[last])
+        return Documents(
+            ids=self.ids[pieces],
+            sentences=self.sentences[first : last + 1] - self.sentences[first],
+            documents=self.documents[begin : end + 1] - first,
+            words=None if self.words is None else self.words[pieces],
+        )
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Pieces of each document, [documents]."""
+        lengths: npt.NDArray[np.int64] = np.diff(self.sentences[self.documents])
+        return lengths
 
     @classmethod
     def join(cls, parts: Iterable[Documents]) -> Documents:
@@ -112,19 +144,7 @@ class Shards:
         Raises:
             UserError: the shard is missing, cut short, or not what the manifest says.
         """
-        path = self.folder / entry.file
-        arrays = map_arrays(path)
-        sizes = {"ids": entry.pieces, "sentences": entry.sentences + 1, "documents": entry.documents + 1}
-        for name, size in sizes.items():
-            if name not in arrays or len(arrays[name]) != size:
-                raise UserError(f"{path} is not the shard that {MANIFEST} describes; prepare the text again.")
-        words = arrays.get("words")
-        return Documents(
-            ids=arrays["ids"],
-            sentences=arrays["sentences"].astype(np.int64),
-            documents=arrays["documents"].astype(np.int64),
-            words=None if words is None else words.view(np.bool_),
-        )
+        return map_documents(self.folder / entry.file, entry)
 
     @cached_property
     def counts(self) -> npt.NDArray[np.int64]:
@@ -181,8 +201,12 @@ def open_shards(folder: Path) -> Shards:
 
 
 def write_shard(path: Path, documents: Documents, vocabulary_size: int) -> None:
-    """Write one shard; the caller makes the write atomic (`checkpoint.atomic.replace_file`)."""
-    from safetensors.numpy import save_file
+    """Write one shard, and force it to the disk.
+
+    Raises:
+        OSError: with the name of the file, for example where the disk is full.
+    """
+    from safetensors.numpy import save
 
     arrays = {
         "ids": documents.ids.astype(piece_type(vocabulary_size)),
@@ -191,7 +215,22 @@ def write_shard(path: Path, documents: Documents, vocabulary_size: int) -> None:
     }
     if documents.words is not None:
         arrays["words"] = documents.words.astype(np.uint8)
-    save_file(arrays, path)
+    write_bytes(path, save(arrays))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file and force it to the disk.
+
+    Raises:
+        OSError: with the name of the file, which Python tells of opening only.
+    """
+    try:
+        with path.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def entry_of(path: Path, split: Split, documents: Documents) -> ShardEntry:
@@ -257,6 +296,26 @@ def map_arrays(path: Path) -> dict[str, Array]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"The shard {path} is damaged ({error}); prepare the text again.") from None
     return arrays
+
+
+def map_documents(path: Path, entry: ShardEntry) -> Documents:
+    """The documents of one shard; the pieces stay on the disk until they are looked at.
+
+    Raises:
+        UserError: the shard is missing, cut short, or not what the manifest's `entry` says.
+    """
+    arrays = map_arrays(path)
+    sizes = {"ids": entry.pieces, "sentences": entry.sentences + 1, "documents": entry.documents + 1}
+    for name, size in sizes.items():
+        if name not in arrays or len(arrays[name]) != size:
+            raise UserError(f"{path} is not the shard that {MANIFEST} describes; prepare the text again.")
+    words = arrays.get("words")
+    return Documents(
+        ids=arrays["ids"],
+        sentences=arrays["sentences"].astype(np.int64),
+        documents=arrays["documents"].astype(np.int64),
+        words=None if words is None else words.view(np.bool_),
+    )
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

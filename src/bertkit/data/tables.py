@@ -258,10 +258,11 @@ def _jsonl(path: Path, asked: list[Column], header: bool | None) -> Iterator[Rec
             raise UserError(f"{path}: columns of JSON lines have names, not numbers like {column}.")
     for number, line in _lines(path):
         if line.strip():
-            yield number, _keys(line, asked)
+            yield number, json_cells(line, asked)
 
 
-def _keys(line: str, asked: list[Column]) -> list[Any] | str:
+def json_cells(line: str, asked: Sequence[Column]) -> list[Any] | str:
+    """The asked keys of a line of JSON lines, or a sentence about what is wrong with it."""
     if byte := undecoded(line):
         return not_utf8(byte)
     try:

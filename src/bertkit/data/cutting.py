@@ -1,0 +1,202 @@
+"""Documents of a corpus to pieces: the work that is spread over processes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bertkit.data.files import not_utf8, undecoded
+from bertkit.data.shards import Documents, piece_type
+from bertkit.data.tables import Column, Row, json_cells, place, text_problem
+from bertkit.text.pieces import CUTTERS, Cutter, Pieces, TokenCutter
+from bertkit.text.sentences import Splitting
+from bertkit.text.tokenizer import Tokenizer
+
+DIGEST = 16
+"""Bytes of the hash of a document's text."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some documents of one file, in order.
+
+    Attributes:
+        path: the file, for messages.
+        columns: what to take out of lines of JSON; empty where the rows are texts.
+        rows: the documents.
+        problems: line and sentence of what the reader could not read between them.
+    """
+
+    path: str
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    problems: Sequence[tuple[int, str]] = ()
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What became of a chunk.
+
+    Attributes:
+        documents: those with at least one piece, no sentence without one.
+        digests: the hash of each one's text, uint8 [documents, DIGEST].
+        problems: line and sentence of all that could not be read, in the order of lines.
+        dropped: documents without a piece.
+        characters: of all documents' texts.
+    """
+
+    documents: Documents
+    digests: npt.NDArray[np.uint8]
+    problems: list[tuple[int, str]]
+    dropped: int
+    characters: int
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How documents become pieces; small and plain, for it travels to other processes.
+
+    `words` is a key of `CUTTERS` or None; the rest is explained at `Tokenizer` and `Splitting`.
+    """
+
+    vocabulary: Sequence[str]
+    lowercase: bool
+    strip_accents: bool
+    split_cjk: bool
+    splitting: Splitting
+    words: str | None = None
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, splitting: Splitting, words: str | None) -> Cutting:
+        """With the pieces and the rules of a tokenizer."""
+        return cls(
+            vocabulary=tokenizer.vocabulary,
+            lowercase=tokenizer.lowercase,
+            strip_accents=tokenizer.strip_accents,
+            split_cjk=tokenizer.split_cjk,
+            splitting=splitting,
+            words=words,
+        )
+
+
+class DocumentCutter:
+    """Cuts chunks.
+
+    Raises:
+        UserError: the segmenter of words is not installed.
+    """
+
+    def __init__(self, cutting: Cutting) -> None:
+        tokenizer = Tokenizer(
+            cutting.vocabulary,
+            lowercase=cutting.lowercase,
+            strip_accents=cutting.strip_accents,
+            split_cjk=cutting.split_cjk,
+        )
+        self._split = cutting.splitting.splitter()
+        self._length = cutting.splitting.length
+        self._cut: Cutter = CUTTERS[cutting.words](tokenizer) if cutting.words else TokenCutter(tokenizer)
+        self._type = piece_type(tokenizer.size)
+        self._continues_V = np.array([piece.startswith("##") for piece in tokenizer.vocabulary])
+
+    def __call__(self, chunk: Chunk) -> Cut:
+        """The pieces of a chunk's documents."""
+        problems = list(chunk.problems)
+        texts = _texts(chunk, problems)
+        sentences: list[str] = []
+        sizes = []
+        for text in texts:
+            before = len(sentences)
+            sentences += self._split(text)
+            sizes.append(len(sentences) - before)
+        pieces = self._cut(sentences)
+        lengths, of_documents = pieces.lengths, np.array(sizes, np.int64)
+        if self._length is not None:
+            lengths, of_documents = self._by_length(pieces, self._length)
+        documents, kept = self._documents(pieces, lengths, of_documents)
+        digests = [
+            hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST).digest()
+            for text, keep in zip(texts, kept, strict=True)
+            if keep
+        ]
+        return Cut(
+            documents=documents,
+            digests=np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST),
+            problems=sorted(problems, key=lambda problem: problem[0]),
+            dropped=len(texts) - len(digests),
+            characters=sum(map(len, texts)),
+        )
+
+    def _documents(
+        self, pieces: Pieces, lengths: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]
+    ) -> tuple[Documents, npt.NDArray[np.bool_]]:
+        """Documents without empty sentences, and which of the given ones they are."""
+        full = np.concatenate([[0], np.cumsum(lengths > 0)])
+        bounds = np.concatenate([[0], np.cumsum(sizes)])
+        counts = full[bounds[1:]] - full[bounds[:-1]]
+        documents = Documents(
+            ids=pieces.ids.astype(self._type),
+            sentences=np.concatenate([[0], np.cumsum(lengths[lengths > 0])]),
+            documents=np.concatenate([[0], np.cumsum(counts[counts > 0])]),
+            words=pieces.words,
+        )
+        return documents, counts > 0
+
+    def _by_length(self, pieces: Pieces, most: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Lengths and numbers of sentences, where each document of `pieces` is cut after `most` pieces.
+
+        It is cut before a word where one begins in time.
+        """
+        starts = ~self._continues_V[pieces.ids] if pieces.words is None else pieces.words
+        # The last place at or before each piece where a word begins.
+        begins = np.maximum.accumulate(np.where(starts, np.arange(len(starts)), 0))
+        lengths: list[int] = []
+        sizes: list[int] = []
+        at = 0
+        for length in pieces.lengths.tolist():
+            end, before = at + length, len(lengths)
+            while at < end:
+                cut = min(at + most, end)
+                if cut < end and begins[cut] > at:
+                    cut = int(begins[cut])
+                lengths.append(cut - at)
+                at = cut
+            sizes.append(len(lengths) - before)
+        return np.array(lengths, np.int64), np.array(sizes, np.int64)
+
+
+def _texts(chunk: Chunk, problems: list[tuple[int, str]]) -> list[str]:
+    """The texts of a chunk; what cannot be read is added to the problems."""
+    texts = []
+    for row in chunk.rows:
+        text = row.text
+        if chunk.columns:
+            cells = json_cells(text, chunk.columns)
+            problem = cells if isinstance(cells, str) else _not_text(chunk.columns[0], cells[0])
+            if problem:
+                problems.append((row.line, f"{place(chunk.path, row.line)}: {problem}"))
+                continue
+            text = cells[0]
+        elif undecoded(text):
+            text = _readable(text, row.line, chunk.path, problems)
+        texts.append(text)
+    return texts
+
+
+def _not_text(column: Column, value: object) -> str | None:
+    return None if isinstance(value, str) else f"{column!r} {text_problem(value)}."
+
+
+def _readable(text: str, first: int, path: str, problems: list[tuple[int, str]]) -> str:
+    """A document of plain text without the lines whose bytes are not UTF-8."""
+    lines = []
+    for number, line in enumerate(text.split("\n"), first):
+        if byte := undecoded(line):
+            problems.append((number, f"{place(path, number)}: {not_utf8(byte)}"))
+        else:
+            lines.append(line)
+    return "\n".join(lines)
