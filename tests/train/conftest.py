@@ -2,11 +2,13 @@
 
 import csv
 import random
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from bertkit.recipe import Recipe
+from bertkit.recipe import PretrainRecipe, Recipe
 
 WORDS = [
     "the",
@@ -57,5 +59,68 @@ def toy(tmp_path: Path) -> Recipe:
             "batch": {"sequences": 8, "max_length": 24},
             "optimiser": {"lr": 5e-3},
             "training": {"epochs": 3, "precision": "fp32"},
+        }
+    )
+
+
+def write_shards(folder: Path, *, documents: int = 40, shards: int = 3, heldout: int = 6) -> Path:
+    """Shards of random sentences of `WORDS`; a word is followed by itself more often than not."""
+    from bertkit.data.shards import COUNTS, MANIFEST, Documents, entry_of, manifest_text, write_shard
+    from bertkit.text.tokenizer import SPECIALS, Tokenizer
+
+    chance = random.Random(5)
+    tokenizer = Tokenizer.from_vocabulary([*SPECIALS, *WORDS])
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = np.zeros(tokenizer.size, dtype=np.int64)
+
+    def document() -> Documents:
+        sentences = [[chance.randrange(5, tokenizer.size)] for _ in range(chance.randint(1, 7))]
+        for sentence in sentences:
+            for _ in range(chance.randint(1, 9)):
+                same = chance.random() < 0.95
+                sentence.append(sentence[-1] if same else chance.randrange(5, tokenizer.size))
+        ends = np.cumsum([0, *map(len, sentences)])
+        return Documents(np.concatenate(sentences), ends, np.array([0, len(sentences)]))
+
+    entries = []
+    sizes = [("train", documents // shards)] * shards + ([("heldout", heldout)] if heldout else [])
+    for number, (split, count) in enumerate(sizes):
+        part = Documents.join([document() for _ in range(count)])
+        path = folder / f"{split}-{number:05d}.safetensors"
+        write_shard(path, part, tokenizer.size)
+        entries.append(entry_of(path, split, part))
+        counts += np.bincount(part.ids, minlength=tokenizer.size) if split == "train" else 0
+    np.save(folder / COUNTS, counts)
+    tokenizer.save(folder)
+    (folder / MANIFEST).write_text(manifest_text(entries, tokenizer, {}))
+    return folder
+
+
+@pytest.fixture
+def make_shards() -> Callable[..., Path]:
+    """`write_shards`, for tests that want others than `restoring` has."""
+    return write_shards
+
+
+@pytest.fixture
+def restoring(tmp_path: Path) -> PretrainRecipe:
+    """A recipe of 12 steps over a little text, with dropout, so that a wrong seed shows."""
+    return PretrainRecipe().with_changes(
+        {
+            "corpus": {"shards": str(write_shards(tmp_path / "shards"))},
+            "model": {
+                "start": "tiny",
+                "options": {
+                    "layers": 1,
+                    "hidden_size": 12,
+                    "heads": 3,
+                    "feedforward_size": 20,
+                    "max_positions": 40,
+                    "initialiser_range": 0.2,
+                },
+            },
+            "batch": {"pieces": 150, "length": 24},
+            "optimiser": {"lr": 5e-3},
+            "training": {"steps": 12, "evaluations": 3, "precision": "fp32", "heldout_pieces": 300},
         }
     )
