@@ -7,7 +7,7 @@ from bertkit.errors import UserError
 
 if TYPE_CHECKING:
     from bertkit.api import evaluate, finetune, pretrain
-    from bertkit.infer.predict import load
+    from bertkit.infer.model import load
     from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
     from bertkit.text.tokenizer import Tokenizer
 
@@ -30,7 +30,7 @@ _HOMES = {
     "finetune": "bertkit.api",
     "pretrain": "bertkit.api",
     "PretrainRecipe": "bertkit.recipe",
-    "load": "bertkit.infer.predict",
+    "load": "bertkit.infer.model",
     "Recipe": "bertkit.recipe",
     "TaskRecipe": "bertkit.recipe",
     "Tokenizer": "bertkit.text.tokenizer",

@@ -24,7 +24,7 @@ TEXTS = ["the cat sat .", "a red dog ran on the old mat .", "dog", "", "☃ 🙂
 
 @pytest.fixture(scope="module")
 def predictor(tiny_model: Path) -> Predictor:
-    return bertkit.load(tiny_model)
+    return bertkit.load(tiny_model).predictor
 
 
 def shares(answers: list[dict]) -> np.ndarray:
@@ -93,9 +93,9 @@ def with_card(model: Path, folder: Path, **changes: object) -> Path:
 
 
 def test_texts_are_read_as_the_model_was_trained_to_read_them(tiny_model: Path, tmp_path: Path) -> None:
-    padded = bertkit.load(with_card(tiny_model, tmp_path / "padded", pad_to=11))
+    padded = bertkit.load(with_card(tiny_model, tmp_path / "padded", pad_to=11)).predictor
     assert padded.encode(["dog", "cat " * 99]).lengths.tolist() == [11, 13]
-    plain = bertkit.load(tiny_model)
+    plain = bertkit.load(tiny_model).predictor
     assert plain.encode(["dog", "cat " * 99]).lengths.tolist() == [3, 13]
     assert not np.allclose(shares(padded.predict(["dog"])), shares(plain.predict(["dog"])))
 

@@ -37,6 +37,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("finetune", "train a classifier on labelled text, from fresh or pretrained weights", "finetune"),
     Command("evaluate", "score a trained model on labelled text, beside baselines", "evaluate"),
     Command("predict", "label raw text with a trained model", "predict"),
+    Command("fill", "say what may stand at the [MASK]s of a text", "fill"),
+    Command("score", "say how likely sentences are, and which of two a model prefers", "score"),
     Command("inspect", "say what is in a model folder", "inspect"),
 )
 

@@ -7,6 +7,11 @@ import json
 import tomllib
 from typing import Any
 
+PRETRAINING = {
+    "masked": "predicts masked pieces (`bertkit fill`, `bertkit score`)",
+    "pair": "tells whether two segments belong together",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -65,6 +70,8 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
 
 def _head(found: dict[str, Any]) -> str:
     head = found["head"]
+    if found["pretraining"]:
+        return "; ".join(PRETRAINING[name] for name in found["pretraining"])
     if head is None:
         return "none; `bertkit finetune` gives it one"
     hidden = f", a hidden layer of {head['hidden_size']}" if head["hidden_size"] else ""

@@ -32,7 +32,7 @@ EXAMPLES = """examples:
   bertkit predict RUN reviews.csv --text review --json     a column of a table; all probabilities
   bertkit predict RUN pairs.jsonl --text first --pair second -o answers.tsv"""
 # A line of output is one row: what would break a line, a column or a terminal becomes a space.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "files",
         nargs="*",
-        type=_source,
+        type=source,
         metavar="FILE",
         help="TXT, TSV, CSV, JSONL or Parquet; none is standard input",
     )
@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Answer every row; 2 if some could not be answered."""
-    _check_out(arguments.out, arguments.overwrite)
+    check_out(arguments.out, arguments.overwrite)
     _check_sources(arguments)
     from bertkit.checkpoint.atomic import replace_file
     from bertkit.infer.predict import ROWS_AT_ONCE, Tally, load
@@ -140,20 +140,20 @@ def aligned_lines(answers: Iterable[Answer], labels: Sequence[str]) -> Iterator[
 
 def _cells(answer: Answer) -> list[str]:
     if "error" in answer:
-        return ["", "", _CONTROL.sub(" ", answer["error"])]
+        return ["", "", CONTROL.sub(" ", answer["error"])]
     texts = [answer[key] for key in ("label", "text", "pair") if key in answer]
-    label, *texts = (_CONTROL.sub(" ", text) for text in texts)
+    label, *texts = (CONTROL.sub(" ", text) for text in texts)
     return [label, f"{answer['probabilities'][answer['label']]:.4f}", *texts]
 
 
-def _source(name: str) -> Path:
+def source(name: str) -> Path:
     """A file named on the command line."""
     from bertkit.data.files import STANDARD_INPUT
 
     return STANDARD_INPUT if name == "-" else Path(name)
 
 
-def _check_out(out: Path | None, overwrite: bool) -> None:
+def check_out(out: Path | None, overwrite: bool) -> None:
     """Refuse, before anything is computed, a file that could not be written after it."""
     if out is None:
         return
@@ -174,7 +174,7 @@ def _check_sources(arguments: argparse.Namespace) -> None:
     if arguments.say and arguments.files:
         raise UserError("Give either files or --say, not both.")
     for path in arguments.files:
-        _ending(path, arguments.format)
+        ending_of(path, arguments.format)
         if not path.is_fifo():  # which can be opened only once
             open_bytes(path).close()
 
@@ -193,13 +193,13 @@ def _rows(arguments: argparse.Namespace) -> Iterator[Row | BadRow]:
         yield from _said(arguments.say, arguments.say_pair)
         return
     for path in arguments.files or [STANDARD_INPUT]:
-        ending = _ending(path, arguments.format)
+        ending = ending_of(path, arguments.format)
         text = arguments.text or ("1" if ending == ".txt" else "text")
         header = {"auto": None, "yes": True, "no": False}[arguments.header]
         yield from rows_to_answer(path, Columns(text=text, pair=arguments.pair), header=header, ending=ending)
 
 
-def _ending(path: Path, asked: str | None) -> str:
+def ending_of(path: Path, asked: str | None) -> str:
     """Which of `tables.READERS` reads the file."""
     from bertkit.data.files import STANDARD_INPUT
     from bertkit.data.tables import table_ending

@@ -102,13 +102,15 @@ def iterate_rows(
         raise UserError(f"{path} is empty or holds only a header; at least one row is needed.")
 
 
-def read_rows(path: str | Path, columns: Columns, *, header: bool | None = None) -> Iterator[Row]:
+def read_rows(
+    path: str | Path, columns: Columns, *, header: bool | None = None, ending: str | None = None
+) -> Iterator[Row]:
     """As `iterate_rows`, for those who want every row good.
 
     Raises:
         UserError: also at the first bad row.
     """
-    for row in iterate_rows(path, columns, header=header):
+    for row in iterate_rows(path, columns, header=header, ending=ending):
         if isinstance(row, BadRow):
             raise UserError(row.problem)
         yield row

@@ -26,9 +26,10 @@ def inspect(model: str) -> dict[str, Any]:
 
     Returns:
         `model`, `folder`, `config` (the encoder's options), `parameters` (by part, and `total`), `head`,
-        `labels`, `vocabulary` (`size`, `fingerprint`, `lowercase`, `strip_accents`, `split_cjk`), `origin`
-        (what training noted), `new` (parts without weights), `unused` (tensors no part needs), and `files`
-        (name: bytes). What a model does not have is None or empty; a preset has only sizes.
+        `labels`, `pretraining` (which of its heads are there: "masked", "pair"), `vocabulary` (`size`,
+        `fingerprint`, `lowercase`, `strip_accents`, `split_cjk`), `origin` (what training noted), `new`
+        (parts without weights), `unused` (tensors no part needs), and `files` (name: bytes). What a model
+        does not have is None or empty; a preset has only sizes.
 
     Raises:
         UserError: there is no such model, or its folder is damaged.
@@ -45,11 +46,14 @@ def inspect(model: str) -> dict[str, Any]:
 
 def _report(model: str, encoder: Encoder, folder: ModelFolder | None) -> dict[str, Any]:
     head = None if folder is None else folder.head
+    found = {} if folder is None else {"masked": folder.masked, "pair": folder.pair}
+    heads = {name: module for name, module in found.items() if module is not None}
     parts = {
         "embeddings": _count(encoder.embeddings),
         "layers": _count(encoder.blocks) + _count(encoder.norm),
         "pooler": 0 if folder is not None and "pooler" in folder.new else _count(encoder.pooler),
         "head": _count(head),
+        **{name: _count(module) for name, module in heads.items()},
     }
     settings = None if head is None else asdict(head.config)
     labels = None if settings is None else list(settings.pop("labels"))
@@ -60,6 +64,7 @@ def _report(model: str, encoder: Encoder, folder: ModelFolder | None) -> dict[st
         "parameters": {**parts, "total": sum(parts.values())},
         "head": settings,
         "labels": labels,
+        "pretraining": list(heads),
         "vocabulary": None if folder is None else _vocabulary(folder),
         "origin": {} if folder is None else {key: folder.card[key] for key in ORIGIN if key in folder.card},
         "new": [] if folder is None else list(folder.new),

@@ -28,7 +28,7 @@ def log_probabilities(
     # One context for all batches: it casts each weight once.
     try:
         with torch.inference_mode(), autocast(precision):
-            for rows in _batches(sequences.lengths, pieces):
+            for rows in batches_by_length(sequences.lengths, pieces):
                 logits = classifier(pack(sequences, rows))
                 found[rows] = classifier.log_probabilities(logits).numpy()
     finally:
@@ -36,7 +36,7 @@ def log_probabilities(
     return found
 
 
-def _batches(lengths: npt.NDArray[np.int64], pieces: int) -> Iterator[npt.NDArray[np.int64]]:
+def batches_by_length(lengths: npt.NDArray[np.int64], pieces: int) -> Iterator[npt.NDArray[np.int64]]:
     """Rows by falling length, cut so that each batch holds at most `pieces`, but at least one row.
 
     The longest come first: what does not fit into memory fails at once.

@@ -1,6 +1,8 @@
-"""How far to trust the mean score of several seeds: rows and seeds resampled together."""
+"""How far to trust a score: that of several seeds, whose rows and seeds are resampled, and a plain share."""
 
 from __future__ import annotations
+
+from statistics import NormalDist
 
 import numpy as np
 
@@ -54,3 +56,18 @@ def seeds_interval(
     means = np.take_along_axis(scores, chosen, axis=1).mean(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def wilson_interval(right: float, count: int, *, level: float = 0.95) -> tuple[float, float]:
+    """Interval of a share, `right` of `count` (Wilson 1927); it keeps to 0...1 and holds for few rows too.
+
+    Args:
+        right: how many were right; halves may be counted.
+        count: of how many, at least 1.
+        level: how often such an interval holds the true share.
+    """
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share = right / count
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * (share * (1 - share) / count + z**2 / (4 * count**2)) ** 0.5
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -1,0 +1,122 @@
+"""Say what may stand at each [MASK] of a text: the likeliest pieces, with their probabilities.
+
+Texts come from the command line, from files, or from standard input, a text a line. Several masks of one text
+are filled each for itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bertkit.cli.predict import CONTROL, FORMATS, ending_of, json_lines, source
+from bertkit.errors import UserError
+
+if TYPE_CHECKING:
+    from bertkit.infer.fill import Filled
+
+EXAMPLES = """examples:
+  bertkit fill RUN 'the man went to the [MASK] .'
+  bertkit fill RUN --top 10 'she [MASK] the door .' 'he lost [MASK] keys .' --json
+  bertkit fill RUN --file gaps.txt                         one text a line
+  bertkit fill RUN --file gaps.csv --column sentence       a column of a table"""
+TEXTS_AT_ONCE = 1_024
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXAMPLES
+    add = parser.add_argument
+    add("model", help="a pretrained run or model folder")
+    add("texts", nargs="*", metavar="TEXT", help="with at least one [MASK]; none is standard input")
+    add("--top", type=int, default=5, metavar="N", help="candidates for each mask (default: 5)")
+    add(
+        "--file",
+        action="append",
+        default=[],
+        type=source,
+        metavar="FILE",
+        help="read the texts of a TXT, TSV, CSV, JSONL or Parquet file; may be repeated",
+    )
+    add("--column", metavar="COLUMN", help="of the file: a name, or a number from 1 (default: text)")
+    add("--format", choices=FORMATS, help="what the files are, where their names do not tell")
+    add("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto, fp32 or bf16")
+    add("--json", action="store_true", help="print a list of objects, one a text")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fill and print."""
+    if arguments.texts and arguments.file:
+        raise UserError("Give either texts or --file, not both.")
+    if arguments.top < 1:
+        raise UserError(f"--top must be at least 1, not {arguments.top}.")
+    _check_texts(arguments.texts)
+    from bertkit.infer.model import load
+
+    model = load(arguments.model, precision=arguments.precision).masked
+    typed = not arguments.texts and not arguments.file and os.isatty(0)
+    if typed:
+        print("Type one text a line; Ctrl-D ends.", file=sys.stderr)
+
+    def answers() -> Iterator[Filled]:
+        from bertkit.infer.fill import fill
+
+        for places, texts in _chunks(arguments, 1 if typed else TEXTS_AT_ONCE):
+            yield from fill(model, texts, top=arguments.top, places=places)
+
+    for line in json_lines(answers()) if arguments.json else _lines(answers()):
+        print(line)
+    return 0
+
+
+def _check_texts(texts: list[str]) -> None:
+    for text in texts:
+        if "[MASK]" not in text and Path(text).is_file():
+            raise UserError(f"{text} is a file; to fill the texts in it say --file {text}.")
+
+
+def _chunks(arguments: argparse.Namespace, at_once: int) -> Iterator[tuple[list[str], list[str]]]:
+    """What messages call the texts, and the texts, so many together."""
+    places: list[str] = []
+    texts: list[str] = []
+    for place, text in _texts(arguments):
+        places.append(place)
+        texts.append(text)
+        if len(texts) == at_once:
+            yield places, texts
+            places, texts = [], []
+    if texts:
+        yield places, texts
+
+
+def _texts(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    if arguments.texts:
+        for number, text in enumerate(arguments.texts, 1):
+            yield f"Text {number}", text
+        return
+    from bertkit.data.files import STANDARD_INPUT
+    from bertkit.data.tables import Columns, place, read_rows
+
+    for path in arguments.file or [STANDARD_INPUT]:
+        ending = ending_of(path, arguments.format)
+        column = arguments.column or ("1" if ending == ".txt" else "text")
+        for row in read_rows(path, Columns(column), ending=ending):
+            yield place(path, row.line), row.text
+
+
+def _lines(answers: Iterator[Filled]) -> Iterator[str]:
+    """What a person reads: the text, and below it each mask's candidates."""
+    for answer in answers:
+        yield CONTROL.sub(" ", answer["text"])
+        several = len(answer["masks"]) > 1
+        for number, mask in enumerate(answer["masks"], 1):
+            if several:
+                yield f"  mask {number}"
+            for candidate in mask["candidates"]:
+                yield f"  {candidate['probability']:.4f}  {candidate['piece']}"
+        yield f"  > {CONTROL.sub(' ', answer['filled'])}"

@@ -1,0 +1,109 @@
+"""What may stand in the gaps of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from bertkit.config import check_at_least
+from bertkit.data.packed import Sequences, pack
+from bertkit.errors import UserError
+from bertkit.infer.masked import MaskedModel
+from bertkit.model.bulk import batches_by_length
+from bertkit.text.tokenizer import MASK
+
+Filled = dict[str, Any]
+"""`{"text", "masks": [{"position", "candidates": [{"piece", "probability"}]}], "filled"}`: `position` is
+where the `[MASK]` begins in the text, in characters; `filled` the text with the likeliest piece in each."""
+
+PIECES_AT_ONCE = 4_096
+
+
+def fill(
+    model: MaskedModel, texts: Sequence[str], *, top: int = 5, places: Sequence[str] | None = None
+) -> list[Filled]:
+    """The likeliest pieces for each `[MASK]` that is written in the texts.
+
+    Several masks of one text are filled each for itself, all of them unseen. The whole vocabulary is asked,
+    special pieces too, so the probabilities of all its pieces sum to 1.
+
+    Args:
+        model: what is asked.
+        texts: each with at least one `[MASK]`, written so.
+        top: how many candidates, likeliest first; all pieces if the vocabulary has fewer.
+        places: what a message calls each text, such as its file and line; its number without.
+
+    Raises:
+        UserError: a text has no `[MASK]`, or more pieces than the model has positions for.
+    """
+    check_at_least("fill", "top", top, 1)
+    names = [f"Text {number}" for number in range(1, len(texts) + 1)] if places is None else places
+    sequences = _encode(model, texts, names)
+    mask_id = model.tokenizer.mask_id
+    top = min(top, model.tokenizer.size)
+    answers: list[Filled] = [{} for _ in texts]
+    with model.computing():
+        for rows in batches_by_length(sequences.lengths, PIECES_AT_ONCE):
+            batch = pack(sequences, rows)
+            masked_M = (batch.ids_T == mask_id).nonzero().flatten()
+            best = model.log_probabilities(batch, masked_M).topk(top)
+            found = zip(best.values.exp().tolist(), best.indices.tolist(), strict=True)
+            candidates = [
+                [
+                    {"piece": model.tokenizer.vocabulary[index], "probability": probability}
+                    for probability, index in zip(*each, strict=True)
+                ]
+                for each in found
+            ]
+            for row in rows:
+                count = texts[row].count(MASK)
+                answers[row] = _answer(texts[row], candidates[:count])
+                del candidates[:count]
+    return answers
+
+
+def _encode(model: MaskedModel, texts: Sequence[str], names: Sequence[str]) -> Sequences:
+    """`[CLS] text [SEP]` of each text, its written masks being the special piece.
+
+    A text is cut at its masks before the tokenizer sees it, to which `[MASK]` would be three words.
+    """
+    tokenizer = model.tokenizer
+    parts = [text.split(MASK) for text in texts]
+    for name, cut in zip(names, parts, strict=True):
+        if len(cut) == 1:
+            raise UserError(f"{name} has no {MASK}: write {MASK} where a piece is to be found.")
+    encoded = iter(tokenizer.encode_batch(list(chain.from_iterable(parts))))
+    ids: list[list[int]] = []
+    for name, cut in zip(names, parts, strict=True):
+        row = [tokenizer.cls_id]
+        for number in range(len(cut)):
+            row += [tokenizer.mask_id] * (number > 0) + next(encoded)
+        row.append(tokenizer.sep_id)
+        if len(row) > model.max_length:
+            raise UserError(
+                f"{name} has {len(row)} pieces with the special ones, and {model.name} has positions for "
+                f"{model.max_length}: shorten it."
+            )
+        ids.append(row)
+    lengths = np.array([len(row) for row in ids], dtype=np.int64)
+    return Sequences(
+        ids=np.array(list(chain.from_iterable(ids)), dtype=np.int32),
+        starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        second=lengths.astype(np.int32),
+    )
+
+
+def _answer(text: str, candidates: list[list[dict[str, Any]]]) -> Filled:
+    first, *rest = text.split(MASK)
+    masks, filled, position = [], first, len(first)
+    for mine, part in zip(candidates, rest, strict=True):
+        masks.append({"position": position, "candidates": mine})
+        position += len(MASK) + len(part)
+        piece = mine[0]["piece"]
+        # A piece that continues a word is written onto it.
+        filled = filled.rstrip() + piece[2:] if piece.startswith("##") else filled + piece
+        filled += part
+    return {"text": text, "masks": masks, "filled": filled}

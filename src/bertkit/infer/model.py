@@ -1,0 +1,103 @@
+"""A model folder as one object, which answers what its heads can."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bertkit.checkpoint.folder import read_model_folder
+from bertkit.checkpoint.locate import find_model
+from bertkit.config import Precision
+from bertkit.errors import UserError
+from bertkit.infer.fill import Filled, fill
+from bertkit.infer.masked import MaskedModel
+from bertkit.infer.predict import Answer, Predictor
+from bertkit.infer.score import score
+from bertkit.model.precision import choose_precision, flush_denormals
+
+
+class Model:
+    """A trained model: `predict` needs a classification head, `fill` and `score` one for masked pieces.
+
+    Attributes:
+        name: what the user called the model.
+        card: what training noted about it; empty for a folder that another program wrote.
+        labels: names of the classes in their order; empty where it does not classify.
+        precision: the number format it computes in.
+    """
+
+    def __init__(self, path: Path, name: str, precision: Precision) -> None:
+        self._folder = read_model_folder(path)
+        self.name = name
+        self.card = self._folder.card
+        self.labels = self._folder.head_config.labels if self._folder.head_config else ()
+        self.precision = choose_precision(precision)
+        if self._folder.masked is None:
+            _ = self.predictor  # Refused now, and not when something is asked of it.
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The model as a classifier.
+
+        Raises:
+            UserError: it has no classification head.
+        """
+        return Predictor(self._folder, self.name, self.precision)
+
+    @cached_property
+    def masked(self) -> MaskedModel:
+        """The model as one that restores masked pieces.
+
+        Raises:
+            UserError: it has no head for them.
+        """
+        return MaskedModel(self._folder, self.name, self.precision)
+
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Answer]:
+        """Label N texts, or N pairs of texts: see `Predictor.predict`."""
+        return self.predictor.predict(texts, pairs)
+
+    def fill(self, texts: str | Sequence[str], *, top: int = 5) -> Any:
+        """The likeliest pieces for each `[MASK]`: see `infer.fill.fill`.
+
+        Returns:
+            An object for each text, in the order given; of one text that is no list the object itself.
+        """
+        found: list[Filled] = fill(self.masked, [texts] if isinstance(texts, str) else texts, top=top)
+        return found[0] if isinstance(texts, str) else found
+
+    def score(self, texts: Sequence[str], *, whole_words: bool = False) -> list[dict[str, Any]]:
+        """How likely the model finds sentences: see `infer.score.score`.
+
+        Returns:
+            For each, in the order given: `{"text", "score", "pieces"}`; the score is the sum over its
+            pieces, in nats.
+        """
+        if isinstance(texts, str):
+            raise UserError("`texts` must be a list of strings, not str; put one text in a list.")
+        found = score(self.masked, texts, whole_words=whole_words)
+        rows = zip(texts, found.scores.tolist(), found.pieces.tolist(), strict=True)
+        return [{"text": text, "score": nats, "pieces": pieces} for text, nats, pieces in rows]
+
+
+def load(model: str | Path, *, precision: Precision = "auto") -> Model:
+    """A trained model, ready to answer what its heads can.
+
+    Args:
+        model: what MODEL may be on the command line: a run, a model folder or `pkg:PACKAGE/FOLDER`.
+        precision: "fp32", "bf16", or "auto" for the faster that this processor has.
+
+    Raises:
+        UserError: there is no such model, or it is damaged, or without heads, or a preset, which nothing has
+            trained.
+    """
+    flush_denormals()
+    path = find_model(str(model))
+    if path is None:
+        raise UserError(
+            f"{model} is a preset, a model without training; train it first with `bertkit pretrain SHARDS "
+            f"--model {model} -o RUN` or with `bertkit finetune TASK --model {model} -o RUN`."
+        )
+    return Model(path, str(model), precision)
