@@ -61,9 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     from bertkit import api
     from bertkit.cli.pretrain_display import PretrainDisplay
     from bertkit.train.listener import SilentPretrain
-    from bertkit.train.loop import Interrupted
     from bertkit.train.pretrain import Stopped
-    from bertkit.train.processes import ProcessLost, is_first
+    from bertkit.train.processes import NotStarted, ProcessLost, is_first
 
     display = PretrainDisplay(to_stderr=arguments.json, out=arguments.out)
     try:
@@ -75,14 +74,18 @@ def run(arguments: argparse.Namespace) -> int:
                 overwrite=arguments.overwrite,
                 listener=display if is_first() else SilentPretrain(),
             )
-    except (Stopped, ProcessLost, Interrupted, UserError) as error:
-        # One process speaks for all.
-        if not is_first():
-            return 130 if isinstance(error, Interrupted) else 1
-        if isinstance(error, Interrupted | UserError):
-            raise
-        print(f"bertkit: {error}", file=sys.stderr)
+    except ProcessLost as error:
+        if is_first() or not isinstance(error, NotStarted):
+            print(f"bertkit: {error}", file=sys.stderr)
         return 1
+    except Stopped as error:
+        if is_first():
+            print(f"bertkit: {error}", file=sys.stderr)
+        return 1
+    except UserError:
+        if is_first():
+            raise
+        return 2
     if arguments.json and is_first():
         print(json.dumps(result, ensure_ascii=False))
     return 0

@@ -19,7 +19,14 @@ from bertkit.train.checkpoints import Checkpoints
 from bertkit.train.listener import PretrainFacts, PretrainListener
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, run_steps
 from bertkit.train.optimiser import build_optimiser
-from bertkit.train.processes import Processes, ProcessLost, join_processes, leave_processes, restarted
+from bertkit.train.processes import (
+    NotStarted,
+    Processes,
+    ProcessLost,
+    join_processes,
+    leave_processes,
+    restarted,
+)
 from bertkit.train.restoring import Tally, score
 from bertkit.train.results import write_json
 from bertkit.train.runfolder import RECIPE, RESULT, check_run, open_run
@@ -88,10 +95,18 @@ def pretrain(
         if processes.first:
             inputs = [start.shards.folder, *([start.start] if start.start else [])]
             open_run(out, recipe, resume=resume, fingerprint=start.shards.fingerprint, inputs=inputs)
-        processes.agree(0.0)  # None goes on before the folder is there.
+        _wait_for_the_folder(processes)
         return PretrainRun(recipe, start, out, processes, listener, began).run()
     finally:
         leave_processes()
+
+
+def _wait_for_the_folder(processes: Processes) -> None:
+    """Let no process go on before the first has made the run folder."""
+    try:
+        processes.agree(0.0)
+    except ProcessLost as error:
+        raise NotStarted(str(error)) from None
 
 
 class PretrainRun:
@@ -145,7 +160,10 @@ class PretrainRun:
             except ProcessLost as error:
                 self._save()
                 self.log.say(f"{error} stopped after step {self.progress.step}")
-                raise
+                raise ProcessLost(
+                    f"{error} The run is saved after step {self.progress.step}; go on, with as many "
+                    f"processes as you like, with `bertkit pretrain -o {self.out} --resume`."
+                ) from None
             except Diverged as error:
                 self._save()
                 raise self._stopped(error.step, str(error)) from None

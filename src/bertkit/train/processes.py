@@ -20,6 +20,10 @@ class ProcessLost(RuntimeError):
     """Another process of the run is gone, so no step can be finished."""
 
 
+class NotStarted(ProcessLost):
+    """Another process of the run ended before the first step; it has said why."""
+
+
 class Processes:
     """One process among those of a run.
 
