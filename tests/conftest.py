@@ -69,3 +69,32 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "tiny"
     write_model_folder(path, encoder, head, tokenizer, card)
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_masked_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pretrained model folder with random weights and a dozen words: BERT's masked and pair heads."""
+    import torch
+
+    from bertkit.checkpoint.folder import write_model_folder
+    from bertkit.config import ModelConfig
+    from bertkit.model.encoder import Encoder
+    from bertkit.model.pretraining import MaskedHead, PairHead
+    from bertkit.text.tokenizer import SPECIALS, Tokenizer
+
+    words = ["a", "cat", "dog", "sat", "ran", "the", "mat", ".", "##s", "##ty", "old", "on"]
+    tokenizer = Tokenizer.from_vocabulary([*SPECIALS, *words])
+    config = ModelConfig(
+        vocabulary_size=tokenizer.size,
+        layers=2,
+        hidden_size=12,
+        heads=3,
+        feedforward_size=20,
+        max_positions=16,
+        initialiser_range=0.8,
+    )
+    torch.manual_seed(12)
+    path = tmp_path_factory.mktemp("models") / "masked"
+    masked, pair = MaskedHead(config), PairHead(config)
+    write_model_folder(path, Encoder(config), None, tokenizer, {}, masked=masked, pair=pair)
+    return path

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bertkit.tasks.intervals import seeds_interval
+from bertkit.tasks.intervals import seeds_interval, wilson_interval
 from bertkit.tasks.metrics import bootstrap_interval, confusion_matrix, get_metric
 
 
@@ -39,3 +39,21 @@ def test_seeds_that_differ_widen_it() -> None:
     uneven[:2] = 0
     narrow, wide = (seeds_interval(labels, each, 3, "accuracy") for each in (predictions, uneven))
     assert wide[1] - wide[0] > 4 * (narrow[1] - narrow[0])
+
+
+def test_wilsons_interval() -> None:
+    # Newcombe 1998, "Two-sided confidence intervals for the single proportion", table I, method 3.
+    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson_interval(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+    assert wilson_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    assert wilson_interval(1, 29) == pytest.approx((0.0061, 0.1718), abs=5e-5)
+    low, high = wilson_interval(10, 20)
+    assert low + high == pytest.approx(1)
+    assert wilson_interval(500, 1_000)[1] - 0.5 < high - 0.5
+
+
+@pytest.mark.parametrize("share", [0.03, 0.5, 0.97])
+def test_wilsons_interval_holds_the_true_share_as_often_as_it_says(share: float) -> None:
+    right = np.random.default_rng(1).binomial(40, share, 2_000)
+    inside = [low <= share <= high for low, high in (wilson_interval(each, 40) for each in right.tolist())]
+    assert 0.92 < np.mean(inside) < 0.985

@@ -47,7 +47,7 @@ class Predictor:
     def __init__(self, folder: ModelFolder, name: str, precision: Computing) -> None:
         if folder.head is None:
             raise UserError(
-                f"{name} has no trained head, so it cannot answer: "
+                f"{name} has no trained head to label texts with, so it cannot answer: "
                 f"fine-tune it first with `bertkit finetune TASK --model {name} -o RUN`."
             )
         self.name = name
