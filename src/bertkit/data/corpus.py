@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -148,8 +149,9 @@ class Reading:
             columns = _columns(path, kind, self.column)
             yield from iterate_rows(path, columns, header=self.header, ending=kind)
             return
-        with open_bytes(path, watch) as stream:
-            lines = _Ahead(read_lines(stream, str(path)))
+        # The lines are closed before the stream, also where nobody reads to the end.
+        with open_bytes(path, watch) as stream, closing(read_lines(stream, str(path))) as numbered:
+            lines = _Ahead(numbered)
             if kind == ".jsonl" or self._one_a_line(lines):
                 yield from (Row(number, line) for number, line in lines if line and not line.isspace())
             else:

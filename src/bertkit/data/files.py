@@ -7,7 +7,7 @@ import io
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -51,7 +51,7 @@ def open_bytes(path: str | Path, watch: Callable[[BinaryIO], BinaryIO] | None = 
     return raw
 
 
-def read_lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
+def read_lines(stream: BinaryIO, name: str) -> Generator[tuple[int, str], None, None]:
     """Yield (line number from 1, line without its ending) of any binary stream, in constant memory.
 
     Lines end with LF, CRLF or CR; a byte order mark at the start is dropped. Bytes that are not UTF-8 stay

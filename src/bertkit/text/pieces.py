@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +16,7 @@ from bertkit.text.tokenizer import Tokenizer
 # Of the tokens seen so far; beyond it all are forgotten. Some tens of megabytes.
 MOST_TOKENS = 2**18
 MOST_PIECES = 2**21
+TOKENS_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,15 @@ class Cutter(Protocol):
     """Sentences to pieces."""
 
     def __call__(self, sentences: Sequence[str]) -> Pieces:
-        """Cut them, in order."""
+        """Cut them, in order; no sentence holds a line's end."""
 
 
 class TokenCutter:
     """The pieces of `Tokenizer`, several times as fast.
 
-    No rule of BERT's looks across a space, so what stands between two spaces is cut once and remembered.
+    No rule of BERT's looks across a space, so what stands between two spaces is cut once and remembered. Nor
+    does one look across a punctuation mark; the frequent ones get spaces around them, which leaves fewer
+    different tokens to cut.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -52,51 +54,56 @@ class TokenCutter:
         self._forget()
 
     def _forget(self) -> None:
-        self._numbers = _Numbers()
+        self._numbers = _Numbers({_END: 0})
         # The pieces of the token with number n stand in `_ids` from `_begins[n]` to `_begins[n + 1]`. What
         # stands before the first of them is no piece: numpy sees no buffer where there are no bytes.
         self._ids = array("q", [0])
-        self._begins = array("q", [1])
+        self._begins = array("q", [1, 1])
 
     def __call__(self, sentences: Sequence[str]) -> Pieces:
         """Cut them, in order."""
-        tokens = [sentence.split(" ") for sentence in sentences]
-        sizes = np.fromiter(map(len, tokens), np.int64, len(tokens))
-        numbers = np.fromiter(
-            map(self._numbers.__getitem__, chain.from_iterable(tokens)), np.int64, int(sizes.sum())
-        )
-        for new in self._tokenizer.stream(self._numbers.new):
-            self._ids.extend(new)
-            self._begins.append(len(self._ids))
-        self._numbers.new.clear()
+        # One split of everything is quicker than many, and a token that no sentence has tells them apart.
+        text = _BETWEEN.join([*sentences, ""])
+        for mark in _MARKS:
+            text = text.replace(mark, f" {mark} ")
+        tokens = text.replace("  ", " ").split(" ")
+        numbers = np.fromiter(map(self._numbers.__getitem__, tokens), np.int64, len(tokens))
+        self._learn(self._numbers.new)
         ids, begins = (np.frombuffer(table, np.int64) for table in (self._ids, self._begins))
-        pieces = _expand(numbers, sizes, ids, begins)
+        first = begins[numbers]
+        counts = begins[numbers + 1] - first
+        ends = np.cumsum(counts)
+        places = np.arange(ends[-1]) + np.repeat(first - (ends - counts), counts)
+        pieces = Pieces(ids[places], np.diff(ends[numbers == 0], prepend=0))
         # An array that numpy looks at cannot grow.
         del ids, begins
         if len(self._numbers) > MOST_TOKENS or len(self._ids) > MOST_PIECES:
             self._forget()
         return pieces
 
+    def _learn(self, new: list[str]) -> None:
+        """Add the pieces of tokens to the tables, and empty the list."""
+        for begin in range(0, len(new), TOKENS_AT_ONCE):
+            tokens = new[begin : begin + TOKENS_AT_ONCE]
+            # One text of many tokens is quicker than many texts; the offsets say whose a piece is.
+            encoding = self._tokenizer.encode(" ".join(tokens))
+            places = np.array([place for place, _ in encoding.offsets], np.int64)
+            ends = np.cumsum([len(token) + 1 for token in tokens])
+            self._begins.extend((len(self._ids) + np.searchsorted(places, ends)).tolist())
+            self._ids.extend(encoding.ids)
+        new.clear()
 
-def _expand(
-    numbers: npt.NDArray[np.int64],
-    sizes: npt.NDArray[np.int64],
-    ids: npt.NDArray[np.int64],
-    begins: npt.NDArray[np.int64],
-) -> Pieces:
-    """The pieces of tokens by number; `sizes` are tokens of each sentence."""
-    first = begins[numbers]
-    counts = begins[numbers + 1] - first
-    ends = np.concatenate([[0], np.cumsum(counts)])
-    places = np.arange(ends[-1]) + np.repeat(first - ends[:-1], counts)
-    bounds = ends[np.concatenate([[0], np.cumsum(sizes)])]
-    return Pieces(ids[places], np.diff(bounds))
+
+_MARKS = ".,\"'-;:!?()’“”"
+_END = "\n"
+_BETWEEN = f" {_END} "
 
 
 class _Numbers(dict[str, int]):
-    """Token to number, counted from 0; `new` are those that were asked for the first time."""
+    """Token to number, counted on; `new` are those that were asked for the first time."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Mapping[str, int]) -> None:
+        super().__init__(known)
         self.new: list[str] = []
 
     def __missing__(self, token: str) -> int:
