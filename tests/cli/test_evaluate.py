@@ -46,6 +46,13 @@ def test_people_see_baselines_confusion_and_mistakes(evaluate) -> None:
     assert 1 <= len(mistakes) <= 4
 
 
+def test_where_there_is_no_terminal_mistakes_are_not_cut(evaluate) -> None:
+    long = " ".join(["the old cat sat on the red mat"] * 8)
+    Path("dev.csv").write_text("sentence,class\n" + "".join(f"{long},{label}\n" for label in ("bad", "odd")))
+    _, out, _ = evaluate(*COLUMNS)
+    assert any(line.startswith("  line ") and line.endswith(long) for line in out.splitlines())
+
+
 def test_without_train_it_says_whose_majority_it_is(evaluate) -> None:
     code, out, _ = evaluate(*COLUMNS)
     assert code == 0

@@ -76,7 +76,7 @@ def _show(result: dict[str, Any]) -> None:
         console.print(
             f"  line {row['line']}: {escape(row['predicted'])} {row['probability']:.1%}, "
             f"is {escape(row['label'])}: {escape(texts)}",
-            overflow="ellipsis",
+            overflow="ellipsis" if console.is_terminal else "ignore",
             no_wrap=True,
             soft_wrap=not console.is_terminal,
         )
