@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from bertkit.recipe import OptimiserRecipe
-from bertkit.train.optimiser import build_optimiser, learning_rate
+from bertkit.train.optimiser import build_optimiser, learning_rate, learning_rate_at
 
 
 def test_the_rate_warms_up_and_falls_to_zero() -> None:
@@ -45,3 +45,26 @@ def test_frozen_parameters_are_left_out() -> None:
     model[0].requires_grad_(False)
     optimiser = build_optimiser(model, OptimiserRecipe())
     assert sum(len(group["params"]) for group in optimiser.param_groups) == 2
+
+
+def test_the_rate_of_a_share_of_a_run_warms_up_and_falls_to_zero() -> None:
+    recipe = OptimiserRecipe(lr=8.0, warmup=0.2)
+    shares = (0.0, 0.1, 0.2, 0.6, 1.0)
+    assert [learning_rate_at(share, recipe) for share in shares] == pytest.approx([0, 4, 8, 4, 0])
+    constant = OptimiserRecipe(lr=8.0, warmup=0.0, schedule="constant")
+    assert learning_rate_at(0.9, constant) == 8.0
+
+
+def test_lamb_scales_each_update_by_the_trust_ratio() -> None:
+    pytest.importorskip("pytorch_optimizer", reason="the extra lamb is not installed")
+    recipe = OptimiserRecipe(name="lamb", lr=0.5, beta1=0.9, beta2=0.99, eps=1e-6, weight_decay=0.1)
+    model = nn.Linear(2, 1, bias=False)
+    weight, gradient = torch.tensor([[3.0, 4.0]]), torch.tensor([[0.2, -0.1]])
+    with torch.no_grad():
+        model.weight.copy_(weight)
+    model.weight.grad = gradient.clone()
+    build_optimiser(model, recipe).step()
+    # You et al., arXiv 1904.00962v3: no bias correction.
+    update = 0.1 * gradient / ((0.01 * gradient**2).sqrt() + 1e-6) + 0.1 * weight
+    expected = weight - 0.5 * weight.norm() / update.norm() * update
+    assert torch.allclose(model.weight, expected, atol=1e-4)

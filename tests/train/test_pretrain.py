@@ -117,10 +117,15 @@ def test_parts_of_a_step_add_up_to_it(restoring: PretrainRecipe, tmp_path: Path)
     assert [s["pieces"] for s in first] == [s["pieces"] for s in second]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "optimiser"), [(signal.SIGINT, "adamw"), (signal.SIGTERM, "adam"), (signal.SIGINT, "lamb")]
+)
 def test_an_interrupted_run_goes_on_bit_for_bit(
-    restoring: PretrainRecipe, tmp_path: Path, number: signal.Signals
+    restoring: PretrainRecipe, tmp_path: Path, number: signal.Signals, optimiser: str
 ) -> None:
+    if optimiser == "lamb":
+        pytest.importorskip("pytorch_optimizer", reason="the extra lamb is not installed")
+    restoring = restoring.with_changes({"optimiser": {"name": optimiser, "weight_decay": 0.0}})
     run(restoring, tmp_path / "whole")
     with pytest.raises(Interrupted):
         run(restoring, tmp_path / "cut", listener=StopsAfter(5, number))

@@ -15,6 +15,8 @@ from bertkit.checkpoint.tensors import save_tensors
 from bertkit.errors import UserError
 
 FORMAT = "1"
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+"""What Adam and its relatives remember of each parameter."""
 
 
 def save_state(
@@ -24,7 +26,8 @@ def save_state(
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         for key, value in optimiser.state.get(parameter, {}).items():
-            tensors[f"{key}.{name}"] = value
+            if key in MOMENTS:  # The rest is what an optimiser computes anew in each step.
+                tensors[f"{key}.{name}"] = value
     metadata = {"format": FORMAT, "progress": json.dumps(progress)}
     with replace_file(path) as temporary:
         save_tensors(temporary, tensors, metadata)
@@ -54,8 +57,8 @@ def load_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -
     except RuntimeError:
         raise UserError(f"The training state {path} belongs to a model of other sizes.") from None
     for name, parameter in model.named_parameters():
-        moments = {key: tensors.get(f"{key}.{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
-        if all(value is not None for value in moments.values()):
+        moments = {key: tensors[f"{key}.{name}"] for key in MOMENTS if f"{key}.{name}" in tensors}
+        if moments:
             optimiser.state[parameter] = moments
     progress: dict[str, Any] = json.loads(metadata["progress"])
     return progress

@@ -1,0 +1,156 @@
+"""Real processes: killed at any moment, several at once, one of them lost."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bertkit.recipe import PretrainRecipe
+from bertkit.train.processes import ALONE, is_first, join_processes, restarted
+
+Process = subprocess.Popen[str]
+
+
+def start(recipe: Path, out: Path, *options: str, processes: int = 1, restarts: int = 0) -> Process:
+    alone = [sys.executable, "-m", "bertkit"]
+    many = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        f"--nproc-per-node={processes}",
+        f"--max-restarts={restarts}",
+        "--master-port=0",
+        "-m",
+        "bertkit",
+    ]
+    command = [*(alone if processes == 1 else many), "pretrain", "-o", str(out), *options]
+    if "--resume" not in options:
+        command += ["--recipe", str(recipe)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: Process, code: int = 0) -> str:
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == code, output
+    return output
+
+
+def wait_for_steps(out: Path, count: int, process: Process) -> None:
+    """Until the run has made `count` checkpoints or more."""
+    while process.poll() is None:
+        names = [path.name for path in (out / "checkpoint").glob("step-*.safetensors")]
+        if names and max(int(name[5:13]) for name in names) >= count:
+            return
+        time.sleep(0.005)
+    pytest.fail(f"the run ended before step {count}: {process.communicate()[0]}")
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(out / "model" / "model.safetensors")
+
+
+def losses(out: Path) -> list[float]:
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if line["event"] == "train"]
+
+
+def write(recipe: PretrainRecipe, path: Path, **changes: dict[str, Any]) -> Path:
+    path.write_text(recipe.with_changes(changes).to_toml())
+    return path
+
+
+def test_killed_at_any_moment_a_run_goes_on_bit_for_bit(restoring: PretrainRecipe, tmp_path: Path) -> None:
+    # A checkpoint after every step, so that many kills fall into the writing of one.
+    recipe = write(restoring, tmp_path / "recipe.toml", training={"steps": 60, "save_every": 0.0})
+    finish(start(recipe, tmp_path / "whole"))
+    chance = random.Random(8)
+    killed = tmp_path / "killed"
+    for reached in (1, 20, 40):
+        process = start(recipe, killed, *(["--resume"] if killed.exists() else []))
+        wait_for_steps(killed, reached + chance.randrange(8), process)
+        time.sleep(chance.random() * 0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    finish(start(recipe, killed, "--resume"))
+    first, second = weights(tmp_path / "whole"), weights(killed)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert losses(tmp_path / "whole") == losses(killed)
+    leftovers = [path.name for path in killed.rglob(".*")]
+    assert leftovers == []
+
+
+def test_two_processes_share_a_run_and_one_goes_on_with_it(restoring: PretrainRecipe, tmp_path: Path) -> None:
+    options = {"options": {**restoring.model.options, "hidden_dropout": 0.0}}
+    recipe = write(
+        restoring, tmp_path / "recipe.toml", model=options, training={"steps": 24, "save_every": 0.0}
+    )
+    finish(start(recipe, tmp_path / "one"))
+    two = tmp_path / "two"
+    process = start(recipe, two, processes=2)
+    wait_for_steps(two, 5, process)
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=120)
+    assert process.returncode != 0
+    process = start(recipe, two, "--resume")
+    wait_for_steps(two, 12, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    finish(start(recipe, two, "--resume", processes=2))
+    assert losses(two) == pytest.approx(losses(tmp_path / "one"), rel=2e-4)
+    for name, weight in weights(two).items():
+        assert torch.allclose(weight, weights(tmp_path / "one")[name], atol=2e-3), name
+
+
+def test_a_lost_process_ends_the_run_with_a_message_and_a_restart_goes_on(
+    restoring: PretrainRecipe, tmp_path: Path
+) -> None:
+    recipe = write(restoring, tmp_path / "recipe.toml", training={"steps": 300, "save_every": 0.0})
+    out = tmp_path / "run"
+    process = start(recipe, out, processes=2)
+    wait_for_steps(out, 3, process)
+    os.kill(second_process(process.pid), signal.SIGKILL)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "Another process of this run is gone" in output
+    assert f"bertkit pretrain -o {out} --resume" in output
+    again = start(recipe, out, "--resume", processes=2, restarts=1)
+    wait_for_steps(out, len(losses(out)) + 5, again)
+    os.kill(second_process(again.pid), signal.SIGKILL)
+    finish(again)
+    assert len(losses(out)) == 300
+
+
+def second_process(torchrun: int) -> int:
+    """The process of rank 1 among the children of torchrun."""
+    for child in Path(f"/proc/{torchrun}/task/{torchrun}/children").read_text().split():
+        environment = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+        if b"RANK=1" in environment:
+            return int(child)
+    pytest.fail("there is no process of rank 1")
+
+
+def test_without_torchrun_a_process_is_alone() -> None:
+    assert join_processes({}) is ALONE
+    assert is_first({})
+    assert not is_first({"RANK": "1"})
+    assert not restarted({})
+    assert restarted({"TORCHELASTIC_RESTART_COUNT": "1"})
+    assert ALONE.agree(0.5) == 0.5
+    assert ALONE.add_gradients([], 1.5, 7, True) == (1.5, 7, True)

@@ -1,0 +1,58 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from bertkit.errors import UserError
+from bertkit.recipe import OptimiserRecipe
+from bertkit.train import schedule as module
+from bertkit.train.schedule import ByClock, ByLog, BySteps, Moment
+
+RECIPE = OptimiserRecipe(lr=8.0, warmup=0.5)
+
+
+def alone(number: float) -> float:
+    return number
+
+
+def test_steps_are_shares_of_their_number() -> None:
+    schedule = BySteps(4, RECIPE)
+    moments = [schedule(step) for step in range(5)]
+    assert [moment and moment.fraction for moment in moments] == [0, 0.25, 0.5, 0.75, None]
+
+
+def test_the_clock_counts_what_was_spent_and_keeps_what_is_reserved(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    # Two minutes, of which 20 seconds are kept and 10 are gone: 100 to fill, 90 to go.
+    schedule = ByClock(2.0, 10.0, 20.0, alone, RECIPE)
+    assert schedule(0) == Moment(0.1, pytest.approx(1.6))
+    now[0] += 65.0
+    assert schedule(1) == Moment(0.75, pytest.approx(4.0))
+    now[0] += 25.1
+    assert schedule(2) is None
+
+
+def test_all_processes_follow_the_first_ones_clock() -> None:
+    assert ByClock(1.0, 0.0, 0.0, lambda _: 0.25, RECIPE)(3) == Moment(0.25, 4.0)
+    assert ByClock(1.0, 0.0, 0.0, lambda _: 1.5, RECIPE)(3) is None
+
+
+def test_a_log_is_followed_step_by_step(tmp_path: Path) -> None:
+    lines = [
+        {"event": "evaluation", "step": 0},
+        {"event": "train", "step": 1, "fraction": 0.0, "learning_rate": 0.5},
+        {"event": "train", "step": 2, "fraction": 0.6, "learning_rate": 0.1},
+    ]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    schedule = ByLog(tmp_path)
+    assert [schedule(step) for step in range(3)] == [Moment(0.0, 0.5), Moment(0.6, 0.1), None]
+
+
+@pytest.mark.parametrize("content", ["no json\n", '{"event": "train", "step": 1}\n', "[]\n"])
+def test_what_is_no_log_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "metrics.jsonl").write_text(content)
+    with pytest.raises(UserError, match="cannot be replayed"):
+        ByLog(tmp_path)
+    with pytest.raises(UserError, match="cannot be read"):
+        ByLog(tmp_path / "nowhere")
