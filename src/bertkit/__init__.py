@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from bertkit.errors import UserError
 
 if TYPE_CHECKING:
-    from bertkit.api import evaluate, finetune, pretrain
+    from bertkit.api import evaluate, finetune, prepare, pretrain
     from bertkit.infer.model import load
     from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
     from bertkit.text.tokenizer import Tokenizer
@@ -21,6 +21,7 @@ __all__ = [
     "evaluate",
     "finetune",
     "load",
+    "prepare",
     "pretrain",
 ]
 
@@ -28,6 +29,7 @@ __all__ = [
 _HOMES = {
     "evaluate": "bertkit.api",
     "finetune": "bertkit.api",
+    "prepare": "bertkit.api",
     "pretrain": "bertkit.api",
     "PretrainRecipe": "bertkit.recipe",
     "load": "bertkit.infer.model",

@@ -2,18 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bertkit.config import Precision
+from bertkit.data.prepare import Options as PrepareOptions
+from bertkit.data.prepare import prepare as run_prepare
 from bertkit.diagnose.report import write_report
 from bertkit.infer.evaluate import evaluate as run_evaluate
 from bertkit.infer.predict import load
 from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
+from bertkit.text.tokenizer import Tokenizer
 from bertkit.train.finetune import finetune as run_finetune
 from bertkit.train.listener import Listener, PretrainListener, Silent, SilentPretrain
 from bertkit.train.pretrain import pretrain as run_pretrain
+
+
+def prepare(
+    texts: Iterable[str | Path],
+    tokenizer: Tokenizer | str | Path,
+    out: str | Path,
+    options: PrepareOptions | None = None,
+    *,
+    workers: int | None = None,
+    strict: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Cut text into pieces, and leave a folder of shards for `pretrain`: what `bertkit prepare` does.
+
+    Args:
+        texts: files, folders and patterns.
+        tokenizer: one, or the path of a `vocab.txt` (uncased) or of a folder with a tokenizer.
+        out: the folder to make, or to continue where an interrupted call left one.
+        options: what decides the shards, see `bertkit.data.prepare.Options`.
+        workers: processes; None for one for each processor. More than one need the usual
+            `if __name__ == "__main__":` in a program, wherever Python starts processes by importing it again.
+        strict: stop at the first place that cannot be read.
+        overwrite: replace the shards that are there, finished or not.
+
+    Returns:
+        What `bertkit prepare --json` prints.
+
+    Raises:
+        UserError: bad text, options or output folder.
+        KeyboardInterrupt: Ctrl-C; the same call goes on where it was.
+    """
+    if not isinstance(tokenizer, Tokenizer):
+        path = Path(tokenizer)
+        tokenizer = Tokenizer.from_folder(path) if path.is_dir() else Tokenizer.from_vocabulary(path)
+    return run_prepare(texts, tokenizer, out, options, workers=workers, strict=strict, overwrite=overwrite)
 
 
 def finetune(

@@ -32,8 +32,8 @@ class Command:
 COMMANDS: tuple[Command, ...] = (
     Command("demo", "the life of a small model in about two minutes, offline", "demo"),
     Command("vocab", "learn a WordPiece vocabulary from text", "vocab"),
-    Command("pretrain", "train an encoder on prepared text", "pretrain"),
     Command("prepare", "cut text into pieces for pretraining: memory-mapped shards", "prepare"),
+    Command("pretrain", "train an encoder on prepared text", "pretrain"),
     Command("finetune", "train a classifier on labelled text, from fresh or pretrained weights", "finetune"),
     Command("evaluate", "score a trained model on labelled text, beside baselines", "evaluate"),
     Command("predict", "label raw text with a trained model", "predict"),
