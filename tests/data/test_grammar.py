@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bertkit.data import grammar
-from bertkit.data.grammar import KNOWN, LABELS, NEW, PHENOMENA, Sentence, generate
+from bertkit.data.grammar import KNOWN, LABELS, NEW, PHENOMENA, Sentence, generate, minimal_pairs
 from bertkit.errors import UserError
 from bertkit.tasks.baselines import ngram
 from bertkit.tasks.examples import Examples
@@ -15,6 +15,15 @@ from bertkit.tasks.metrics import matthews
 
 TRAIN = generate("train", 2_400)
 DEV = generate("dev", 960)
+
+
+def test_minimal_pairs_are_the_twins() -> None:
+    found = minimal_pairs(DEV)
+    assert len(found) == 480
+    for pair, (good, bad) in zip(found, pairs(DEV), strict=True):
+        assert pair == {"good": good.text, "bad": bad.text, "phenomenon": good.phenomenon}
+    # A last one without a twin is no pair.
+    assert minimal_pairs(DEV[:5]) == found[:2]
 
 
 def pairs(sentences: list[Sentence]) -> list[tuple[Sentence, Sentence]]:

@@ -73,6 +73,14 @@ def generate(split: Split, count: int, seed: int = 0) -> list[Sentence]:
     return sentences[:count]
 
 
+def minimal_pairs(sentences: Sequence[Sentence]) -> list[dict[str, str]]:
+    """The twins of `generate` as `bertkit score` reads them: each `{"good", "bad", "phenomenon"}`."""
+    return [
+        {"good": good.text, "bad": bad.text, "phenomenon": good.phenomenon}
+        for good, bad in zip(sentences[::2], sentences[1::2], strict=False)
+    ]
+
+
 def _split(text: str) -> Split:
     """The one split that may have this sentence."""
     return "dev" if hashlib.sha256(text.encode()).digest()[0] % 2 else "train"
