@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bertkit.checkpoint.atomic import recover_folder, replace_file, replace_folder
+from bertkit.checkpoint.atomic import recover_folder, remove_leftovers, replace_file, replace_folder
 from bertkit.errors import UserError
 
 
@@ -108,3 +108,12 @@ def test_a_folder_set_aside_after_the_swap_is_removed(tmp_path):
     (tmp_path / ".folder.old").mkdir()
     recover_folder(tmp_path / "folder")
     assert names(tmp_path) == ["folder"]
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    kept = [".model.old", ".hidden", "model", ".git"]
+    for name in [*kept, ".model.ab3_x9qz", "deep/.w.safetensors.abcdefgh"]:
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / ".step.0123abcd").touch()
+    remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == sorted([*kept, "deep"])

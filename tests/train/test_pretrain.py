@@ -19,7 +19,8 @@ from bertkit.train import restoring as restoring_module
 from bertkit.train.checkpoints import Checkpoints
 from bertkit.train.listener import SilentPretrain
 from bertkit.train.loop import Interrupted, StepRecord
-from bertkit.train.pretrain import STOPPED, Stopped, pretrain
+from bertkit.train.pretrain import pretrain
+from bertkit.train.pretrainrun import STOPPED, Stopped
 from bertkit.train.processes import ALONE
 from bertkit.train.starting import prepare_start
 

@@ -8,6 +8,7 @@ under its aside name, from where `recover_folder` takes it back.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bertkit.errors import UserError
+
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
+"""Names that `tempfile` gives with the prefixes below."""
 
 
 @contextmanager
@@ -70,6 +74,19 @@ def recover_folder(target: Path) -> None:
         shutil.rmtree(aside)
     else:
         aside.rename(target)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete, anywhere in `folder`, what a writer that was killed had not put in place yet.
+
+    Only for a folder that nobody else writes to.
+    """
+    for path in list(folder.rglob(".*")):
+        if _TEMPORARY.fullmatch(path.name):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _aside(target: Path) -> Path:

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bertkit import api
     from bertkit.cli.pretrain_display import PretrainDisplay
     from bertkit.train.listener import SilentPretrain
-    from bertkit.train.pretrain import Stopped
+    from bertkit.train.pretrainrun import Stopped
     from bertkit.train.processes import NotStarted, ProcessLost, is_first
 
     display = PretrainDisplay(to_stderr=arguments.json, out=arguments.out)

@@ -117,7 +117,10 @@ class Restoring:
         assert isinstance(model, Pretrainer)
         restored, paired = _losses(model, batch.batch, self.tally, self._mask_id)
         self.tally.flops += training_flops(
-            model.encoder.config, batch.batch.inputs.lengths, len(batch.batch.targets_M)
+            model.encoder.config,
+            batch.batch.inputs.lengths,
+            len(batch.batch.targets_M),
+            pairs=model.pair is not None,
         )
         loss = restored / batch.targets
         return loss if paired is None else loss + paired / batch.pairs

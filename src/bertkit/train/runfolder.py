@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from bertkit.checkpoint.atomic import replace_file
+from bertkit.checkpoint.atomic import remove_leftovers, replace_file
 from bertkit.errors import UserError
 from bertkit.recipe import BaseRecipe
 
@@ -50,6 +50,7 @@ def open_run(
         UserError: the data are others than at the beginning, or replacing `out` would delete an input.
     """
     if resume:
+        remove_leftovers(out)
         if (out / FINGERPRINT).read_text(encoding="utf-8") != fingerprint:
             raise UserError(
                 f"The data are not those that the run at {out} began with; give it those, or start a new run."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from bertkit.data.shards import Shards, open_shards
 from bertkit.data.windows import Windows
 from bertkit.errors import UserError, nearest
 from bertkit.model.encoder import Encoder
+from bertkit.model.precision import Computing
 from bertkit.model.pretraining import MaskedHead, PairHead, Pretrainer
 from bertkit.recipe import PretrainRecipe
+from bertkit.train.listener import PretrainFacts
 from bertkit.train.processes import Processes
 from bertkit.train.restoring import Part, Restoring, parts_of, unigram_entropy
 
@@ -153,3 +156,31 @@ def _heldout(recipe: PretrainRecipe, shards: Shards, processes: Processes) -> He
 
 def _train_unigram(objective: Restoring, shards: Shards) -> float:
     return unigram_entropy(shards.counts, objective.masks(0).masked.targets_M)
+
+
+def facts_of(
+    recipe: PretrainRecipe,
+    start: Start,
+    processes: Processes,
+    precision: Computing,
+    gemm_rate: float,
+    step: int,
+) -> PretrainFacts:
+    """What a person should know before the run; `gemm_rate` is of all processes together, in FLOP/s."""
+    shards = start.shards
+    return PretrainFacts(
+        corpus=str(shards.folder),
+        documents=sum(entry.documents for entry in shards.entries),
+        train_pieces=sum(entry.pieces for entry in shards.of("train")),
+        heldout_pieces=sum(entry.pieces for entry in shards.of("heldout")),
+        heldout_scored=start.heldout.pieces if start.heldout else 0,
+        model=recipe.model.start,
+        parameters=sum(p.numel() for p in start.model.parameters() if p.requires_grad),
+        encoder=start.model.encoder.config,
+        precision=precision,
+        processes=processes.count,
+        gemm_rate=gemm_rate,
+        unigram=start.unigram,
+        uniform=math.log(shards.tokenizer.size),
+        step=step,
+    )
