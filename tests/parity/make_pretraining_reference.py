@@ -38,6 +38,8 @@ MASKED, RANDOM, KEPT = range(3)
 SETTINGS: dict[str, dict[str, Any]] = {
     "piece": {"length": 32, "short_share": 0.1, "whole_word": False},
     "whole-word": {"length": 40, "short_share": 0.5, "whole_word": True},
+    # Few targets, each often drawn: their limits show.
+    "short": {"length": 12, "short_share": 1.0, "whole_word": False},
 }
 
 
