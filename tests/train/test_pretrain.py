@@ -288,6 +288,16 @@ def test_a_shard_cut_short_is_refused(restoring: PretrainRecipe, tmp_path: Path)
         run(restoring, tmp_path / "run")
 
 
+def test_an_altered_shard_is_refused(restoring: PretrainRecipe, tmp_path: Path) -> None:
+    shard = Path(restoring.corpus.shards) / "train-00001.safetensors"
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(UserError, match=r"train-00001\.safetensors changed"):
+        run(restoring, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("heldout", [0, 3])
 def test_one_document_with_pairs_is_refused(
     restoring: PretrainRecipe, tmp_path: Path, make_shards: Callable[..., Path], heldout: int

@@ -54,6 +54,7 @@ def pretrain(
             check_run(out, recipe, resume=resume, overwrite=overwrite and not resume)
         start = prepare_start(recipe, processes)
         if processes.first:
+            start.shards.verify()
             inputs = [start.shards.folder, *([start.start] if start.start else [])]
             open_run(out, recipe, resume=resume, fingerprint=start.shards.fingerprint, inputs=inputs)
         _wait_for_the_folder(processes)
