@@ -179,10 +179,11 @@ class PretrainRun:
             "pieces_per_second": record.pieces / record.seconds,
             "gemm_share": tally.flops / record.seconds / self.peak,
             **tally.figures(),
+            **self.objective.realised.shares(),
         }
-        # Smoothed over the last hundred steps.
-        share = max(0.01, 1 / record.step)
-        progress.train_mlm_loss += share * (figures["mlm_loss"] - progress.train_mlm_loss)
+        if "mlm_loss" in figures:  # Smoothed over the last hundred steps.
+            share = max(0.01, 1 / record.step)
+            progress.train_mlm_loss += share * (figures["mlm_loss"] - progress.train_mlm_loss)
         self.log.record("train", record.step, **figures)
         self.listener.stepped(record, self.moment.fraction, figures)
         if self.watch.stepped(record.loss, self.recipe.training.spike):
@@ -211,13 +212,7 @@ class PretrainRun:
             found, loss = {}, self.watch.smoothed
             said = self.watch.scored(progress.step, self.moment.fraction, loss) if progress.step else None
         else:
-            found = score(
-                self.model,
-                heldout.parts,
-                self.precision,
-                self.processes,
-                self.start.shards.tokenizer.mask_id,
-            )
+            found = score(self.model, heldout.parts, self.precision, self.processes)
             progress.heldout = {"step": progress.step, **found}
             progress.before = progress.before or found
             self.log.record("evaluation", progress.step, fraction=self.moment.fraction, **found)

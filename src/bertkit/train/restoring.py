@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from bertkit.data.batches import cut_by_pieces
+from bertkit.data.masking import Realised, realised
 from bertkit.data.packed import Sequences, pack
 from bertkit.data.windows import Identity, Masks, Windows, take
 from bertkit.model.precision import Computing, autocast
@@ -29,9 +30,6 @@ class Tally:
     pairs: float = 0.0
     pair_loss: float = 0.0
     pairs_right: float = 0.0
-    masked: float = 0.0
-    random: float = 0.0
-    pieces: float = 0.0
     flops: float = 0.0
 
     def add_up(self, processes: Processes) -> None:
@@ -43,14 +41,11 @@ class Tally:
             setattr(self, name, value)
 
     def figures(self) -> dict[str, float]:
-        """Means: loss in nats and accuracy of pieces and of pairs, and the realised shares of the masking."""
+        """Means: loss in nats and accuracy, of masked pieces and of pairs, where there were any."""
         found = {}
         if self.targets:
             found["mlm_loss"] = self.loss / self.targets
             found["mlm_accuracy"] = self.right / self.targets
-            found["chosen"] = self.targets / self.pieces
-            found["masked"] = self.masked / self.targets
-            found["random"] = self.random / self.targets
         if self.pairs:
             found["pair_loss"] = self.pair_loss / self.pairs
             found["pair_accuracy"] = self.pairs_right / self.pairs
@@ -68,6 +63,11 @@ class Part:
 
 class Restoring:
     """The loss of a step: the mean over its masked pieces, plus the mean over its pairs (appendix A.2).
+
+    Attributes:
+        long_from: the step from which sequences are long; None: not yet.
+        tally: sums over this process's batches, for who logs them to take away.
+        realised: what the masking of the last step did, in all processes.
 
     Args:
         windows: make the steps of the usual length.
@@ -93,6 +93,7 @@ class Restoring:
         self._processes = processes
         self.long_from: int | None = None
         self.tally = Tally()
+        self.realised = Realised()
 
     def masks(self, step: int) -> Masks:
         """All sequences of a step, whichever process computes them."""
@@ -106,7 +107,9 @@ class Restoring:
 
     def batches(self, step: int) -> list[Part]:
         """The micro-batches of a step, of this process."""
-        return parts_of(self.masks(step), self._at_once, self._processes)
+        masks = self.masks(step)
+        self.realised = realised(masks.masked, self._mask_id)
+        return parts_of(masks, self._at_once, self._processes)
 
     def pieces(self, batch: Part) -> int:
         """Pieces of one micro-batch, T."""
@@ -115,14 +118,14 @@ class Restoring:
     def loss(self, model: nn.Module, batch: Part) -> torch.Tensor:
         """The micro-batch's share of the step's loss; the tally goes on."""
         assert isinstance(model, Pretrainer)
-        restored, paired = _losses(model, batch.batch, self.tally, self._mask_id)
+        restored, paired = _losses(model, batch.batch, self.tally)
         self.tally.flops += training_flops(
             model.encoder.config,
             batch.batch.inputs.lengths,
             len(batch.batch.targets_M),
             pairs=model.pair is not None,
         )
-        loss = restored / batch.targets
+        loss = restored / max(batch.targets, 1)  # Whole words may be too long for a step of short sequences.
         return loss if paired is None else loss + paired / batch.pairs
 
     def _place(self, step: int) -> tuple[Windows, int]:
@@ -143,8 +146,9 @@ def parts_of(masks: Masks, at_once: int, processes: Processes) -> list[Part]:
     for run in runs:
         # Neighbours are of like length, so dealing them out gives all processes about as much.
         mine = run[processes.rank :: processes.count]
-        if len(mine):
-            parts.append(Part(as_batch(take(masks, mine)), targets, pairs))
+        batch = as_batch(take(masks, mine))
+        if len(batch.targets_M) or batch.pairs_B is not None:
+            parts.append(Part(batch, targets, pairs))
     return parts
 
 
@@ -164,32 +168,28 @@ def as_batch(masks: Masks) -> PretrainingBatch:
 
 
 def score(
-    model: Pretrainer, parts: list[Part], precision: Computing, processes: Processes, mask_id: int
+    model: Pretrainer, parts: list[Part], precision: Computing, processes: Processes
 ) -> dict[str, float]:
     """Figures of the model on `parts`, over all processes; see `Tally.figures`."""
     tally = Tally()
     model.eval()
     with torch.inference_mode(), autocast(precision):
         for part in parts:
-            _losses(model, part.batch, tally, mask_id)
+            _losses(model, part.batch, tally)
     tally.add_up(processes)
     return tally.figures()
 
 
 def _losses(
-    model: Pretrainer, batch: PretrainingBatch, tally: Tally, mask_id: int
+    model: Pretrainer, batch: PretrainingBatch, tally: Tally
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Sums of the losses of masked pieces and of pairs; the tally goes on."""
     logits_MV, pairs_B2 = model(batch)
     logits_MV = logits_MV.float()
     restored = F.cross_entropy(logits_MV, batch.targets_M, reduction="sum")
-    seen_M = batch.inputs.ids_T[batch.masked_M]
     tally.targets += len(batch.targets_M)
-    tally.pieces += len(batch.inputs.ids_T)
     tally.loss += restored.item()
     tally.right += float((logits_MV.detach().argmax(1) == batch.targets_M).sum())
-    tally.masked += float((seen_M == mask_id).sum())
-    tally.random += float(((seen_M != mask_id) & (seen_M != batch.targets_M)).sum())
     if pairs_B2 is None or batch.pairs_B is None:
         return restored, None
     pairs_B2 = pairs_B2.float()
