@@ -73,6 +73,30 @@ def generate(split: Split, count: int, seed: int = 0) -> list[Sentence]:
     return sentences[:count]
 
 
+def plain_text(count: int, seed: int = 0) -> list[str]:
+    """Make `count` different acceptable sentences: text without labels, to pretrain on.
+
+    The phenomena take turns. A quarter of the sentences have words that `generate` shows in dev only; the
+    constructions that are new there are in none. No sentence can be one of dev, whatever the seeds.
+
+    Raises:
+        UserError: the grammar has not as many.
+    """
+    generator = random.Random(f"text {seed}")
+    turns: tuple[Novelty, ...] = ("none", "none", "none", "words")
+    sentences: dict[str, None] = {}
+    for turn in range(count):
+        phenomenon = list(PHENOMENA)[turn % len(PHENOMENA)]
+        novelty = turns[turn // len(PHENOMENA) % len(turns)]
+        for text, _ in _candidates(phenomenon, novelty, generator):
+            if _split(text) == "train" and text not in sentences:
+                sentences[text] = None
+                break
+        else:
+            raise UserError(f"The grammar has no {count} different sentences for a text; ask for fewer.")
+    return list(sentences)
+
+
 def minimal_pairs(sentences: Sequence[Sentence]) -> list[dict[str, str]]:
     """The twins of `generate` as `bertkit score` reads them: each `{"good", "bad", "phenomenon"}`."""
     return [
