@@ -579,6 +579,14 @@ def test_chinese_words(tmp_path: Path) -> None:
     assert shards.manifest["report"]["words"] == 7
 
 
+def test_a_segmenter_that_is_not_installed(corpus: list[Path], tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "jieba", None)
+    for count in (1, 2):
+        with pytest.raises(UserError, match=r"pip install 'bertkit\[chinese\]'"):
+            run(corpus, tmp_path / "out", Options(words="jieba"), workers=count)
+    assert not (tmp_path / "out").exists()
+
+
 def test_from_python(corpus: list[Path], tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("".join(f"{piece}\n" for piece in TOKENIZER.vocabulary))
     result = bertkit.prepare(corpus, tmp_path / "vocab.txt", tmp_path / "out", ALL, workers=1)

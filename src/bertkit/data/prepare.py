@@ -13,7 +13,7 @@ import numpy as np
 
 from bertkit import __version__
 from bertkit.data.corpus import Reading, find_files
-from bertkit.data.cutting import Cut, Cutting
+from bertkit.data.cutting import Cut, Cutting, DocumentCutter
 from bertkit.data.files import STANDARD_INPUT
 from bertkit.data.gathering import Gatherer
 from bertkit.data.halfdone import PROBLEMS, abandon, check_same, claim, finish
@@ -159,6 +159,9 @@ class _Preparation:
         for path in self._files:
             options.reading.check(path)
         self._tokenizer = tokenizer
+        self._cutting = Cutting.of(tokenizer, Splitting.parse(options.sentences), options.words)
+        # What is not installed is better found here than in every worker.
+        DocumentCutter(self._cutting)
         self._out = out
         self._options = options
         self._strict = strict
@@ -227,13 +230,12 @@ class _Preparation:
 
     def _read(self, journal: Journal, workers: int) -> None:
         """All documents, into shards but for the last ones."""
-        cutting = Cutting.of(self._tokenizer, Splitting.parse(self._options.sentences), self._options.words)
         chunks = read_chunks(self._files, self._options.reading, self._state.position)
         saved = time.monotonic()
         # Whether journal and state are of one moment.
         whole = True
         try:
-            for mark, cut in cut_all(chunks, cutting, workers):
+            for mark, cut in cut_all(chunks, self._cutting, workers):
                 if self._strict and cut.problems:
                     raise UserError(cut.problems[0][1])
                 whole = False
