@@ -9,6 +9,7 @@ from typing import Any
 from bertkit.config import Precision
 from bertkit.data.prepare import Options as PrepareOptions
 from bertkit.data.prepare import prepare as run_prepare
+from bertkit.diagnose.pretrain_curves import is_pretraining
 from bertkit.diagnose.report import write_report
 from bertkit.infer.evaluate import evaluate as run_evaluate
 from bertkit.infer.predict import load
@@ -17,6 +18,8 @@ from bertkit.text.tokenizer import Tokenizer
 from bertkit.train.finetune import finetune as run_finetune
 from bertkit.train.listener import Listener, PretrainListener, Silent, SilentPretrain
 from bertkit.train.pretrain import pretrain as run_pretrain
+from bertkit.train.pretrainrun import Stopped
+from bertkit.train.processes import ProcessLost, is_first
 
 
 def prepare(
@@ -114,7 +117,7 @@ def pretrain(
     overwrite: bool = False,
     listener: PretrainListener | None = None,
 ) -> dict[str, Any]:
-    """Train an encoder on prepared text and leave a run folder: what `bertkit pretrain` does.
+    """Train an encoder on prepared text and leave a run folder with its report: what `bertkit pretrain` does.
 
     Args:
         shards: a folder that `prepare` made; empty for the recipe's.
@@ -145,9 +148,17 @@ def pretrain(
     if model:
         chosen = chosen.with_changes({"model": {"start": model}})
     chosen = chosen.with_changes(changes or {})
-    return run_pretrain(
-        chosen, Path(out), resume=resume, overwrite=overwrite, listener=listener or SilentPretrain()
-    )
+    listener = listener or SilentPretrain()
+    try:
+        result = run_pretrain(chosen, Path(out), resume=resume, overwrite=overwrite, listener=listener)
+    except (KeyboardInterrupt, Stopped, ProcessLost):
+        # What there is of it is worth a look, unless it has not begun.
+        if is_first() and is_pretraining(Path(out)):
+            write_report(Path(out))
+        raise
+    if is_first():
+        write_report(Path(out))
+    return result
 
 
 def evaluate(model: str | Path, task: str | TaskRecipe, *, precision: Precision = "auto") -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from bertkit.cli.display import SECONDS_BETWEEN_LINES
+from bertkit.diagnose.pretrain_verdict import losses
 from bertkit.diagnose.wording import duration
 from bertkit.train.listener import PretrainFacts
 from bertkit.train.loop import StepRecord
@@ -120,7 +122,7 @@ class PretrainDisplay:
         self._console.print(
             f"{result['steps']:,} steps, {result['pieces']:,} pieces ({result['epochs']:.2f} times the text) "
             f"in {duration(result['seconds'])}, {result['pieces_per_second']:,.0f} pieces/s\n"
-            f"model {self._out / 'model'}\n"
+            f"model {self._out / 'model'}\nreport {self._out / 'report.html'}\n"
             f'Use it: bertkit fill {shlex.quote(str(self._out))} "the man went to the [MASK] ."\n'
             f"        bertkit finetune TASK --model {shlex.quote(str(self._out))} -o RUN",
             soft_wrap=True,
@@ -135,18 +137,9 @@ def losses_table(result: dict[str, Any]) -> Table:
     table.add_column("perplexity", justify="right")
     table.add_column("accuracy", justify="right")
     table.add_column("pairs right", justify="right")
-    rows: dict[str, dict[str, float]] = {
-        "knowing nothing": {"mlm_loss": result["floors"]["uniform"]},
-        "word frequencies": {"mlm_loss": result["floors"]["unigram"]},
-        "before, held out": result["before"] or {},
-        "training": {"mlm_loss": result["train_mlm_loss"]},
-        "after, held out": result["heldout"] or {},
-    }
-    for name, row in rows.items():
-        if not row:
-            continue
+    for name, row in losses(result).items():
         shares = [f"{row[key]:.1%}" if key in row else "" for key in ("mlm_accuracy", "pair_accuracy")]
         loss = row["mlm_loss"]
         style = "bold" if name.startswith("after") else None
-        table.add_row(name, f"{loss:.3f}", f"{2.718281828459045**loss:,.1f}", *shares, style=style)
+        table.add_row(name, f"{loss:.3f}", f"{math.exp(loss):,.1f}", *shares, style=style)
     return table

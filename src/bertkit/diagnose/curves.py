@@ -1,57 +1,31 @@
-"""What a run logged, as curves, and those curves as pictures."""
+"""What a fine-tuning run logged, as curves, and those curves as pictures."""
 
 from __future__ import annotations
 
-import io
 import json
 import math
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bertkit.diagnose.pictures import (
+    DEV,
+    MAJORITY,
+    NGRAM,
+    TRAIN,
+    Points,
+    draw_level,
+    draw_line,
+    name_axes,
+    picture,
+    thinned,
+)
 from bertkit.errors import UserError
 from bertkit.train.runlog import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Points = list[tuple[float, float]]
-
-# matplotlib wants colours, a page has names for them that differ by day and night: these stand in.
-COLOURS = {
-    "#000001": "currentColor",
-    "#000002": "var(--line)",
-    "#000003": "var(--train)",
-    "#000004": "var(--dev)",
-    "#000005": "var(--majority)",
-    "#000006": "var(--ngram)",
-}
-TEXT, LINE, TRAIN, DEV, MAJORITY, NGRAM = COLOURS
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text; the page chooses its font
-    "font.size": 11,
-    "text.color": TEXT,
-    "axes.labelcolor": TEXT,
-    "axes.edgecolor": LINE,
-    "axes.spines.left": False,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "axes.xmargin": 0.02,
-    "grid.color": LINE,
-    "xtick.color": LINE,
-    "ytick.color": LINE,
-    "xtick.labelcolor": TEXT,
-    "ytick.labelcolor": TEXT,
-    "ytick.major.size": 0,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 5,
-}
-POINTS = 80  # of one line: more of them show noise and hide the trend
 
 
 @dataclass(frozen=True)
@@ -88,18 +62,23 @@ def read_curves(run: Path) -> list[Curves]:
 
 def _read(path: Path) -> Curves:
     curves = Curves()
-    for record in _records(path):
-        point = (float(record["epoch"]), _number(record["loss"]))
+    for record in read_records(path):
+        point = (float(record["epoch"]), number(record["loss"]))
         if record["event"] == "train":
             curves.train.append(point)
         elif record["event"] == "evaluation":
             curves.dev.append(point)
-            curves.scores.append((point[0], _number(record["score"])))
-            curves.intervals.append((_number(record["interval"][0]), _number(record["interval"][1])))
+            curves.scores.append((point[0], number(record["score"])))
+            curves.intervals.append((number(record["interval"][0]), number(record["interval"][1])))
     return curves
 
 
-def _records(path: Path) -> Iterator[dict[str, Any]]:
+def read_records(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a log, one by one.
+
+    Raises:
+        UserError: a line is not JSON. A last line without an end is what a crash cut off; it is left out.
+    """
     *lines, _cut_off = path.read_text(encoding="utf-8").split("\n")
     for number, line in enumerate(lines, start=1):
         try:
@@ -108,7 +87,8 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
             raise UserError(f"{path}, line {number} is not JSON ({error.msg}); the log is damaged.") from None
 
 
-def _number(value: float | None) -> float:
+def number(value: float | None) -> float:
+    """What a log says of a figure; NaN where it was no number."""
     return value if value is not None and math.isfinite(value) else math.nan
 
 
@@ -120,79 +100,38 @@ def draw_loss(seeds: Sequence[Curves], prior: float | None) -> str:
         prior: the loss of a model that knows the labels' shares and nothing else, in nats.
     """
 
-    def draw(axes: Axes) -> None:
+    def draw(all_axes: Sequence[Axes]) -> None:
+        axes = all_axes[0]
         if prior is not None:
-            axes.axhline(prior, color=MAJORITY, linestyle="--", linewidth=1.2)
+            draw_level(axes, prior, MAJORITY)
         for curves in seeds:
-            _line(axes, _thinned(curves.train), TRAIN, len(seeds))
-            _line(axes, curves.dev, DEV, len(seeds))
+            draw_line(axes, thinned(curves.train), TRAIN, _opacity(seeds))
+            draw_line(axes, curves.dev, DEV, _opacity(seeds))
         axes.set_ylim(bottom=0)
+        name_axes(axes, "epoch", "loss")
 
-    return _picture("loss", draw)
+    return picture("loss", draw)
 
 
 def draw_score(seeds: Sequence[Curves], name: str, baselines: dict[str, float]) -> str:
     """The dev score over epochs beside the baselines' scores, as SVG text; one seed has its interval."""
 
-    def draw(axes: Axes) -> None:
+    def draw(all_axes: Sequence[Axes]) -> None:
+        axes = all_axes[0]
         for baseline, colour in (("majority", MAJORITY), ("ngram", NGRAM)):
             if baseline in baselines:
-                axes.axhline(baselines[baseline], color=colour, linestyle="--", linewidth=1.2)
+                draw_level(axes, baselines[baseline], colour)
         for curves in seeds:
-            _line(axes, curves.scores, DEV, len(seeds))
+            draw_line(axes, curves.scores, DEV, _opacity(seeds))
             if len(seeds) == 1 and curves.scores:
                 epochs = [epoch for epoch, _ in curves.scores]
                 low, high = zip(*curves.intervals, strict=True)
                 axes.fill_between(epochs, low, high, color=DEV, alpha=0.15, linewidth=0)
                 axes.vlines(epochs, low, high, color=DEV, alpha=0.4, linewidth=1.2)
+        name_axes(axes, "epoch", name)
 
-    return _picture(name, draw)
-
-
-def _line(axes: Axes, points: Points, colour: str, seeds: int) -> None:
-    epochs, values = zip(*points, strict=True) if points else ((), ())
-    axes.plot(
-        epochs, values, color=colour, alpha=1 if seeds == 1 else 0.6, marker="o" if len(points) < 30 else ""
-    )
+    return picture(name, draw)
 
 
-def _thinned(points: Points) -> Points:
-    """At most `POINTS` points: each the mean of its share of the given ones that are numbers."""
-    size = math.ceil(len(points) / POINTS) or 1
-    thinned = []
-    for begin in range(0, len(points), size):
-        part = points[begin : begin + size]
-        losses = [loss for _, loss in part if not math.isnan(loss)]
-        epoch = sum(epoch for epoch, _ in part) / len(part)
-        thinned.append((epoch, sum(losses) / len(losses) if losses else math.nan))
-    return thinned
-
-
-def _picture(name: str, draw: Callable[[Axes], None]) -> str:
-    """What `draw` puts on axes over epochs, as an `<svg>` element that takes its colours from the page.
-
-    `name` begins the names inside it, so that they are the same for the same run, and another picture's
-    are others.
-    """
-    import matplotlib
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
-        figure = Figure(figsize=(5.4, 3.2), layout="constrained")
-        axes = figure.add_subplot()
-        draw(axes)
-        axes.set_xlim(left=0)
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(name)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
-        buffer = io.StringIO()
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-    svg = buffer.getvalue()
-    # An XML file's head and its groups' names are nothing to a page, which has other pictures too.
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg[svg.index("<svg") :])
-    for stand_in, colour in COLOURS.items():
-        svg = svg.replace(stand_in, colour)
-    return svg
+def _opacity(seeds: Sequence[Curves]) -> float:
+    return 1.0 if len(seeds) == 1 else 0.6

@@ -98,6 +98,7 @@ class PretrainRun:
                 )
             )
             if self.progress.step == 0:
+                self.log.record("floors", 0, unigram=self.watch.unigram, uniform=self.watch.uniform)
                 self.progress.reserve = self._evaluate() + SECONDS_TO_SAVE
             try:
                 self._train(self._schedule())

@@ -1,0 +1,111 @@
+"""The parts that pages are made of: a head, facts, figures, tables; a page needs nothing but a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from bertkit import __version__
+from bertkit.checkpoint.atomic import replace_file
+
+REPORT = "report.html"
+
+
+def write_page(path: Path, title: str, parts: Iterable[str], version: str = __version__) -> Path:
+    """Write a page and return its path.
+
+    Args:
+        path: the file.
+        title: in the browser's tab, not escaped yet.
+        parts: the body, as HTML; empty ones are left out.
+        version: of the bertkit that made what the page tells of.
+    """
+    body = [*filter(None, parts), f"<footer class=quiet>Made by bertkit {escape(version)}.</footer>"]
+    template = Template(files("bertkit.diagnose").joinpath(REPORT).read_text(encoding="utf-8"))
+    text = template.substitute(title=escape(title), body="\n".join(body))
+    with replace_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def header(kind: str, name: str, level: str, verdict: str) -> str:
+    """What the page is about, and what came of it; `level` is good, open or bad."""
+    return (
+        f"<header><p class=quiet>{escape(kind)}</p><h1>{escape(name)}</h1>"
+        f"<p class='verdict {level}'>{escape(verdict)}</p></header>"
+    )
+
+
+def facts(values: Mapping[str, str]) -> str:
+    """Names and values, a few in a row."""
+    items = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in values.items()
+    )
+    return f"<section><dl>{items}</dl></section>"
+
+
+def side(*sections: str) -> str:
+    """Sections beside one another where the window is wide enough."""
+    return f"<div class=side>{''.join(sections)}</div>" if any(sections) else ""
+
+
+def key(colour: str, words: str, dashed: bool = False) -> str:
+    """What a line of a figure is; `colour` is a name of the page's."""
+    return f"<span><i{' class=dashed' * dashed} style='--key:var(--{colour})'></i>{escape(words)}</span>"
+
+
+def note(words: str) -> str:
+    """A remark below a figure."""
+    return f"<span>{escape(words)}</span>"
+
+
+def figure(heading: str, svg: str, keys: Iterable[str]) -> str:
+    """A section with a picture and its keys."""
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{escape(heading)}"', 1)
+    return (
+        f"<section><h2>{escape(heading)}</h2><figure>{svg}"
+        f"<figcaption>{''.join(keys)}</figcaption></figure></section>"
+    )
+
+
+def table(
+    heads: Sequence[str],
+    lines: Sequence[Sequence[str]],
+    *,
+    numbers: Iterable[int] = (),
+    name: str = "plain",
+    caption: str = "",
+    levels: Sequence[str] = (),
+) -> str:
+    """A table of texts that are escaped; columns `numbers` stand to the right, `levels` colour the last."""
+    right = set(numbers)
+    kinds = ["number" if column in right else "" for column in range(len(heads))]
+
+    def row(tag: str, line: Sequence[str], kinds: Sequence[str]) -> str:
+        cells = zip(kinds, line, strict=True)
+        return "<tr>" + "".join(f"<{tag} class='{kind}'>{text}</{tag}>" for kind, text in cells) + "</tr>"
+
+    body = "".join(
+        row("td", line, [*kinds[:-1], levels[place]] if levels else kinds) for place, line in enumerate(lines)
+    )
+    below = f"<caption>{caption}</caption>" if caption else ""
+    return (
+        f"<div class=scroll><table class={name}>{below}<thead>{row('th', heads, kinds)}</thead>"
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def commands(heading: str, lines: Sequence[str]) -> str:
+    """Commands to copy."""
+    return f"<section><h2>{escape(heading)}</h2><pre>{escape(chr(10).join(lines))}</pre></section>"
+
+
+def recipe_text(path: Path) -> str:
+    """The recipe of a run, folded; nothing where there is none."""
+    if not path.is_file():
+        return ""
+    text = escape(path.read_text(encoding="utf-8"))
+    return f"<section><details><summary>The recipe</summary><pre>{text}</pre></details></section>"

@@ -1,0 +1,136 @@
+"""What a pretraining run logged, as curves, and those curves as pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bertkit.diagnose.curves import number, read_records
+from bertkit.diagnose.pictures import (
+    DEV,
+    MAJORITY,
+    NGRAM,
+    TRAIN,
+    Points,
+    draw_level,
+    draw_line,
+    name_axes,
+    picture,
+    thinned,
+)
+from bertkit.train.runlog import METRICS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass
+class PretrainCurves:
+    """A pretraining run's log, over steps. A figure that is no number is NaN.
+
+    Attributes:
+        train: (step, MLM loss in nats) of each step.
+        rates: (step, learning rate) of each step.
+        heldout: (step, MLM loss) of each evaluation.
+        accuracy: (step, share of masked pieces that are restored) of each evaluation.
+        pairs: (step, share of pairs that are told right) of each evaluation; empty without pairs.
+        floors: losses in nats of knowing word frequencies ("unigram") and nothing ("uniform"), as logged.
+        steps: made.
+        pieces: read.
+        gemm_share: mean share of the rate of large matrix products, 0 without a step.
+    """
+
+    train: Points = field(default_factory=list)
+    rates: Points = field(default_factory=list)
+    heldout: Points = field(default_factory=list)
+    accuracy: Points = field(default_factory=list)
+    pairs: Points = field(default_factory=list)
+    floors: dict[str, float] = field(default_factory=dict)
+    steps: int = 0
+    pieces: int = 0
+    gemm_share: float = 0.0
+
+    @property
+    def broke_at(self) -> int | None:
+        """The first step whose loss is no number."""
+        return next((int(step) for step, loss in self.train if math.isnan(loss)), None)
+
+
+def is_pretraining(run: Path) -> bool:
+    """Whether the log is one of a pretraining run: its records have an MLM loss."""
+    path = run / METRICS
+    return path.is_file() and any("mlm_loss" in record for record in read_records(path))
+
+
+def read_pretraining(run: Path) -> PretrainCurves:
+    """The curves of a run; empty ones where it has no log.
+
+    Raises:
+        UserError: a line of the log is not JSON.
+    """
+    curves = PretrainCurves()
+    if not (run / METRICS).is_file():
+        return curves
+    shares = 0.0
+    for record in read_records(run / METRICS):
+        step = float(record["step"])
+        if record["event"] == "train":
+            # Without a masked piece a step has no MLM loss.
+            curves.train.append((step, number(record.get("mlm_loss", record["loss"]))))
+            curves.rates.append((step, record["learning_rate"]))
+            curves.steps = record["step"]
+            curves.pieces += record["pieces"]
+            shares += record["gemm_share"]
+        elif record["event"] == "evaluation":
+            curves.heldout.append((step, number(record["mlm_loss"])))
+            curves.accuracy.append((step, number(record["mlm_accuracy"])))
+            if "pair_accuracy" in record:
+                curves.pairs.append((step, number(record["pair_accuracy"])))
+        elif record["event"] == "floors":
+            curves.floors = {name: record[name] for name in ("unigram", "uniform")}
+    curves.gemm_share = shares / len(curves.train) if curves.train else 0.0
+    return curves
+
+
+def draw_losses(curves: PretrainCurves, floors: dict[str, float]) -> str:
+    """MLM loss of training and held-out text over steps, the learning rate small below it, as SVG text."""
+
+    def draw(all_axes: Sequence[Axes]) -> None:
+        losses, rates = all_axes
+        for name, colour in (("uniform", MAJORITY), ("unigram", NGRAM)):
+            if name in floors:
+                draw_level(losses, floors[name], colour)
+        draw_line(losses, thinned(curves.train), TRAIN)
+        draw_line(losses, curves.heldout, DEV)
+        draw_line(rates, thinned(curves.rates), TRAIN)
+        name_axes(losses, "", "MLM loss, nats")
+        name_axes(rates, "step", "learning\nrate")
+        _mark_top(rates, curves.rates)
+
+    return picture("losses", draw, size=(5.4, 3.9), heights=(3.6, 1.0))
+
+
+def _mark_top(axes: Axes, rates: Points) -> None:
+    """Zero and the highest rate are all the marks that a small picture needs."""
+    axes.set_ylim(bottom=0)
+    if top := max((rate for _, rate in rates), default=0.0):
+        axes.set_yticks([0, top], ["0", f"{top:.2g}"])
+
+
+def draw_accuracy(curves: PretrainCurves) -> str:
+    """Shares of held-out masked pieces and pairs that are right, over steps, as SVG text."""
+
+    def draw(all_axes: Sequence[Axes]) -> None:
+        from matplotlib.ticker import PercentFormatter
+
+        axes = all_axes[0]
+        draw_line(axes, curves.accuracy, DEV)
+        draw_line(axes, curves.pairs, NGRAM)
+        axes.set_ylim(bottom=0, top=1 if curves.pairs else None)
+        name_axes(axes, "step", "right")
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+    return picture("accuracy", draw, size=(5.4, 3.9))

@@ -1,0 +1,81 @@
+"""One paragraph that says what a pretraining run came to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from bertkit.diagnose.pictures import Points
+from bertkit.diagnose.verdict import Level, Verdict
+
+Result = Mapping[str, Any]
+
+BY_HEART = 0.05
+"""Nats that a held-out loss may stand above its lowest before the text is said to be learned by heart."""
+
+
+def losses(result: Result) -> dict[str, dict[str, float]]:
+    """What the loss stands between, by name: each has `mlm_loss`, and accuracies where they are known."""
+    rows: dict[str, dict[str, float]] = {
+        "knowing nothing": {"mlm_loss": result["floors"]["uniform"]},
+        "word frequencies": {"mlm_loss": result["floors"]["unigram"]},
+        "before, held out": result["before"] or {},
+        "training": {"mlm_loss": result["train_mlm_loss"]},
+        "after, held out": result["heldout"] or {},
+    }
+    return {name: row for name, row in rows.items() if row}
+
+
+def give_pretrain_verdict(result: Result, heldout: Points) -> Verdict:
+    """Judge the content of a `result.json` by the plateau of word frequencies.
+
+    Args:
+        result: of a pretraining run.
+        heldout: (step, held-out MLM loss in nats) of each evaluation, in their order.
+    """
+    level, conclusion = _conclusion(result, heldout)
+    return Verdict(level, f"{_figures(result)} {conclusion}")
+
+
+def _figures(result: Result) -> str:
+    found, floors = result["heldout"], result["floors"]
+    loss = found["mlm_loss"] if found else result["train_mlm_loss"]
+    where = "Held-out loss" if found else "Training loss (no text was held out)"
+    right = ""
+    if found:
+        right = f": {found['mlm_accuracy']:.1%} of the masked pieces are restored"
+        if "pair_accuracy" in found:
+            right += f", {found['pair_accuracy']:.1%} of the pairs told right"
+    return (
+        f"{where} {loss:.3f}, perplexity {math.exp(loss):,.1f}{right}. Knowing only how frequent words are "
+        f"gives {floors['unigram']:.3f} ({math.exp(floors['unigram']):,.0f}), knowing nothing "
+        f"{floors['uniform']:.3f} ({math.exp(floors['uniform']):,.0f})."
+    )
+
+
+def _conclusion(result: Result, heldout: Points) -> tuple[Level, str]:
+    through, before, after = result["through_at"], result["before"], result["heldout"]
+    if through is None:
+        return "bad", (
+            "The loss stayed on the plateau of word frequencies: the model has hardly learned to use the "
+            "context, and will help little."
+        )
+    lowest = min(heldout, key=lambda point: point[1], default=None)
+    if after and lowest and after["mlm_loss"] > lowest[1] + BY_HEART:
+        return "open", (
+            f"It was lower before, {lowest[1]:.3f} after step {lowest[0]:,.0f}: the model began to learn the "
+            "text by heart. More text or fewer steps would help."
+        )
+    if through == 0 and before and after:
+        gain = before["mlm_loss"] - after["mlm_loss"]
+        if gain <= 0:
+            return "open", f"The model began with {before['mlm_loss']:.3f}, and has won nothing on this text."
+        return "good", (
+            f"The model began with {before['mlm_loss']:.3f} on this text (perplexity "
+            f"{math.exp(before['mlm_loss']):,.1f}), and has won {gain:.3f}."
+        )
+    return "good", (
+        f"It broke through the plateau of word frequencies by step {through:,} of {result['steps']:,}: the "
+        "model uses the context."
+    )

@@ -1,0 +1,233 @@
+"""The report of a pretraining run: what it says of a run that is done, cut off or stopped."""
+
+import copy
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bertkit.cli.pretrain_display import losses_table
+from bertkit.diagnose.pretrain_curves import is_pretraining, read_pretraining
+from bertkit.diagnose.pretrain_verdict import give_pretrain_verdict, losses
+from bertkit.diagnose.report import write_report
+
+RESULT: dict[str, Any] = {
+    "kind": "pretraining",
+    "model": "mini <7>",
+    "parameters": 11_171_074,
+    "vocabulary_size": 8_192,
+    "corpus": {"pieces": 1_000_000, "fingerprint": "f" * 64},
+    "steps": 1_300,
+    "pieces": 2_660_001,
+    "epochs": 2.66,
+    "seconds": 133.2,
+    "pieces_per_second": 19_970.4,
+    "train_loss": 2.2,
+    "train_mlm_loss": 2.125,
+    "heldout": {"step": 1_300, "mlm_loss": 2.0, "mlm_accuracy": 0.531},
+    "before": {"mlm_loss": 9.1, "mlm_accuracy": 0.0},
+    "floors": {"unigram": 6.25, "uniform": 9.011},
+    "through_at": 130,
+    "long_from": None,
+    "processes": 2,
+    "precision": "fp32",
+    "version": "0.1.0",
+}
+HELDOUT = [(0.0, 9.1), (650.0, 2.5), (1_300.0, 2.0)]
+
+
+def result(**changes: Any) -> dict[str, Any]:
+    return copy.deepcopy(RESULT) | changes
+
+
+def step(number: int, loss: float, **more: float) -> dict[str, Any]:
+    return {
+        "event": "train",
+        "step": number,
+        "loss": loss,
+        "mlm_loss": loss,
+        "learning_rate": 1e-3 / number,
+        "pieces": 99,
+        "gemm_share": 0.25,
+        **more,
+    }
+
+
+def evaluation(number: int, loss: float, **more: float) -> dict[str, Any]:
+    return {"event": "evaluation", "step": number, "mlm_loss": loss, "mlm_accuracy": 0.5, **more}
+
+
+FLOORS = {"event": "floors", "step": 0, "unigram": 6.25, "uniform": 9.011}
+LOG = [FLOORS, evaluation(0, 9.1), step(1, 9.0), step(2, 8.0), step(3, 6.0), evaluation(3, 5.5)]
+
+
+def write_run(folder: Path, found: dict[str, Any] | None, log: list[dict[str, Any]]) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "recipe.toml").write_text('[model]\nstart = "<mini>"\n')
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in log))
+    if found is not None:
+        (folder / "result.json").write_text(json.dumps(found))
+    return folder
+
+
+class Text(HTMLParser):
+    """The words of a page, without those of its style."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.inside = ""
+        self.words: list[str] = []
+        self.feed(source)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.inside = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self.inside != "style":
+            self.words.append(data)
+
+
+def words_of(path: Path) -> str:
+    return Text(path.read_text(encoding="utf-8")).text
+
+
+def test_it_says_what_was_found(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a run", result(), LOG)
+    page = words_of(write_report(run))
+    for words in (
+        "bertkit pretraining mini <7> from text",
+        "Held-out loss 2.000, perplexity 7.4: 53.1% of the masked pieces are restored.",
+        "Knowing only how frequent words are gives 6.250 (518), knowing nothing 9.011 (8,193).",
+        "It broke through the plateau of word frequencies by step 130 of 1,300",
+        "parameters 11,171,074",
+        "vocabulary 8,192 pieces",
+        "pieces read 2,660,001",
+        "times the text 2.66",
+        "time 2 min",
+        "pieces a second 19,970",
+        "processes 2",
+        "precision fp32",
+        "of large matrix products' rate 25%",
+        "knowing word frequencies, 6.250",
+        "knowing nothing, 9.011",
+        "before, held out 9.100 8,955.3 0.0%",
+        "training 2.125 8.4",
+        "after, held out 2.000 7.4 53.1%",
+        "a run' 'the man went to the [MASK] .'",
+        "bertkit finetune TASK --model",
+        '[model] start = "<mini>"',
+        "Made by bertkit 0.1.0.",
+    ):
+        assert words in page, words
+    assert "pairs" not in page
+
+
+def test_it_has_its_pictures_and_nothing_from_elsewhere(tmp_path: Path) -> None:
+    page = write_report(write_run(tmp_path / "run", result(), LOG))
+    source = page.read_text()
+    assert re.findall(r'<svg role="img" aria-label="([^"]*)"', source) == [
+        "Loss of masked pieces",
+        "Right on held-out text",
+    ]
+    pictures = re.findall(r"<svg.*?</svg>", source, flags=re.DOTALL)
+    for colour in ("train", "dev", "majority", "ngram"):
+        assert f"var(--{colour})" in pictures[0]
+    assert "stroke-dasharray" in pictures[0]
+    assert "#00000" not in "".join(pictures)
+    assert not re.search(r"<script|<link|<img|url\((?!#)|@import", source)
+    assert write_report(tmp_path / "run").read_text() == source
+
+
+def test_pairs_are_told_where_there_are_pairs(tmp_path: Path) -> None:
+    found = result(heldout={**RESULT["heldout"], "pair_accuracy": 0.875})
+    log = [*LOG[:-1], evaluation(3, 5.5, pair_accuracy=0.75)]
+    page = words_of(write_report(write_run(tmp_path / "run", found, log)))
+    assert "53.1% of the masked pieces are restored, 87.5% of the pairs told right." in page
+    assert "pairs told right (chance: 50 %)" in page
+    assert "MLM loss perplexity pieces right pairs right" in page
+
+
+def test_a_run_that_is_not_finished_has_its_curves_and_how_to_go_on(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a run", None, LOG)
+    assert is_pretraining(run)
+    page = words_of(write_report(run))
+    assert "This run has no result yet: it is going on, or was interrupted. Its last held-out loss" in page
+    assert "steps 3 pieces read 297" in page
+    assert "knowing word frequencies, 6.250" in page
+    assert "a run' --resume" in page
+
+
+def test_a_run_that_stopped_says_why(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", None, [*LOG, step(4, float("nan"))])
+    (run / "stopped.json").write_text('{"why": "The loss of step 4 is no number."}')
+    page = words_of(write_report(run))
+    assert "This run stopped: The loss of step 4 is no number." in page
+    assert "The loss was no number from step 4 on." in page
+
+
+def test_a_run_without_held_out_text_has_a_page(tmp_path: Path) -> None:
+    found = result(heldout=None, before=None)
+    page = write_report(write_run(tmp_path / "run", found, [step(1, 9.0), step(2, 2.0)]))
+    assert "Training loss (no text was held out) 2.125" in words_of(page)
+    assert page.read_text().count("<svg") == 1
+
+
+def test_a_log_of_another_kind_is_not_taken_for_one_of_pretraining(tmp_path: Path) -> None:
+    log = [{"event": "train", "step": 1, "epoch": 0.5, "loss": 0.7}]
+    run = write_run(tmp_path / "run", None, log)
+    assert not is_pretraining(run)
+    assert "bertkit fine-tuning" in words_of(write_report(run))
+    assert not is_pretraining(tmp_path)
+
+
+def test_a_long_log_makes_a_small_page(tmp_path: Path) -> None:
+    log = [FLOORS, *(step(number, 3.0) for number in range(1, 20_001)), evaluation(20_000, 3.0)]
+    run = write_run(tmp_path / "run", result(), log)
+    assert read_pretraining(run).pieces == 20_000 * 99
+    assert len(write_report(run).read_bytes()) < 50_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "heldout", "level", "words"),
+    [
+        ({}, HELDOUT, "good", "It broke through the plateau"),
+        ({"through_at": None}, HELDOUT, "bad", "stayed on the plateau of word frequencies"),
+        ({}, [*HELDOUT[:1], (900.0, 1.9), HELDOUT[2]], "open", "lower before, 1.900 after step 900"),
+        ({}, [*HELDOUT[:1], (900.0, 1.96), HELDOUT[2]], "good", "It broke through the plateau"),
+        (
+            {"through_at": 0, "before": {"mlm_loss": 2.25, "mlm_accuracy": 0.5}},
+            [(0.0, 2.25), (1_300.0, 2.0)],
+            "good",
+            "The model began with 2.250 on this text (perplexity 9.5), and has won 0.250.",
+        ),
+        (
+            {"through_at": 0, "before": {"mlm_loss": 1.99, "mlm_accuracy": 0.5}},
+            [(0.0, 1.99), (1_300.0, 2.0)],
+            "open",
+            "The model began with 1.990, and has won nothing on this text.",
+        ),
+    ],
+)
+def test_the_verdict(
+    changes: dict[str, Any], heldout: list[tuple[float, float]], level: str, words: str
+) -> None:
+    verdict = give_pretrain_verdict(result(**changes), heldout)
+    assert verdict.level == level
+    assert words in verdict.text
+
+
+def test_page_and_terminal_show_the_same_losses() -> None:
+    assert list(losses(result(before=None))) == [
+        "knowing nothing",
+        "word frequencies",
+        "training",
+        "after, held out",
+    ]
+    assert losses_table(result()).row_count == 5
