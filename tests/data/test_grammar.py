@@ -129,3 +129,39 @@ def test_more_than_there_is_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grammar, "PHENOMENA", {"toy": lambda words: ("a {}.", words.one("xyz"), "w")})
     with pytest.raises(UserError, match="has no 99 different train sentences"):
         generate("train", 99)
+
+
+def test_plain_text_is_acceptable_has_the_new_words_and_no_dev_sentence() -> None:
+    text = grammar.plain_text(2_400)
+    assert text == grammar.plain_text(2_400)
+    assert text != grammar.plain_text(2_400, seed=1)
+    assert len(set(text)) == 2_400
+    dev = {sentence.text for sentence in [*DEV, *generate("dev", 960, seed=3)]}
+    assert dev.isdisjoint(text)
+    # So it is for all seeds: each sentence has one split that may have it.
+    assert all(grammar._split(sentence) == "train" for sentence in text)
+    new = tuple(stem.removesuffix("e") for stem in stems(NEW))
+    shares = [any(word.startswith(new) for word in sentence[:-1].lower().split()) for sentence in text]
+    # A quarter, but for those whose new word is in the twin that is left out.
+    assert 560 < sum(shares) <= 600
+
+
+def test_plain_text_has_none_of_the_new_constructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(grammar, "_candidates", record_novelties(grammar._candidates, seen))
+    grammar.plain_text(64)
+    assert set(seen) == {"none", "words"}
+
+
+def record_novelties(function, seen: list[str]):
+    def recorded(phenomenon, novelty, generator):
+        seen.append(novelty)
+        return function(phenomenon, novelty, generator)
+
+    return recorded
+
+
+def test_more_text_than_there_is_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grammar, "PHENOMENA", {"toy": lambda words: ("a {}.", words.one("xyz"), "w")})
+    with pytest.raises(UserError, match="has no 99 different sentences"):
+        grammar.plain_text(99)

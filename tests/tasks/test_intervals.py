@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bertkit.tasks.intervals import seeds_interval, wilson_interval
+from bertkit.tasks.intervals import difference_interval, seeds_interval, wilson_interval
 from bertkit.tasks.metrics import bootstrap_interval, confusion_matrix, get_metric
 
 
@@ -57,3 +57,22 @@ def test_wilsons_interval_holds_the_true_share_as_often_as_it_says(share: float)
     right = np.random.default_rng(1).binomial(40, share, 2_000)
     inside = [low <= share <= high for low, high in (wilson_interval(each, 40) for each in right.tolist())]
     assert 0.92 < np.mean(inside) < 0.985
+
+
+def test_the_interval_of_a_difference_is_that_of_an_explicit_bootstrap() -> None:
+    random = np.random.default_rng(5)
+    hard = random.random(97)
+    first, second = (random.random((seeds, 97)) * hard < 0.3 for seeds in (4, 3))
+    differences = []
+    for _ in range(3_000):
+        rows = random.integers(0, 97, 97)
+        drawn = [right[random.integers(0, len(right), len(right))][:, rows] for right in (first, second)]
+        differences.append(drawn[0].mean() - drawn[1].mean())
+    explicit = np.quantile(differences, [0.025, 0.975])
+    assert difference_interval(first, second, samples=10_000) == pytest.approx(explicit, abs=0.01)
+
+
+def test_a_model_does_not_differ_from_itself_but_by_its_seeds() -> None:
+    right = np.array([[True, False, True, True]])
+    assert difference_interval(right, right) == (0.0, 0.0)
+    assert difference_interval(right, ~right)[1] > 0.5

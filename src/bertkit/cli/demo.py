@@ -1,38 +1,39 @@
-"""The life of a small model in about two minutes, offline: text, vocabulary, training, score, prediction.
+"""The whole life of a BERT in about two minutes, offline: text, vocabulary, pretraining, fine-tuning.
 
-The data are sentences of a small English grammar, half of them spoilt in one place. Half of those that the
-model is scored on have words or a construction that it never saw in training.
+The text is of a small English grammar. The model first reads many sentences without labels, then learns from
+a few labelled ones to tell acceptable from unacceptable; beside it the same model does so from fresh weights.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections import defaultdict
-from collections.abc import Sequence
+import shlex
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bertkit import __version__
+from bertkit.cli import demo_parts as parts
+from bertkit.cli.demo_parts import FRESH, NOVELTIES, PRETRAIN, PRETRAINED, Sizes
 from bertkit.errors import UserError
-from bertkit.recipe import Recipe
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
-
-    from bertkit.data.grammar import Sentence
 
 # An empty file in the demo's folder: what has it may be overwritten.
 MARK = ".bertkit-demo"
 
-ROWS = {"train": 30_000, "dev": 800}
+SIZES = Sizes()
 
-# What the trained model is asked at the end: each pair turns on one word.
-QUESTIONS = (
-    "The doctors beside my aunt are tall.",
-    "The doctors beside my aunt is tall.",
-    "Our nephew described himself.",
-    "Our nephew described themselves.",
+# What the pretrained model fills in: each turns on the number of a noun that stands farther off.
+GAPS = (
+    "The doctors beside my aunt [MASK] tall.",
+    "The doctor beside my aunts [MASK] tall.",
 )
+SHOWN = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("runs/demo"), help="the folder to make (%(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the sentences and of the model")
+    parser.add_argument("--seed", type=int, default=0, help="of the sentences and of the models")
     parser.add_argument("--overwrite", action="store_true", help="replace the demo that is there")
     parser.add_argument(
         "--json", action="store_true", help="print the result object alone on standard output"
@@ -49,11 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make the data, train, and show what came of it."""
+    """Make the data, train, compare, and show what came of it."""
     from rich.console import Console
 
-    from bertkit import api, load
-    from bertkit.cli.display import Display
+    from bertkit.diagnose.demo_report import demo_verdict, write_demo_report
 
     out: Path = arguments.out
     if out.exists():
@@ -61,93 +61,105 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError(f"{out} exists; choose another folder with -o, or say --overwrite to replace it.")
         if not (out / MARK).is_file():
             raise UserError(f"{out} is no demo, so it is not overwritten; choose another folder with -o.")
-    console = Console(stderr=arguments.json, highlight=False, markup=False)
+    console = Console(stderr=arguments.json, highlight=False, markup=False, emoji=False)
+    found = live(out, SIZES, arguments.seed, console)
+    page = write_demo_report(out, found)
+    console.print(shares_table(found))
+    pairs, filled = found["pairs"], found["filled"]
     console.print(
-        f"Writing sentences of a small grammar, half of them spoilt in one place, to {out}", soft_wrap=True
+        f"{demo_verdict(found)[1]}\n"
+        f"Without any label it finds the acceptable one of two twins likelier in {pairs['accuracy']:.0%} of "
+        f"{pairs['pairs']:,} pairs.",
+        soft_wrap=True,
     )
-    dev = write_sentences(out, arguments.seed)
-    with Display(to_stderr=arguments.json, out=out / "run") as display:
-        result = api.finetune(
-            recipe=recipe(out, arguments.seed),
-            out=out / "run",
-            overwrite=arguments.overwrite,
-            listener=display,
-        )
-    model = load(out / "run")
-    answers = [answer["label"] for answer in model.predict([sentence.text for sentence in dev])]
-    console.print(by_dependency(dev, answers))
-    for answer in model.predict(QUESTIONS):
-        share = answer["probabilities"][answer["label"]]
-        console.print(f"{answer['text']:<38} {answer['label']:<13} {share:.0%}")
-    console.print(
-        f'Ask it yourself: bertkit predict {out / "run"} --say "My aunts was tired."', soft_wrap=True
-    )
+    for each in filled:
+        candidates = each["masks"][0]["candidates"]
+        likeliest = ", ".join(f"{one['piece']} {one['probability']:.0%}" for one in candidates)
+        console.print(f"  {each['text']:<42} {likeliest}")
+    console.print("Ask it yourself:")
+    for line in found["commands"]:
+        console.print(f"  {line}", soft_wrap=True)
+    console.print(f"{found['seconds']:.0f} s in all. The picture of it: {page}", soft_wrap=True)
     if arguments.json:
-        print(json.dumps(result, ensure_ascii=False))
+        print(json.dumps({**found, "report": str(page)}, ensure_ascii=False))
     return 0
 
 
-def write_sentences(folder: Path, seed: int) -> list[Sentence]:
-    """Write train.tsv and dev.tsv and return the sentences of dev."""
-    from bertkit.checkpoint.atomic import replace_file
-    from bertkit.data.grammar import generate
+def live(out: Path, sizes: Sizes, seed: int, console: Console) -> dict[str, Any]:
+    """All of it, in the folder `out`; returns what --json prints."""
+    from bertkit import api
+    from bertkit.cli.demo_display import FinetuneLines, PretrainLines
+    from bertkit.infer.model import load
 
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARK).touch()
-    sentences: list[Sentence] = []
-    for split in ("train", "dev"):
-        sentences = generate(split, ROWS[split], seed)
-        lines = ["sentence\tlabel\tdependency\tnovelty"]
-        lines += [f"{each.text}\t{each.label}\t{each.phenomenon}\t{each.novelty}" for each in sentences]
-        with replace_file(folder / f"{split}.tsv") as temporary:
-            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return sentences
+    began = time.monotonic()
 
+    def say(step: str, words: str) -> None:
+        console.print(f"{step:<11}{words}", soft_wrap=True)
 
-def recipe(folder: Path, seed: int) -> Recipe:
-    """The demo's recipe over the files in `folder`."""
-    changes: dict[str, dict[str, Any]] = {
-        "task": {
-            "train": str(folder / "train.tsv"),
-            "dev": str(folder / "dev.tsv"),
-            "text": "sentence",
-            "metric": "mcc",
-        },
-        # The initialisation is in proportion to the small width: 0.02 is BERT's choice for a width of 768.
-        "model": {
-            "start": "tiny",
-            "options": {
-                "heads": 4,
-                "max_positions": 64,
-                "hidden_dropout": 0.0,
-                "initialiser_range": 0.08,
-            },
-        },
-        "head": {"dropout": 0.0},
-        "vocabulary": {"size": 800},
-        "batch": {"max_length": 64},
-        "optimiser": {"lr": 1e-3},
-        "training": {"epochs": 3, "seed": seed},
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARK).touch()
+    data = parts.write_data(out, sizes, seed)
+    say("text", f"{sizes.text:,} sentences of a small grammar, without labels, in {out}; no dev sentence")
+    tokenizer = parts.write_vocabulary(out, data.text, sizes)
+    shards = parts.write_shards(out, tokenizer)
+    say("pieces", f"{tokenizer.size:,} in the vocabulary, {shards['pieces']:,} in the text")
+    say("pretrain", f"{sizes.steps:,} steps of about {sizes.pieces:,} pieces, some masked, to be restored")
+    with (lines := PretrainLines(console, sizes.steps)):
+        pretraining = api.pretrain(
+            recipe=parts.pretrain_recipe(out, sizes, seed), out=out / PRETRAIN, overwrite=True, listener=lines
+        )
+    updates = sizes.epochs * -(-sizes.labels // sizes.sequences)
+    seeds = f", {sizes.seeds} seeds" if sizes.seeds > 1 else ""
+    say("fine-tune", f"{sizes.labels:,} labelled sentences, {updates:,} updates{seeds}; {sizes.dev:,} scored")
+    runs = {}
+    for name, words in ((FRESH, "fresh weights"), (PRETRAINED, "pretrained")):
+        with (listener := FinetuneLines(console, updates * sizes.seeds, words)):
+            runs[name] = api.finetune(
+                recipe=parts.finetune_recipe(out, sizes, seed, pretrained=name == PRETRAINED),
+                out=out / name,
+                overwrite=True,
+                listener=listener,
+            )
+    return {
+        "sizes": asdict(sizes),
+        "updates": runs[FRESH]["seeds"][0]["steps"],
+        "novelties": NOVELTIES,
+        "pretraining": pretraining,
+        **runs,
+        **parts.compare(out, data.dev, runs[FRESH], runs[PRETRAINED]),
+        "pairs": parts.compare_twins(out / PRETRAIN, data.dev),
+        "filled": load(out / PRETRAIN).fill(GAPS, top=SHOWN),
+        "commands": commands(out),
+        "seconds": time.monotonic() - began,
+        "version": __version__,
     }
-    return Recipe().with_changes(changes)
 
 
-def by_dependency(sentences: Sequence[Sentence], answers: Sequence[str]) -> Table:
-    """Share of right answers for each dependency, on what is like the training rows and on what is new."""
+def commands(out: Path) -> list[str]:
+    """What may be asked of the models."""
+    pretrained, restorer = (shlex.quote(str(out / name)) for name in (PRETRAINED, PRETRAIN))
+    return [
+        f'bertkit predict {pretrained} --say "My aunts was tired."',
+        f'bertkit fill {restorer} "Our nephew described [MASK]."',
+    ]
+
+
+def shares_table(found: dict[str, Any]) -> Table:
+    """Shares of right answers, on what is like the labelled sentences and on what is new."""
     from rich.table import Table
 
-    right: dict[tuple[str, str], list[bool]] = defaultdict(list)
-    for sentence, answer in zip(sentences, answers, strict=True):
-        for row in (sentence.phenomenon, "all"):
-            right[row, sentence.novelty].append(answer == sentence.label)
-    columns = {"none": "as in training", "words": "new words", "construction": "new construction"}
-    table = Table(title="Share of right answers (chance: 50 %)", title_justify="left")
-    table.add_column("dependency")
-    for heading in columns.values():
-        table.add_column(heading, justify="right")
-    names = dict.fromkeys(sentence.phenomenon for sentence in sentences)
-    for name in (*names, "all"):
-        shares = [right[name, novelty] for novelty in columns]
-        cells = [f"{sum(each) / len(each):.0%}" if each else "" for each in shares]
-        table.add_row(name, *cells, style="bold" if name == "all" else None)
+    from bertkit.diagnose.demo_report import WHO, percent
+
+    groups = found["groups"]
+    table = Table(title="Share of right answers, with 95 % interval", title_justify="left")
+    table.add_column("")
+    columns = {name: words for name, words in {"all": "all", **NOVELTIES}.items() if name in groups}
+    for words in columns.values():
+        table.add_column(words, justify="right")
+    for who in reversed(WHO):
+        cells = (
+            percent(groups[name][who]) if name == "all" else f"{groups[name][who][0]:.0%}" for name in columns
+        )
+        table.add_row(WHO[who], *cells, style="bold" if who == PRETRAINED else None)
+    table.add_row("majority", "50.0 %", *("50%" for _ in range(len(columns) - 1)))
     return table

@@ -1,10 +1,11 @@
-"""How far to trust a score: that of several seeds, whose rows and seeds are resampled, and a plain share."""
+"""How far to trust scores, and differences, of several seeds, whose rows and seeds are resampled."""
 
 from __future__ import annotations
 
 from statistics import NormalDist
 
 import numpy as np
+import numpy.typing as npt
 
 from bertkit.tasks.metrics import CELLS_AT_ONCE, IntArray, get_metric
 
@@ -55,6 +56,38 @@ def seeds_interval(
     chosen = random.integers(len(cells), size=(samples, len(cells)))
     means = np.take_along_axis(scores, chosen, axis=1).mean(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def difference_interval(
+    first: npt.NDArray[np.bool_],
+    second: npt.NDArray[np.bool_],
+    *,
+    samples: int = 2_000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean share of right answers of one model less that of another.
+
+    Both answer the same rows, so a resampled set of rows is the same for both; their seeds are drawn each for
+    itself.
+
+    Args:
+        first: whether each seed of the first is right on each row, [K, N].
+        second: of the second, [J, N].
+        samples: resampled sets.
+        seed: of the draws.
+        level: the share of the samples inside.
+    """
+    random = np.random.default_rng(seed)
+    rows = first.shape[1]
+    drawn = random.multinomial(rows, np.full(rows, 1 / rows), samples)
+    means = []
+    for right in (first, second):
+        shares = drawn @ right.T.astype(np.float64) / rows
+        chosen = random.integers(len(right), size=(samples, len(right)))
+        means.append(np.take_along_axis(shares, chosen, axis=1).mean(axis=1))
+    low, high = np.quantile(means[0] - means[1], [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

@@ -1,0 +1,91 @@
+"""What a person sees of the demo's runs: a bar, and a line or two of each."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bertkit.diagnose.demo_report import percent
+from bertkit.train.listener import PretrainFacts, Silent, SilentPretrain
+from bertkit.train.loop import StepRecord
+
+
+class _Bar:
+    """A bar, on terminals only. A context manager: it is taken down whatever happens."""
+
+    def __init__(self, console: Console, total: float) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("   "),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:.0f} %"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=total)
+
+    def __enter__(self) -> None:
+        self._progress.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def advance(self) -> None:
+        """One step more."""
+        self._progress.advance(self._task)
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(f"     {line}", soft_wrap=True)
+
+
+class PretrainLines(_Bar, SilentPretrain):
+    """A line for each evaluation."""
+
+    def planned(self, facts: PretrainFacts) -> None:
+        """Print what the losses stand between."""
+        self.say(
+            f"{facts.model} with rotary positions, {facts.parameters:,} parameters; loss of knowing nothing "
+            f"{facts.uniform:.2f}, of knowing word frequencies {facts.unigram:.2f}"
+        )
+
+    def stepped(self, record: StepRecord, fraction: float, figures: dict[str, float]) -> None:
+        """Move the bar."""
+        self.advance()
+
+    def evaluated(self, step: int, fraction: float, figures: dict[str, float]) -> None:
+        """Print the held-out figures."""
+        self.say(
+            f"step {step:>5,}: loss {figures['mlm_loss']:.2f}, {figures['mlm_accuracy']:.0%} of the masked "
+            "pieces restored"
+        )
+
+    def finished(self, result: dict[str, Any]) -> None:
+        """Print the speed."""
+        self.say(f"{result['seconds']:.0f} s, {result['pieces_per_second']:,.0f} pieces/s")
+
+
+class FinetuneLines(_Bar, Silent):
+    """One line at the end."""
+
+    def __init__(self, console: Console, total: float, name: str) -> None:
+        super().__init__(console, total)
+        self._name = name
+        self._began = time.monotonic()
+
+    def stepped(self, record: StepRecord) -> None:
+        """Move the bar."""
+        self.advance()
+
+    def finished(self, result: dict[str, Any]) -> None:
+        """Print the score."""
+        bar = (result["score"], *result["interval"])
+        self.say(f"{self._name:<14} {percent(bar)} right, {time.monotonic() - self._began:.0f} s")

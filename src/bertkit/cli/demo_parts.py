@@ -1,0 +1,258 @@
+"""What the demo is made of: its sizes, its data, its recipes, and how its models are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bertkit.errors import UserError
+from bertkit.recipe import PretrainRecipe, Recipe
+
+if TYPE_CHECKING:
+    from bertkit.data.grammar import Sentence
+    from bertkit.text.tokenizer import Tokenizer
+
+TEXT = "text.txt"
+PRETRAIN, FRESH, PRETRAINED = "pretrain", "fresh", "pretrained"
+# What stands first is the model of both runs: the initialisation is in proportion to its small width, 0.02 is
+# BERT's choice for a width of 768.
+OPTIONS: dict[str, Any] = {
+    "heads": 4,
+    "max_positions": 64,
+    "positions": "rotary",
+    "hidden_dropout": 0.0,
+    "initialiser_range": 0.08,
+}
+NOVELTIES = {"none": "as labelled", "words": "new words", "construction": "new construction"}
+
+Bar = tuple[float, float, float]
+"""A share of right answers and its 95 % interval."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything; times go by these alone, so that results repeat.
+
+    Attributes:
+        text: sentences without labels.
+        vocabulary: pieces at most.
+        steps: of pretraining.
+        pieces: of such a step.
+        labels: sentences with labels, for both models.
+        epochs: over them.
+        sequences: of a batch of them.
+        seeds: of both models.
+        dev: sentences that both are scored on.
+    """
+
+    text: int = 50_000
+    vocabulary: int = 800
+    steps: int = 1_000
+    pieces: int = 1_024
+    labels: int = 400
+    epochs: int = 8
+    sequences: int = 16
+    seeds: int = 3
+    dev: int = 800
+
+
+@dataclass(frozen=True)
+class Data:
+    """Text, and the sentences to be scored on."""
+
+    text: list[str]
+    dev: list[Sentence]
+
+    def check(self) -> None:
+        """Raise `RuntimeError` if a dev sentence stands in the text: then no score would be worth a thing."""
+        text = {sentence.casefold() for sentence in self.text}
+        if known := [sentence.text for sentence in self.dev if sentence.text.casefold() in text]:
+            raise RuntimeError(f"{len(known)} dev sentences stand in the text, such as {known[0]!r}.")
+
+
+def write_data(folder: Path, sizes: Sizes, seed: int) -> Data:
+    """Write text.txt, train.tsv and dev.tsv."""
+    from bertkit.data.grammar import generate, plain_text
+
+    data = Data(plain_text(sizes.text, seed), generate("dev", sizes.dev, seed))
+    data.check()
+    _write(folder / TEXT, data.text)
+    for split, sentences in (("train", generate("train", sizes.labels, seed)), ("dev", data.dev)):
+        lines = ["sentence\tlabel\tdependency\tnovelty"]
+        lines += [f"{each.text}\t{each.label}\t{each.phenomenon}\t{each.novelty}" for each in sentences]
+        _write(folder / f"{split}.tsv", lines)
+    return data
+
+
+def _write(path: Path, lines: Sequence[str]) -> None:
+    from bertkit.checkpoint.atomic import replace_file
+
+    with replace_file(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_vocabulary(folder: Path, text: Sequence[str], sizes: Sizes) -> Tokenizer:
+    """Learn vocab.txt from the text."""
+    from bertkit.text.tokenizer import Tokenizer
+    from bertkit.text.vocabulary import learn
+
+    pieces = learn(text, size=sizes.vocabulary)
+    _write(folder / "vocab.txt", pieces)
+    return Tokenizer.from_vocabulary(pieces)
+
+
+def write_shards(folder: Path, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Cut the text into shards, each sentence a document, and return the report."""
+    from bertkit import api
+    from bertkit.data.corpus import Reading
+    from bertkit.data.prepare import Options
+
+    options = Options(heldout=0.02, sentences="lines", reading=Reading(layout="lines"))
+    return api.prepare([folder / TEXT], tokenizer, folder / "shards", options, workers=1, overwrite=True)
+
+
+def pretrain_recipe(folder: Path, sizes: Sizes, seed: int) -> PretrainRecipe:
+    """Masked pieces of single sentences: there is no next one."""
+    changes: dict[str, dict[str, Any]] = {
+        "corpus": {"shards": str(folder / "shards")},
+        "model": {"start": "tiny", "options": OPTIONS},
+        "objective": {"pairs": "none"},
+        "batch": {"pieces": sizes.pieces, "length": 32},
+        "optimiser": {"lr": 2e-3, "beta2": 0.98, "warmup": 0.05},
+        "training": {"steps": sizes.steps, "evaluations": 4, "heldout_pieces": 8_192, "seed": seed},
+    }
+    return PretrainRecipe().with_changes(changes)
+
+
+def finetune_recipe(folder: Path, sizes: Sizes, seed: int, *, pretrained: bool) -> Recipe:
+    """The same for both models but for where their weights come from."""
+    start: dict[str, dict[str, Any]] = {
+        "model": {"start": "tiny", "options": OPTIONS},
+        "vocabulary": {"file": str(folder / "vocab.txt")},
+    }
+    if pretrained:
+        start = {"model": {"start": str(folder / PRETRAIN)}}
+    changes: dict[str, dict[str, Any]] = {
+        **start,
+        "task": {
+            "train": str(folder / "train.tsv"),
+            "dev": str(folder / "dev.tsv"),
+            "text": "sentence",
+            "metric": "accuracy",
+        },
+        "head": {"dropout": 0.0},
+        "batch": {"max_length": 64, "sequences": sizes.sequences},
+        "optimiser": {"lr": 1e-3},
+        "training": {"epochs": sizes.epochs, "seed": seed, "seeds": sizes.seeds},
+    }
+    return Recipe().with_changes(changes)
+
+
+# ---- Comparing
+
+
+def answers(run: Path, result: Mapping[str, Any]) -> npt.NDArray[np.int64]:
+    """The class that each seed of a fine-tuning run gives each dev sentence, [K, N]."""
+    from bertkit.train.results import SeedResult
+
+    found = []
+    for each in result["seeds"]:
+        done = SeedResult.read(run if len(result["seeds"]) == 1 else run / f"seed-{each['seed']}")
+        if done is None:
+            raise UserError(f"{run} has lost the answers of seed {each['seed']}; make the demo again.")
+        found.append(np.argmax(done.probabilities, axis=1))
+    return np.array(found)
+
+
+def compare(
+    folder: Path, dev: Sequence[Sentence], fresh: Mapping[str, Any], pretrained: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Shares of right answers, each `[share, low, high]`, and how much more the pretrained model has.
+
+    Returns:
+        `groups`: for "all", each novelty and each dependency, by who answers; `difference`: pretrained less
+        fresh, with its interval.
+    """
+    from bertkit.tasks.intervals import difference_interval
+
+    labels = np.array([pretrained["labels"].index(sentence.label) for sentence in dev])
+    given = {FRESH: answers(folder / FRESH, fresh), PRETRAINED: answers(folder / PRETRAINED, pretrained)}
+    ngram = _NGram(folder)
+    groups = {}
+    for name, rows in groups_of(dev).items():
+        bars = {"ngram": ngram.bar(rows)}
+        bars |= {who: _bar(labels[rows], classes[:, rows]) for who, classes in given.items()}
+        groups[name] = bars
+    right = {who: classes == labels for who, classes in given.items()}
+    difference = float(right[PRETRAINED].mean() - right[FRESH].mean())
+    interval = difference_interval(right[PRETRAINED], right[FRESH])
+    return {"groups": groups, "difference": [difference, *interval]}
+
+
+def groups_of(dev: Sequence[Sentence]) -> dict[str, npt.NDArray[np.int64]]:
+    """Rows of all sentences, of each novelty and of each dependency."""
+    groups = {"all": np.arange(len(dev))}
+    for attribute in ("novelty", "phenomenon"):
+        values = np.array([getattr(sentence, attribute) for sentence in dev])
+        groups |= {name: np.flatnonzero(values == name) for name in dict.fromkeys(values.tolist())}
+    return groups
+
+
+def _bar(labels: npt.NDArray[np.int64], classes: npt.NDArray[np.int64]) -> Bar:
+    from bertkit.tasks.intervals import seeds_interval
+
+    return float((classes == labels).mean()), *seeds_interval(labels, classes, 2, "accuracy")
+
+
+class _NGram:
+    """The n-gram model of the labelled sentences, on some of the dev sentences."""
+
+    def __init__(self, folder: Path) -> None:
+        from bertkit.recipe import TaskRecipe
+        from bertkit.tasks.examples import load_examples
+        from bertkit.train.prepare import find_task
+
+        files = {split: str(folder / f"{split}.tsv") for split in ("train", "dev")}
+        task = find_task(TaskRecipe(**files, text="sentence"))
+        self._train, labels = load_examples(task, "train")
+        self._dev, _ = load_examples(task, "dev", labels)
+
+    def bar(self, rows: npt.NDArray[np.int64]) -> Bar:
+        from bertkit.tasks.baselines import ngram
+        from bertkit.tasks.examples import Examples
+        from bertkit.tasks.intervals import wilson_interval
+
+        dev = self._dev
+        some = Examples(
+            [dev.texts[row] for row in rows],
+            None,
+            dev.known_labels[rows],
+            [dev.lines[row] for row in rows],
+            dev.path,
+        )
+        right = int(np.trace(ngram(self._train, some, 2)))
+        return right / len(rows), *wilson_interval(right, len(rows))
+
+
+def compare_twins(model: Path, dev: Sequence[Sentence]) -> dict[str, Any]:
+    """How often the pretrained model, without a label, finds the acceptable twin the likelier one.
+
+    Returns:
+        `summarise_pairs` over all dependencies and novelties: both are groups.
+    """
+    from bertkit.data.grammar import minimal_pairs
+    from bertkit.infer.model import load
+    from bertkit.infer.score import score, summarise_pairs
+
+    pairs = minimal_pairs(dev)
+    masked = load(model).masked
+    found = score(masked, [pair[twin] for twin in ("good", "bad") for pair in pairs])
+    good, bad = found[: len(pairs)], found[len(pairs) :]
+    result = summarise_pairs(good, bad, [pair["phenomenon"] for pair in pairs])
+    by_novelty = summarise_pairs(good, bad, [sentence.novelty for sentence in dev[::2]])
+    return {**result, "groups": result["groups"] | by_novelty["groups"]}
