@@ -28,7 +28,7 @@ OPTIONS: dict[str, Any] = {
     "hidden_dropout": 0.0,
     "initialiser_range": 0.08,
 }
-NOVELTIES = {"none": "as labelled", "words": "new words", "construction": "new construction"}
+NOVELTIES = {"none": "nothing new", "words": "new words", "construction": "new construction"}
 
 Bar = tuple[float, float, float]
 """A share of right answers and its 95 % interval."""
@@ -217,8 +217,8 @@ class _NGram:
         from bertkit.tasks.examples import load_examples
         from bertkit.train.prepare import find_task
 
-        files = {split: str(folder / f"{split}.tsv") for split in ("train", "dev")}
-        task = find_task(TaskRecipe(**files, text="sentence"))
+        train, dev = (str(folder / f"{split}.tsv") for split in ("train", "dev"))
+        task = find_task(TaskRecipe(train=train, dev=dev, text="sentence"))
         self._train, labels = load_examples(task, "train")
         self._dev, _ = load_examples(task, "dev", labels)
 

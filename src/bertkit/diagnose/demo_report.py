@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bertkit.diagnose.page import REPORT, commands, facts, figure, header, key, side, table, write_page
+from bertkit.diagnose.page import REPORT, commands, facts, figure, header, key, note, side, table, write_page
 from bertkit.diagnose.pictures import COLOURS, LINE, MAJORITY, TEXT, picture
 from bertkit.diagnose.wording import duration
 
@@ -39,10 +39,16 @@ def write_demo_report(folder: Path, found: Found) -> Path:
         _facts(found),
         side(
             _figure(
-                "Right answers, by what the labelled sentences lack",
+                "Right answers, by what is new in the sentence",
                 {label: groups[name] for name, label in novelties.items() if name in groups},
+                "New: in no labelled sentence. The text without labels has the new words too, the new "
+                "constructions not; no sentence that is scored stands in either.",
             ),
-            _figure("Right answers, by dependency", {name: groups[name] for name in dependencies}),
+            _figure(
+                "Right answers, by dependency",
+                {name: groups[name] for name in dependencies},
+                "Lines are 95 % intervals over sentences and seeds.",
+            ),
         ),
         side(_without_labels(found, dependencies, novelties), _filled(found) + _runs()),
         commands("Ask it yourself", found["commands"]),
@@ -91,10 +97,10 @@ def _facts(found: Found) -> str:
     )
 
 
-def _figure(heading: str, groups: Mapping[str, Bars]) -> str:
+def _figure(heading: str, groups: Mapping[str, Bars], remark: str) -> str:
     keys = [key(COLOUR[who], name) for who, name in WHO.items()]
     keys.append(key("majority", "majority, 50 %", dashed=True))
-    return figure(heading, draw_bars(heading, groups), keys)
+    return figure(heading, draw_bars(heading, groups), [*keys, note(remark)])
 
 
 def draw_bars(name: str, groups: Mapping[str, Bars]) -> str:
