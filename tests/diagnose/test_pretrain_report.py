@@ -114,7 +114,7 @@ def test_it_says_what_was_found(tmp_path: Path) -> None:
         "pieces a second 19,970",
         "processes 2",
         "precision fp32",
-        "of large matrix products' rate 25%",
+        "of the GEMM rate 25%",
         "knowing word frequencies, 6.250",
         "knowing nothing, 9.011",
         "before, held out 9.100 8,955.3 0.0%",

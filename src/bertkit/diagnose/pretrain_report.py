@@ -61,7 +61,7 @@ def _facts(result: Result, curves: PretrainCurves) -> str:
             "precision": result["precision"],
         }
     if curves.gemm_share:
-        found["of large matrix products' rate"] = f"{curves.gemm_share:.0%}"
+        found["of the GEMM rate"] = f"{curves.gemm_share:.0%}"
     return facts(found)
 
 
