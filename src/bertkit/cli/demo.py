@@ -99,7 +99,7 @@ def live(out: Path, sizes: Sizes, seed: int, console: Console) -> dict[str, Any]
     out.mkdir(parents=True, exist_ok=True)
     (out / MARK).touch()
     data = parts.write_data(out, sizes, seed)
-    say("text", f"{sizes.text:,} sentences of a small grammar, without labels, in {out}; no dev sentence")
+    say("text", f"{sizes.text:,} sentences of a small grammar, without labels; none that is scored later")
     tokenizer = parts.write_vocabulary(out, data.text, sizes)
     shards = parts.write_shards(out, tokenizer)
     say("pieces", f"{tokenizer.size:,} in the vocabulary, {shards['pieces']:,} in the text")

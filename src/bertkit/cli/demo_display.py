@@ -53,8 +53,8 @@ class PretrainLines(_Bar, SilentPretrain):
     def planned(self, facts: PretrainFacts) -> None:
         """Print what the losses stand between."""
         self.say(
-            f"{facts.model} with rotary positions, {facts.parameters:,} parameters; loss of knowing nothing "
-            f"{facts.uniform:.2f}, of knowing word frequencies {facts.unigram:.2f}"
+            f"{facts.model}, {facts.encoder.positions} positions, {facts.parameters:,} parameters; knowing "
+            f"nothing is a loss of {facts.uniform:.2f}, knowing word frequencies {facts.unigram:.2f}"
         )
 
     def stepped(self, record: StepRecord, fraction: float, figures: dict[str, float]) -> None:
