@@ -47,7 +47,7 @@ def write_demo_report(folder: Path, found: Found) -> Path:
             _figure(
                 "Right answers, by dependency",
                 {name: groups[name] for name in dependencies},
-                "Thin lines are 95 % intervals. Of each run the epoch that is best on these sentences counts.",
+                "Thin lines are 95 % intervals. Of each run the epoch that is best on these rows counts.",
             ),
         ),
         side(_without_labels(found, dependencies, novelties), _filled(found) + _runs()),
