@@ -148,18 +148,19 @@ def shares_table(found: dict[str, Any]) -> Table:
     """Shares of right answers, on what is like the labelled sentences and on what is new."""
     from rich.table import Table
 
-    from bertkit.diagnose.demo_report import WHO, percent
+    from bertkit.diagnose.demo_report import WHO
 
     groups = found["groups"]
-    table = Table(title="Share of right answers, with 95 % interval", title_justify="left")
+    columns = {name: words for name, words in NOVELTIES.items() if name in groups}
+    table = Table(title="Share of right answers", title_justify="left")
     table.add_column("")
-    columns = {name: words for name, words in {"all": "all", **NOVELTIES}.items() if name in groups}
-    for words in columns.values():
+    for words in ("all", "95 % interval", *columns.values()):
         table.add_column(words, justify="right")
     for who in reversed(WHO):
-        cells = (
-            percent(groups[name][who]) if name == "all" else f"{groups[name][who][0]:.0%}" for name in columns
-        )
-        table.add_row(WHO[who], *cells, style="bold" if who == PRETRAINED else None)
-    table.add_row("majority", "50.0 %", *("50%" for _ in range(len(columns) - 1)))
+        share, low, high = groups["all"][who]
+        cells = [f"{groups[name][who][0]:.0%}" for name in columns]
+        interval = f"[{100 * low:.1f}, {100 * high:.1f}]"
+        style = "bold" if who == PRETRAINED else None
+        table.add_row(WHO[who], f"{100 * share:.1f} %", interval, *cells, style=style)
+    table.add_row("majority", "50.0 %", "", *("50%" for _ in columns))
     return table
