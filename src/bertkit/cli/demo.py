@@ -153,8 +153,10 @@ def shares_table(found: dict[str, Any]) -> Table:
     groups = found["groups"]
     columns = {name: words for name, words in NOVELTIES.items() if name in groups}
     table = Table(title="Share of right answers", title_justify="left")
-    table.add_column("")
-    for words in ("all", "95 % interval", *columns.values()):
+    table.add_column("", no_wrap=True)
+    table.add_column("all", justify="right", no_wrap=True)
+    table.add_column("95 % interval", justify="right", no_wrap=True)
+    for words in columns.values():
         table.add_column(words, justify="right")
     for who in reversed(WHO):
         share, low, high = groups["all"][who]
