@@ -8,6 +8,7 @@ from bertkit.data.shards import Documents, Shards, entry_of, manifest_text, open
 from bertkit.data.windows import SHARDS_AT_ONCE, Masks, Windows, take
 from bertkit.errors import UserError
 from bertkit.recipe import ObjectiveRecipe
+from bertkit.recipe.pretrain import Pairs
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
 
 PLAIN = ObjectiveRecipe(pairs="none", short_share=0.0)
@@ -88,10 +89,11 @@ def test_fixed_masks_come_back(corpus: Callable[[int], Shards]) -> None:
     assert not np.array_equal(first.masked.ids_T, other.masked.ids_T)
 
 
-def test_steps_have_about_as_many_pieces(corpus: Callable[[int], Shards]) -> None:
-    made = windows(corpus(12))
-    sizes = [len(words(made.masks(step))) for step in range(made.steps_per_epoch)]
-    assert np.mean(sizes) == pytest.approx(60, rel=0.1)
+@pytest.mark.parametrize("pairs", ["none", "sop", "nsp"])
+def test_steps_have_about_as_many_pieces(corpus: Callable[[int], Shards], pairs: Pairs) -> None:
+    made = windows(corpus(12), ObjectiveRecipe(pairs=pairs))
+    sizes = [len(made.masks(step).sequences.ids) for step in range(made.steps_per_epoch)]
+    assert np.mean(sizes) == pytest.approx(60, rel=0.15)
     assert max(sizes) <= 60 + 2 * 16
 
 

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,10 @@ from bertkit.train.processes import ALONE, is_first, join_processes, restarted
 
 Process = subprocess.Popen[str]
 
+PATIENCE = 240
+"""Seconds after which something hangs."""
+STARTED: list[Process] = []
+
 
 def start(recipe: Path, out: Path, *options: str, processes: int = 1, restarts: int = 0) -> Process:
     alone = [sys.executable, "-m", "bertkit"]
@@ -26,9 +32,9 @@ def start(recipe: Path, out: Path, *options: str, processes: int = 1, restarts: 
         sys.executable,
         "-m",
         "torch.distributed.run",
+        "--standalone",
         f"--nproc-per-node={processes}",
         f"--max-restarts={restarts}",
-        "--master-port=0",
         "-m",
         "bertkit",
     ]
@@ -36,7 +42,7 @@ def start(recipe: Path, out: Path, *options: str, processes: int = 1, restarts: 
     if "--resume" not in options:
         command += ["--recipe", str(recipe)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command,
         env=environment,
         stdout=subprocess.PIPE,
@@ -44,22 +50,39 @@ def start(recipe: Path, out: Path, *options: str, processes: int = 1, restarts: 
         text=True,
         start_new_session=True,
     )
+    STARTED.append(process)
+    return process
 
 
 def finish(process: Process, code: int = 0) -> str:
-    output, _ = process.communicate(timeout=240)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == code, output
     return output
 
 
 def wait_for_steps(out: Path, count: int, process: Process) -> None:
     """Until the run has made `count` checkpoints or more."""
-    while process.poll() is None:
+    end = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < end:
         names = [path.name for path in (out / "checkpoint").glob("step-*.safetensors")]
         if names and max(int(name[5:13]) for name in names) >= count:
             return
         time.sleep(0.005)
-    pytest.fail(f"the run ended before step {count}: {process.communicate()[0]}")
+    stop(process)
+    pytest.fail(f"the run did not come to step {count}: {process.communicate()[0]}")
+
+
+def stop(process: Process) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_left_behind() -> Iterator[None]:
+    yield
+    for process in STARTED:
+        stop(process)
+    STARTED.clear()
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:
@@ -106,7 +129,7 @@ def test_two_processes_share_a_run_and_one_goes_on_with_it(restoring: PretrainRe
     process = start(recipe, two, processes=2)
     wait_for_steps(two, 5, process)
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=120)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     process = start(recipe, two, "--resume")
     wait_for_steps(two, 12, process)
@@ -126,7 +149,7 @@ def test_a_lost_process_ends_the_run_with_a_message_and_a_restart_goes_on(
     process = start(recipe, out, processes=2)
     wait_for_steps(out, 3, process)
     os.kill(second_process(process.pid), signal.SIGKILL)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     assert "Another process of this run is gone" in output
     assert f"bertkit pretrain -o {out} --resume" in output

@@ -27,10 +27,15 @@ def test_the_clock_counts_what_was_spent_and_keeps_what_is_reserved(monkeypatch:
     # Two minutes, of which 20 seconds are kept and 10 are gone: 100 to fill, 90 to go.
     schedule = ByClock(2.0, 10.0, 20.0, alone, RECIPE)
     assert schedule(0) == Moment(0.1, pytest.approx(1.6))
-    now[0] += 65.0
-    assert schedule(1) == Moment(0.75, pytest.approx(4.0))
+    now[0] += 5.0
+    # A step takes 5 seconds, so the last one begins when 95 are gone.
+    assert schedule(1) == Moment(pytest.approx(15 / 95), pytest.approx(8 * 2 * 15 / 95))
+    now[0] += 50.0
+    assert schedule(2) == Moment(pytest.approx(65 / 95), pytest.approx(8 * 2 * 30 / 95))
+    now[0] += 5.0
+    assert schedule(3) == Moment(pytest.approx(70 / 95), pytest.approx(8 * 2 * 25 / 95))
     now[0] += 25.1
-    assert schedule(2) is None
+    assert schedule(4) is None
 
 
 def test_all_processes_follow_the_first_ones_clock() -> None:
@@ -49,7 +54,7 @@ def test_a_log_is_followed_step_by_step(tmp_path: Path) -> None:
     assert [schedule(step) for step in range(3)] == [Moment(0.0, 0.5), Moment(0.6, 0.1), None]
 
 
-@pytest.mark.parametrize("content", ["no json\n", '{"event": "train", "step": 1}\n', "[]\n"])
+@pytest.mark.parametrize("content", ["", "no json\n", '{"event": "train", "step": 1}\n', "[]\n"])
 def test_what_is_no_log_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "metrics.jsonl").write_text(content)
     with pytest.raises(UserError, match="cannot be replayed"):

@@ -152,10 +152,10 @@ def shares_table(found: dict[str, Any]) -> Table:
 
     groups = found["groups"]
     columns = {name: words for name, words in NOVELTIES.items() if name in groups}
-    table = Table(title="Share of right answers", title_justify="left")
+    table = Table(title="Share of right answers, with 95 % interval", title_justify="left", show_edge=False)
     table.add_column("", no_wrap=True)
     table.add_column("all", justify="right", no_wrap=True)
-    table.add_column("95 % interval", justify="right", no_wrap=True)
+    table.add_column("interval", justify="right", no_wrap=True)
     for words in columns.values():
         table.add_column(words, justify="right")
     for who in reversed(WHO):

@@ -9,6 +9,7 @@ import argparse
 import json
 import re
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from bertkit.cli.recipes import add_run_arguments, changes_of
@@ -58,6 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do it and print what was found."""
     recipe = read_recipe(arguments)
+    from bertkit.train.loop import deferred_signals
+
+    # Held back until all is said: torchrun ends the other processes as soon as one of them has ended.
+    with deferred_signals():
+        return _run(arguments, recipe)
+
+
+def _run(arguments: argparse.Namespace, recipe: PretrainRecipe) -> int:
     from bertkit import api
     from bertkit.cli.pretrain_display import PretrainDisplay
     from bertkit.train.listener import SilentPretrain
@@ -66,7 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     display = PretrainDisplay(to_stderr=arguments.json, out=arguments.out)
     try:
-        with display:
+        # The others have nothing to show, and an empty bar would wipe the first one's.
+        with display if is_first() else nullcontext():
             result = api.pretrain(
                 out=arguments.out,
                 recipe=recipe,
@@ -74,18 +84,12 @@ def run(arguments: argparse.Namespace) -> int:
                 overwrite=arguments.overwrite,
                 listener=display if is_first() else SilentPretrain(),
             )
-    except ProcessLost as error:
-        if is_first() or not isinstance(error, NotStarted):
-            print(f"bertkit: {error}", file=sys.stderr)
-        return 1
-    except Stopped as error:
-        if is_first():
-            print(f"bertkit: {error}", file=sys.stderr)
-        return 1
-    except UserError:
-        if is_first():
-            raise
-        return 2
+    except (ProcessLost, Stopped, UserError) as error:
+        # One speaks for all, but where it may be the first that is gone.
+        speaks = is_first() or (isinstance(error, ProcessLost) and not isinstance(error, NotStarted))
+        if speaks:
+            print(f"bertkit: {error}", file=sys.stderr, flush=True)
+        return 2 if isinstance(error, UserError) else 1
     if arguments.json and is_first():
         print(json.dumps(result, ensure_ascii=False))
     return 0

@@ -148,8 +148,18 @@ class Shards:
 
     @cached_property
     def counts(self) -> npt.NDArray[np.int64]:
-        """How often each piece stands in the training split, int64 [V]."""
-        counts: npt.NDArray[np.int64] = np.load(self.folder / COUNTS, allow_pickle=False)
+        """How often each piece stands in the training split, int64 [V].
+
+        Raises:
+            UserError: the file is missing or damaged, or does not belong to the shards.
+        """
+        path = self.folder / COUNTS
+        try:
+            counts: npt.NDArray[np.int64] = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(f"{path} cannot be read ({error}); prepare the text again.") from None
+        if counts.shape != (self.tokenizer.size,) or counts.sum() != sum(e.pieces for e in self.of("train")):
+            raise UserError(f"{path} does not count the pieces of these shards; prepare the text again.")
         return counts
 
     @cached_property

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -94,7 +95,19 @@ class Windows:
     @property
     def steps_per_epoch(self) -> int:
         """Steps that use each sequence about once."""
-        return max(1, round(sum(entry.pieces for entry in self.entries) / self._pieces))
+        return max(1, round(self._growth * sum(entry.pieces for entry in self.entries) / self._pieces))
+
+    @cached_property
+    def _growth(self) -> float:
+        """Pieces of sequences for each piece of text, as one window has it.
+
+        More than 1 for the special pieces, and for the second segments that come from other documents.
+        """
+        sample = self._groups(0)[0]
+        documents = Documents.join(self._shards.read(entry) for entry in sample)
+        spans = self._spans(documents, np.random.default_rng([self._seed, 3]))
+        specials = np.where(spans.labels >= 0, 3, 2).sum()
+        return float((_sizes(spans).sum() + specials) / len(documents.ids))
 
     def place(self, step: int) -> tuple[int, int, int]:
         """Epoch, window and batch of a step, each counted from 0."""
@@ -128,6 +141,18 @@ class Windows:
             pieces=len(sequences.ids),
         )
 
+    def _spans(self, documents: Documents, random: np.random.Generator) -> Spans:
+        spans = build_spans(
+            documents,
+            self._objective.pairs,
+            length=self._length,
+            short_share=self._objective.short_share,
+            random=random,
+        )
+        if not len(spans.labels):
+            raise UserError(f"{self._shards.folder}: its documents are too short to learn from.")
+        return spans
+
     def _version(self, epoch: int) -> int:
         """With n fixed masks the epochs repeat, each n-th the same."""
         return epoch % self._objective.fixed_masks if self._objective.fixed_masks else epoch
@@ -159,22 +184,20 @@ class Windows:
         entries = self._groups(epoch)[window]
         documents = Documents.join(self._shards.read(entry) for entry in entries)
         random = np.random.default_rng([self._seed, 1, self._version(epoch), window])
-        spans = build_spans(
-            documents,
-            self._objective.pairs,
-            length=self._length,
-            short_share=self._objective.short_share,
-            random=random,
-        )
-        sizes = (spans.first[:, 1] - spans.first[:, 0]) + (spans.second[:, 1] - spans.second[:, 0])
-        if not len(sizes):
-            raise UserError(f"{self._shards.folder}: its documents are too short to learn from.")
+        spans = self._spans(documents, random)
+        sizes = _sizes(spans)
         count = self._sizes(epoch)[window]
         # Text that makes fewer sequences than steps is used again, in another order.
         order = np.concatenate([random.permutation(len(sizes)) for _ in range(-(-count // len(sizes)))])
         batches = cut_by_pieces(order, sizes[order], count)
         batches = [rows[np.argsort(-sizes[rows], kind="stable")] for rows in batches]
         return _Window(documents, spans, batches, entries)
+
+
+def _sizes(spans: Spans) -> Rows:
+    """Pieces of each sequence, without the special ones."""
+    sizes: Rows = np.diff(spans.first)[:, 0] + np.diff(spans.second)[:, 0]
+    return sizes
 
 
 def take(masks: Masks, rows: Sequence[int] | Rows) -> Masks:

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Self, TypeVar, get_origin, get_type_hints
 
 from bertkit.config import check_choice
 from bertkit.errors import UserError, nearest
@@ -14,7 +14,12 @@ from bertkit.errors import UserError, nearest
 
 @dataclass(frozen=True, kw_only=True)
 class BaseRecipe:
-    """Sections, each a frozen dataclass with defaults: everything about one run."""
+    """Sections, each a frozen dataclass with defaults: everything about one run.
+
+    `PLACES` are the keys (section, key) that say only where something lies whose content a run knows itself.
+    """
+
+    PLACES: ClassVar[frozenset[tuple[str, str]]] = frozenset()
 
     def with_changes(self, changes: Mapping[str, Mapping[str, Any]]) -> Self:
         """A copy in which `{section: {key: value}}` replaces what was there.

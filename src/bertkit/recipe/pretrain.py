@@ -124,6 +124,8 @@ class PretrainTrainingRecipe:
 class PretrainRecipe(BaseRecipe):
     """Everything about one pretraining run."""
 
+    PLACES = frozenset({("corpus", "shards")})
+
     corpus: CorpusRecipe = CorpusRecipe()
     model: ModelRecipe = ModelRecipe()
     objective: ObjectiveRecipe = ObjectiveRecipe()

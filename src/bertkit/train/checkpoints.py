@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from bertkit.checkpoint.state import load_state, save_state
+from bertkit.errors import UserError
 
 FOLDER = "checkpoint"
 _NAME = re.compile(r"step-(\d+)\.safetensors")
@@ -45,7 +46,11 @@ class Checkpoints:
             UserError: it is damaged, or of another model.
         """
         paths = self.paths()
-        return load_state(paths[-1], model, optimiser) if paths else None
+        try:
+            return load_state(paths[-1], model, optimiser) if paths else None
+        except UserError as error:
+            older = f" Remove it to go on from {paths[-2].name}." if len(paths) > 1 else ""
+            raise UserError(f"{error}{older}") from None
 
     def remove(self) -> None:
         """Delete all: the run is finished."""

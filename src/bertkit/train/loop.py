@@ -59,9 +59,10 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C or SIGTERM arrived; the step under way was finished first."""
 
 
-def step_seed(seed: int, step: int) -> int:
-    """Seed of dropout in one step, so that a resumed run needs no generator's state."""
-    return (seed * 1_000_003 + step + 1) % 2**63
+def step_seed(seed: int, step: int, rank: int = 0) -> int:
+    """Seed of dropout in one step of one process, so that a resumed run needs no generator's state."""
+    # Ranks stand farther apart than any number of steps, so that no two of all these are the same.
+    return (seed * 1_000_003 + step + 1 + rank * 2**40) % 2**63
 
 
 def run_steps(
@@ -75,6 +76,7 @@ def run_steps(
     seed: int,
     precision: Computing,
     after_step: Callable[[StepRecord], bool],
+    before_update: Callable[[], None] = lambda: None,
     processes: Processes = ALONE,
 ) -> None:
     """Update `model` from step `start` on, until `rate` or `after_step` says that it is enough.
@@ -89,6 +91,7 @@ def run_steps(
         seed: the run's.
         precision: "fp32" or "bf16".
         after_step: called after each update; True ends the run. It must say the same in all processes.
+        before_update: called when the gradient is known: what may still fail, such as sums over processes.
         processes: those that share the work of each step.
 
     Raises:
@@ -102,7 +105,7 @@ def run_steps(
             began = time.perf_counter()
             if (lr := rate(step)) is None:
                 return
-            torch.manual_seed(step_seed(seed, step) + processes.rank)
+            torch.manual_seed(step_seed(seed, step, processes.rank))
             model.train()
             for group in optimiser.param_groups:
                 group["lr"] = lr
@@ -118,6 +121,7 @@ def run_steps(
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 optimiser.zero_grad(set_to_none=True)
                 raise Diverged(step + 1, loss, norm)
+            before_update()
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             record = StepRecord(step + 1, loss, lr, norm, round(total), time.perf_counter() - began)
@@ -128,16 +132,26 @@ def run_steps(
                 return
 
 
+_held: list[list[int]] = []
+"""The signals that came in the context that holds them back, if there is one."""
+
+
 @contextmanager
 def deferred_signals() -> Iterator[Callable[[], bool]]:
     """Hold back SIGINT and SIGTERM: yields a function that says whether one came. A second one is immediate.
 
-    Outside the main thread, where Python has no signals, nothing is held back.
+    Inside another such context it is that one's function. Outside the main thread, where Python has no
+    signals, nothing is held back.
     """
-    came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
+    if _held:
+        outer = _held[-1]
+        yield lambda: bool(outer)
+        return
+    came: list[int] = []
+    _held.append(came)
 
     def note(number: int, frame: FrameType | None) -> None:
         if came:
@@ -148,5 +162,6 @@ def deferred_signals() -> Iterator[Callable[[], bool]]:
     try:
         yield lambda: bool(came)
     finally:
+        _held.pop()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -15,11 +15,15 @@ from bertkit.train.processes import (
     Processes,
     ProcessLost,
     join_processes,
+    launcher,
     leave_processes,
     restarted,
 )
-from bertkit.train.runfolder import RECIPE, check_run, open_run
+from bertkit.train.runfolder import check_run, open_run
 from bertkit.train.starting import prepare_start
+
+LAUNCHER = "launcher.txt"
+"""In the run folder: which torchrun runs it."""
 
 
 def pretrain(
@@ -49,18 +53,26 @@ def pretrain(
     flush_denormals()
     processes = join_processes()
     try:
-        resume = resume or (restarted() and (out / RECIPE).is_file())
+        resume = resume or _goes_on_after_a_restart(out)
         if processes.first:
             check_run(out, recipe, resume=resume, overwrite=overwrite and not resume)
         start = prepare_start(recipe, processes)
         if processes.first:
-            start.shards.verify()
             inputs = [start.shards.folder, *([start.start] if start.start else [])]
+            if recipe.training.replay:
+                inputs.append(Path(recipe.training.replay))
             open_run(out, recipe, resume=resume, fingerprint=start.shards.fingerprint, inputs=inputs)
+            (out / LAUNCHER).write_text(launcher(), encoding="utf-8")
         _wait_for_the_folder(processes)
         return PretrainRun(recipe, start, out, processes, listener, began).run()
     finally:
         leave_processes()
+
+
+def _goes_on_after_a_restart(out: Path) -> bool:
+    """Whether the same torchrun that began or resumed the run at `out` has started this process again."""
+    note = out / LAUNCHER
+    return restarted() and note.is_file() and note.read_text(encoding="utf-8") == launcher()
 
 
 def _wait_for_the_folder(processes: Processes) -> None:

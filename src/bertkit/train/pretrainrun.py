@@ -16,20 +16,21 @@ from bertkit.model.work import gemm_rate
 from bertkit.recipe import PretrainRecipe
 from bertkit.train.checkpoints import Checkpoints
 from bertkit.train.listener import PretrainListener
-from bertkit.train.loop import Diverged, Interrupted, StepRecord, run_steps
-from bertkit.train.optimiser import build_optimiser
+from bertkit.train.loop import Diverged, Interrupted, StepRecord, deferred_signals, run_steps
 from bertkit.train.processes import Processes, ProcessLost
 from bertkit.train.restoring import Tally, score
 from bertkit.train.results import write_json
 from bertkit.train.runfolder import RESULT
 from bertkit.train.runlog import open_log
-from bertkit.train.schedule import ByClock, ByLog, BySteps, Moment, Schedule
+from bertkit.train.schedule import ByClock, BySteps, Moment, Schedule
 from bertkit.train.starting import Start, facts_of
 from bertkit.train.watch import Watch
 
 STOPPED = "stopped.json"
-SECONDS_TO_SAVE = 1.0
-"""Kept of a budget for the last checkpoint, beside the time of the last evaluation."""
+BYTES_A_PARAMETER = 16
+"""Of a checkpoint with its two moments, and of the model folder."""
+SLOW_DISK = 100e6
+"""Bytes a second."""
 
 
 class Stopped(RuntimeError):
@@ -44,6 +45,7 @@ class Progress:
     pieces: int = 0
     seconds: float = 0.0
     reserve: float = 0.0
+    opened: bool = False
     log_size: int = 0
     evaluations: int = 0
     long_from: int | None = None
@@ -73,7 +75,7 @@ class PretrainRun:
         self.precision = choose_precision(recipe.training.precision)
         self.model = start.model
         self.objective = start.objective
-        self.optimiser = build_optimiser(self.model, recipe.optimiser)
+        self.optimiser = start.optimiser
         self.checkpoints = Checkpoints(out, recipe.training.keep)
         self.progress = Progress()
         if (saved := self.checkpoints.load(self.model, self.optimiser)) is not None:
@@ -90,44 +92,76 @@ class PretrainRun:
 
     def run(self) -> dict[str, Any]:
         """Train to the end."""
-        with open_log(self.out, self.progress.log_size, self.progress.step, self.processes) as self.log:
+        log = open_log(self.out, self.progress.log_size, self.progress.step, self.processes)
+        with log as self.log, deferred_signals() as interrupted:
             self.log.say(f"step {self.progress.step}, processes: {self.processes.count}")
-            self.listener.planned(
-                facts_of(
-                    self.recipe, self.start, self.processes, self.precision, self.peak, self.progress.step
-                )
-            )
-            if self.progress.step == 0:
-                self.log.record("floors", 0, unigram=self.watch.unigram, uniform=self.watch.uniform)
-                self.progress.reserve = self._evaluate() + SECONDS_TO_SAVE
             try:
-                self._train(self._schedule())
+                self._open()
+                if self.processes.total(float(interrupted())):
+                    raise Interrupted
+                self._train()
+                if not self.progress.step:
+                    raise UserError(
+                        f"The budget of {self.recipe.training.budget:g} minutes was used up before the first "
+                        "step; give more time."
+                    )
+                self._save()
+                if not self._evaluated_now():
+                    self._evaluate()
             except Interrupted:
                 self._save()
                 self.log.say(f"interrupted after step {self.progress.step}")
+                self.processes.wait()
                 raise
             except ProcessLost as error:
-                self._save()
-                self.log.say(f"{error} stopped after step {self.progress.step}")
-                raise ProcessLost(
-                    f"{error} The run is saved after step {self.progress.step}; go on, with as many "
-                    f"processes as you like, with `bertkit pretrain -o {self.out} --resume`."
-                ) from None
+                raise self._lost(error) from None
             except Diverged as error:
                 self._save()
+                self._write_model()
                 raise self._stopped(error.step, str(error)) from None
-            if not self._evaluated_now():
-                self._evaluate()
             self._write_model()
             self.log.say(f"done after step {self.progress.step}")
-        result = self._result()
-        if self.processes.first:
-            write_json(self.out / RESULT, result)
-            self.checkpoints.remove()
+            result = self._result()
+            if self.processes.first:
+                write_json(self.out / RESULT, result)
+                self.checkpoints.remove()
+                (self.out / STOPPED).unlink(missing_ok=True)
+            self.processes.wait()
         self.listener.finished(result)
         return result
 
-    def _train(self, schedule: Schedule) -> None:
+    def _open(self) -> None:
+        """Say what is about to run, and score what it begins with."""
+        progress = self.progress
+        self.listener.planned(
+            facts_of(self.recipe, self.start, self.processes, self.precision, self.peak, progress.step)
+        )
+        if self.start.new:
+            self._tell(f"{self.recipe.model.start} has no {', no '.join(self.start.new)}: fresh weights.")
+        if not progress.opened:
+            self.log.record("floors", 0, unigram=self.watch.unigram, uniform=self.watch.uniform)
+            progress.reserve = self._evaluate() + self._seconds_to_save()
+            progress.opened = True
+
+    def _seconds_to_save(self) -> float:
+        """Time to keep of a budget for the last checkpoint and the model folder, at a slow disk's speed."""
+        parameters = sum(p.numel() for p in self.model.parameters())
+        return 1.0 + parameters * BYTES_A_PARAMETER / SLOW_DISK
+
+    def _lost(self, error: ProcessLost) -> ProcessLost:
+        """Save what can be saved, and say what is left."""
+        self._save()
+        paths = self.checkpoints.paths()
+        self.log.say(f"{error} stopped after step {self.progress.step}")
+        left = f"the last checkpoint is {paths[-1].name}" if paths else "there is no checkpoint"
+        return ProcessLost(
+            f"{error} The run ends after step {self.progress.step}; {left}. Go on, with as many processes as "
+            f"you like, with `bertkit pretrain -o {self.out} --resume`."
+        )
+
+    def _train(self) -> None:
+        schedule = self._schedule()
+
         def rate(step: int) -> float | None:
             moment = schedule(step)
             if moment is None:
@@ -149,6 +183,7 @@ class PretrainRun:
             seed=self.recipe.training.seed,
             precision=self.precision,
             after_step=self._after_step,
+            before_update=lambda: self.objective.tally.add_up(self.processes),
             processes=self.processes,
         )
 
@@ -159,16 +194,13 @@ class PretrainRun:
             return ByClock(
                 training.budget, spent, self.progress.reserve, self.processes.agree, self.recipe.optimiser
             )
-        if training.replay:
-            return ByLog(Path(training.replay))
-        if not training.steps:
-            raise UserError("Say how long to train: --budget 1h, or --steps N.")
+        if self.start.replay is not None:
+            return self.start.replay
         return BySteps(training.steps, self.recipe.optimiser)
 
     def _after_step(self, record: StepRecord) -> bool:
         progress, tally = self.progress, self.objective.tally
         self.objective.tally = Tally()
-        tally.add_up(self.processes)
         progress.step = record.step
         progress.pieces += record.pieces
         figures = {
@@ -188,16 +220,19 @@ class PretrainRun:
         self.log.record("train", record.step, **figures)
         self.listener.stepped(record, self.moment.fraction, figures)
         if self.watch.stepped(record.loss, self.recipe.training.spike):
+            began = self.watch.risen_at or record.step
             raise self._stopped(
-                record.step,
-                f"The loss rose suddenly: smoothed it is {self.watch.smoothed:.3f}, and it was "
-                f"{self.watch.lowest:.3f} (step {record.step}).",
+                began,
+                f"The loss rose suddenly from step {began} on: smoothed it is {self.watch.smoothed:.3f} at "
+                f"step {record.step}, and it was {self.watch.lowest:.3f}.",
             )
         due = int(self.moment.fraction * self.recipe.training.evaluations)
         if due > progress.evaluations:
-            progress.evaluations = due
             self._evaluate()
-        if time.monotonic() - self.saved_at > self.recipe.training.save_every * 60:
+            progress.evaluations = due
+        # Not while the loss stands high: what is kept is to be good.
+        due_to_save = time.monotonic() - self.saved_at > self.recipe.training.save_every * 60
+        if due_to_save and self.watch.risen_at is None:
             self._save()
             self._write_model()
         return False
@@ -210,7 +245,7 @@ class PretrainRun:
         began = time.monotonic()
         progress, heldout = self.progress, self.start.heldout
         if heldout is None:
-            found, loss = {}, self.watch.smoothed
+            loss = progress.train_mlm_loss
             said = self.watch.scored(progress.step, self.moment.fraction, loss) if progress.step else None
         else:
             found = score(self.model, heldout.parts, self.precision, self.processes)
@@ -220,9 +255,12 @@ class PretrainRun:
             said = self.watch.scored(progress.step, self.moment.fraction, found["mlm_loss"])
             self.listener.evaluated(progress.step, self.moment.fraction, found)
         if said:
-            self.log.say(said)
-            self.listener.told(said)
+            self._tell(said)
         return time.monotonic() - began
+
+    def _tell(self, sentence: str) -> None:
+        self.log.say(sentence)
+        self.listener.told(sentence)
 
     def _save(self) -> None:
         progress = self.progress
@@ -256,7 +294,7 @@ class PretrainRun:
         )
 
     def _stopped(self, step: int, why: str) -> Stopped:
-        """Write what is needed to look into it, and say it."""
+        """Write what is needed to look into it, and say it; `step` is where the trouble began."""
         identity = asdict(self.objective.identity(step - 1))
         paths = self.checkpoints.paths()
         checkpoint = str(paths[-1].relative_to(self.out)) if paths else None
@@ -267,9 +305,13 @@ class PretrainRun:
             )
         self.log.say(why)
         left = f"the last good checkpoint is {checkpoint}" if checkpoint else "there is no checkpoint yet"
+        again = "Begin again with a lower --lr, a longer warm-up or a smaller optimiser.clip"
+        if (self.out / "model").is_dir():
+            again += f"; --model {self.out} goes on from the last good weights"
+        self.processes.wait()
         return Stopped(
             f"{why} The run stopped; {left}, and {self.out / STOPPED} says what the batch of step {step} was "
-            "made of. A lower --lr, a longer warm-up or a smaller optimiser.clip may help."
+            f"made of. {again}."
         )
 
     def _result(self) -> dict[str, Any]:
@@ -285,7 +327,7 @@ class PretrainRun:
             "corpus": {"pieces": pieces, "fingerprint": shards.fingerprint},
             "steps": progress.step,
             "pieces": progress.pieces,
-            "epochs": progress.pieces / pieces,
+            "epochs": self.objective.epochs(progress.step),
             "seconds": progress.seconds,
             "pieces_per_second": progress.pieces / progress.seconds,
             "train_loss": self.watch.smoothed,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import torch
@@ -85,6 +86,11 @@ class Processes:
                 f"Another process of this run is gone ({str(error).splitlines()[0]})."
             ) from error
 
+    def wait(self) -> None:
+        """Wait until all processes are here; those that are gone are not waited for."""
+        with suppress(ProcessLost):
+            self.total(0.0)
+
     def total(self, number: float) -> float:
         """The sum of what all processes give."""
         sums = torch.tensor([number], dtype=torch.float64)
@@ -118,6 +124,11 @@ def is_first(environment: Mapping[str, str] = os.environ) -> bool:
 def restarted(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether torchrun started this process again after a failure."""
     return int(environment.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def launcher(environment: Mapping[str, str] = os.environ) -> str:
+    """Which torchrun started this process: the same for all that it starts and restarts on a machine."""
+    return f"{environment.get('TORCHELASTIC_RUN_ID', '')} {os.getppid()}"
 
 
 def leave_processes() -> None:

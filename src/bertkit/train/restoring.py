@@ -118,6 +118,9 @@ class Restoring:
     def loss(self, model: nn.Module, batch: Part) -> torch.Tensor:
         """The micro-batch's share of the step's loss; the tally goes on."""
         assert isinstance(model, Pretrainer)
+        if not len(batch.batch.targets_M) and model.pair is None:
+            # All its whole words are too long to be masked: nothing to learn, but a loss all the same.
+            return 0.0 * model.masked.bias.sum()
         restored, paired = _losses(model, batch.batch, self.tally)
         self.tally.flops += training_flops(
             model.encoder.config,
@@ -125,8 +128,16 @@ class Restoring:
             len(batch.batch.targets_M),
             pairs=model.pair is not None,
         )
-        loss = restored / max(batch.targets, 1)  # Whole words may be too long for a step of short sequences.
+        loss = restored / max(batch.targets, 1)
         return loss if paired is None else loss + paired / batch.pairs
+
+    def epochs(self, steps: int) -> float:
+        """How often so many steps go through the text."""
+        usual = steps if self.long_from is None else min(steps, self.long_from)
+        epochs = usual / self._windows.steps_per_epoch
+        if self._long_windows is not None:
+            epochs += (steps - usual) / self._long_windows.steps_per_epoch
+        return epochs
 
     def _place(self, step: int) -> tuple[Windows, int]:
         if self.long_from is None or step < self.long_from:
@@ -146,9 +157,8 @@ def parts_of(masks: Masks, at_once: int, processes: Processes) -> list[Part]:
     for run in runs:
         # Neighbours are of like length, so dealing them out gives all processes about as much.
         mine = run[processes.rank :: processes.count]
-        batch = as_batch(take(masks, mine))
-        if len(batch.targets_M) or batch.pairs_B is not None:
-            parts.append(Part(batch, targets, pairs))
+        if len(mine):
+            parts.append(Part(as_batch(take(masks, mine)), targets, pairs))
     return parts
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 
 from bertkit.checkpoint.atomic import remove_leftovers, replace_file
@@ -59,9 +60,12 @@ def open_run(
     for path in inputs:
         if path.resolve().is_relative_to(out.resolve()):
             raise UserError(f"{path} lies in {out}, which would be replaced; choose another folder with -o.")
-    if out.exists():
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
+    out.mkdir(parents=True, exist_ok=True)
+    for old in out.iterdir():  # Not `out` itself: it may be a link, a mount point, or where somebody stands.
+        if old.is_dir() and not old.is_symlink():
+            shutil.rmtree(old)
+        else:
+            old.unlink()
     (out / FINGERPRINT).write_text(fingerprint, encoding="utf-8")
     with replace_file(out / RECIPE) as temporary:
         temporary.write_text(recipe.to_toml(), encoding="utf-8")
@@ -73,16 +77,20 @@ def _check_same(out: Path, recipe: BaseRecipe) -> None:
     if (out / RESULT).is_file():
         raise UserError(f"The run at {out} is finished; there is nothing to resume.")
     before = type(recipe).from_toml(out / RECIPE)
-    if before != recipe:
-        raise UserError(f"The run at {out} has another recipe: {'; '.join(differences(before, recipe))}.")
+    if told := differences(before, recipe):
+        raise UserError(f"The run at {out} has another recipe: {'; '.join(told)}.")
 
 
 def differences(before: BaseRecipe, now: BaseRecipe) -> list[str]:
-    """Each key whose value differs, as `section.key: old, now new`."""
+    """Each key whose value differs, as `section.key: old, now new`.
+
+    Where shards lie is no difference: the fingerprint says whether they are the same.
+    """
     told = []
-    for section in before.__dataclass_fields__:
+    # Not __dataclass_fields__, which has class variables too.
+    for section in (field.name for field in fields(before)):
         old, new = getattr(before, section), getattr(now, section)
-        for key in old.__dataclass_fields__:
-            if getattr(old, key) != getattr(new, key):
+        for key in (field.name for field in fields(old)):
+            if getattr(old, key) != getattr(new, key) and (section, key) not in before.PLACES:
                 told.append(f"{section}.{key}: {getattr(old, key)!r}, now {getattr(new, key)!r}")
     return told

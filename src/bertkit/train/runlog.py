@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,8 +56,9 @@ class RunLog:
                     self._board.add_scalar(f"{event}/{name}", value, step)
 
     def flushed_size(self) -> int:
-        """Bytes of metrics.jsonl, all of them written out: what a checkpoint remembers."""
+        """Bytes of metrics.jsonl, all of them on the disk: what a checkpoint remembers."""
         self._metrics.flush()
+        os.fsync(self._metrics.fileno())
         return self._metrics.tell()
 
 

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -63,16 +64,25 @@ class ByClock:
         agree: Callable[[float], float],
         recipe: OptimiserRecipe,
     ) -> None:
-        self._end = max(60 * minutes - reserve, 1e-9)
-        self._spent = spent
+        self._end = 60 * minutes - reserve
         self._agree = agree
         self._recipe = recipe
-        self._began = time.monotonic()
+        self._began = time.monotonic() - spent
+        self._asked: list[float] = []
+        self._fraction = 0.0
 
     def __call__(self, step: int) -> Moment | None:
         """The moment before `step`."""
-        fraction = self._agree((self._spent + time.monotonic() - self._began) / self._end)
-        return None if fraction >= 1 else Moment(fraction, learning_rate_at(fraction, self._recipe))
+        elapsed = time.monotonic() - self._began
+        # The last step begins when there is time for just one, at a rate of about zero. That time is the
+        # lesser of the last two steps': an evaluation may have fallen into one.
+        self._asked = [*self._asked[-2:], elapsed]
+        duration = min((b - a for a, b in pairwise(self._asked)), default=0.0)
+        whole = max(self._end - duration, 1e-9)
+        self._fraction = self._agree(max(self._fraction, elapsed / whole))
+        if self._fraction >= 1:
+            return None
+        return Moment(self._fraction, learning_rate_at(self._fraction, self._recipe))
 
 
 class ByLog:
@@ -90,6 +100,8 @@ class ByLog:
             records = [json.loads(line) for line in lines]
             steps = [record for record in records if record["event"] == "train"]
             self._moments = [Moment(step["fraction"], step["learning_rate"]) for step in steps]
+            if not steps:
+                raise ValueError("no steps")
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{path} is no log of a pretraining run, so it cannot be replayed.") from None
 

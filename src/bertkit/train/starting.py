@@ -19,8 +19,10 @@ from bertkit.model.precision import Computing
 from bertkit.model.pretraining import MaskedHead, PairHead, Pretrainer
 from bertkit.recipe import PretrainRecipe
 from bertkit.train.listener import PretrainFacts
+from bertkit.train.optimiser import build_optimiser
 from bertkit.train.processes import Processes
 from bertkit.train.restoring import Part, Restoring, parts_of, unigram_entropy
+from bertkit.train.schedule import ByLog
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,17 @@ class Heldout:
 
 @dataclass(frozen=True)
 class Start:
-    """A run before its first step."""
+    """A run before its first step; `new` are the parts of a trained model that begin with fresh weights."""
 
     shards: Shards
     start: Path | None
     model: Pretrainer
+    optimiser: torch.optim.Optimizer
     objective: Restoring
     heldout: Heldout | None
     unigram: float
+    replay: ByLog | None
+    new: tuple[str, ...]
 
 
 def prepare_start(recipe: PretrainRecipe, processes: Processes) -> Start:
@@ -60,9 +65,15 @@ def prepare_start(recipe: PretrainRecipe, processes: Processes) -> Start:
     if not recipe.corpus.shards:
         raise UserError("Say what to learn from: a folder of shards, which `bertkit prepare TEXT...` makes.")
     shards = open_shards(Path(recipe.corpus.shards))
+    if processes.first:
+        shards.verify()
     start = find_model(recipe.model.start)
     torch.manual_seed(recipe.training.seed)
-    model = _fresh(recipe, shards) if start is None else _continued(recipe, shards, start)
+    new: tuple[str, ...] = ()
+    if start is None:
+        model = _fresh(recipe, shards)
+    else:
+        model, new = _continued(recipe, shards, start)
     longest = recipe.batch.longest
     if longest > model.encoder.config.max_positions:
         raise UserError(
@@ -71,6 +82,9 @@ def prepare_start(recipe: PretrainRecipe, processes: Processes) -> Start:
         )
     if recipe.optimiser.lr == 0:
         raise UserError("optimiser: lr must be above 0, or nothing is learnt.")
+    training = recipe.training
+    if not (training.steps or training.budget or training.replay):
+        raise UserError("Say how long to train: --budget 1h, or --steps N.")
     objective = Restoring(
         _windows(recipe, shards, recipe.batch.length),
         _windows(recipe, shards, recipe.batch.long_length) if recipe.batch.long_share else None,
@@ -80,7 +94,17 @@ def prepare_start(recipe: PretrainRecipe, processes: Processes) -> Start:
     )
     heldout = _heldout(recipe, shards, processes)
     unigram = heldout.unigram if heldout else _train_unigram(objective, shards)
-    return Start(shards, start, model, objective, heldout, unigram)
+    return Start(
+        shards=shards,
+        start=start,
+        model=model,
+        optimiser=build_optimiser(model, recipe.optimiser),
+        objective=objective,
+        heldout=heldout,
+        unigram=unigram,
+        replay=ByLog(Path(training.replay)) if training.replay else None,
+        new=new,
+    )
 
 
 def _windows(recipe: PretrainRecipe, shards: Shards, length: int) -> Windows:
@@ -102,7 +126,8 @@ def _fresh(recipe: PretrainRecipe, shards: Shards) -> Pretrainer:
     return _with_heads(recipe, Encoder(config), None, None)
 
 
-def _continued(recipe: PretrainRecipe, shards: Shards, start: Path) -> Pretrainer:
+def _continued(recipe: PretrainRecipe, shards: Shards, start: Path) -> tuple[Pretrainer, tuple[str, ...]]:
+    """The model of a folder, and which of its parts the folder had nothing for."""
     allowed = {"hidden_dropout", "attention_dropout"}
     for key in recipe.model.options:
         if key not in allowed:
@@ -115,7 +140,12 @@ def _continued(recipe: PretrainRecipe, shards: Shards, start: Path) -> Pretraine
             f"The vocabulary of {recipe.model.start} is not the one that cut {recipe.corpus.shards}; prepare "
             f"the text with it: `bertkit prepare TEXT... --model {recipe.model.start} -o SHARDS`."
         )
-    return _with_heads(recipe, folder.encoder, folder.masked, folder.pair)
+    model = _with_heads(recipe, folder.encoder, folder.masked, folder.pair)
+    new = [] if folder.masked else ["the head of masked pieces"]
+    if model.pair is not None:
+        new += [] if folder.pair else ["the head of pairs"]
+        new += list(folder.new)
+    return model, tuple(new)
 
 
 def _with_heads(

@@ -26,6 +26,7 @@ class Watch:
         smoothed: of the training loss.
         lowest: the least that `smoothed` has been.
         steps: losses seen.
+        risen_at: the first of the last steps whose losses all stand over `lowest` by more than a spike.
     """
 
     unigram: float
@@ -35,6 +36,7 @@ class Watch:
     smoothed: float = 0.0
     lowest: float = float("inf")
     steps: int = 0
+    risen_at: int | None = None
 
     def scored(self, step: int, fraction: float, loss: float) -> str | None:
         """What there is to say of the loss after `step`, where a share `fraction` of the run is done."""
@@ -63,4 +65,8 @@ class Watch:
         if self.steps < SETTLED:
             return False
         self.lowest = min(self.lowest, self.smoothed)
+        if not spike or loss <= self.lowest + spike:
+            self.risen_at = None
+        elif self.risen_at is None:
+            self.risen_at = self.steps
         return bool(spike) and self.smoothed > self.lowest + spike
