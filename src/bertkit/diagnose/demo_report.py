@@ -50,7 +50,10 @@ def write_demo_report(folder: Path, found: Found) -> Path:
                 "Thin lines are 95 % intervals. Of each run the epoch that is best on these rows counts.",
             ),
         ),
-        side(_without_labels(found, dependencies, novelties), _filled(found) + _runs()),
+        side(
+            _without_labels(found, dependencies, novelties),
+            f"<div style='min-width:0'>{_filled(found)}{_runs()}</div>",
+        ),
         commands("Ask it yourself", found["commands"]),
     ]
     return write_page(folder / REPORT, "What pretraining buys", parts, found["version"])
