@@ -1,3 +1,4 @@
+import errno
 import json
 import math
 import signal
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from bertkit.checkpoint.folder import read_model_folder
+from bertkit.checkpoint.state import save_state
 from bertkit.data.shards import open_shards
 from bertkit.errors import UserError
 from bertkit.recipe import ModelRecipe, PretrainRecipe
@@ -22,7 +24,7 @@ from bertkit.train.listener import SilentPretrain
 from bertkit.train.loop import Interrupted, StepRecord
 from bertkit.train.pretrain import pretrain
 from bertkit.train.pretrainrun import STOPPED, Stopped
-from bertkit.train.processes import ALONE
+from bertkit.train.processes import ALONE, ProcessLost
 from bertkit.train.starting import prepare_start
 
 Changes = dict[str, dict[str, Any]]
@@ -147,6 +149,67 @@ def test_the_newest_checkpoints_are_kept(restoring: PretrainRecipe, tmp_path: Pa
         run(recipe, tmp_path / "run", listener=StopsAfter(7))
     names = [path.name for path in Checkpoints(tmp_path / "run", 2).paths()]
     assert names == ["step-00000006.safetensors", "step-00000007.safetensors"]
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_it(
+    restoring: PretrainRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = restoring.with_changes({"training": {"save_every": 0.0}})
+    calls: list[int] = []
+
+    def fills_up(*arguments: Any) -> None:
+        calls.append(0)
+        if len(calls) == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save_state(*arguments)
+
+    monkeypatch.setattr("bertkit.train.checkpoints.save_state", fills_up)
+    with pytest.raises(OSError, match="No space left"):
+        run(recipe, tmp_path / "run")
+    assert [path.name[5:13] for path in Checkpoints(tmp_path / "run", 2).paths()] == ["00000002", "00000003"]
+    monkeypatch.undo()
+    run(recipe, tmp_path / "run", resume=True)
+    run(recipe, tmp_path / "whole")
+    assert same(weights(tmp_path / "run"), weights(tmp_path / "whole"))
+
+
+def test_a_process_lost_after_its_update_is_not_saved_as_before_it(
+    restoring: PretrainRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = restoring_module.Tally.add_up
+
+    def lost(self: Any, processes: Any) -> None:
+        if calls.append(0) or len(calls) == 5:
+            raise ProcessLost("Another process of this run is gone.")
+        original(self, processes)
+
+    calls: list[int] = []
+    monkeypatch.setattr(restoring_module.Tally, "add_up", lost)
+    with pytest.raises(ProcessLost, match=r"--resume"):
+        run(restoring, tmp_path / "run")
+    monkeypatch.undo()
+    run(restoring, tmp_path / "run", resume=True)
+    run(restoring, tmp_path / "whole")
+    assert same(weights(tmp_path / "run"), weights(tmp_path / "whole"))
+
+
+def test_nothing_is_replaced_before_all_is_checked(restoring: PretrainRecipe, tmp_path: Path) -> None:
+    run(restoring, tmp_path / "run")
+    wrong = restoring.with_changes({"training": {"steps": 0, "replay": str(tmp_path / "nowhere")}})
+    with pytest.raises(UserError, match="cannot be read"):
+        run(wrong, tmp_path / "run", overwrite=True)
+    into_itself = restoring.with_changes({"training": {"steps": 0, "replay": str(tmp_path / "run")}})
+    with pytest.raises(UserError, match="lies in"):
+        run(into_itself, tmp_path / "run", overwrite=True)
+    assert (tmp_path / "run" / "result.json").is_file()
+
+
+def test_shards_may_move_between_a_run_and_its_resumption(restoring: PretrainRecipe, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        run(restoring, tmp_path / "run", listener=StopsAfter(3))
+    moved = Path(restoring.corpus.shards).rename(tmp_path / "moved")
+    run(restoring.with_changes({"corpus": {"shards": str(moved)}}), tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "result.json").is_file()
 
 
 def test_long_sequences_come_last(restoring: PretrainRecipe, tmp_path: Path) -> None:
