@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe, Recipe
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from bertkit.data.grammar import Sentence
     from bertkit.text.tokenizer import Tokenizer
 
@@ -158,6 +158,8 @@ def finetune_recipe(folder: Path, sizes: Sizes, seed: int, *, pretrained: bool) 
 
 def answers(run: Path, result: Mapping[str, Any]) -> npt.NDArray[np.int64]:
     """The class that each seed of a fine-tuning run gives each dev sentence, [K, N]."""
+    import numpy as np
+
     from bertkit.train.results import SeedResult
 
     found = []
@@ -178,6 +180,8 @@ def compare(
         `groups`: for "all", each novelty and each dependency, by who answers; `difference`: pretrained less
         fresh, with its interval.
     """
+    import numpy as np
+
     from bertkit.tasks.intervals import difference_interval
 
     labels = np.array([pretrained["labels"].index(sentence.label) for sentence in dev])
@@ -196,6 +200,8 @@ def compare(
 
 def groups_of(dev: Sequence[Sentence]) -> dict[str, npt.NDArray[np.int64]]:
     """Rows of all sentences, of each novelty and of each dependency."""
+    import numpy as np
+
     groups = {"all": np.arange(len(dev))}
     for attribute in ("novelty", "phenomenon"):
         values = np.array([getattr(sentence, attribute) for sentence in dev])
@@ -235,7 +241,7 @@ class _NGram:
             [dev.lines[row] for row in rows],
             dev.path,
         )
-        right = int(np.trace(ngram(self._train, some, 2)))
+        right = int(ngram(self._train, some, 2).trace())
         return right / len(rows), *wilson_interval(right, len(rows))
 
 
