@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertkit.errors import UserError
-from bertkit.recipe import OptimiserRecipe, Recipe, TrainingRecipe
+from bertkit.recipe import OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 
@@ -77,8 +77,12 @@ def test_changes_are_checked_like_a_file() -> None:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_recipes_of_the_project_can_be_read(path: Path) -> None:
-    assert Recipe.from_toml(path).task.name == "cola"
+    if "[objective]" in path.read_text(encoding="utf-8"):
+        recipe = PretrainRecipe.from_toml(path)
+        assert bool(recipe.training.steps) != bool(recipe.training.budget)
+    else:
+        assert Recipe.from_toml(path).task.name == "cola"
 
 
 def test_there_are_recipes() -> None:
-    assert {path.stem for path in RECIPES} >= {"cola-blog", "cola-scratch", "cola-minilm"}
+    assert {path.stem for path in RECIPES} >= {"cola-blog", "cola-scratch", "cola-minilm", "cram-1h"}
