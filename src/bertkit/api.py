@@ -12,7 +12,7 @@ from bertkit.data.prepare import prepare as run_prepare
 from bertkit.diagnose.pretrain_curves import is_pretraining
 from bertkit.diagnose.report import write_report
 from bertkit.infer.evaluate import evaluate as run_evaluate
-from bertkit.infer.predict import load
+from bertkit.infer.model import load
 from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
 from bertkit.text.tokenizer import Tokenizer
 from bertkit.train.finetune import finetune as run_finetune
@@ -87,13 +87,7 @@ def finetune(
         UserError: bad data, options or output folder.
         KeyboardInterrupt: Ctrl-C; the run at `out` can be resumed.
     """
-    chosen = (
-        recipe
-        if isinstance(recipe, Recipe)
-        else Recipe()
-        if recipe is None
-        else Recipe.from_toml(Path(recipe))
-    )
+    chosen = Recipe.of(recipe)
     if task:
         chosen = chosen.with_changes({"task": {"name": task}})
     if model:
@@ -136,13 +130,7 @@ def pretrain(
         UserError: bad shards, options or output folder.
         KeyboardInterrupt: Ctrl-C; the run at `out` can be resumed.
     """
-    chosen = (
-        recipe
-        if isinstance(recipe, PretrainRecipe)
-        else PretrainRecipe()
-        if recipe is None
-        else PretrainRecipe.from_toml(Path(recipe))
-    )
+    chosen = PretrainRecipe.of(recipe)
     if shards:
         chosen = chosen.with_changes({"corpus": {"shards": str(shards)}})
     if model:
@@ -176,4 +164,4 @@ def evaluate(model: str | Path, task: str | TaskRecipe, *, precision: Precision 
         UserError: no such model or task, bad data, or labels that are not those of the model.
     """
     recipe = task if isinstance(task, TaskRecipe) else TaskRecipe(name=task)
-    return run_evaluate(load(model, precision=precision), recipe)
+    return run_evaluate(load(model, precision=precision).predictor, recipe)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from bertkit.cli.recipes import Flag, add_run_arguments, changes_of
+from bertkit.cli.recipes import Flag, add_run_arguments, changes_of, recipe_to_change
 from bertkit.recipe import Recipe
 
 FLAGS: tuple[Flag, ...] = (
@@ -68,13 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def read_recipe(arguments: argparse.Namespace) -> Recipe:
     """The recipe file (or that of the run to resume, or the defaults) with the command's changes."""
-    from bertkit.train.runfolder import RECIPE
-
-    recipe = Recipe()
-    if arguments.recipe is not None:
-        recipe = Recipe.from_toml(arguments.recipe)
-    elif arguments.resume and (arguments.out / RECIPE).is_file():
-        recipe = Recipe.from_toml(arguments.out / RECIPE)
+    recipe = recipe_to_change(Recipe, arguments)
     changes = changes_of(arguments, FLAGS, recipe.model.options)
     if arguments.task:
         changes.setdefault("task", {})["name"] = arguments.task

@@ -80,9 +80,10 @@ def run(arguments: argparse.Namespace) -> int:
     check_out(arguments.out, arguments.overwrite)
     _check_sources(arguments)
     from bertkit.checkpoint.atomic import replace_file
-    from bertkit.infer.predict import ROWS_AT_ONCE, Tally, load
+    from bertkit.infer.model import load
+    from bertkit.infer.predict import ROWS_AT_ONCE, Tally
 
-    predictor = load(arguments.model, precision=arguments.precision)
+    predictor = load(arguments.model, precision=arguments.precision).predictor
     typed = not arguments.say and not arguments.files and os.isatty(0)
     if typed:
         print("Type one text a line; Ctrl-D ends.", file=sys.stderr)

@@ -12,7 +12,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from bertkit.cli.recipes import add_run_arguments, changes_of
+from bertkit.cli.recipes import add_run_arguments, changes_of, recipe_to_change
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe
 
@@ -97,13 +97,7 @@ def _run(arguments: argparse.Namespace, recipe: PretrainRecipe) -> int:
 
 def read_recipe(arguments: argparse.Namespace) -> PretrainRecipe:
     """The recipe file (or that of the run to resume, or the defaults) with the command's changes."""
-    from bertkit.train.runfolder import RECIPE
-
-    recipe = PretrainRecipe()
-    if arguments.recipe is not None:
-        recipe = PretrainRecipe.from_toml(arguments.recipe)
-    elif arguments.resume and (arguments.out / RECIPE).is_file():
-        recipe = PretrainRecipe.from_toml(arguments.out / RECIPE)
+    recipe = recipe_to_change(PretrainRecipe, arguments)
     changes = changes_of(arguments, FLAGS, recipe.model.options)
     if arguments.shards:
         changes.setdefault("corpus", {})["shards"] = str(Path(arguments.shards))

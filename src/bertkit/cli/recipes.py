@@ -6,12 +6,15 @@ import argparse
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bertkit.errors import UserError
+from bertkit.recipe import BaseRecipe
 
 Flag = tuple[str, str, str, Callable[[str], Any], str]
 """A flag and what it stands for: (flag, section, key, type, help)."""
+
+AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
 
 Changes = dict[str, dict[str, Any]]
 
@@ -34,6 +37,16 @@ def add_run_arguments(parser: argparse.ArgumentParser, flags: Sequence[Flag]) ->
     parser.add_argument(
         "--json", action="store_true", help="print the result object alone on standard output"
     )
+
+
+def recipe_to_change(kind: type[AnyRecipe], arguments: argparse.Namespace) -> AnyRecipe:
+    """The recipe file, or the recipe of the run to resume, or the defaults."""
+    from bertkit.train.runfolder import RECIPE
+
+    path = arguments.recipe
+    if path is None and arguments.resume and (arguments.out / RECIPE).is_file():
+        path = arguments.out / RECIPE
+    return kind.of(path)
 
 
 def changes_of(arguments: argparse.Namespace, flags: Sequence[Flag], options: Mapping[str, Any]) -> Changes:

@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bertkit.checkpoint.folder import CARD_FILE, ModelFolder, read_model_folder
-from bertkit.checkpoint.locate import find_model
-from bertkit.config import Precision, check_at_least
+from bertkit.checkpoint.folder import CARD_FILE, ModelFolder
+from bertkit.config import check_at_least
 from bertkit.data.packed import Sequences
 from bertkit.data.packing import encode_texts
 from bertkit.data.tables import BadRow, Columns, Row, iterate_rows
 from bertkit.errors import UserError
 from bertkit.model.bulk import log_probabilities
 from bertkit.model.heads import Classifier
-from bertkit.model.precision import Computing, choose_precision, flush_denormals
+from bertkit.model.precision import Computing
 from bertkit.tasks.examples import empty_part
 
 # Rows answered together. Many, so that batches hold sequences of like length; but no more of them, and of
@@ -150,26 +149,6 @@ class Tally:
     rows: int = 0
     bad: int = 0
     truncated: int = 0
-
-
-def load(model: str | Path, *, precision: Precision = "auto") -> Predictor:
-    """A trained classifier, ready to answer.
-
-    Args:
-        model: what MODEL may be on the command line: a run, a model folder or `pkg:PACKAGE/FOLDER`.
-        precision: "fp32", "bf16", or "auto" for the faster that this processor has.
-
-    Raises:
-        UserError: there is no such model, it is damaged, or it is not trained to answer.
-    """
-    flush_denormals()
-    path = find_model(str(model))
-    if path is None:
-        raise UserError(
-            f"{model} is a preset, a model without training; "
-            f"train it first with `bertkit finetune TASK --model {model} -o RUN`."
-        )
-    return Predictor(read_model_folder(path), str(model), choose_precision(precision))
 
 
 def rows_to_answer(

@@ -39,6 +39,17 @@ class BaseRecipe:
         return tomli_w.dumps(asdict(self))
 
     @classmethod
+    def of(cls, given: Self | str | Path | None) -> Self:
+        """A recipe itself, the one in a TOML file, or, of None, the defaults.
+
+        Raises:
+            UserError: see `from_toml`.
+        """
+        if given is None:
+            return cls()
+        return given if isinstance(given, cls) else cls.from_toml(Path(given))
+
+    @classmethod
     def from_toml(cls, path: Path) -> Self:
         """Read a recipe.
 

@@ -17,7 +17,7 @@ from bertkit.data.packing import encode_texts
 from bertkit.errors import UserError, nearest
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
-from bertkit.recipe import Recipe, TaskRecipe, VocabularyRecipe
+from bertkit.recipe import ModelRecipe, Recipe, TaskRecipe, VocabularyRecipe
 from bertkit.tasks.baselines import majority, ngram
 from bertkit.tasks.examples import Examples, duplicates, leaks, load_examples
 from bertkit.tasks.metrics import IntArray, summary
@@ -169,7 +169,7 @@ def build_classifier(prepared: Prepared, recipe: Recipe) -> Classifier:
     if prepared.start is None:
         encoder = Encoder(prepared.model)
         return Classifier(encoder, ClassificationHead(head_config, prepared.model))
-    folder = _read_start(prepared.start, recipe)
+    folder = read_start(prepared.start, recipe.model)
     if folder.head is not None and folder.head.config == head_config:
         return Classifier(folder.encoder, folder.head)
     return Classifier(folder.encoder, ClassificationHead(head_config, folder.encoder_config))
@@ -181,7 +181,7 @@ def _starting_point(recipe: Recipe, start: Path | None, train: Examples) -> tupl
             raise UserError(
                 f"The trained model {recipe.model.start} has its own vocabulary; leave out options of one."
             )
-        folder = _read_start(start, recipe)
+        folder = read_start(start, recipe.model)
         return folder.tokenizer, folder.encoder_config
     tokenizer = _fresh_tokenizer(recipe, train)
     if "vocabulary_size" in recipe.model.options:
@@ -211,19 +211,19 @@ def _fresh_tokenizer(recipe: Recipe, train: Examples) -> Tokenizer:
     return Tokenizer.from_vocabulary(pieces, lowercase=spec.lowercase)
 
 
-def _read_start(start: Path, recipe: Recipe) -> ModelFolder:
+def read_start(start: Path, recipe: ModelRecipe) -> ModelFolder:
     """Read the folder with the recipe's dropouts; nothing else of a trained encoder can be changed.
 
     Attention dropout is 0 unless the recipe asks for it, whatever the folder was trained with: with it the
     fused attention kernels of a CPU cannot be used.
     """
     allowed = {"hidden_dropout", "attention_dropout"}
-    for key in recipe.model.options:
+    for key in recipe.options:
         if key not in allowed:
             raise UserError(
                 f"The option {key!r} of a trained model cannot be changed.{nearest(key, sorted(allowed))}"
             )
-    return read_model_folder(start, options={"attention_dropout": 0.0, **recipe.model.options})
+    return read_model_folder(start, options={"attention_dropout": 0.0, **recipe.options})
 
 
 def _facts(

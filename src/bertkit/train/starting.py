@@ -8,18 +8,18 @@ from pathlib import Path
 
 import torch
 
-from bertkit.checkpoint.folder import read_model_folder
 from bertkit.checkpoint.locate import find_model
 from bertkit.config import ModelConfig, changed_preset
 from bertkit.data.shards import Shards, open_shards
 from bertkit.data.windows import Windows
-from bertkit.errors import UserError, nearest
+from bertkit.errors import UserError
 from bertkit.model.encoder import Encoder
 from bertkit.model.precision import Computing
 from bertkit.model.pretraining import MaskedHead, PairHead, Pretrainer
 from bertkit.recipe import PretrainRecipe
 from bertkit.train.listener import PretrainFacts
 from bertkit.train.optimiser import build_optimiser
+from bertkit.train.prepare import read_start
 from bertkit.train.processes import Processes
 from bertkit.train.restoring import Part, Restoring, parts_of, unigram_entropy
 from bertkit.train.schedule import ByLog
@@ -128,13 +128,7 @@ def _fresh(recipe: PretrainRecipe, shards: Shards) -> Pretrainer:
 
 def _continued(recipe: PretrainRecipe, shards: Shards, start: Path) -> tuple[Pretrainer, tuple[str, ...]]:
     """The model of a folder, and which of its parts the folder had nothing for."""
-    allowed = {"hidden_dropout", "attention_dropout"}
-    for key in recipe.model.options:
-        if key not in allowed:
-            raise UserError(
-                f"The option {key!r} of a trained model cannot be changed.{nearest(key, sorted(allowed))}"
-            )
-    folder = read_model_folder(start, options={"attention_dropout": 0.0, **recipe.model.options})
+    folder = read_start(start, recipe.model)
     if folder.tokenizer.fingerprint != shards.tokenizer.fingerprint:
         raise UserError(
             f"The vocabulary of {recipe.model.start} is not the one that cut {recipe.corpus.shards}; prepare "
