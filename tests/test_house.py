@@ -25,6 +25,7 @@ ROOMS = (
     "tasks",
     "model",
     "checkpoint",
+    "health",
     "train",
     "diagnose",
     "infer",

@@ -34,6 +34,7 @@ class ModelConfig:
     """The options of the packed encoder (Devlin et al. 2018, section 3; sizes as in its table of presets).
 
     `norm` says where the layer norms stand (Xiong et al. 2020); `positions` how order is told;
+    `position_scale` multiplies sinusoids, which are of size 1 beside embeddings of any size;
     `initialisation` is BERT's truncated normal or the defaults of Keras layers (Glorot uniform kernels,
     uniform embeddings in ±0.05, zero biases).
     """
@@ -47,6 +48,7 @@ class ModelConfig:
     segment_types: int = 2
     norm: Norm = "post"
     positions: Positions = "learned"
+    position_scale: float = 1.0
     rotary_base: float = 10_000.0
     activation: Activation = "gelu"
     embedding_norm: bool = True
@@ -72,7 +74,7 @@ class ModelConfig:
             check_at_least(owner, name, value, 1)
             if not isinstance(value, int):
                 raise UserError(f"{owner}: {name} must be a whole number, not {value!r}.")
-        for name in ("norm_eps", "initialiser_range", "rotary_base"):
+        for name in ("norm_eps", "initialiser_range", "position_scale", "rotary_base"):
             check_at_least(owner, name, getattr(self, name), 0)
         for name in ("embedding_norm", "pooler"):
             if not isinstance(getattr(self, name), bool):

@@ -24,6 +24,10 @@ def test_sinusoids_are_those_of_the_paper_in_another_order():
             assert math.isclose(table[position, i + 6], math.cos(angle), abs_tol=1e-6)
 
 
+def test_sinusoids_take_the_scale_that_is_asked_for():
+    torch.testing.assert_close(sinusoids(replace(CONFIG, position_scale=0.25)), sinusoids(CONFIG) / 4)
+
+
 def test_sinusoids_are_added_unscaled_and_never_trained(random_sequences):
     encoder = Encoder(replace(CONFIG, positions="sinusoidal", embedding_norm=False, hidden_dropout=0.0))
     batch = pack(random_sequences([5, 2], vocabulary=13), [0, 1])

@@ -35,7 +35,7 @@ BERT_ACTIVATIONS = {
 }
 """Values of BertConfig's `hidden_act`, and what `ModelConfig` calls them; the first of two is written."""
 
-BEYOND_BERT = ("positions", "initialisation", "pooler")
+BEYOND_BERT = ("positions", "position_scale", "initialisation", "pooler")
 """Options that BertConfig has no key for although BertModel can do as they say; `bertkit.json` keeps them."""
 
 CLASSIFIER = "BertForSequenceClassification"

@@ -44,12 +44,12 @@ def sinusoids(config: ModelConfig) -> torch.Tensor:
     """Sines, then cosines, of wavelengths from 2 pi to 10,000 * 2 pi, [max_positions, H].
 
     Vaswani et al. 2017, section 3.5, with the channels of sines and cosines laid end to end instead of
-    interleaved: the same model up to the order of channels.
+    interleaved: the same model up to the order of channels. Multiplied by `config.position_scale`.
     """
     # A constant is a constant also where a model is laid out on the meta device to be filled later.
     positions_S = torch.arange(config.max_positions, device="cpu")
     angles = _angles(positions_S, config.hidden_size, 10_000.0)
-    return torch.cat([angles.sin(), angles.cos()], dim=1).float()
+    return torch.cat([angles.sin(), angles.cos()], dim=1).float() * config.position_scale
 
 
 def _rotation(config: ModelConfig, positions_T: torch.Tensor) -> Rotation:

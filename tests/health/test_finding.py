@@ -1,0 +1,34 @@
+"""What a finding looks like."""
+
+import json
+
+import pytest
+
+from bertkit.health.finding import Change, Finding, by_weight
+
+
+@pytest.mark.parametrize(
+    ("change", "typed"),
+    [
+        (Change("optimiser.lr", 1e-4), "--set optimiser.lr=0.0001"),
+        (Change("batch.shuffle", True), "--set batch.shuffle=true"),
+        (Change("model.options.positions", "rotary"), "--set model.options.positions=rotary"),
+        (Change(words="remove the rows"), "remove the rows"),
+    ],
+)
+def test_a_change_is_what_a_person_types(change: Change, typed: str) -> None:
+    assert str(change) == typed
+
+
+def test_a_finding_is_one_line_and_json() -> None:
+    found = Finding("a", "grave", "likely", "Seen 3.", "Means much.", (Change("batch.shuffle", True),))
+    assert found.line == "Seen 3. Means much. Try --set batch.shuffle=true."
+    assert json.loads(json.dumps(found.to_json()))["changes"][0]["key"] == "batch.shuffle"
+
+
+def test_the_gravest_and_surest_come_first() -> None:
+    def of(weight, sureness):
+        return Finding(f"{weight} {sureness}", weight, sureness, "", "")
+
+    mixed = [of("notable", "certain"), of("grave", "possible"), of("grave", "certain")]
+    assert [f.check for f in by_weight(mixed)] == ["grave certain", "grave possible", "notable certain"]
