@@ -91,7 +91,8 @@ def write_run(folder: Path, result: dict | None, logs: dict[str, list[dict]]) ->
     return folder
 
 
-LOG = [*steps([0.69, 0.61]), evaluation(1, 0.3), *steps([0.5, 0.45]), evaluation(2, 0.412)]
+HEALTH = {"event": "health", "step": 2, "epoch": 1.0, "gradient_norms": {"layer 1": 0.3}}
+LOG = [*steps([0.69, 0.61]), HEALTH, evaluation(1, 0.3), *steps([0.5, 0.45]), evaluation(2, 0.412)]
 
 
 class Page(HTMLParser):

@@ -35,7 +35,7 @@ def equal(one: Path, other: Path) -> bool:
 
 def losses(run: Path) -> list[tuple[int, float]]:
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [(line["step"], line["loss"]) for line in lines]
+    return [(line["step"], line["loss"]) for line in lines if line["event"] != "health"]
 
 
 class SignalAt(Silent):

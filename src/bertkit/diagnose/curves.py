@@ -63,12 +63,12 @@ def read_curves(run: Path) -> list[Curves]:
 def _read(path: Path) -> Curves:
     curves = Curves()
     for record in read_records(path):
-        point = (float(record["epoch"]), number(record["loss"]))
         if record["event"] == "train":
-            curves.train.append(point)
+            curves.train.append((float(record["epoch"]), number(record["loss"])))
         elif record["event"] == "evaluation":
-            curves.dev.append(point)
-            curves.scores.append((point[0], number(record["score"])))
+            epoch = float(record["epoch"])
+            curves.dev.append((epoch, number(record["loss"])))
+            curves.scores.append((epoch, number(record["score"])))
             curves.intervals.append((number(record["interval"][0]), number(record["interval"][1])))
     return curves
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -46,14 +47,12 @@ class RunLog:
         self._log.flush()
 
     def record(self, event: str, step: int, **values: Any) -> None:
-        """Add one record; numbers also go to TensorBoard as `event/name`."""
+        """Add one record; numbers also go to TensorBoard as `event/name` or `event/name/layer`."""
         line = json.dumps({"event": event, "step": step, **values})
         self._metrics.write(line.encode() + b"\n")
         if self._board is not None:
-            flat = values | values.get("metrics", {})
-            for name, value in flat.items():
-                if isinstance(value, int | float):
-                    self._board.add_scalar(f"{event}/{name}", value, step)
+            for name, value in _flat(values):
+                self._board.add_scalar(f"{event}/{name}", value, step)
 
     def flushed_size(self) -> int:
         """Bytes of metrics.jsonl, all of them on the disk: what a checkpoint remembers."""
@@ -85,6 +84,16 @@ class NoLog(RunLog):
 def open_log(folder: Path, size: int, step: int, processes: Processes) -> RunLog:
     """The log of a run, which the first of its processes writes."""
     return RunLog(folder, size, step) if processes.first else NoLog()
+
+
+def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """The numbers, and those of inner tables with both names; of a score's `metrics` with their own."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            beginning = "" if name == "metrics" else f"{name}/"
+            yield from ((f"{beginning}{inner}", number) for inner, number in _flat(value))
+        elif isinstance(value, int | float):
+            yield name, value
 
 
 def _tensorboard(folder: Path, step: int) -> Any:
