@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from bertkit import __version__
 from bertkit.checkpoint.atomic import recover_folder, replace_folder
+from bertkit.checkpoint.content import Content, read_json, write_json
+from bertkit.checkpoint.formats import FORMATS, format_of
 from bertkit.checkpoint.layouts import BEYOND_BERT, bert_can_say, read_config, write_bert, write_own
 from bertkit.checkpoint.names import (
     Naming,
@@ -25,7 +24,6 @@ from bertkit.checkpoint.names import (
     own_naming,
     to_disk,
 )
-from bertkit.checkpoint.tensors import save_tensors
 from bertkit.config import HeadConfig, ModelConfig
 from bertkit.errors import UserError
 from bertkit.model.encoder import Encoder
@@ -34,8 +32,6 @@ from bertkit.model.initialisation import initialise
 from bertkit.model.pretraining import MaskedHead, PairHead
 from bertkit.text.tokenizer import Tokenizer
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "bertkit.json"
 
 FORMAT = 1
@@ -136,14 +132,13 @@ def write_model_folder(
         naming = own_naming
     assert card.keys().isdisjoint(NOTE_KEYS), "the card says again what the folder says itself"
     with replace_folder(path, overwrite) as temporary:
-        save_tensors(temporary / WEIGHTS_FILE, to_disk(state, naming), {"format": "pt"})
-        _write_json(temporary / CONFIG_FILE, config)
-        _write_json(temporary / CARD_FILE, {**note, **card})
+        FORMATS[0].write(temporary, config, to_disk(state, naming))
+        write_json(temporary / CARD_FILE, {**note, **card})
         tokenizer.save(temporary, max_length=model.max_positions)
 
 
 def read_model_folder(path: Path, options: Mapping[str, Any] | None = None) -> ModelFolder:
-    """Read a model folder of bertkit's or of transformers', checked whole before anything runs.
+    """Read a model folder of any format, checked whole before anything runs.
 
     A masked head whose table of pieces is not the encoder's own is none of BERT's, and is left unused.
 
@@ -156,17 +151,17 @@ def read_model_folder(path: Path, options: Mapping[str, Any] | None = None) -> M
             kind that bertkit does not compute.
     """
     recover_folder(path)
-    content = _read_json(path / CONFIG_FILE)
+    content = (format_of(path) or FORMATS[0]).open(path)
     note = _read_note(path)
     try:
-        model, head_config = read_config(content, note.get("model", {}))
+        model, head_config = read_config(content.config, note.get("model", {}))
         model = replace(model, **(options or {}))
     except UserError as error:
-        raise UserError(f"{path / CONFIG_FILE}: {error}") from None
+        raise UserError(f"{content.config_file}: {error}") from None
     tokenizer = _read_tokenizer(path, model, note)
-    tensors = _read_tensors(path)
+    tensors = content.load()
     naming: Naming = own_naming
-    if content["model_type"] == "bert":
+    if content.config["model_type"] == "bert":
         naming = bert_naming("bert." if any(name.startswith("bert.") for name in tensors) else "")
     tied = drop_tied(tensors)
     with torch.device("meta"):
@@ -175,11 +170,13 @@ def read_model_folder(path: Path, options: Mapping[str, Any] | None = None) -> M
         masked = MaskedHead(model) if head is None and tied and naming(MASKED)[0] in tensors else None
         pair = PairHead(model) if head is None and naming(PAIR)[0] in tensors else None
     parts = _parts(encoder, head, masked, pair)
-    new = _fill(path / WEIGHTS_FILE, parts, tensors, naming)
+    new = _fill(content, parts, tensors, naming)
     unused = tuple(sorted(tensors))
     for name in unused:
         if not is_harmless(name):
-            raise UserError(f"{path / WEIGHTS_FILE}: the model of {CONFIG_FILE} has no part named {name}.")
+            raise UserError(
+                f"{content.weights_file}: the model of {content.config_file.name} has no part named {name}."
+            )
     for part in parts.values():
         part.eval()
     card = {key: value for key, value in note.items() if key not in NOTE_KEYS}
@@ -189,7 +186,7 @@ def read_model_folder(path: Path, options: Mapping[str, Any] | None = None) -> M
 def _read_note(path: Path) -> dict[str, Any]:
     """What `bertkit.json` says; a folder of transformers has none."""
     file = path / CARD_FILE
-    note = _read_json(file) if file.exists() else {"format": FORMAT}
+    note = read_json(file) if file.exists() else {"format": FORMAT}
     if note.get("format") != FORMAT:
         raise UserError(
             f"{file} is of format {note.get('format')!r} and this bertkit, {__version__}, reads format "
@@ -215,29 +212,15 @@ def _read_tokenizer(path: Path, model: ModelConfig, note: Mapping[str, Any]) -> 
     return tokenizer
 
 
-def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    file = path / WEIGHTS_FILE
-    if not file.is_file():
-        if (path / "pytorch_model.bin").is_file():
-            raise UserError(
-                f"{path} holds its weights as pytorch_model.bin, a format that can run code when it is read; "
-                f"save them as {WEIGHTS_FILE} with transformers' save_pretrained."
-            )
-        raise UserError(f"{path} has no {WEIGHTS_FILE}: copy it there from where the model was trained.")
-    try:
-        tensors: dict[str, torch.Tensor] = load_file(file)
-    except SafetensorError as error:
-        raise UserError(f"{file} is damaged or cut short ({error}): copy it again from its source.") from None
-    return tensors
-
-
-def _fill(file: Path, parts: Parts, tensors: dict[str, torch.Tensor], naming: Naming) -> tuple[str, ...]:
+def _fill(
+    content: Content, parts: Parts, tensors: dict[str, torch.Tensor], naming: Naming
+) -> tuple[str, ...]:
     """Give the parts of the model, which are on the meta device, their weights out of `tensors`.
 
     Returns:
         The modules that `tensors` has nothing for: the pooler, which only heads on `[CLS]` need, at most.
     """
-    expected = _state(parts)
+    file, expected = content.weights_file, _state(parts)
     encoder = parts["encoder"]
     assert isinstance(encoder, Encoder)
     fixed = encoder.embeddings.fixed_positions
@@ -253,7 +236,7 @@ def _fill(file: Path, parts: Parts, tensors: dict[str, torch.Tensor], naming: Na
     try:
         state = from_disk(tensors, expected, naming)
     except ValueError as error:
-        raise UserError(f"{file}: {error}, as {CONFIG_FILE} describes the model.") from None
+        raise UserError(f"{file}: {error}, as {content.config_file.name} describes the model.") from None
     for name, tensor in state.items():
         if not tensor.sum().isfinite():  # One pass, and none of the numbers can hide in a sum.
             raise UserError(f"{file} is damaged: {name} holds a number that is not finite.")
@@ -279,21 +262,3 @@ def _state(parts: Parts) -> dict[str, torch.Tensor]:
         for prefix, module in parts.items()
         for name, tensor in module.state_dict().items()
     }
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path.parent} is no model folder: it has no {path.name}.") from None
-    except NotADirectoryError:
-        raise UserError(f"{path.parent} is a file; a model is a folder with {path.name}.") from None
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}): copy it again from its source.") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} holds no JSON object: copy it again from its source.")
-    return content
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bertkit.checkpoint.atomic import recover_folder
+from bertkit.checkpoint.formats import format_of
 from bertkit.config import PRESETS
 from bertkit.errors import UserError, nearest
 
@@ -28,10 +29,9 @@ def find_model(name: str) -> Path | None:
     folder = Path(name)
     for interrupted in (folder, folder / "model"):
         recover_folder(interrupted)
-    if (folder / "config.json").is_file():
-        return folder
-    if (folder / "model" / "config.json").is_file():
-        return folder / "model"
+    for place in (folder, folder / "model"):
+        if format_of(place):
+            return place
     if folder.is_dir():
         raise UserError(
             f"{folder} is no model folder and no finished run: it has no config.json and no model/."
@@ -47,6 +47,6 @@ def _in_package(name: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise UserError(f"{name}: the Python package {package!r} is not installed here; install it with pip.")
     folder = Path(spec.submodule_search_locations[0]) / inside
-    if not (folder / "config.json").is_file():
+    if not format_of(folder):
         raise UserError(f"{name}: the package {package!r} has no model folder {inside!r}.")
     return folder

@@ -1,0 +1,42 @@
+"""The formats of checkpoints: one table, through which everything is found, read and written.
+
+A new format is a file here in `checkpoint/` and a row in the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bertkit.checkpoint.content import Content
+from bertkit.checkpoint.hf import is_hf, open_hf, write_hf
+
+
+@dataclass(frozen=True)
+class Format:
+    """A row: how a format is told from others, read and written.
+
+    Attributes:
+        name: what `--to` calls it.
+        holds: whether a folder holds a checkpoint of the format, by the names of its files alone.
+        open: what the folder holds, in the words of transformers' BERT.
+        write: puts a config and the weights, in those words, into a folder.
+    """
+
+    name: str
+    holds: Callable[[Path], bool]
+    open: Callable[[Path], Content]
+    write: Callable[[Path, Mapping[str, Any], Mapping[str, torch.Tensor]], None]
+
+
+FORMATS: tuple[Format, ...] = (Format("hf", is_hf, open_hf, write_hf),)
+"""The first that holds a folder reads it; the first one's words are those of errors about folders of none."""
+
+
+def format_of(folder: Path) -> Format | None:
+    """The format of the checkpoint in `folder`; None if there is none."""
+    return next((row for row in FORMATS if row.holds(folder)), None)
