@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bertkit.tasks.intervals import difference_interval, seeds_interval, wilson_interval
+from bertkit.tasks.intervals import difference_interval, paired_interval, seeds_interval, wilson_interval
 from bertkit.tasks.metrics import bootstrap_interval, confusion_matrix, get_metric
 
 
@@ -76,3 +76,25 @@ def test_a_model_does_not_differ_from_itself_but_by_its_seeds() -> None:
     right = np.array([[True, False, True, True]])
     assert difference_interval(right, right) == (0.0, 0.0)
     assert difference_interval(right, ~right)[1] > 0.5
+
+
+def test_the_interval_of_a_difference_pairs_the_rows() -> None:
+    labels, predictions = answers(3, 300, 0.7)
+    assert paired_interval(labels, predictions[:1], predictions[:1], 3, "mcc") == (0.0, 0.0)
+    better = predictions.copy()
+    better[:, :30] = labels[:30]
+    low, high = paired_interval(labels, better, better * 0, 3, "accuracy")
+    assert 0.2 < low < (better == labels).mean() - (labels == 0).mean() < high < 0.6
+    # One that is right wherever the other is, and on a few rows more: the rows that both get right or wrong
+    # say nothing against it.
+    low, _ = paired_interval(labels, better[:1], predictions[:1], 3, "accuracy")
+    alone = seeds_interval(labels, better[:1], 3, "accuracy")
+    assert low > 0
+    assert alone[0] < (predictions[0] == labels).mean()
+
+
+def test_the_interval_of_a_difference_is_that_of_right_answers_for_accuracy() -> None:
+    labels, predictions = answers(4, 150, 0.6)
+    right = predictions == labels
+    ours = paired_interval(labels, predictions[:2], predictions[2:], 3, "accuracy", samples=20_000)
+    assert ours == pytest.approx(difference_interval(right[:2], right[2:], samples=20_000), abs=0.006)

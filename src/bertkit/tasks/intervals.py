@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from bertkit.tasks.metrics import CELLS_AT_ONCE, IntArray, get_metric
 
+Floats = npt.NDArray[np.float64]
+
 
 def seeds_interval(
     labels: IntArray,
@@ -35,8 +37,53 @@ def seeds_interval(
         seed: of the draws.
         level: the share of the samples inside.
     """
-    score = get_metric(metric)
     random = np.random.default_rng(seed)
+    scores = _resampled(labels, predictions, classes, metric, samples, random)
+    return _middle(_mean_of_drawn(scores, random), level)
+
+
+def paired_interval(
+    labels: IntArray,
+    first: IntArray,
+    second: IntArray,
+    classes: int,
+    metric: str,
+    *,
+    samples: int = 2_000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean score of one model's seeds less that of another's.
+
+    Both answer the same rows, so a resampled set of rows is the same for both; their seeds are drawn each for
+    itself. See `seeds_interval`.
+
+    Args:
+        labels: true class of each row, [N].
+        first: predicted class of each row by each seed of the first, [K, N].
+        second: of the second, [J, N].
+        classes: how many there are, C.
+        metric: a name in `METRICS`.
+        samples: resampled sets.
+        seed: of the draws.
+        level: the share of the samples inside.
+    """
+    random = np.random.default_rng(seed)
+    scores = _resampled(labels, np.vstack([first, second]), classes, metric, samples, random)
+    means = [_mean_of_drawn(part, random) for part in np.split(scores, [len(first)], axis=1)]
+    return _middle(means[0] - means[1], level)
+
+
+def _resampled(
+    labels: IntArray,
+    predictions: IntArray,
+    classes: int,
+    metric: str,
+    samples: int,
+    random: np.random.Generator,
+) -> Floats:
+    """The score of each of K seeds on each of the resampled sets of rows, [samples, K]."""
+    score = get_metric(metric)
     patterns, counts = np.unique(np.vstack([labels, predictions]), axis=1, return_counts=True)
     # Which cell of its seed's confusion matrix a pattern counts in, [K, P].
     cells = patterns[0] * classes + patterns[1:]
@@ -53,9 +100,18 @@ def seeds_interval(
             confusion = np.zeros((len(part), classes * classes), dtype=np.int64)
             confusion[:, used] = part
             scores[start : start + at_once, index] = score(confusion.reshape(-1, classes, classes))
-    chosen = random.integers(len(cells), size=(samples, len(cells)))
-    means = np.take_along_axis(scores, chosen, axis=1).mean(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return scores
+
+
+def _mean_of_drawn(scores: Floats, random: np.random.Generator) -> Floats:
+    """The mean of K seeds drawn anew for each sample, [samples], of scores [samples, K]."""
+    chosen = random.integers(scores.shape[1], size=scores.shape)
+    means: Floats = np.take_along_axis(scores, chosen, axis=1).mean(axis=1)
+    return means
+
+
+def _middle(values: Floats, level: float) -> tuple[float, float]:
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
@@ -85,10 +141,8 @@ def difference_interval(
     means = []
     for right in (first, second):
         shares = drawn @ right.T.astype(np.float64) / rows
-        chosen = random.integers(len(right), size=(samples, len(right)))
-        means.append(np.take_along_axis(shares, chosen, axis=1).mean(axis=1))
-    low, high = np.quantile(means[0] - means[1], [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+        means.append(_mean_of_drawn(shares, random))
+    return _middle(means[0] - means[1], level)
 
 
 def wilson_interval(right: float, count: int, *, level: float = 0.95) -> tuple[float, float]:
