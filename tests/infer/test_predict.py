@@ -168,3 +168,29 @@ def test_rows_of_pairs(predictor: Predictor) -> None:
     rows = [Row(1, "the cat", "sat"), BadRow(2, "x"), Row(3, "dog", "mat")]
     answers = list(predictor.predict_rows(rows, Tally()))
     assert [answer.get("pair") for answer in answers] == ["sat", None, "mat"]
+
+
+def with_temperature(model: Path, folder: Path, temperature: object) -> Path:
+    shutil.copytree(model, folder)
+    card = json.loads((folder / "bertkit.json").read_text())
+    (folder / "bertkit.json").write_text(json.dumps({**card, "temperature": temperature}))
+    return folder
+
+
+def test_a_temperature_that_the_folder_keeps_changes_probabilities_and_no_answer(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    plain = bertkit.load(tiny_model).predictor
+    kept = bertkit.load(with_temperature(tiny_model, tmp_path / "kept", 2.5)).predictor
+    assert (plain.temperature, kept.temperature) == (None, 2.5)
+    before, after = plain.predict(TEXTS), kept.predict(TEXTS)
+    assert [answer["label"] for answer in before] == [answer["label"] for answer in after]
+    expected = shares(before) ** (1 / 2.5)
+    assert np.allclose(shares(after), expected / expected.sum(axis=1, keepdims=True), atol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, "warm", True, float("inf"), float("nan")])
+def test_a_temperature_that_is_none_is_refused(tiny_model: Path, tmp_path: Path, temperature: object) -> None:
+    folder = with_temperature(tiny_model, tmp_path / "kept", temperature)
+    with pytest.raises(UserError, match=r"bertkit\.json: the temperature must be a number above 0, not"):
+        bertkit.load(folder)

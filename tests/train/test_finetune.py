@@ -332,3 +332,31 @@ def test_tensorboard_events_are_written_where_it_is_installed(toy: Recipe, tmp_p
     events.Reload()
     assert [event.step for event in events.Scalars("train/loss")] == list(range(1, 28))
     assert len(events.Scalars("evaluation/mcc")) == 3
+
+
+def test_a_temperature_is_kept_with_the_model_where_asked(toy: Recipe, tmp_path: Path) -> None:
+    plain = api.finetune(recipe=toy, out=tmp_path / "plain")
+    kept = api.finetune(recipe=toy.with_changes({"training": {"temperature": True}}), out=tmp_path / "kept")
+    assert (plain["calibration"].pop("kept"), kept["calibration"].pop("kept")) == (False, True)
+    assert plain["calibration"] == kept["calibration"]
+    assert load(tmp_path / "plain").predictor.temperature is None
+    assert load(tmp_path / "kept").predictor.temperature == kept["calibration"]["temperature"]
+    evaluated = api.evaluate(tmp_path / "kept", toy.task)
+    assert evaluated["confusion"] == kept["confusion"]
+    assert evaluated["calibration"]["log_loss"] < kept["calibration"]["log_loss"] - 1e-6
+    assert evaluated["temperature"] == kept["calibration"]["temperature"]
+
+
+def test_what_the_page_tells_of_probabilities_is_of_the_best_seed(toy: Recipe, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    result = api.finetune(recipe=toy.with_changes({"training": {"seeds": 2}}), out=run)
+    seed = json.loads((run / f"seed-{result['best_seed']}" / "seed.json").read_text())
+    truth = np.array(seed["probabilities"])[np.arange(37), seed["labels"]]
+    assert result["calibration"]["log_loss"] == pytest.approx(-np.log(truth).mean())
+    assert sum(each["rows"] for each in result["calibration"]["bins"]) == result["rows"] == 37
+    metric = result["thresholds"]
+    assert (metric["label"], metric["metric"], metric["default"]) == (
+        "yes",
+        "mcc",
+        pytest.approx(max(each["score"] for each in result["seeds"])),
+    )

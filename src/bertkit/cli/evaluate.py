@@ -69,6 +69,7 @@ def _show(result: dict[str, Any]) -> None:
         console.print(_confusion_table(result))
     else:
         console.print(f"The confusion matrix of {len(result['labels'])} classes is in what --json prints.")
+    console.print(_calibration(result), soft_wrap=True)
     if result["mistakes"]:
         console.print("\nThe surest of its mistakes:")
     for row in result["mistakes"][:MISTAKES_SHOWN]:
@@ -84,6 +85,17 @@ def _show(result: dict[str, Any]) -> None:
     console.print(
         f"\n{result['seconds']:.1f} s, {result['pieces_per_second']:,.0f} pieces/s, "
         f"{result['precision']}{cut}"
+    )
+
+
+def _calibration(result: dict[str, Any]) -> str:
+    found = result["calibration"]
+    kept = result["temperature"]
+    with_it = f", with the temperature {kept:.2f} that the model keeps" if kept else ""
+    return (
+        f"\nCalibration error (ECE, {found['bin_count']} equal bins) {found['ece']:.3f}, of which so few "
+        f"rows explain {found['ece_expected']['mean']:.3f}; log loss {found['log_loss']:.3f}, "
+        f"Brier {found['brier']:.3f}{with_it}."
     )
 
 

@@ -90,6 +90,8 @@ def _origin(origin: dict[str, Any]) -> str:
         told.append(f"texts up to {origin['max_length']} pieces")
     if origin.get("pad_to"):
         told.append(f"visible pads up to {origin['pad_to']}")
+    if origin.get("temperature"):
+        told.append(f"temperature {origin['temperature']:.2f}")
     return ", ".join(told)
 
 

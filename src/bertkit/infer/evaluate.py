@@ -13,6 +13,7 @@ from bertkit.errors import UserError
 from bertkit.infer.predict import Predictor
 from bertkit.recipe import TaskRecipe
 from bertkit.tasks.baselines import majority
+from bertkit.tasks.calibration import examine
 from bertkit.tasks.examples import Examples, leaks, load_examples
 from bertkit.tasks.metrics import confusion_matrix, summary
 from bertkit.tasks.registry import Task
@@ -34,6 +35,8 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:
     Returns:
         An object like `result.json` of a run; `baselines_from` is "train" or "dev", the rows that told the
         majority, and `leaks` counts scored rows that also stand in train (None without train).
+        `calibration` and `thresholds` are of the probabilities as the model gives them, with the
+        `temperature` that its folder keeps (or None).
 
     Raises:
         UserError: bad data, or labels that are not those of the model.
@@ -71,6 +74,8 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:
         "seeds": [{"seed": None, "score": found["score"], "status": outcome}],
         "labels": list(labels),
         "confusion": confusion.tolist(),
+        "temperature": predictor.temperature,
+        **examine(np.exp(logs), truth, labels, task.metric),
         "mistakes": mistakes(rows, labels, np.exp(logs)),
         "truncated": sequences.truncated,
         "precision": predictor.precision,

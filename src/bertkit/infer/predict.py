@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from bertkit.errors import UserError
 from bertkit.model.bulk import log_probabilities
 from bertkit.model.heads import Classifier
 from bertkit.model.precision import Computing
+from bertkit.tasks.calibration import tempered
 from bertkit.tasks.examples import empty_part
 
 # Rows answered together. Many, so that batches hold sequences of like length; but no more of them, and of
@@ -41,6 +43,8 @@ class Predictor:
         precision: the number format it computes in.
         max_length: pieces of a sequence at most; what is longer is cut.
         pad_to: the visible pads that it was trained with, see `encode_texts`.
+        temperature: what its logits are divided by, so that its probabilities mean what they say; None where
+            the folder keeps none (`training.temperature` of a recipe).
     """
 
     def __init__(self, folder: ModelFolder, name: str, precision: Computing) -> None:
@@ -57,6 +61,7 @@ class Predictor:
         self.pad_to: int = folder.card.get("pad_to", 0)
         check_at_least(f"{folder.path / CARD_FILE}", "max_length", self.max_length, 3)
         check_at_least(f"{folder.path / CARD_FILE}", "pad_to", self.pad_to, 0)
+        self.temperature = _temperature(folder)
         self._tokenizer = folder.tokenizer
         self._classifier = Classifier(folder.encoder, folder.head)
 
@@ -94,8 +99,8 @@ class Predictor:
             )
         return encode_texts(self._tokenizer, texts, pairs, max_length=self.max_length, pad_to=self.pad_to)
 
-    def log_probabilities(self, sequences: Sequences) -> npt.NDArray[np.float32]:
-        """Log-probability of each class, [N, C].
+    def log_probabilities(self, sequences: Sequences) -> npt.NDArray[np.floating[Any]]:
+        """Log-probability of each class, [N, C]; with a temperature in float64, see `tempered`.
 
         Raises:
             UserError: the weights make numbers that are none.
@@ -103,7 +108,7 @@ class Predictor:
         logs = log_probabilities(self._classifier, sequences, precision=self.precision)
         if np.isnan(logs).any():
             raise UserError(f"{self.name} answers with NaN: its weights are damaged; train it again.")
-        return logs
+        return logs if self.temperature is None else tempered(logs, self.temperature)
 
     def predict_rows(
         self, rows: Iterable[Row | BadRow], tally: Tally, *, at_once: int = ROWS_AT_ONCE
@@ -158,6 +163,18 @@ def rows_to_answer(
     for row in iterate_rows(path, columns, header=header, ending=ending):
         problem = empty_part(path, row) if isinstance(row, Row) else None
         yield BadRow(row.line, problem) if problem else row
+
+
+def _temperature(folder: ModelFolder) -> float | None:
+    found = folder.card.get("temperature")
+    if found is None:
+        return None
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found < math.inf:
+        raise UserError(
+            f"{folder.path / CARD_FILE}: the temperature must be a number above 0, not {found!r}; "
+            "mend it, or remove it to have the probabilities as trained."
+        )
+    return float(found)
 
 
 def _chunks(rows: Iterable[Row | BadRow], at_once: int) -> Iterator[list[Row | BadRow]]:

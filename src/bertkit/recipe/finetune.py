@@ -98,7 +98,9 @@ class TrainingRecipe:
     """How long, from which seeds, and how often the run is saved.
 
     `steps` > 0 ends the run after so many steps if `epochs` has more; the schedule spans what is run.
-    `patience` > 0 stops after so many epochs without a better dev score. `save_every` is in minutes.
+    `patience` > 0 stops after so many epochs without a better dev score. `save_every` is in minutes. With
+    `temperature` the model folder keeps the temperature that fits the dev rows, for those who ask the model:
+    its probabilities then mean what they say more nearly, and its answers stay the same.
     """
 
     epochs: int = 3
@@ -108,6 +110,7 @@ class TrainingRecipe:
     seeds: int = 1
     precision: Precision = "auto"
     save_every: float = 5.0
+    temperature: bool = False
 
     def __post_init__(self) -> None:
         check_choice("training", "precision", self.precision, Precision)

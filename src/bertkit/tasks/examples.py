@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +42,15 @@ class Examples:
         """The labels of examples that were read with them."""
         assert self.labels is not None, f"{self.path} was read without labels"
         return self.labels
+
+    def fingerprint(self, names: Sequence[str]) -> str:
+        """SHA-256 of the texts and the names of their labels, in hexadecimal: rows that are the same have it.
+
+        Args:
+            names: of the classes in their order.
+        """
+        rows = [self.texts, self.pairs, [names[label] for label in self.known_labels]]
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def load_examples(

@@ -63,6 +63,8 @@ def finetune(
             done = SeedRun(prepared, recipe, seed, folder, precision, plan.steps, listener).run()
         results.append(done)
     result = aggregate(prepared, plan.parameters, precision, results)
+    if result["calibration"] is not None:
+        result["calibration"]["kept"] = recipe.training.temperature
     if len(seeds) > 1:
         with replace_folder(out / "model", overwrite=True) as temporary:
             shutil.copytree(out / f"seed-{result['best_seed']}" / "model", temporary, dirs_exist_ok=True)

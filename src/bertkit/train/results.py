@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,22 @@ import numpy as np
 from bertkit import __version__
 from bertkit.checkpoint.atomic import replace_file
 from bertkit.model.precision import Computing
+from bertkit.tasks.calibration import examine
 from bertkit.tasks.examples import Examples
 from bertkit.tasks.intervals import seeds_interval
 from bertkit.tasks.metrics import confusion_matrix, summary
 from bertkit.train.prepare import Prepared
 
 SEED_RESULT = "seed.json"
+BY_ROW = ("probabilities", "labels")
+"""What a seed's result has a value of for each dev row; too long for the result of them all."""
 MISTAKES = 30
 
 
 @dataclass(frozen=True)
 class SeedResult:
-    """One trained seed. `probabilities` [N, C] are the best checkpoint's on the dev rows.
+    """One trained seed. `probabilities` [N, C] are the best checkpoint's on the dev rows, whose true
+    classes are `labels` [N].
 
     `status` is "collapsed" if every dev row gets the same answer at the best checkpoint, "learned" if the
     interval of its score lies above the majority's score, "diverged" if its loss stopped being a number
@@ -40,6 +44,7 @@ class SeedResult:
     pieces: int
     seconds: float
     probabilities: list[list[float]]
+    labels: list[int] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
         """Keep it in the folder of the seed: a seed with this file is done."""
@@ -71,6 +76,7 @@ def aggregate(
     best = max(seeds, key=lambda result: result.score)
     classes = len(prepared.labels)
     labels = prepared.dev_labels
+    probabilities = np.array(best.probabilities)
     predictions = np.array([np.argmax(result.probabilities, axis=1) for result in seeds])
     confusion = confusion_matrix(labels, predictions[seeds.index(best)], classes)
     shown = summary(confusion, prepared.task.metric)
@@ -87,14 +93,16 @@ def aggregate(
         "train_rows": prepared.facts.train_rows,
         **shown,
         "baselines": prepared.baselines,
-        "seeds": [{key: value for key, value in asdict(r).items() if key != "probabilities"} for r in seeds],
+        "seeds": [{key: value for key, value in asdict(r).items() if key not in BY_ROW} for r in seeds],
         "failed": sum(result.status != "learned" for result in seeds),
         "best_seed": best.seed,
         "best_epoch": best.best_epoch,
         "labels": list(prepared.labels),
         "label_shares": prepared.facts.shares,
+        "dev_fingerprint": prepared.dev.fingerprint(prepared.labels),
         "confusion": confusion.tolist(),
-        "mistakes": mistakes(prepared.dev, prepared.labels, np.array(best.probabilities)),
+        **examine(probabilities, labels, prepared.labels, prepared.task.metric),
+        "mistakes": mistakes(prepared.dev, prepared.labels, probabilities),
         "parameters": parameters,
         "precision": precision,
         "seconds": seconds,

@@ -15,6 +15,7 @@ from bertkit.checkpoint.state import load_state, save_state
 from bertkit.model.bulk import log_probabilities
 from bertkit.model.precision import Computing
 from bertkit.recipe import Recipe
+from bertkit.tasks.calibration import fit_temperature, logarithms
 from bertkit.tasks.metrics import confusion_matrix, summary
 from bertkit.train.listener import Listener
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, run_steps
@@ -156,7 +157,7 @@ class SeedRun:
                 predictions, found["interval"], prepared.baselines["majority"]["score"]
             )
             progress.best_probabilities = np.exp(logs).tolist()
-            self._write_model(found)
+            self._write_model(found, logs)
         self.listener.evaluated(epoch, train_loss, {**found, "loss": loss}, best)
         self.log.say(
             f"epoch {epoch:.3g}: {prepared.task.metric} {found['score']:.4f}, train loss {train_loss:.4f}"
@@ -164,8 +165,8 @@ class SeedRun:
         patience = self.recipe.training.patience
         progress.patience_ended = 0 < patience <= progress.epochs_without_gain
 
-    def _write_model(self, found: dict[str, Any]) -> None:
-        card = {
+    def _write_model(self, found: dict[str, Any], logs: np.ndarray[Any, Any]) -> None:
+        card: dict[str, Any] = {
             "task": self.prepared.task.name,
             "kind": self.prepared.task.kind,
             "labels": list(self.prepared.labels),
@@ -177,6 +178,9 @@ class SeedRun:
             "interval": found["interval"],
             "recipe": self.recipe.to_toml(),
         }
+        if self.recipe.training.temperature:
+            fitted = fit_temperature(logarithms(np.exp(logs)), self.prepared.dev_labels)
+            card["temperature"] = fitted
         write_model_folder(
             self.folder / "model",
             self.model.encoder,
@@ -205,4 +209,5 @@ class SeedRun:
             pieces=progress.pieces,
             seconds=progress.seconds,
             probabilities=progress.best_probabilities,
+            labels=self.prepared.dev_labels.tolist(),
         )
