@@ -30,3 +30,21 @@ def test_a_preset(capsys) -> None:
     assert "preset blog, fresh weights" in out
     assert "sinusoidal positions, up to 128; post-norm" in out
     assert "none; `bertkit finetune` gives it one" in out
+
+
+def test_what_a_folder_of_others_leaves_open(tiny_model: Path, tmp_path: Path, capsys) -> None:
+    from safetensors.torch import load_file, save_file
+
+    for file in tiny_model.iterdir():
+        if file.name not in ("bertkit.json", "tokenizer.json", "tokenizer_config.json"):
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = tmp_path / "model.safetensors"
+    save_file({name: tensor.half() for name, tensor in load_file(weights).items()}, weights)
+    (tmp_path / "modules.json").write_text('[{"type": "a.Pooling", "path": "p"}]')
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "config.json").write_text('{"pooling_mode": "cls"}')
+    assert main(["inspect", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "float16; read as float32" in out
+    assert "lower-cased exactly if no piece" in out
+    assert "of a text: cls over its pieces" in out

@@ -1,4 +1,8 @@
-"""The format of a model folder: `config.json` and `model.safetensors`, as transformers lays them out."""
+"""The format of a model folder, as transformers lays it out and its ancestors did, or sentence-transformers.
+
+`config.json` and `model.safetensors` are what is written; `bert_config.json`, and the other files of weights
+that `weights.py` lists, are read too.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from bertkit.checkpoint.content import Content, read_json, write_json
+from bertkit.checkpoint.sentence import encoder_folder
 from bertkit.checkpoint.tensors import save_tensors
-from bertkit.errors import UserError
+from bertkit.checkpoint.weights import WEIGHTS_FILE, read_weights, weights_file
 
 CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
+OLD_CONFIG_FILE = "bert_config.json"
+"""Where Google's programs, and pytorch_pretrained_bert of 2018, have a model's sizes."""
 
 
 def is_hf(folder: Path) -> bool:
     """Whether `folder` holds a model in this format."""
-    return (folder / CONFIG_FILE).is_file()
+    place = encoder_folder(folder)
+    old = (place / OLD_CONFIG_FILE).is_file() and weights_file(place).is_file()
+    return old or (place / CONFIG_FILE).is_file()
 
 
 def open_hf(folder: Path) -> Content:
@@ -29,12 +35,14 @@ def open_hf(folder: Path) -> Content:
     Raises:
         UserError: `config.json` is missing or damaged; on loading, likewise the weights.
     """
-    file = folder / CONFIG_FILE
+    place = encoder_folder(folder)
+    names = (CONFIG_FILE, OLD_CONFIG_FILE)
+    file = next((place / name for name in names if (place / name).is_file()), place / CONFIG_FILE)
     return Content(
         config=read_json(file),
         config_file=file,
-        weights_file=folder / WEIGHTS_FILE,
-        load=lambda: _read_tensors(folder),
+        weights_file=weights_file(place),
+        load=lambda: read_weights(place),
     )
 
 
@@ -42,19 +50,3 @@ def write_hf(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, torc
     """Write the config and the weights into `folder`."""
     save_tensors(folder / WEIGHTS_FILE, dict(tensors), {"format": "pt"})
     write_json(folder / CONFIG_FILE, config)
-
-
-def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    file = path / WEIGHTS_FILE
-    if not file.is_file():
-        if (path / "pytorch_model.bin").is_file():
-            raise UserError(
-                f"{path} holds its weights as pytorch_model.bin, a format that can run code when it is read; "
-                f"save them as {WEIGHTS_FILE} with transformers' save_pretrained."
-            )
-        raise UserError(f"{path} has no {WEIGHTS_FILE}: copy it there from where the model was trained.")
-    try:
-        tensors: dict[str, torch.Tensor] = load_file(file)
-    except SafetensorError as error:
-        raise UserError(f"{file} is damaged or cut short ({error}): copy it again from its source.") from None
-    return tensors

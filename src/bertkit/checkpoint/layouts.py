@@ -27,6 +27,9 @@ BERT_KEYS = {
 }
 """Keys of transformers' BertConfig, and what `ModelConfig` calls them."""
 
+GOOGLE_KEYS = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "type_vocab_size")
+"""Keys that every configuration of a BERT has had since google-research/bert."""
+
 BERT_ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_pytorch_tanh": "gelu_tanh",
@@ -90,7 +93,9 @@ def read_config(content: dict[str, Any], beyond: dict[str, Any]) -> tuple[ModelC
     Raises:
         UserError: a value is wrong, or means a model or a head that bertkit does not compute.
     """
-    if content.get("model_type") == "bert":
+    # Before transformers 2.3 there was no model_type; the keys are BERT's own since google-research/bert.
+    old = "model_type" not in content and set(GOOGLE_KEYS) <= content.keys()
+    if content.get("model_type") == "bert" or old:
         return _read_bert(content, beyond)
     if content.get("model_type") == "bertkit":
         return _read_own(content)

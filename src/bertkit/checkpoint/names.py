@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 
 import torch
 
+from bertkit.errors import listed
+
 BERT_MODULES: dict[str, tuple[str, ...]] = {
     "encoder.embeddings.pieces": ("embeddings.word_embeddings",),
     "encoder.embeddings.segments": ("embeddings.token_type_embeddings",),
@@ -31,11 +33,15 @@ BERT_MODULES: dict[str, tuple[str, ...]] = {
 """Module by module, what transformers' BertModel, BertForSequenceClassification and BertForPreTraining call
 it. Several names are one fused kernel's parts, in the order of its rows."""
 
+DECODER_BIAS = "cls.predictions.decoder.bias"
 TIED = {
     "cls.predictions.decoder.weight": "embeddings.word_embeddings.weight",
-    "cls.predictions.decoder.bias": "cls.predictions.bias",
+    DECODER_BIAS: "cls.predictions.bias",
 }
 """Tensors that some versions of transformers write a second time, and the end of the first one's name."""
+
+OLD_ENDINGS = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+"""Ends of names before transformers 1, and what they are today."""
 
 Naming = Callable[[str], tuple[str, ...]]
 """From our name of a tensor to the names on disk of its parts, along the first dimension."""
@@ -65,11 +71,13 @@ def is_harmless(name: str) -> bool:
 
 
 def drop_tied(tensors: dict[str, torch.Tensor]) -> bool:
-    """Take out of `tensors` the second copies of tied ones.
+    """Take out of `tensors` the second copies of tied ones; a bias with that name alone gets the other.
 
     Returns:
         Whether all of them were copies. Where not, the decoder is a table of its own, and all stay.
     """
+    if DECODER_BIAS in tensors and TIED[DECODER_BIAS] not in tensors:
+        tensors[TIED[DECODER_BIAS]] = tensors[DECODER_BIAS]
     copies = []
     for copy, original in TIED.items():
         if copy in tensors:
@@ -80,6 +88,25 @@ def drop_tied(tensors: dict[str, torch.Tensor]) -> bool:
     for copy in copies:
         del tensors[copy]
     return True
+
+
+def modernise(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors under today's names.
+
+    TensorFlow, and with it pytorch_pretrained_bert, called a norm's weight and bias gamma and beta; models
+    that were trained with DataParallel have all their names behind "module.". Where a name of today
+    is there too, the old one stays as it is, and nothing will use it.
+    """
+    wrapped = bool(tensors) and all(name.startswith("module.") for name in tensors)
+    found: dict[str, torch.Tensor] = {}
+    for name, tensor in tensors.items():
+        today = name.removeprefix("module.") if wrapped else name
+        for old, new in OLD_ENDINGS.items():
+            if today.endswith(old):
+                today = today.removesuffix(old) + new
+        taken = today in found or (today != name and today in tensors)
+        found[name if taken else today] = tensor
+    return found
 
 
 def to_disk(state: Mapping[str, torch.Tensor], naming: Naming) -> dict[str, torch.Tensor]:
@@ -101,13 +128,14 @@ def from_disk(
             the message is a clause that names it.
     """
     state = {}
+    missing = [name for ours in expected for name in naming(ours) if name not in tensors]
+    if missing:
+        raise ValueError(f"{listed(missing)} {'is' if len(missing) == 1 else 'are'} missing")
     for ours, shape in ((ours, tuple(tensor.shape)) for ours, tensor in expected.items()):
         names = naming(ours)
         part_shape = (shape[0] // len(names), *shape[1:])
         parts = []
         for name in names:
-            if name not in tensors:
-                raise ValueError(f"{name} is missing")
             part = tensors.pop(name)
             if tuple(part.shape) != part_shape:
                 raise ValueError(f"{name} has the shape {list(part.shape)}, not {list(part_shape)}")

@@ -59,10 +59,16 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
         lines["fingerprint"] = vocabulary["fingerprint"]
     if origin := found["origin"]:
         lines["trained"] = _origin(origin)
+    if sentence := found["sentence"]:
+        lines["one vector"] = _sentence(sentence)
     if found["new"]:
-        lines["no weights"] = ", ".join(found["new"])
+        lines["new (to be trained)"] = ", ".join(found["new"])
     if found["unused"]:
         lines["not used"] = ", ".join(found["unused"])
+    if found["stored"] not in ([], ["float32"]):
+        lines["stored as"] = f"{', '.join(found['stored'])}; read as float32"
+    if found["assumed"]:
+        lines["assumed"] = "\n".join(found["assumed"])
     if found["files"]:
         lines["files"] = "\n".join(f"{name}  {_bytes(size)}" for name, size in found["files"].items())
     return lines
@@ -76,6 +82,17 @@ def _head(found: dict[str, Any]) -> str:
         return "none; `bertkit finetune` gives it one"
     hidden = f", a hidden layer of {head['hidden_size']}" if head["hidden_size"] else ""
     return f"{len(found['labels'])} classes, pooling {head['pooling']}{hidden}, {head['loss']}"
+
+
+def _sentence(sentence: dict[str, Any]) -> str:
+    """How a folder of sentence-transformers makes a vector of a text."""
+    told = [f"of a text: {' and '.join(sentence['modes'])} over its pieces"]
+    told += ["of length 1"] * sentence["normalise"]
+    if sentence["max_length"]:
+        told.append(f"texts up to {sentence['max_length']} pieces")
+    if sentence["beyond"]:
+        told.append(f"then {', '.join(sentence['beyond'])}, which bertkit does not compute")
+    return ", ".join(told)
 
 
 def _origin(origin: dict[str, Any]) -> str:

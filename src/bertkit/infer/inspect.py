@@ -28,8 +28,10 @@ def inspect(model: str) -> dict[str, Any]:
         `model`, `folder`, `config` (the encoder's options), `parameters` (by part, and `total`), `head`,
         `labels`, `pretraining` (which of its heads are there: "masked", "pair"), `vocabulary` (`size`,
         `fingerprint`, `lowercase`, `strip_accents`, `split_cjk`), `origin` (what training noted), `new`
-        (parts without weights), `unused` (tensors no part needs), and `files` (name: bytes). What a model
-        does not have is None or empty; a preset has only sizes.
+        (parts without weights, to be trained), `unused` (tensors no part needs), `stored` (number formats of
+        the weights on disk), `assumed` (what the folder does not say), `sentence` (how a folder of
+        sentence-transformers pools), and `files` (name: bytes). What a model does not have is None or empty;
+        a preset has only sizes.
 
     Raises:
         UserError: there is no such model, or its folder is damaged.
@@ -69,6 +71,9 @@ def _report(model: str, encoder: Encoder, folder: ModelFolder | None) -> dict[st
         "origin": {} if folder is None else {key: folder.card[key] for key in ORIGIN if key in folder.card},
         "new": [] if folder is None else list(folder.new),
         "unused": [] if folder is None else list(folder.unused),
+        "stored": [] if folder is None else list(folder.stored),
+        "assumed": [] if folder is None else list(folder.assumed),
+        "sentence": None if folder is None or folder.pooling is None else asdict(folder.pooling),
         "files": {} if folder is None else _files(folder.path),
     }
 

@@ -226,6 +226,17 @@ class Tokenizer:
         return self._rust.decode(list(ids), skip_special_tokens=False)
 
 
+def assumed_settings(folder: Path) -> tuple[str, ...]:
+    """What `Tokenizer.from_folder` takes to be so because no file of the folder says it; a sentence each."""
+    said = _read_json(folder / SETTINGS_FILE) if (folder / SETTINGS_FILE).is_file() else {}
+    if (folder / TOKENIZER_FILE).is_file() or "do_lower_case" in said:
+        return ()
+    return (
+        f"that text is lower-cased exactly if no piece of {VOCABULARY_FILE} has a capital letter, for no "
+        f"{SETTINGS_FILE} says do_lower_case",
+    )
+
+
 def _read_pieces(path: Path) -> list[str]:
     try:
         # Not splitlines(): a vocabulary may hold U+2028 and others that it takes for line ends.

@@ -1,0 +1,102 @@
+"""The parts of a model, laid out without weights and then given those of a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from bertkit.checkpoint.content import Content
+from bertkit.checkpoint.names import Naming, from_disk, own_naming
+from bertkit.checkpoint.weights import Tensors
+from bertkit.config import HeadConfig, ModelConfig
+from bertkit.errors import UserError
+from bertkit.model.encoder import Encoder
+from bertkit.model.heads import ClassificationHead
+from bertkit.model.initialisation import initialise
+from bertkit.model.pretraining import MaskedHead, PairHead
+
+POSITIONS = "encoder.embeddings.positions.weight"
+POOLER = ("encoder.pooler.weight", "encoder.pooler.bias")
+MASKED, PAIR = "masked.transform.weight", "pair.output.weight"
+"""The tensors that tell whether a folder has a masked head, and a pair head."""
+
+Parts = dict[str, nn.Module]
+"""The modules of a model by the first part of their tensors' names: encoder, head, masked, pair."""
+
+
+def lay_out(
+    model: ModelConfig, head: HeadConfig | None, names: Mapping[str, object], naming: Naming, tied: bool
+) -> Parts:
+    """The modules on the meta device; which heads of pretraining there are, the names on disk tell.
+
+    Args:
+        model: options of the encoder.
+        head: options of the head; with one, heads of pretraining are none of the model's.
+        names: on disk.
+        naming: of the layout.
+        tied: whether the masked head's table of pieces is the encoder's.
+    """
+    with torch.device("meta"):
+        parts: Parts = {"encoder": Encoder(model)}
+        if head is not None:
+            parts["head"] = ClassificationHead(head, model)
+            return parts
+        if tied and naming(MASKED)[0] in names:
+            parts["masked"] = MaskedHead(model)
+        if model.pooler and naming(PAIR)[0] in names:
+            parts["pair"] = PairHead(model)
+    return parts
+
+
+def uses_pooler(parts: Parts) -> bool:
+    """Whether a head among the parts stands on the pooler."""
+    head = parts.get("head")
+    return "pair" in parts or (isinstance(head, ClassificationHead) and head.config.pooling == "pooler")
+
+
+def state_of(parts: Parts) -> Tensors:
+    """All tensors of the parts by our names."""
+    return {
+        f"{prefix}.{name}": tensor
+        for prefix, module in parts.items()
+        for name, tensor in module.state_dict().items()
+    }
+
+
+def fill(content: Content, parts: Parts, tensors: Tensors, naming: Naming) -> tuple[str, ...]:
+    """Give the parts, which are on the meta device, their weights out of `tensors`, and take them there.
+
+    Returns:
+        The modules that `tensors` has nothing for: the pooler, which only heads on `[CLS]` need, at most.
+
+    Raises:
+        UserError: a tensor is missing, or of another shape or type, or holds what is no number.
+    """
+    file, expected = content.weights_file, state_of(parts)
+    encoder = parts["encoder"]
+    assert isinstance(encoder, Encoder)
+    fixed = encoder.embeddings.fixed_positions
+    if fixed is not None and naming is not own_naming:
+        expected[POSITIONS] = fixed
+    new: tuple[str, ...] = ()
+    if not uses_pooler(parts) and encoder.pooler is not None and naming(POOLER[0])[0] not in tensors:
+        new = ("pooler",)
+        encoder.pooler.to_empty(device="cpu")
+        initialise(encoder.pooler, encoder.config)
+        expected = {name: tensor for name, tensor in expected.items() if name not in POOLER}
+    try:
+        state = from_disk(tensors, expected, naming)
+    except ValueError as error:
+        raise UserError(f"{file}: {error}, as {content.config_file.name} describes the model.") from None
+    for name, tensor in state.items():
+        if not tensor.sum().isfinite():  # One pass, and none of the numbers can hide in a sum.
+            raise UserError(f"{file} is damaged: {name} holds a number that is not finite.")
+    if POSITIONS in state and fixed is not None and not torch.equal(state.pop(POSITIONS), fixed):
+        raise UserError(f"{file}: the positions are not the sinusoids that bertkit.json says they are.")
+    for prefix, module in parts.items():
+        own = {n.removeprefix(f"{prefix}."): t for n, t in state.items() if n.startswith(f"{prefix}.")}
+        module.load_state_dict(own, strict=False, assign=True)
+        module.eval()
+    return new

@@ -1,0 +1,125 @@
+"""Folders of sentence-transformers: where the encoder is, and how its states become one vector a text.
+
+`modules.json` lists the steps, each a class of the library with a folder of its own: the encoder, a pooling,
+and perhaps a normalisation. Anything else, such as a dense layer, bertkit does not compute.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bertkit.checkpoint.content import read_json
+from bertkit.errors import UserError
+
+MODULES_FILE = "modules.json"
+LENGTH_FILE = "sentence_bert_config.json"
+
+LEGACY_MODES = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+"""Keys of `1_Pooling/config.json` before sentence-transformers 6, and its `pooling_mode` of today; in the
+order in which the vectors of several are laid end to end."""
+
+ENCODERS = ("Transformer", "BERT")
+"""Last names of the classes that hold the encoder; the second is of 2019."""
+
+
+@dataclass(frozen=True)
+class SentencePooling:
+    """How a folder of sentence-transformers makes one vector of a text.
+
+    Attributes:
+        modes: "cls", "mean", "max" or others of sentence-transformers' `pooling_mode`; the vectors of several
+            are laid end to end. At least one.
+        normalise: divide each vector by its length.
+        max_length: pieces of a text at most, `[CLS]` and `[SEP]` counted; None: as many as the model has
+            positions for.
+        beyond: names of further modules, which bertkit does not compute: the vectors are not the folder's
+            without them.
+    """
+
+    modes: tuple[str, ...]
+    normalise: bool = False
+    max_length: int | None = None
+    beyond: tuple[str, ...] = ()
+
+
+def encoder_folder(folder: Path) -> Path:
+    """Where the encoder's files are: in `folder` itself, or in the one inside it that `modules.json` names.
+
+    Raises:
+        UserError: `modules.json` is damaged, or names a folder outside.
+    """
+    for kind, path in _modules(folder):
+        if kind in ENCODERS:
+            return path
+    return folder
+
+
+def read_pooling(folder: Path) -> SentencePooling | None:
+    """How the folder pools; None if it is not one of sentence-transformers, or does not pool.
+
+    Raises:
+        UserError: its files are damaged, or name files outside.
+    """
+    modes: tuple[str, ...] = ()
+    normalise, beyond, max_length = False, [], None
+    for kind, path in _modules(folder):
+        if kind in ENCODERS:
+            max_length = _max_length(path)
+        elif kind == "Pooling" and not modes:
+            modes = _modes(path / "config.json")
+        elif kind == "Normalize" and modes:
+            normalise = True
+        elif kind != "Dropout":  # which does nothing outside of training
+            beyond.append(kind)
+    return SentencePooling(modes, normalise, max_length, tuple(beyond)) if modes else None
+
+
+def _modules(folder: Path) -> list[tuple[str, Path]]:
+    """The last name of each step's class, and its folder."""
+    file = folder / MODULES_FILE
+    if not file.is_file():
+        return []
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file} is not JSON ({error}): copy it again from its source.") from None
+    found = []
+    for module in content if isinstance(content, list) else [None]:
+        kind, path = (module.get(key) for key in ("type", "path")) if isinstance(module, dict) else (None, 0)
+        if not isinstance(kind, str) or not isinstance(path, str):
+            raise UserError(f"{file} must be a list of modules, each with 'type' and 'path'.")
+        if not path.isprintable() or "/" in path or "\\" in path or path == "..":
+            raise UserError(f"{file} names the folder {path!r}, which is not inside: nothing was read.")
+        found.append((kind.rpartition(".")[2], folder / path))
+    return found
+
+
+def _modes(file: Path) -> tuple[str, ...]:
+    content = read_json(file)
+    said: Any = content.get("pooling_mode")
+    if said is None:
+        said = [mode for key, mode in LEGACY_MODES.items() if content.get(key)] or "mean"
+    modes = (said,) if isinstance(said, str) else tuple(said) if isinstance(said, list) else ()
+    if not modes or not all(mode in LEGACY_MODES.values() for mode in modes):
+        raise UserError(f"{file}: pooling_mode must be of {', '.join(LEGACY_MODES.values())}, not {said!r}.")
+    return modes
+
+
+def _max_length(folder: Path) -> int | None:
+    file = folder / LENGTH_FILE
+    length = read_json(file).get("max_seq_length") if file.is_file() else None
+    if length is None:
+        return None
+    if isinstance(length, bool) or not isinstance(length, int) or length < 3:
+        raise UserError(f"{file}: max_seq_length must be a whole number of at least 3, not {length!r}.")
+    return length

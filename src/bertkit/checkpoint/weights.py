@@ -1,0 +1,157 @@
+"""The weights of a model folder, in every format that holds tensors by name: one table."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from bertkit.checkpoint.content import read_json
+from bertkit.errors import UserError, listed
+
+WEIGHTS_FILE = "model.safetensors"
+"""What bertkit writes."""
+
+NEEDS_CODE = ("GLOBAL ", "allowlisted", "must be imported")
+"""What `torch.load` says of a pickle that is whole and asks for more than tensors."""
+
+Tensors = dict[str, torch.Tensor]
+
+
+def weights_file(folder: Path) -> Path:
+    """The file that the weights of `folder` are in, or begin in; bertkit's own name if there is none."""
+    return next((folder / name for name in WEIGHTS if (folder / name).is_file()), folder / WEIGHTS_FILE)
+
+
+def read_weights(folder: Path) -> Tensors:
+    """The tensors of `folder` by their names on disk.
+
+    Raises:
+        UserError: there are none, they are damaged, or a pickle holds more than tensors.
+    """
+    file = weights_file(folder)
+    if not file.is_file():
+        raise UserError(f"{folder} has no {WEIGHTS_FILE}: copy it there from where the model was trained.")
+    return WEIGHTS[file.name](file)
+
+
+def stored_as(tensors: Tensors) -> tuple[str, ...]:
+    """The names of the floating point formats among `tensors`, sorted."""
+    kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
+    return tuple(sorted(str(kind).removeprefix("torch.") for kind in kinds))
+
+
+def _read_safetensors(file: Path) -> Tensors:
+    try:
+        tensors: Tensors = load_file(file)
+    except SafetensorError as error:
+        raise UserError(f"{file} is damaged or cut short ({error}): copy it again from its source.") from None
+    return tensors
+
+
+def _read_pickle(file: Path) -> Tensors:
+    """A file of `torch.save`, read without running anything of it."""
+    zipped = zipfile.is_zipfile(file)
+    if zipped:
+        _check_archive(file)
+    try:
+        # The map of the file would need a zip archive; files from before 2020 are none.
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
+    except pickle.UnpicklingError as error:
+        if not any(words in str(error) for words in NEEDS_CODE):
+            raise _damaged(file) from None
+        raise UserError(
+            f"{file} holds more than tensors: reading it would run code of whoever wrote it, so bertkit does "
+            "not. If you trust them, save the tensors alone, with safetensors.torch.save_file(torch.load("
+            f"{file.name!r}, weights_only=False), {WEIGHTS_FILE!r}), where there is nothing to lose."
+        ) from None
+    except MemoryError:
+        raise
+    except Exception:  # A damaged pickle may make the library raise anything.
+        raise _damaged(file) from None
+    return _only_tensors(file, content)
+
+
+def _check_archive(file: Path) -> None:
+    """Refuse an archive that unpacks to more than it is: torch.save compresses nothing."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            honest = all(
+                member.compress_type == zipfile.ZIP_STORED and member.file_size == member.compress_size
+                for member in archive.infolist()
+            )
+            size = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        raise _damaged(file) from None
+    if not honest or size > file.stat().st_size:
+        raise _damaged(file)
+
+
+def _only_tensors(file: Path, content: Any) -> Tensors:
+    # Checkpoints of training scripts have the weights under one of these names.
+    for key in ("state_dict", "model_state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    strangers = [
+        str(name)
+        for name, value in (content.items() if isinstance(content, dict) else [("", content)])
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor)
+    ]
+    if strangers or not isinstance(content, dict):
+        raise UserError(
+            f"{file} holds what is no table of tensors ({', '.join(strangers[:3]) or type(content).__name__}"
+            "): save the model's state_dict() there."
+        )
+    return content
+
+
+def _damaged(file: Path) -> UserError:
+    return UserError(f"{file} is damaged or cut short: copy it again from its source.")
+
+
+def _of_shards(read: Callable[[Path], Tensors]) -> Callable[[Path], Tensors]:
+    """A reader of an index, whose shards `read` reads."""
+
+    def read_index(file: Path) -> Tensors:
+        places = read_json(file).get("weight_map")
+        if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+            raise UserError(f"{file}: 'weight_map' must say in which file each tensor is.")
+        tensors: Tensors = {}
+        for name in _inside(file, dict.fromkeys(places.values())):
+            if not (file.parent / name).is_file():
+                raise UserError(f"{file.parent} has no {name}, which {file.name} names: copy it there too.")
+            for tensor_name, tensor in read(file.parent / name).items():
+                if places.get(tensor_name) != name:
+                    raise UserError(f"{file.parent / name} holds {tensor_name}, which {file.name} denies.")
+                tensors[tensor_name] = tensor
+        if absent := [name for name in places if name not in tensors]:
+            raise UserError(
+                f"{file.parent / places[absent[0]]} lacks {listed(absent)}, which {file.name} puts there: "
+                "copy the files again, together."
+            )
+        return tensors
+
+    return read_index
+
+
+def _inside(index: Path, names: Iterable[str]) -> Iterable[str]:
+    """`names`, checked to be plain names of files beside `index`."""
+    for name in names:
+        if not name.isprintable() or "/" in name or "\\" in name or name in ("", ".", ".."):
+            raise UserError(f"{index} names the file {name!r}, which is not beside it: nothing was read.")
+        yield name
+
+
+WEIGHTS: dict[str, Callable[[Path], Tensors]] = {
+    WEIGHTS_FILE: _read_safetensors,
+    "model.safetensors.index.json": _of_shards(_read_safetensors),
+    "pytorch_model.bin": _read_pickle,
+    "pytorch_model.bin.index.json": _of_shards(_read_pickle),
+}
+"""The file that a folder's weights are in, or begin in, and its reader; the first that is there is read."""
