@@ -19,7 +19,13 @@ def write(folder: Path, text: str) -> Path:
 def test_a_recipe_survives_its_file(tmp_path: Path) -> None:
     recipe = Recipe(
         optimiser=OptimiserRecipe(lr=3e-5, clip=0.0), training=TrainingRecipe(epochs=7, seeds=3)
-    ).with_changes({"model": {"start": "tiny", "options": {"positions": "rotary", "layers": 3}}})
+    ).with_changes(
+        {
+            "model": {"start": "tiny", "freeze": True, "options": {"positions": "rotary", "layers": 3}},
+            "head": {"pooling": "mean", "layers": [-2, -1], "combine": "concat"},
+        }
+    )
+    assert recipe.head.layers == (-2, -1)
     assert Recipe.from_toml(write(tmp_path, recipe.to_toml())) == recipe
 
 
@@ -47,6 +53,9 @@ def test_a_whole_number_serves_as_a_float(tmp_path: Path) -> None:
         ("[training]\nepochs = true", "'training.epochs' is of type int"),
         ("[training]\nepochs = 0", "epochs must be a number of at least 1"),
         ("training = 3", "'training' is a table"),
+        ("[head]\nlayers = -1", "'head.layers' is a list, and -1 is not"),
+        ("[head]\nlayers = [-1, 2.5]", "'head.layers' is of type int, and 2.5 is not"),
+        ("[head]\ncombine = 'add'", "combine"),
         ("[batch]\nshuffle = 1", "'batch.shuffle' is of type bool"),
         ("[batch]\nshuffle = false", "by_length = true needs shuffle"),
         ("[batch]\npad_to = 200", "beyond max_length"),

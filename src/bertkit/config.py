@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -12,7 +12,8 @@ Positions = Literal["learned", "sinusoidal", "rotary"]
 Norm = Literal["post", "pre"]
 Activation = Literal["gelu", "gelu_tanh", "relu"]
 Initialisation = Literal["truncated_normal", "keras"]
-Pooling = Literal["pooler", "cls", "mean"]
+Pooling = Literal["pooler", "cls", "mean", "max"]
+Combination = Literal["sum", "concat"]
 Loss = Literal["softmax", "sigmoid"]
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -151,23 +152,54 @@ def changed_preset(name: str, options: Mapping[str, Any]) -> ModelConfig:
     return replace(preset(name), **options)
 
 
+def layer_numbers(layers: Sequence[int], count: int) -> list[int]:
+    """Layers by number, as transformers numbers hidden states: 0 the embeddings, 1 to `count` the layers.
+
+    Args:
+        layers: numbers; negative ones count from the last layer, which is -1.
+        count: layers of the model, L.
+
+    Raises:
+        UserError: the model has no such layer, or none is named.
+    """
+    for layer in layers:
+        if isinstance(layer, bool) or not isinstance(layer, int) or not -count - 1 <= layer <= count:
+            raise UserError(
+                f"There is no layer {layer!r}: the model has {count}, named 1 to {count}, or -{count} to "
+                f"-1 from the last one; 0 or -{count + 1} are the embeddings."
+            )
+    if not layers:
+        raise UserError("No layer is named; the last one is -1.")
+    return [layer if layer >= 0 else count + 1 + layer for layer in layers]
+
+
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:
     """A classification head: pooling to one vector a sequence, an optional hidden layer, output and loss.
 
     `pooling="pooler"` is BERT's dense + tanh on `[CLS]`; `"cls"` is that vector as it is; `"mean"` averages
-    all pieces. `hidden_size` > 0 adds Dense(hidden_size, relu). `loss="sigmoid"` is one output for two
-    classes with binary cross-entropy, as in the article; `"softmax"` one output a class.
+    all pieces and `"max"` takes the greatest of each channel. What is pooled are the states behind `layers`
+    (see `layer_numbers`): their sum or their concatenation. `hidden_size` > 0 adds Dense(hidden_size, relu).
+    `loss="sigmoid"` is one output for two classes with binary cross-entropy, as in the article; `"softmax"`
+    one output a class.
     """
 
     labels: tuple[str, ...]
     pooling: Pooling = "pooler"
+    layers: tuple[int, ...] = (-1,)
+    combine: Combination = "sum"
     hidden_size: int = 0
     loss: Loss = "softmax"
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
         check_choice("head", "pooling", self.pooling, Pooling)
+        check_choice("head", "combine", self.combine, Combination)
+        if self.pooling == "pooler" and self.layers != (-1,):
+            raise UserError(
+                f"head: the pooler reads the last layer, [-1], and not {list(self.layers)}; "
+                "pool these with cls, mean or max."
+            )
         check_choice("head", "loss", self.loss, Loss)
         check_at_least("head", "hidden_size", self.hidden_size, 0)
         if not isinstance(self.hidden_size, int):
@@ -181,6 +213,15 @@ class HeadConfig:
             raise UserError(f"head: a label stands twice among {list(self.labels)}.")
         if self.loss == "sigmoid" and len(self.labels) != 2:
             raise UserError(f"head: loss 'sigmoid' is for two labels, not {len(self.labels)}.")
+
+    def pooled_size(self, model: ModelConfig) -> int:
+        """Width W of the pooled vector.
+
+        Raises:
+            UserError: the model has no such layers.
+        """
+        numbers = layer_numbers(self.layers, model.layers)
+        return model.hidden_size * (len(numbers) if self.combine == "concat" else 1)
 
     @property
     def outputs(self) -> int:

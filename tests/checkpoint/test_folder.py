@@ -62,6 +62,11 @@ VARIANTS = {
     "no embedding norm": (replace(CONFIG, embedding_norm=False), HEAD, "bertkit"),
     "sigmoid": (replace(CONFIG, positions="sinusoidal", pooler=False), SIGMOID, "bertkit"),
     "mean": (CONFIG, replace(HEAD, pooling="mean"), "bertkit"),
+    "layers": (
+        CONFIG,
+        replace(HEAD, pooling="max", layers=(-3, 1, -1), combine="concat", hidden_size=9),
+        "bertkit",
+    ),
 }
 
 

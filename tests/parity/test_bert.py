@@ -90,3 +90,18 @@ def test_attention_probabilities(random_sequences):
     for layer, their_layer in zip(attentions, expected, strict=True):
         for length, ours, alone in zip(LENGTHS, layer, their_layer, strict=True):
             torch.testing.assert_close(ours, alone[:, :length, :length], atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("layers", [(0,), (-1,), (-2,), (1, 3), (-1, -3, -1), (-4, 2)], ids=str)
+def test_states_behind_the_layers(layers, random_sequences):
+    encoder, theirs = both("gelu")
+    batch = pack(random_sequences(LENGTHS), range(len(LENGTHS)))
+    inputs = padded(batch, 23)
+    every = theirs(**inputs, output_hidden_states=True).hidden_states
+    visible = inputs["attention_mask"].bool()
+    rows = torch.tensor([0, 8, 3, 49])
+    whole, some = encoder.states(batch, layers), encoder.states(batch, layers, rows)
+    for layer, hidden_TH, hidden_RH in zip(layers, whole, some, strict=True):
+        torch.testing.assert_close(hidden_TH, every[layer][visible], atol=1e-5, rtol=0)
+        torch.testing.assert_close(hidden_RH, hidden_TH[rows], atol=1e-6, rtol=0)

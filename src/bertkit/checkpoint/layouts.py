@@ -55,6 +55,7 @@ the weights say which heads there are: published folders often hold more than th
 def bert_can_say(model: ModelConfig, head: HeadConfig | None) -> bool:
     """Whether transformers' BERT classes can compute what this model computes."""
     encoder = model.norm == "post" and model.positions != "rotary" and model.embedding_norm
+    # The pooler reads the last layer alone: HeadConfig sees to it.
     plain = head is None or (head.pooling == "pooler" and not head.hidden_size and head.loss == "softmax")
     return encoder and plain
 
@@ -161,13 +162,20 @@ def _read_own(content: dict[str, Any]) -> tuple[ModelConfig, HeadConfig | None]:
     if head is None:
         return ModelConfig(**model), None
     _only_known(head, HeadConfig.__dataclass_fields__)
-    return ModelConfig(**model), HeadConfig(**{**head, "labels": _labels(head.get("labels"))})
+    lists = {"labels": _labels(head.get("labels")), "layers": _layers(head.get("layers", [-1]))}
+    return ModelConfig(**model), HeadConfig(**{**head, **lists})
 
 
 def _labels(names: object) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UserError(f"the labels must be a list of texts; they are {names!r}.")
     return tuple(names)
+
+
+def _layers(numbers: object) -> tuple[int, ...]:
+    if not isinstance(numbers, list) or not all(isinstance(number, int) for number in numbers):
+        raise UserError(f"the layers of the head must be a list of numbers; they are {numbers!r}.")
+    return tuple(numbers)
 
 
 def _only_known(options: dict[str, Any], known: Any) -> None:

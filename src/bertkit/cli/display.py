@@ -34,17 +34,17 @@ class Display:
         self._console = Console(stderr=to_stderr, highlight=False, markup=False, emoji=False)
         self._out = out
         self._bar = Progress(
-            TextColumn("seed {task.fields[seed]}"),
+            TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-            TextColumn("loss {task.fields[loss]:.3f}  lr {task.fields[lr]:.1e}"),
-            TextColumn("{task.fields[speed]:,.0f} pieces/s"),
+            TextColumn("{task.fields[told]}"),
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
         )
         self._task: TaskID | None = None
+        self._features: TaskID | None = None
         self._loss = 0.0
         self._speed = 0.0
         self._steps = 0
@@ -67,14 +67,15 @@ class Display:
         """Print the header."""
         shares = ", ".join(f"{label} {share:.1%}" for label, share in facts.shares.items())
         seeds = f" x {plan.seeds} seeds" if plan.seeds > 1 else ""
+        frozen = "" if plan.trained == plan.parameters else f" ({plan.trained:,} of them are trained)"
         rows = {
             "task": f"{facts.task}: {facts.train_rows:,} rows to train on, {facts.dev_rows:,} to score",
             "labels": shares,
             "lengths": f"median {facts.median_length}, longest {facts.longest} pieces; "
             f"{facts.truncated} cut; {facts.padding_saved:.0%} of the padded work saved",
             "data": f"{facts.duplicates} duplicates within train, {facts.leaks} rows of dev also in train",
-            "model": f"{facts.model}: {plan.parameters:,} parameters, {facts.vocabulary_size:,} pieces, "
-            f"{plan.precision}",
+            "model": f"{facts.model}: {plan.parameters:,} parameters{frozen}, "
+            f"{facts.vocabulary_size:,} pieces, {plan.precision}",
             "run": f"{plan.steps:,} steps{seeds}, {plan.steps_per_epoch:,} an epoch; "
             f"about {duration(plan.expected_seconds)}",
         }
@@ -90,27 +91,30 @@ class Display:
         if self._task is not None:
             self._bar.remove_task(self._task)
         self._steps, self._loss = steps, 0.0
-        self._task = self._bar.add_task(
-            "", total=steps, completed=step, seed=seed, loss=0.0, lr=0.0, speed=0.0
-        )
+        self._task = self._bar.add_task(f"seed {seed}", total=steps, completed=step, told="")
         self._console.print(f"seed {seed}" + (f", going on after step {step:,}" if step else ""))
+
+    def encoded(self, done: int, rows: int) -> None:
+        """Move the bar of the features."""
+        if self._features is None:
+            self._features = self._bar.add_task("features", total=rows, told="rows")
+            self._console.print(f"features of {rows:,} rows, computed once")
+        self._bar.update(self._features, completed=done)
+        if done == rows:
+            self._bar.remove_task(self._features)
+            self._features = None
 
     def stepped(self, record: StepRecord) -> None:
         """Move the bar; the loss and the speed shown are smoothed over some twenty steps."""
         speed = record.pieces / record.seconds
         self._loss = 0.95 * self._loss + 0.05 * record.loss if self._loss else record.loss
         self._speed = 0.95 * self._speed + 0.05 * speed if self._speed else speed
+        told = f"loss {self._loss:.3f}  lr {record.learning_rate:.1e}  {self._speed:,.0f} pieces/s"
         if self._task is not None:
-            self._bar.update(
-                self._task, completed=record.step, loss=self._loss, lr=record.learning_rate, speed=self._speed
-            )
+            self._bar.update(self._task, completed=record.step, told=told)
         if not self._console.is_terminal and time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
             self._said = time.monotonic()
-            self._console.print(
-                f"  step {record.step:,}/{self._steps:,}  loss {self._loss:.3f}  "
-                f"lr {record.learning_rate:.1e}  {self._speed:,.0f} pieces/s",
-                soft_wrap=True,
-            )
+            self._console.print(f"  step {record.step:,}/{self._steps:,}  {told}", soft_wrap=True)
 
     def evaluated(self, epoch: float, train_loss: float, evaluation: dict[str, Any], best: bool) -> None:
         """Print a line."""

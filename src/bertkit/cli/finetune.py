@@ -10,6 +10,7 @@ from bertkit.recipe import Recipe
 
 FLAGS: tuple[Flag, ...] = (
     ("--model", "model", "start", str, "a preset (fresh weights), a model folder, or a run"),
+    ("--freeze", "model", "freeze", bool, "train the head alone, on features that are computed once"),
     ("--data", "task", "folder", str, "the folder of the named task's files"),
     ("--train", "task", "train", str, "your training file: TSV, CSV, JSONL or Parquet, plain, .gz or .zst"),
     ("--dev", "task", "dev", str, "your file to score on"),

@@ -12,7 +12,7 @@ from bertkit.errors import UserError
 from bertkit.recipe import BaseRecipe
 
 Flag = tuple[str, str, str, Callable[[str], Any], str]
-"""A flag and what it stands for: (flag, section, key, type, help)."""
+"""A flag and what it stands for: (flag, section, key, type, help). One of type bool has a `--no-` too."""
 
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
 
@@ -24,7 +24,10 @@ def add_run_arguments(parser: argparse.ArgumentParser, flags: Sequence[Flag]) ->
     parser.add_argument("-o", "--out", type=Path, required=True, help="the run folder to make")
     parser.add_argument("--recipe", type=Path, help="a TOML file with the recipe; other options change it")
     for flag, _, key, kind, text in flags:
-        parser.add_argument(flag, type=kind, dest=flag, metavar=key.upper(), help=text)
+        if kind is bool:
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, dest=flag, help=text)
+        else:
+            parser.add_argument(flag, type=kind, dest=flag, metavar=key.upper(), help=text)
     parser.add_argument(
         "--set",
         action="append",

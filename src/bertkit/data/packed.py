@@ -40,6 +40,10 @@ class Sequences:
         """Pieces of each sequence, [N]."""
         return np.diff(self.starts)
 
+    def batch(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> PackedBatch:
+        """The sequences `rows` end to end, in that order."""
+        return pack(self, rows)
+
 
 @dataclass(frozen=True)
 class PackedBatch:

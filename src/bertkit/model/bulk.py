@@ -1,38 +1,98 @@
-"""A trained classifier over many sequences at once."""
+"""A trained model over many rows at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
-from bertkit.data.packed import Sequences, pack
+from bertkit.data.features import Features
+from bertkit.data.packed import Sequences
 from bertkit.model.heads import Classifier
 from bertkit.model.precision import Computing, autocast
 
+PIECES = 4096
+"""Pieces that are computed together: a few megabytes for each layer, and long matrices."""
+
 
 def log_probabilities(
-    classifier: Classifier, sequences: Sequences, *, precision: Computing = "fp32", pieces: int = 4096
+    classifier: Classifier,
+    inputs: Sequences | Features,
+    *,
+    precision: Computing = "fp32",
+    pieces: int = PIECES,
 ) -> npt.NDArray[np.float32]:
-    """Log-probability of each class for each sequence, [N, C], in the order given.
+    """Log-probability of each class for each row, [N, C], in the order given; see `in_batches`."""
 
-    Sequences are computed sorted by length, so that those of one batch are alike, in batches of up to
-    `pieces` pieces (or of one longer sequence). The classifier's training mode is as before afterwards.
-    """
+    def compute(rows: npt.NDArray[np.int64]) -> torch.Tensor:
+        return classifier.log_probabilities(classifier(inputs.batch(rows)))
+
     classes = len(classifier.head.config.labels)
-    found = np.empty((len(sequences), classes), dtype=np.float32)
-    training = classifier.training
-    classifier.eval()
+    return in_batches(classifier, inputs.lengths, classes, compute, precision=precision, pieces=pieces)
+
+
+def pooled(
+    classifier: Classifier,
+    sequences: Sequences,
+    *,
+    precision: Computing = "fp32",
+    pieces: int = PIECES,
+    after: Callable[[int], None] = lambda rows: None,
+) -> npt.NDArray[np.float32]:
+    """What the head of `classifier` sees of each row, [N, W], in the order given; see `in_batches`.
+
+    Args:
+        classifier: an encoder, and the head that says how to pool.
+        sequences: N rows.
+        precision: "fp32" or "bf16".
+        pieces: of a batch, at most.
+        after: called with the number of rows of each batch when they are done.
+    """
+
+    def compute(rows: npt.NDArray[np.int64]) -> torch.Tensor:
+        vectors_BW = classifier.pool(sequences.batch(rows)).float()
+        after(len(rows))
+        return vectors_BW
+
+    width = classifier.head.config.pooled_size(classifier.encoder.config)
+    return in_batches(classifier, sequences.lengths, width, compute, precision=precision, pieces=pieces)
+
+
+def in_batches(
+    module: nn.Module,
+    lengths: npt.NDArray[np.int64],
+    width: int,
+    compute: Callable[[npt.NDArray[np.int64]], torch.Tensor],
+    *,
+    precision: Computing,
+    pieces: int,
+) -> npt.NDArray[np.float32]:
+    """What `compute` makes of the N rows, [N, width], in their order.
+
+    Rows are computed sorted by length, so that those of one batch are alike, in batches of up to `pieces`
+    pieces (or of one longer row). The module's training mode is as before afterwards.
+
+    Args:
+        module: what computes, put into evaluation mode meanwhile.
+        lengths: pieces of each row, [N].
+        width: numbers that each row gives.
+        compute: of the row numbers of a batch [B] their float32 numbers [B, width].
+        precision: "fp32" or "bf16".
+        pieces: of a batch, at most.
+    """
+    found = np.empty((len(lengths), width), dtype=np.float32)
+    training = module.training
+    module.eval()
     # One context for all batches: it casts each weight once.
     try:
         with torch.inference_mode(), autocast(precision):
-            for rows in batches_by_length(sequences.lengths, pieces):
-                logits = classifier(pack(sequences, rows))
-                found[rows] = classifier.log_probabilities(logits).numpy()
+            for rows in batches_by_length(lengths, pieces):
+                found[rows] = compute(rows).numpy()
     finally:
-        classifier.train(training)
+        module.train(training)
     return found
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bertkit.config import ModelConfig
+from bertkit.config import ModelConfig, layer_numbers
 from bertkit.data.packed import PackedBatch
 from bertkit.errors import UserError
 from bertkit.model.attention import Plan, SelfAttention, plan
@@ -141,24 +143,62 @@ class Encoder(nn.Module):
         Raises:
             UserError: a sequence is longer than the model has positions for.
         """
+        if return_attention and rows is not None:
+            raise ValueError("attention is returned for whole sequences, not for some rows")
+        attentions: list[list[torch.Tensor]] = [[] for _ in self.blocks]
+        climb = self._climb(batch, rows, len(self.blocks), attentions if return_attention else None)
+        hidden = deque(climb, maxlen=1).pop()  # and keep nothing of the layers below
+        return (hidden, attentions) if return_attention else hidden
+
+    def states(
+        self, batch: PackedBatch, layers: Sequence[int], rows: torch.Tensor | None = None
+    ) -> list[torch.Tensor]:
+        """Hidden states behind some layers, in the order asked: each [T, H], or [R, H] of the pieces `rows`.
+
+        They are transformers' `hidden_states`: 0 are the embeddings, and a last norm belongs to the last
+        layer. Layers above the highest one asked for are not computed.
+
+        Args:
+            batch: B sequences of T pieces in all.
+            layers: see `config.layer_numbers`.
+            rows: as in `forward`.
+
+        Raises:
+            UserError: there is no such layer, or a sequence is longer than the model has positions for.
+        """
+        wanted = layer_numbers(layers, len(self.blocks))
+        top = max(wanted)
+        found = {}
+        for number, hidden in enumerate(self._climb(batch, rows, top, None)):
+            if number in wanted:
+                whole = rows is not None and (number < top or top == 0)
+                found[number] = hidden.index_select(0, rows) if whole else hidden
+        return [found[number] for number in wanted]
+
+    def _climb(
+        self,
+        batch: PackedBatch,
+        rows: torch.Tensor | None,
+        top: int,
+        attentions: list[list[torch.Tensor]] | None,
+    ) -> Iterator[torch.Tensor]:
+        """The embeddings, then the states behind each layer up to `top`: of all pieces, there of `rows`."""
         if max(batch.lengths) > self.config.max_positions:
             raise UserError(
                 f"A sequence has {max(batch.lengths)} pieces and the model has positions for "
                 f"{self.config.max_positions}; cut the texts with a smaller maximum length."
             )
-        if return_attention and rows is not None:
-            raise ValueError("attention is returned for whole sequences, not for some rows")
         hidden = self.embeddings(batch)
+        yield hidden
         make_rotation = POSITIONS[self.config.positions].rotation
         rotation = None if make_rotation is None else make_rotation(self.config, batch.positions_T)
         whole = plan(batch.lengths)
-        attentions: list[list[torch.Tensor]] = [[] for _ in self.blocks]
-        *lower, (last, last_record) = zip(self.blocks, attentions, strict=True)
-        for block, record in lower:
-            hidden = block(hidden, whole, None, rotation, record if return_attention else None)
-        final = whole if rows is None else plan(batch.lengths, rows)
-        hidden = self.norm(last(hidden, final, rows, rotation, last_record if return_attention else None))
-        return (hidden, attentions) if return_attention else hidden
+        for number, block in enumerate(islice(self.blocks, top), 1):
+            asking = rows if number == top else None
+            how = whole if asking is None else plan(batch.lengths, asking)
+            record = None if attentions is None else attentions[number - 1]
+            hidden = block(hidden, how, asking, rotation, record)
+            yield self.norm(hidden) if number == len(self.blocks) else hidden
 
     def pool(self, hidden_BH: torch.Tensor) -> torch.Tensor:
         """BERT's pooled output [B, H] of the hidden states [B, H] of each sequence's first piece."""

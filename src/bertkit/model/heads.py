@@ -10,34 +10,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from bertkit.config import HeadConfig, ModelConfig
+from bertkit.data.features import FeatureBatch
 from bertkit.data.packed import PackedBatch
 from bertkit.model.dropout import Dropout
 from bertkit.model.encoder import Encoder
 from bertkit.model.initialisation import initialise
-
-
-def _pooler(encoder: Encoder, batch: PackedBatch) -> torch.Tensor:
-    return encoder.pool(encoder(batch, rows=batch.starts_B))
-
-
-def _first(encoder: Encoder, batch: PackedBatch) -> torch.Tensor:
-    hidden_BH: torch.Tensor = encoder(batch, rows=batch.starts_B)
-    return hidden_BH
-
-
-def _mean(encoder: Encoder, batch: PackedBatch) -> torch.Tensor:
-    hidden_TH = encoder(batch)
-    lengths_B = torch.tensor(batch.lengths, device=hidden_TH.device)
-    owner_T = torch.repeat_interleave(torch.arange(len(lengths_B), device=hidden_TH.device), lengths_B)
-    sums_BH = hidden_TH.new_zeros(len(lengths_B), hidden_TH.shape[1]).index_add(0, owner_T, hidden_TH)
-    return torch.div(sums_BH, lengths_B[:, None])
-
-
-POOLINGS: dict[str, Callable[[Encoder, PackedBatch], torch.Tensor]] = {
-    "pooler": _pooler,
-    "cls": _first,
-    "mean": _mean,
-}
+from bertkit.model.pooling import pool
 
 
 def _softmax_loss(logits_BC: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
@@ -81,21 +59,22 @@ class ClassificationHead(nn.Module):
     def __init__(self, config: HeadConfig, model: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        width = config.hidden_size or model.hidden_size
-        self.hidden = nn.Linear(model.hidden_size, width) if config.hidden_size else None
+        pooled = config.pooled_size(model)
+        width = config.hidden_size or pooled
+        self.hidden = nn.Linear(pooled, width) if config.hidden_size else None
         self.dropout = Dropout(config.dropout)
         self.output = nn.Linear(width, config.outputs)
         initialise(self, model)
 
-    def forward(self, pooled_BH: torch.Tensor) -> torch.Tensor:
+    def forward(self, pooled_BW: torch.Tensor) -> torch.Tensor:
         """Logits [B, C], or [B, 1] with the sigmoid loss."""
-        hidden = pooled_BH if self.hidden is None else F.relu(self.hidden(pooled_BH))
+        hidden = pooled_BW if self.hidden is None else F.relu(self.hidden(pooled_BW))
         logits: torch.Tensor = self.output(self.dropout(hidden))
         return logits
 
 
 class Classifier(nn.Module):
-    """An encoder and a classification head, trained together."""
+    """An encoder and a classification head, trained together, or the head alone on what the encoder made."""
 
     def __init__(self, encoder: Encoder, head: ClassificationHead) -> None:
         super().__init__()
@@ -103,10 +82,16 @@ class Classifier(nn.Module):
         self.encoder = encoder
         self.head = head
 
-    def forward(self, batch: PackedBatch) -> torch.Tensor:
-        """Logits [B, C], or [B, 1] with the sigmoid loss."""
-        logits: torch.Tensor = self.head(POOLINGS[self.head.config.pooling](self.encoder, batch))
+    def forward(self, batch: PackedBatch | FeatureBatch) -> torch.Tensor:
+        """Logits [B, C], or [B, 1] with the sigmoid loss, of sequences or of the pooled vectors of some."""
+        vectors_BW = batch.vectors_BW if isinstance(batch, FeatureBatch) else self.pool(batch)
+        logits: torch.Tensor = self.head(vectors_BW)
         return logits
+
+    def pool(self, batch: PackedBatch) -> torch.Tensor:
+        """What the head sees of each sequence, [B, W]."""
+        config = self.head.config
+        return pool(self.encoder, batch, config.pooling, config.layers, config.combine)
 
     def loss(self, logits: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of each sequence in nats, float32 [B], of integer labels [B]."""

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeVar, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from bertkit.config import check_choice
 from bertkit.errors import UserError, nearest
@@ -100,6 +100,10 @@ def _checked(hint: Any, value: Any, name: str) -> Any:
     if origin is Literal:
         check_choice("recipe", name, value, hint)
         return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise UserError(f"The recipe key {name!r} is a list, and {value!r} is not.")
+        return tuple(_checked(get_args(hint)[0], item, name) for item in value)
     expected = Mapping if origin is not None else hint
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bertkit.config import Loss, Pooling, Precision, check_at_least, check_choice
+from bertkit.config import Combination, Loss, Pooling, Precision, check_at_least, check_choice
 from bertkit.errors import UserError
 from bertkit.recipe.base import BaseRecipe
 from bertkit.recipe.parts import ModelRecipe, OptimiserRecipe
@@ -60,6 +60,8 @@ class HeadRecipe:
     """The head, but for its labels, which the data give. See `config.HeadConfig`."""
 
     pooling: Pooling = "pooler"
+    layers: tuple[int, ...] = (-1,)
+    combine: Combination = "sum"
     hidden_size: int = 0
     loss: Loss = "softmax"
     dropout: float = 0.1

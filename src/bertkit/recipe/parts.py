@@ -15,9 +15,13 @@ OptimiserName = Literal["adamw", "adam", "lamb"]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRecipe:
-    """Where the weights come from: a preset (fresh weights) or a model folder, and changes to its options."""
+    """Where the weights come from: a preset (fresh weights) or a model folder, and changes to its options.
+
+    With `freeze` the encoder stays as it is: a head alone is trained, on features computed once.
+    """
 
     start: str = "mini"
+    freeze: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -132,3 +132,7 @@ class PretrainRecipe(BaseRecipe):
     batch: PretrainBatchRecipe = PretrainBatchRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
     training: PretrainTrainingRecipe = PretrainTrainingRecipe()
+
+    def __post_init__(self) -> None:
+        if self.model.freeze:
+            raise UserError("model: freeze is for fine-tuning; a frozen encoder cannot be pretrained.")

@@ -15,6 +15,7 @@ from bertkit.checkpoint.atomic import replace_folder
 from bertkit.model.heads import Classifier
 from bertkit.model.precision import Computing, choose_precision, flush_denormals
 from bertkit.recipe import Recipe
+from bertkit.train.frozen import RowSource
 from bertkit.train.listener import Listener, Plan
 from bertkit.train.loop import StepRecord, run_steps
 from bertkit.train.objectives import Classification
@@ -52,7 +53,8 @@ def finetune(
     prepared = prepare(recipe)
     precision = choose_precision(recipe.training.precision)
     seeds = [recipe.training.seed + index for index in range(recipe.training.seeds)]
-    plan = _plan(prepared, recipe, precision)
+    rows = RowSource(prepared, recipe.model, precision, listener)
+    plan = _plan(prepared, recipe, precision, rows)
     open_run(out, recipe, resume=resume, fingerprint=prepared.fingerprint, inputs=prepared.inputs)
     listener.planned(prepared.facts, plan)
     results = []
@@ -60,9 +62,9 @@ def finetune(
         folder = out if len(seeds) == 1 else out / f"seed-{seed}"
         folder.mkdir(exist_ok=True)
         if (done := SeedResult.read(folder)) is None:
-            done = SeedRun(prepared, recipe, seed, folder, precision, plan.steps, listener).run()
+            done = SeedRun(prepared, recipe, seed, folder, precision, plan.steps, rows, listener).run()
         results.append(done)
-    result = aggregate(prepared, plan.parameters, precision, results)
+    result = aggregate(prepared, plan.parameters, precision, results, rows.seconds)
     if result["calibration"] is not None:
         result["calibration"]["kept"] = recipe.training.temperature
     if len(seeds) > 1:
@@ -74,23 +76,22 @@ def finetune(
     return result
 
 
-def _plan(prepared: Prepared, recipe: Recipe, precision: Computing) -> Plan:
-    objective = Classification(
-        prepared.train_sequences, prepared.train_labels, recipe.batch, recipe.training.seed
-    )
+def _plan(prepared: Prepared, recipe: Recipe, precision: Computing, rows: RowSource) -> Plan:
     torch.manual_seed(recipe.training.seed)
     classifier = build_classifier(prepared, recipe)
+    inputs, seconds_before = rows.estimate(classifier)
+    objective = Classification(inputs, prepared.train_labels, recipe.batch, recipe.training.seed)
     whole = objective.steps_per_epoch * recipe.training.epochs
     steps = min(whole, recipe.training.steps or whole)
     return Plan(
         parameters=sum(p.numel() for p in classifier.parameters()),
+        trained=sum(p.numel() for p in classifier.parameters() if p.requires_grad),
         precision=precision,
         steps=steps,
         steps_per_epoch=objective.steps_per_epoch,
         seeds=recipe.training.seeds,
-        expected_seconds=_seconds_a_step(classifier, objective, recipe, precision)
-        * steps
-        * recipe.training.seeds,
+        expected_seconds=seconds_before
+        + _seconds_a_step(classifier, objective, recipe, precision) * steps * recipe.training.seeds,
     )
 
 

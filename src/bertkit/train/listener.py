@@ -13,9 +13,10 @@ from bertkit.train.prepare import Facts
 
 @dataclass(frozen=True)
 class Plan:
-    """What is about to run, for the one who waits for it."""
+    """What is about to run, for the one who waits for it; `trained` of the parameters are not frozen."""
 
     parameters: int
+    trained: int
     precision: Computing
     steps: int
     steps_per_epoch: int
@@ -31,6 +32,9 @@ class Listener(Protocol):
 
     def seed_started(self, seed: int, step: int, steps: int) -> None:
         """A seed begins at `step` (more than 0 if resumed) of `steps`."""
+
+    def encoded(self, done: int, rows: int) -> None:
+        """The features of `done` of all `rows` are computed: where the encoder is frozen, before training."""
 
     def stepped(self, record: StepRecord) -> None:
         """One update was made."""
@@ -49,6 +53,9 @@ class Silent:
         """Show nothing."""
 
     def seed_started(self, seed: int, step: int, steps: int) -> None:
+        """Show nothing."""
+
+    def encoded(self, done: int, rows: int) -> None:
         """Show nothing."""
 
     def stepped(self, record: StepRecord) -> None:

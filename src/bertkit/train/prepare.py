@@ -163,16 +163,20 @@ def score_baselines(train: Examples, dev: Examples, classes: int, metric: str) -
 def build_classifier(prepared: Prepared, recipe: Recipe) -> Classifier:
     """A new classifier at its starting point: fresh weights, or those of the model folder with a new head.
 
-    A folder's own classification head stays where it is the one asked for, labels and options alike.
+    A folder's own classification head stays where it is the one asked for, labels and options alike. A frozen
+    encoder wants no gradients.
     """
     head_config = HeadConfig(labels=prepared.labels, **asdict(recipe.head))
+    head = None
     if prepared.start is None:
         encoder = Encoder(prepared.model)
-        return Classifier(encoder, ClassificationHead(head_config, prepared.model))
-    folder = read_start(prepared.start, recipe.model)
-    if folder.head is not None and folder.head.config == head_config:
-        return Classifier(folder.encoder, folder.head)
-    return Classifier(folder.encoder, ClassificationHead(head_config, folder.encoder_config))
+    else:
+        folder = read_start(prepared.start, recipe.model)
+        encoder = folder.encoder
+        head = folder.head if folder.head is not None and folder.head.config == head_config else None
+    if recipe.model.freeze:
+        encoder.requires_grad_(False)
+    return Classifier(encoder, head or ClassificationHead(head_config, prepared.model))
 
 
 def _starting_point(recipe: Recipe, start: Path | None, train: Examples) -> tuple[Tokenizer, ModelConfig]:

@@ -65,13 +65,17 @@ def status(predictions: np.ndarray[Any, Any], interval: list[float], majority: f
 
 
 def aggregate(
-    prepared: Prepared, parameters: int, precision: Computing, seeds: list[SeedResult]
+    prepared: Prepared,
+    parameters: int,
+    precision: Computing,
+    seeds: list[SeedResult],
+    feature_seconds: float,
 ) -> dict[str, Any]:
     """The content of `result.json`.
 
     With one seed `score` is that seed's and `interval` the bootstrap over dev rows; with several `score` is
     their mean and `interval` covers rows and seeds. Confusion matrix and mistakes are of the best seed,
-    whose model is the one kept.
+    whose model is the one kept. `seconds` has those that features of a frozen encoder took.
     """
     best = max(seeds, key=lambda result: result.score)
     classes = len(prepared.labels)
@@ -84,7 +88,7 @@ def aggregate(
         shown["score"] = statistics.mean(result.score for result in seeds)
         shown["interval"] = list(seeds_interval(labels, predictions, classes, prepared.task.metric))
         shown["deviation"] = statistics.stdev(result.score for result in seeds)
-    seconds = sum(result.seconds for result in seeds)
+    seconds = feature_seconds + sum(result.seconds for result in seeds)
     return {
         "task": prepared.task.name,
         "kind": prepared.task.kind,
@@ -106,6 +110,7 @@ def aggregate(
         "parameters": parameters,
         "precision": precision,
         "seconds": seconds,
+        "feature_seconds": feature_seconds,
         "pieces_per_second": sum(result.pieces for result in seeds) / seconds if seconds else 0.0,
         "version": __version__,
     }

@@ -17,6 +17,7 @@ from bertkit.model.precision import Computing
 from bertkit.recipe import Recipe
 from bertkit.tasks.calibration import fit_temperature, logarithms
 from bertkit.tasks.metrics import confusion_matrix, summary
+from bertkit.train.frozen import RowSource
 from bertkit.train.listener import Listener
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, run_steps
 from bertkit.train.objectives import Classification
@@ -58,6 +59,7 @@ class SeedRun:
         folder: Path,
         precision: Computing,
         steps: int,
+        rows: RowSource,
         listener: Listener,
     ) -> None:
         self.prepared = prepared
@@ -70,7 +72,9 @@ class SeedRun:
         torch.manual_seed(seed)
         self.model = build_classifier(prepared, recipe)
         self.optimiser = build_optimiser(self.model, recipe.optimiser)
-        self.objective = Classification(prepared.train_sequences, prepared.train_labels, recipe.batch, seed)
+        inputs = rows.of(self.model)
+        self.dev_inputs = inputs.dev
+        self.objective = Classification(inputs.train, prepared.train_labels, recipe.batch, seed)
         self.progress = Progress()
         if (folder / STATE).is_file():
             self.progress = Progress(**load_state(folder / STATE, self.model, self.optimiser))
@@ -139,7 +143,7 @@ class SeedRun:
     def _evaluate(self) -> None:
         """Score the dev rows and keep the model if it is the best yet."""
         progress, prepared = self.progress, self.prepared
-        logs = log_probabilities(self.model, prepared.dev_sequences, precision=self.precision)
+        logs = log_probabilities(self.model, self.dev_inputs, precision=self.precision)
         labels = prepared.dev_labels
         predictions = logs.argmax(axis=1)
         found = summary(confusion_matrix(labels, predictions, len(prepared.labels)), prepared.task.metric)

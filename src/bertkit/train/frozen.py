@@ -1,0 +1,91 @@
+"""What the head of a run sees: its rows' sequences, or, of a frozen encoder, features computed once."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from bertkit.data.features import Features
+from bertkit.data.packed import Sequences
+from bertkit.model.bulk import pooled
+from bertkit.model.heads import Classifier
+from bertkit.model.precision import Computing, autocast
+from bertkit.recipe import ModelRecipe
+from bertkit.train.listener import Listener
+from bertkit.train.prepare import Prepared
+
+ROWS_TO_ESTIMATE = 32
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The training rows and the dev rows, as one seed's classifier reads them."""
+
+    train: Sequences | Features
+    dev: Sequences | Features
+
+
+class RowSource:
+    """Gives each seed its rows.
+
+    Features of a frozen encoder are computed in evaluation mode, so without dropout. All seeds of a run that
+    starts from a trained model share them, for their encoder is the same; fresh weights are others with each
+    seed.
+
+    Attributes:
+        seconds: that computing features took so far.
+    """
+
+    def __init__(
+        self, prepared: Prepared, recipe: ModelRecipe, precision: Computing, listener: Listener
+    ) -> None:
+        self._prepared = prepared
+        self._freeze = recipe.freeze
+        self._precision = precision
+        self._listener = listener
+        self._shared: Rows | None = None
+        self.seconds = 0.0
+
+    def of(self, classifier: Classifier) -> Rows:
+        """The rows for a seed that begins with `classifier`."""
+        train, dev = self._prepared.train_sequences, self._prepared.dev_sequences
+        if not self._freeze:
+            return Rows(train, dev)
+        if self._shared is not None:
+            return self._shared
+        began = time.perf_counter()
+        done, rows = 0, len(train) + len(dev)
+
+        def after(more: int) -> None:
+            nonlocal done
+            done += more
+            self._listener.encoded(done, rows)
+
+        def features(sequences: Sequences) -> Features:
+            vectors_NW = pooled(classifier, sequences, precision=self._precision, after=after)
+            return Features(vectors_NW, sequences.lengths)
+
+        found = Rows(features(train), features(dev))
+        self.seconds += time.perf_counter() - began
+        if self._prepared.start is not None:
+            self._shared = found
+        return found
+
+    def estimate(self, classifier: Classifier) -> tuple[Sequences | Features, float]:
+        """Training rows that cost as much as those of `of`, and about how many seconds `of` will take.
+
+        Features are zeros here: only a few rows go through the encoder, to see how long it takes.
+        """
+        train, dev = self._prepared.train_sequences, self._prepared.dev_sequences
+        if not self._freeze:
+            return train, 0.0
+        batch = train.batch(np.random.default_rng(0).permutation(len(train))[:ROWS_TO_ESTIMATE])
+        began = time.perf_counter()
+        with torch.inference_mode(), autocast(self._precision):
+            width = classifier.eval().pool(batch).shape[1]
+        a_piece = (time.perf_counter() - began) / sum(batch.lengths)
+        pieces = int(train.lengths.sum() + dev.lengths.sum())
+        return Features(np.zeros((len(train), width), dtype=np.float32), train.lengths), a_piece * pieces
