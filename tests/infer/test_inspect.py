@@ -18,7 +18,10 @@ def test_a_folder_of_ours(tiny_model: Path) -> None:
     assert found["parameters"]["head"] == 12 * 3 + 3
     assert found["parameters"]["total"] == sum(list(found["parameters"].values())[:-1])
     assert found["labels"] == ["bad", "good", "odd"]
-    assert found["head"] == {"pooling": "pooler", "hidden_size": 0, "loss": "softmax", "dropout": 0.1}
+    assert found["head"] == {
+        "pooling": "pooler", "layers": (-1,), "combine": "sum", "hidden_size": 0, "loss": "softmax",
+        "dropout": 0.1,
+    }  # fmt: skip
     assert found["vocabulary"]["size"] == 17
     assert found["vocabulary"]["lowercase"] is True
     assert len(found["vocabulary"]["fingerprint"]) == 64

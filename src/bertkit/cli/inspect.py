@@ -81,7 +81,10 @@ def _head(found: dict[str, Any]) -> str:
     if head is None:
         return "none; `bertkit finetune` gives it one"
     hidden = f", a hidden layer of {head['hidden_size']}" if head["hidden_size"] else ""
-    return f"{len(found['labels'])} classes, pooling {head['pooling']}{hidden}, {head['loss']}"
+    layers = (
+        "" if tuple(head["layers"]) == (-1,) else f" of layers {list(head['layers'])} ({head['combine']})"
+    )
+    return f"{len(found['labels'])} classes, pooling {head['pooling']}{layers}{hidden}, {head['loss']}"
 
 
 def _sentence(sentence: dict[str, Any]) -> str:
