@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from bertkit.diagnose.histories import SeedLog, read_seed_log, seed_folders
 from bertkit.diagnose.pictures import (
     DEV,
     MAJORITY,
@@ -21,7 +21,6 @@ from bertkit.diagnose.pictures import (
     picture,
     thinned,
 )
-from bertkit.errors import UserError
 from bertkit.train.runlog import METRICS
 
 if TYPE_CHECKING:
@@ -54,42 +53,19 @@ def read_curves(run: Path) -> list[Curves]:
     """The curves of each seed of a run that has logged something.
 
     Raises:
-        UserError: a line of a log is not JSON. A last line without an end is what a crash cut off; it is
-            left out.
+        UserError: a log is damaged. A last line without an end is what a crash cut off; it is left out.
     """
-    return [_read(path) for path in (run / METRICS, *sorted(run.glob(f"seed-*/{METRICS}"))) if path.is_file()]
+    logs = (folder / METRICS for folder in seed_folders(run).values())
+    return [_curves(read_seed_log(path)) for path in logs if path.is_file()]
 
 
-def _read(path: Path) -> Curves:
-    curves = Curves()
-    for record in read_records(path):
-        if record["event"] == "train":
-            curves.train.append((float(record["epoch"]), number(record["loss"])))
-        elif record["event"] == "evaluation":
-            epoch = float(record["epoch"])
-            curves.dev.append((epoch, number(record["loss"])))
-            curves.scores.append((epoch, number(record["score"])))
-            curves.intervals.append((number(record["interval"][0]), number(record["interval"][1])))
-    return curves
-
-
-def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a log, one by one.
-
-    Raises:
-        UserError: a line is not JSON. A last line without an end is what a crash cut off; it is left out.
-    """
-    *lines, _cut_off = path.read_text(encoding="utf-8").split("\n")
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}, line {number} is not JSON ({error.msg}); the log is damaged.") from None
-
-
-def number(value: float | None) -> float:
-    """What a log says of a figure; NaN where it was no number."""
-    return value if value is not None and math.isfinite(value) else math.nan
+def _curves(log: SeedLog) -> Curves:
+    return Curves(
+        train=[(step.place, step.loss) for step in log.steps],
+        dev=[(each.epoch, each.loss) for each in log.evaluations],
+        scores=[(each.epoch, each.score) for each in log.evaluations],
+        intervals=[(each.low, each.high) for each in log.evaluations],
+    )
 
 
 def draw_loss(seeds: Sequence[Curves], prior: float | None) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bertkit.diagnose.curves import number, read_records
 from bertkit.diagnose.pictures import (
     DEV,
     MAJORITY,
@@ -21,6 +20,7 @@ from bertkit.diagnose.pictures import (
     picture,
     thinned,
 )
+from bertkit.diagnose.records import read_records
 from bertkit.train.runlog import METRICS
 
 if TYPE_CHECKING:
@@ -62,35 +62,35 @@ class PretrainCurves:
 def is_pretraining(run: Path) -> bool:
     """Whether the log is one of a pretraining run: its records have an MLM loss."""
     path = run / METRICS
-    return path.is_file() and any("mlm_loss" in record for record in read_records(path))
+    return path.is_file() and any("mlm_loss" in record.values for record in read_records(path))
 
 
 def read_pretraining(run: Path) -> PretrainCurves:
     """The curves of a run; empty ones where it has no log.
 
     Raises:
-        UserError: a line of the log is not JSON.
+        UserError: the log is damaged.
     """
     curves = PretrainCurves()
     if not (run / METRICS).is_file():
         return curves
     shares = 0.0
     for record in read_records(run / METRICS):
-        step = float(record["step"])
-        if record["event"] == "train":
+        event, step = record.text("event"), record.whole("step")
+        if event == "train":
             # Without a masked piece a step has no MLM loss.
-            curves.train.append((step, number(record.get("mlm_loss", record["loss"]))))
-            curves.rates.append((step, record["learning_rate"]))
-            curves.steps = record["step"]
-            curves.pieces += record["pieces"]
-            shares += record["gemm_share"]
-        elif record["event"] == "evaluation":
-            curves.heldout.append((step, number(record["mlm_loss"])))
-            curves.accuracy.append((step, number(record["mlm_accuracy"])))
-            if "pair_accuracy" in record:
-                curves.pairs.append((step, number(record["pair_accuracy"])))
-        elif record["event"] == "floors":
-            curves.floors = {name: record[name] for name in ("unigram", "uniform")}
+            curves.train.append((step, record.number("mlm_loss", record.number("loss"))))
+            curves.rates.append((step, record.number("learning_rate", math.nan)))
+            curves.steps = step
+            curves.pieces += record.whole("pieces")
+            shares += record.number("gemm_share", 0.0)
+        elif event == "evaluation":
+            curves.heldout.append((step, record.number("mlm_loss")))
+            curves.accuracy.append((step, record.number("mlm_accuracy")))
+            if "pair_accuracy" in record.values:
+                curves.pairs.append((step, record.number("pair_accuracy")))
+        elif event == "floors":
+            curves.floors = {name: record.number(name) for name in ("unigram", "uniform")}
     curves.gemm_share = shares / len(curves.train) if curves.train else 0.0
     return curves
 

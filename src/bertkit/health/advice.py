@@ -1,0 +1,81 @@
+"""What to change in a recipe, of what it says: shared by the checks that would say the same."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from bertkit.config import PRESETS, ModelConfig
+from bertkit.health.finding import Change
+from bertkit.recipe import ModelRecipe, OptimiserRecipe, PretrainRecipe, Recipe
+
+FRESH_RATE = 5e-4
+"""At which recipes/cola-scratch.toml leaves the plateau from fresh weights."""
+TRAINED_RATE = 5e-5
+"""The largest of the rates that Devlin et al. 2018 (appendix A.3) found to work for fine-tuning."""
+WARMUP = 0.1
+"""Share of a run, as in Devlin et al. 2018 and Mosbach et al. (arXiv 2006.04884)."""
+
+
+def option(recipe: ModelRecipe, name: str) -> Any:
+    """A model option as a recipe of fresh weights has it: its own, or its preset's."""
+    return recipe.options.get(name, getattr(PRESETS[recipe.start], name))
+
+
+def steadier(optimiser: OptimiserRecipe, rate: float) -> tuple[Change, ...]:
+    """What makes training steadier, as far as the recipe lacks it: a rate of at most `rate`, warm-up,
+    clipping.
+    """
+    changes = []
+    if optimiser.lr > rate:
+        changes.append(Change("optimiser.lr", rate))
+    if optimiser.warmup < WARMUP / 2:
+        changes.append(Change("optimiser.warmup", WARMUP))
+    if not optimiser.clip:
+        changes.append(Change("optimiser.clip", 1.0))
+    return tuple(changes)
+
+
+def usual_rate(recipe: Recipe | PretrainRecipe) -> float:
+    """A rate that is known to work for the kind of start that a fine-tuning recipe has."""
+    return FRESH_RATE if recipe.model.start in PRESETS else TRAINED_RATE
+
+
+def trainable(model: ModelRecipe) -> tuple[Change, ...]:
+    """Options of fresh weights with which a small model leaves its plateau, as far as it has others.
+
+    Those of recipes/cola-scratch.toml: norms before the parts (Xiong et al., arXiv 2002.04745), rotary
+    positions, an initialisation in proportion to the width. Trained weights have no such options.
+    """
+    if model.start not in PRESETS:
+        return ()
+    width: int = option(model, "hidden_size")
+    wanted = {
+        "norm": "pre",
+        "positions": "rotary",
+        "embedding_norm": True,
+        "initialisation": "truncated_normal",
+        "initialiser_range": round(1 / math.sqrt(width), 3),
+    }
+    if option(model, "initialiser_range") > wanted["initialiser_range"] / 2:  # type: ignore[operator]
+        del wanted["initialiser_range"]
+    if option(model, "hidden_size") // option(model, "heads") % 2:
+        del wanted["positions"]
+    return tuple(
+        Change(f"model.options.{name}", value)
+        for name, value in wanted.items()
+        if option(model, name) != value
+    )
+
+
+def visible_inputs(recipe: Recipe) -> tuple[Change, ...]:
+    """What hides padding and mixes the rows, as far as a recipe does not."""
+    changes = []
+    if recipe.batch.pad_to:
+        changes.append(Change("batch.pad_to", 0))
+    if not recipe.batch.shuffle:
+        changes.append(Change("batch.shuffle", True))
+    return tuple(changes)
+
+
+assert {"norm", "positions", "embedding_norm", "initialisation"} <= set(ModelConfig.__dataclass_fields__)

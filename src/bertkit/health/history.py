@@ -1,0 +1,227 @@
+"""What a run went through, as plain records: read from its folder, and judged by the checks of runs.
+
+A figure that a log does not tell is NaN, and so is one that was no number; `broke` tells the two apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bertkit.config import PRESETS
+from bertkit.recipe import PretrainRecipe, Recipe
+
+NAN = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One update. `place` is how far the run was after it: epochs done, or the share of a pretraining.
+
+    `loss` is in nats, of pretraining that of the masked pieces.
+    """
+
+    step: int
+    place: float
+    loss: float
+    learning_rate: float = NAN
+    gradient_norm: float = NAN
+    pieces_per_second: float = NAN
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The dev rows scored after some epochs; `train_loss` is the mean over the steps since the last one."""
+
+    step: int
+    epoch: float
+    loss: float
+    train_loss: float
+    score: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Held-out text scored. `pair_accuracy` is NaN without pairs, `pairs` how many there were, or NaN."""
+
+    step: int
+    loss: float
+    accuracy: float = NAN
+    pair_accuracy: float = NAN
+    pairs: float = NAN
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What was measured of the model while it trained; by layer from the bottom to the top."""
+
+    step: int
+    gradient_norms: Mapping[str, float]
+    majority_share: float = NAN
+    prior_entropy: float = NAN
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one seed that is done; see `train.results.SeedResult`."""
+
+    score: float
+    last_score: float
+    status: str
+    best_epoch: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SeedHistory:
+    """One seed of a fine-tuning run. `broke` is the first step whose loss was no number, if there was one."""
+
+    seed: int
+    steps: Sequence[Step] = ()
+    evaluations: Sequence[Evaluation] = ()
+    health: Sequence[Health] = ()
+    outcome: Outcome | None = None
+    broke: int | None = None
+
+    @property
+    def last_step(self) -> int:
+        """Updates made, as far as the log tells."""
+        return self.steps[-1].step if self.steps else 0
+
+    @property
+    def epochs(self) -> float:
+        """Epochs done, as far as the log tells."""
+        return self.steps[-1].place if self.steps else 0.0
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What all seeds came to together, of a run that is done; a baseline is None where there is none."""
+
+    metric: str
+    score: float
+    low: float
+    high: float
+    deviation: float
+    majority: float | None
+    ngram: float | None
+    rows: int
+
+
+@dataclass(frozen=True)
+class FinetuneHistory:
+    """A fine-tuning run, done or not.
+
+    Attributes:
+        recipe: what it was to do.
+        seeds: those that have begun.
+        scores: None while it is not done.
+        prior: entropy of the training labels' shares, in nats: the loss of one who knows nothing else. None
+            where the run does not tell.
+        truncated: the share of training texts that were cut, NaN where the run does not tell.
+    """
+
+    recipe: Recipe
+    seeds: Sequence[SeedHistory]
+    scores: Scores | None = None
+    prior: float | None = None
+    truncated: float = NAN
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it began with fresh weights."""
+        return self.recipe.model.start in PRESETS
+
+    def planned(self, seed: SeedHistory) -> int:
+        """Updates that a seed was to make; 0 where nothing tells."""
+        training = self.recipe.training
+        if not seed.steps or not seed.epochs > 0:
+            return training.steps
+        whole = round(seed.last_step / seed.epochs * training.epochs)
+        return min(whole, training.steps or whole)
+
+    def share_done(self, seed: SeedHistory) -> float:
+        """How much of its updates a seed has made, 0 to 1; 1 if it is done."""
+        if seed.outcome is not None:
+            return 1.0
+        planned = self.planned(seed)
+        return min(1.0, seed.last_step / planned) if planned else 0.0
+
+
+@dataclass(frozen=True)
+class PretrainHistory:
+    """A pretraining run, done or not.
+
+    Attributes:
+        recipe: what it was to do.
+        steps: made.
+        heldout: held-out text scored, the first time before the first step.
+        health: measured while it trained.
+        floors: losses in nats of knowing word frequencies ("unigram") and nothing ("uniform"), where known.
+        through_at: the step by which the loss had left the plateau of word frequencies; None: it has not.
+        finished: it came to its end.
+        stopped: why it was stopped, or "".
+        epochs: how often it went through its text, NaN where the run does not tell.
+        long_from: the step from which sequences were long, None where they never were.
+        seconds: wall time, NaN where the run does not tell.
+        broke: the first step whose loss was no number, if there was one.
+    """
+
+    recipe: PretrainRecipe
+    steps: Sequence[Step] = ()
+    heldout: Sequence[HeldOut] = ()
+    health: Sequence[Health] = ()
+    floors: Mapping[str, float] = field(default_factory=dict)
+    through_at: int | None = None
+    finished: bool = False
+    stopped: str = ""
+    epochs: float = NAN
+    long_from: int | None = None
+    seconds: float = NAN
+    broke: int | None = None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it began with fresh weights."""
+        return self.recipe.model.start in PRESETS
+
+    @property
+    def last_step(self) -> int:
+        """Updates made, as far as the log tells."""
+        return self.steps[-1].step if self.steps else 0
+
+    @property
+    def share_done(self) -> float:
+        """How much of the run is done, 0 to 1; 1 if it is finished."""
+        if self.finished:
+            return 1.0
+        if not self.steps:
+            return 0.0
+        place = self.steps[-1].place
+        if math.isfinite(place):
+            return min(1.0, max(0.0, place))
+        planned = self.recipe.training.steps
+        return min(1.0, self.last_step / planned) if planned else 0.0
+
+
+def numbers(values: Sequence[float]) -> list[float]:
+    """Those that are numbers."""
+    return [value for value in values if math.isfinite(value)]
+
+
+def mean(values: Sequence[float]) -> float:
+    """Mean of those that are numbers; NaN without any."""
+    found = numbers(values)
+    return sum(found) / len(found) if found else NAN
+
+
+def median(values: Sequence[float]) -> float:
+    """Median of those that are numbers; NaN without any."""
+    found = sorted(numbers(values))
+    if not found:
+        return NAN
+    middle = len(found) // 2
+    return found[middle] if len(found) % 2 else (found[middle - 1] + found[middle]) / 2

@@ -1,0 +1,271 @@
+"""The doctor of runs, from their folders: what is found, and what is said of folders that are no good."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bertkit.diagnose.doctor import findings_of
+from bertkit.diagnose.histories import read_history
+from bertkit.errors import UserError
+from bertkit.health.finding import Finding
+from bertkit.health.history import FinetuneHistory, PretrainHistory
+from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.train.findings import append_findings
+
+SUMMARY: dict[str, Any] = {"metric": "mcc", "score": 0.33, "interval": [0.25, 0.41]}
+RESULT: dict[str, Any] = {
+    "task": "toy",
+    "kind": "classify",
+    "model": "some/folder",
+    "rows": 527,
+    "train_rows": 1_000,
+    **SUMMARY,
+    "baselines": {"majority": {"score": 0.0}, "ngram": {"score": 0.157}},
+    "seeds": [],
+    "label_shares": {"bad": 0.3, "good": 0.7},
+    "version": "0.1.0",
+}
+SEED = {"seed": 0, "score": 0.33, "last_score": 0.33, "status": "learned", "best_epoch": 4.0, "seconds": 9.0}
+PRETRAINED: dict[str, Any] = {
+    "kind": "pretraining",
+    "steps": 100,
+    "epochs": 0.4,
+    "seconds": 3_600.0,
+    "floors": {"unigram": 6.9, "uniform": 9.0},
+    "through_at": 30,
+    "long_from": None,
+    "version": "0.1.0",
+}
+
+
+def finetuning_log(
+    levels: tuple[float, ...] = (0.6, 0.55, 0.45, 0.3), each: int = 20
+) -> list[dict[str, Any]]:
+    """An epoch at each level of the training loss, and the dev rows scored after it."""
+    chance = random.Random(3)
+    log: list[dict[str, Any]] = []
+    for epoch, level in enumerate(levels):
+        for index in range(each):
+            step = epoch * each + index + 1
+            log.append(
+                {
+                    "event": "train",
+                    "step": step,
+                    "epoch": step / each,
+                    "loss": level + chance.gauss(0, 0.01),
+                    "learning_rate": 1e-4,
+                    "gradient_norm": 1.5,
+                    "pieces_per_second": 2_000.0,
+                }
+            )
+        scored = {"event": "evaluation", "step": (epoch + 1) * each, "epoch": epoch + 1.0, "loss": 0.55}
+        log.append({**scored, "train_loss": level, **SUMMARY})
+    return log
+
+
+def pretraining_log(
+    losses: tuple[float, ...] = (9.4, 6.5, 5.5, 4.9, 4.7), each: int = 25
+) -> list[dict[str, Any]]:
+    """Held-out text scored before the first step, and after each `each` steps."""
+    log: list[dict[str, Any]] = [{"event": "floors", "step": 0, "unigram": 6.9, "uniform": 9.0}]
+    for index, loss in enumerate(losses):
+        for step in range(max(0, (index - 1) * each) + 1, index * each + 1):
+            figures = {"fraction": step / 100, "loss": loss, "mlm_loss": loss, "learning_rate": 1e-3}
+            figures |= {"gradient_norm": 1.5, "pieces": 99, "pieces_per_second": 2_000.0}
+            log.append({"event": "train", "step": step, **figures})
+        log.append({"event": "evaluation", "step": index * each, "mlm_loss": loss, "mlm_accuracy": 0.2})
+    return log
+
+
+def write_run(
+    folder: Path,
+    recipe: Recipe | PretrainRecipe,
+    result: dict[str, Any] | None,
+    logs: dict[str, list[dict[str, Any]]],
+    seed: dict[str, Any] | None = SEED,
+) -> Path:
+    """A run folder with the logs of its seeds, which are done if `seed` is what came of them."""
+    folder.mkdir(parents=True)
+    (folder / "recipe.toml").write_text(recipe.to_toml())
+    if result is not None:
+        (folder / "result.json").write_text(json.dumps(result))
+    for place, log in logs.items():
+        (folder / place).mkdir(exist_ok=True)
+        text = "".join(json.dumps(record) + "\n" for record in log)
+        (folder / place / "metrics.jsonl").write_text(text)
+        if seed is not None and isinstance(recipe, Recipe):
+            (folder / place / "seed.json").write_text(json.dumps(seed))
+    return folder
+
+
+def trained(**training: Any) -> Recipe:
+    return Recipe().with_changes({"model": {"start": "some/folder"}, "training": {"epochs": 4, **training}})
+
+
+def finetuned(folder: Path, log: list[dict[str, Any]] | None = None, **result: Any) -> Path:
+    """A finished fine-tuning run of one seed; a healthy one unless told otherwise."""
+    return write_run(folder, trained(), {**RESULT, **result}, {".": log or finetuning_log()})
+
+
+def pretrained(folder: Path, log: list[dict[str, Any]] | None = None, **result: Any) -> Path:
+    """A finished pretraining run; a healthy one unless told otherwise."""
+    recipe = PretrainRecipe().with_changes({"training": {"steps": 100}})
+    return write_run(folder, recipe, {**PRETRAINED, **result}, {".": log or pretraining_log()})
+
+
+def checks(run: Path) -> list[str]:
+    return [finding.check for finding in findings_of(run)]
+
+
+def test_a_healthy_run_of_either_kind_says_nothing(tmp_path: Path) -> None:
+    assert findings_of(finetuned(tmp_path / "a")) == []
+    assert findings_of(pretrained(tmp_path / "b")) == []
+
+
+def test_a_stuck_run_of_several_seeds_is_found(tmp_path: Path) -> None:
+    log = finetuning_log((0.62, 0.61, 0.61, 0.61))
+    lost = {**SEED, "score": 0.0, "status": "collapsed"}
+    changes = {"score": 0.0, "interval": [0.0, 0.0], "deviation": 0.0}
+    run = write_run(
+        tmp_path / "run", trained(seeds=2), {**RESULT, **changes}, {"seed-3": log, "seed-11": log}, lost
+    )
+    (finding,) = findings_of(run)
+    assert (finding.check, finding.weight) == ("stuck", "grave")
+    assert "of all 2 seeds" in finding.seen
+    history = read_history(run)
+    assert isinstance(history, FinetuneHistory)
+    assert [seed.seed for seed in history.seeds] == [3, 11]
+
+
+def test_a_run_on_the_plateau_is_found_while_it_goes_on(tmp_path: Path) -> None:
+    recipe = PretrainRecipe().with_changes({"training": {"steps": 100}})
+    run = write_run(tmp_path / "run", recipe, None, {".": pretraining_log((9.4, 7.0, 6.95, 6.9))})
+    (finding,) = findings_of(run)
+    assert (finding.check, finding.sureness) == ("plateau", "likely")
+    history = read_history(run)
+    assert isinstance(history, PretrainHistory)
+    assert history.share_done == 0.75
+
+
+def test_what_was_found_before_and_while_it_trained_is_told_once(tmp_path: Path) -> None:
+    run = finetuned(tmp_path / "run", finetuning_log((0.61,) * 4))
+    leaks = Finding("leaks", "notable", "certain", "6 rows of dev stand in train.", "The score is too high.")
+    early = Finding("stuck", "notable", "possible", "Seen early.", "Means something.")
+    append_findings(run, "preflight", 0, [leaks])
+    append_findings(run, "watch", 30, [early])
+    assert checks(run) == ["stuck", "leaks"]
+    assert findings_of(run)[0].seen != early.seen
+    assert findings_of(run)[1] == leaks
+
+
+def test_a_line_that_is_being_written_is_left_out(tmp_path: Path) -> None:
+    run = finetuned(tmp_path / "run")
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"event": "train", "st')
+    assert findings_of(run) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{", "is not JSON"),
+        ("[1]", "is [1], and not a JSON object"),
+        ('{"step": 3}', "'event' is missing"),
+        ('{"event": "train", "step": 81, "epoch": 4.1}', "'loss' is missing"),
+        ('{"event": "train", "step": "x", "epoch": 4.1, "loss": 1}', "'step' is 'x', and not a number"),
+        ('{"event": "train", "step": -1, "epoch": 4.1, "loss": 1}', "'step' is -1, and not a count"),
+        ('{"event": "train", "step": 1, "epoch": [], "loss": 1}', "'epoch' is [], and not a number"),
+        ('{"event": "train", "step": 1, "epoch": 1, "loss": true}', "'loss' is True, and not a number"),
+    ],
+)
+def test_a_damaged_line_is_named(tmp_path: Path, line: str, words: str) -> None:
+    run = finetuned(tmp_path / "run")
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(UserError, match=r"metrics.jsonl, line 85") as error:
+        findings_of(run)
+    assert words in str(error.value)
+
+
+def test_what_is_no_run_folder_is_told_as_what_it_is(tmp_path: Path) -> None:
+    run = finetuned(tmp_path / "demo" / "fresh")
+    (tmp_path / "demo" / "model").mkdir()
+    (tmp_path / "demo" / "model" / "config.json").write_text("{}")
+    (run / "seed-3").mkdir()
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "study.toml").write_text("")
+    for path, words in {
+        tmp_path / "none": "There is no run at",
+        run / "recipe.toml": "is a file; give the folder of a run",
+        tmp_path / "demo": "There are runs in it: give one of fresh.",
+        tmp_path / "demo" / "model": "It is a model folder",
+        run / "seed-3": "is one seed of a run; give the run",
+        study: "`bertkit study`",
+    }.items():
+        with pytest.raises(UserError) as error:
+            findings_of(path)
+        assert words in str(error.value)
+        assert str(path) in str(error.value)
+
+
+def test_a_folder_without_permission_is_said_to_be_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finetuned(tmp_path / "run")
+
+    def forbidden(self: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)  # root, who runs tests too, may read everything
+    with pytest.raises(UserError, match=r"run cannot be read \(Permission denied\)\."):
+        findings_of(run)
+
+
+@pytest.mark.parametrize("version", ["0.2.0", "1.0", "99.1.0.dev3", "later"])
+def test_a_run_of_a_newer_version_is_told_in_one_sentence(tmp_path: Path, version: str) -> None:
+    run = finetuned(tmp_path / "run", version=version)
+    with pytest.raises(UserError, match=rf"is of bertkit {version}, and this is 0\.1\.0; update bertkit\.$"):
+        findings_of(run)
+
+
+def test_a_recipe_with_keys_of_the_future_is_told_with_its_key(tmp_path: Path) -> None:
+    run = finetuned(tmp_path / "run")
+    (run / "recipe.toml").write_text("[optimiser]\nmuon = true\n")
+    with pytest.raises(
+        UserError, match=r"'optimiser.muon'.*Perhaps the run is of a newer bertkit than this one, 0\.1\.0\."
+    ):
+        findings_of(run)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ("{", "result.json is not JSON"),
+        ("[]", "result.json is [], and not a JSON object"),
+        ('{"version": 3}', "'version' is 3, and not a text"),
+        ('{"version": "0.1.0"}', "'interval' is missing"),
+        (json.dumps({**RESULT, "baselines": {}, "rows": -1}), "'rows' is -1, and not a count"),
+        (json.dumps({**RESULT, "interval": [1]}), "'interval' has 1 figures"),
+    ],
+)
+def test_a_damaged_result_is_told(tmp_path: Path, damage: str, words: str) -> None:
+    run = finetuned(tmp_path / "run")
+    (run / "result.json").write_text(damage)
+    with pytest.raises(UserError) as error:
+        findings_of(run)
+    assert words in str(error.value)
+
+
+def test_a_run_of_which_little_is_there_has_no_findings(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", trained(), None, {})
+    assert findings_of(run) == []
+    (run / "metrics.jsonl").write_text("")
+    assert findings_of(run) == []
+    (run / "seed-0").mkdir()
+    assert findings_of(run) == []
