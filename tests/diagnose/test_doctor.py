@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from pathlib import Path
 from typing import Any
@@ -269,3 +270,23 @@ def test_a_run_of_which_little_is_there_has_no_findings(tmp_path: Path) -> None:
     assert findings_of(run) == []
     (run / "seed-0").mkdir()
     assert findings_of(run) == []
+
+
+def test_what_was_measured_of_the_layers_is_read_with_its_types(tmp_path: Path) -> None:
+    health = {"event": "health", "step": 20, "epoch": 1.0, "prior_entropy": 0.61, "cls_spread": None}
+    health["gradient_norms"] = {"embeddings": 0.1, "layer 1": 2, "head": None}
+    run = finetuned(tmp_path / "run", [*finetuning_log(), health])
+    history = read_history(run)
+    assert isinstance(history, FinetuneHistory)
+    (found,) = history.seeds[0].health
+    assert list(found.gradient_norms) == ["embeddings", "layer 1", "head"]
+    assert found.gradient_norms["layer 1"] == 2.0
+    assert math.isnan(found.gradient_norms["head"])
+    assert (found.prior_entropy, found.cls_spread, found.update_ratios) == (0.61, None, {})
+    for fault in ({"gradient_norms": 3}, {"prior_entropy": {"a": 1}}, {"dead_units": {"layer 1": "x"}}):
+        with (run / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps({**health, **fault}) + "\n")
+        with pytest.raises(UserError, match=r"line 86"):
+            findings_of(run)
+        lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+        (run / "metrics.jsonl").write_text("".join(lines[:-1]))

@@ -6,9 +6,9 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bertkit import __version__
 from bertkit.diagnose.records import Record, read_object, read_records
@@ -17,7 +17,6 @@ from bertkit.health.history import (
     NAN,
     Evaluation,
     FinetuneHistory,
-    Health,
     HeldOut,
     Outcome,
     PretrainHistory,
@@ -25,6 +24,7 @@ from bertkit.health.history import (
     SeedHistory,
     Step,
 )
+from bertkit.health.watch import HEALTH, Health
 from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe
 from bertkit.train.pretrainrun import STOPPED
 from bertkit.train.results import SEED_RESULT
@@ -34,6 +34,7 @@ from bertkit.train.watch import Watch
 
 History = FinetuneHistory | PretrainHistory
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
+BY_LAYER = {"gradient_norms", "update_ratios", "attention_entropy", "dead_units"}
 SEED_FOLDER = re.compile(r"seed-(\d+)")
 
 
@@ -160,7 +161,7 @@ def read_seed_log(path: Path) -> SeedLog:
                     high=high,
                 )
             )
-        elif event == "health":
+        elif event == HEALTH:
             log.health.append(_health(record))
     return log
 
@@ -177,12 +178,14 @@ def _step(record: Record, place: str, loss: float) -> Step:
 
 
 def _health(record: Record) -> Health:
-    return Health(
-        step=record.whole("step"),
-        gradient_norms=record.figures("gradient_norms"),
-        majority_share=record.number("majority_share", NAN),
-        prior_entropy=record.number("prior_entropy", NAN),
-    )
+    """As `Health.from_record`, with every type checked."""
+    values: dict[str, Any] = {"step": record.whole("step")}
+    for name in (spec.name for spec in fields(Health) if spec.name != "step"):
+        if name in BY_LAYER:
+            values[name] = record.figures(name)
+        elif record.has(name):
+            values[name] = record.number(name)
+    return Health(**values)
 
 
 def seed_folders(run: Path) -> dict[int | None, Path]:
@@ -255,7 +258,7 @@ def entropy(shares: Sequence[float]) -> float:
 def _prior_of(seeds: Sequence[SeedHistory]) -> float | None:
     """As the health of a run that is not done tells it."""
     told = (record.prior_entropy for seed in seeds for record in seed.health)
-    return next((value for value in told if math.isfinite(value)), None)
+    return next((value for value in told if value is not None and math.isfinite(value)), None)
 
 
 def _pretraining(run: Path, recipe: PretrainRecipe, result: Record | None) -> PretrainHistory:
@@ -284,7 +287,7 @@ def _pretraining(run: Path, recipe: PretrainRecipe, result: Record | None) -> Pr
             )
         elif event == "floors":
             floors = {name: record.number(name) for name in ("unigram", "uniform")}
-        elif event == "health":
+        elif event == HEALTH:
             health.append(_health(record))
     if result is not None:
         floors = result.figures("floors")

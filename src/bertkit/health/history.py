@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bertkit.config import PRESETS
+from bertkit.health.watch import Health
 from bertkit.recipe import PretrainRecipe, Recipe
 
 NAN = math.nan
@@ -52,16 +53,6 @@ class HeldOut:
     accuracy: float = NAN
     pair_accuracy: float = NAN
     pairs: float = NAN
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """What was measured of the model while it trained; by layer from the bottom to the top."""
-
-    step: int
-    gradient_norms: Mapping[str, float]
-    majority_share: float = NAN
-    prior_entropy: float = NAN
 
 
 @dataclass(frozen=True)
