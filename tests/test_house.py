@@ -29,6 +29,7 @@ ROOMS = (
     "train",
     "diagnose",
     "infer",
+    "study",
     "api",
     "bertkit",
     "cli",

@@ -39,6 +39,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("predict", "label raw text with a trained model", "predict"),
     Command("fill", "say what may stand at the [MASK]s of a text", "fill"),
     Command("score", "say how likely sentences are, and which of two a model prefers", "score"),
+    Command("study", "answer a question by experiment: recipes over seeds, with intervals", "study"),
     Command("inspect", "say what is in a model folder", "inspect"),
 )
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bertkit.errors import UserError
 from bertkit.recipe import BaseRecipe
+from bertkit.recipe.base import Changes, add_settings
 
 Flag = tuple[str, str, str, Callable[[str], Any], str]
 """A flag and what it stands for: (flag, section, key, type, help). One of type bool has a `--no-` too."""
 
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
-
-Changes = dict[str, dict[str, Any]]
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, flags: Sequence[Flag]) -> None:
@@ -58,23 +55,4 @@ def changes_of(arguments: argparse.Namespace, flags: Sequence[Flag], options: Ma
     for flag, section, key, _, _ in flags:
         if (value := getattr(arguments, flag)) is not None:
             changes.setdefault(section, {})[key] = value
-    for text in arguments.set:
-        section, key, value = _assignment(text)
-        if section == "model" and key.startswith("options."):
-            changed = changes.setdefault("model", {}).setdefault("options", dict(options))
-            changed[key.removeprefix("options.")] = value
-        else:
-            changes.setdefault(section, {})[key] = value
-    return changes
-
-
-def _assignment(text: str) -> tuple[str, str, Any]:
-    """`section.key=value` in its parts; the value as TOML reads it, or as plain text where it does not."""
-    name, equals, value = text.partition("=")
-    section, dot, key = name.strip().partition(".")
-    if not (equals and dot):
-        raise UserError(f"--set takes SECTION.KEY=VALUE, not {text!r}.")
-    try:
-        return section, key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return section, key, value.strip()
+    return add_settings(changes, arguments.set, options)

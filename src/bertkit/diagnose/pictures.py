@@ -6,6 +6,7 @@ import io
 import math
 import re
 from collections.abc import Callable, Sequence
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -54,15 +55,17 @@ def picture(
     *,
     size: tuple[float, float] = (5.4, 3.2),
     heights: Sequence[float] = (1.0,),
+    widths: Sequence[float] = (1.0,),
 ) -> str:
     """What `draw` puts on axes, as an `<svg>` element that takes its colours from the page.
 
     Args:
         name: begins the names inside the picture, so that they are the same for the same data, and another
             picture's are others.
-        draw: gets the axes, the highest ones first.
+        draw: gets the axes, the highest ones first, and of those the left ones.
         size: width and height, in inches.
         heights: of each of the axes, which share what runs from left to right, in proportion.
+        widths: of axes beside one another, which share what runs upwards, in proportion.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -70,9 +73,14 @@ def picture(
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(
-            len(heights), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": list(heights)}
+            len(heights),
+            len(widths),
+            sharex="col",
+            sharey="row",
+            squeeze=False,
+            gridspec_kw={"height_ratios": list(heights), "width_ratios": list(widths)},
         )
-        draw(list(grid[:, 0]))
+        draw(list(grid.flat))
         buffer = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
@@ -82,6 +90,16 @@ def picture(
     for stand_in, colour in COLOURS.items():
         svg = svg.replace(stand_in, colour)
     return svg
+
+
+def standalone(svg: str) -> str:
+    """A page's picture as a file of its own, with the page's colours by day and night."""
+    page = files("bertkit.diagnose").joinpath("report.html").read_text(encoding="utf-8")
+    colours = "\n".join(
+        re.findall(r"^:root \{.*?^\}|^@media \(prefers-color-scheme.*?^\}", page, re.M | re.S)
+    )
+    look = "svg { color: var(--text); background: var(--paper); font-family: system-ui, sans-serif; }"
+    return re.sub(r"(<svg[^>]*>)", rf"\1<style>{colours}\n{look}</style>", svg, count=1)
 
 
 def name_axes(axes: Axes, across: str, up: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
@@ -69,6 +69,38 @@ class BaseRecipe:
 
 
 T = TypeVar("T")
+
+Changes = dict[str, dict[str, Any]]
+"""What to change in a recipe: `{section: {key: value}}`."""
+
+
+def add_settings(changes: Changes, settings: Sequence[str], options: Mapping[str, Any]) -> Changes:
+    """Add each `SECTION.KEY=VALUE` of `settings` to `changes` of a recipe whose model has these `options`.
+
+    A value is read as TOML, or taken as plain text where it is none.
+
+    Raises:
+        UserError: a setting that is not written so.
+    """
+    for text in settings:
+        section, key, value = _assignment(text)
+        if section == "model" and key.startswith("options."):
+            changed = changes.setdefault("model", {}).setdefault("options", dict(options))
+            changed[key.removeprefix("options.")] = value
+        else:
+            changes.setdefault(section, {})[key] = value
+    return changes
+
+
+def _assignment(text: str) -> tuple[str, str, Any]:
+    name, equals, value = text.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not (equals and dot):
+        raise UserError(f"A setting is written SECTION.KEY=VALUE, not {text!r}.")
+    try:
+        return section, key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return section, key, value.strip()
 
 
 def from_table(kind: type[T], table: Mapping[str, Any], where: str) -> T:

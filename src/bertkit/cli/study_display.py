@@ -1,0 +1,85 @@
+"""What a person sees of a study: a bar, a line for each run that ends, and the tables at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bertkit.diagnose.wording import duration
+from bertkit.recipe.study import Study
+from bertkit.study.outcomes import Row
+from bertkit.study.plan import Run
+from bertkit.study.runner import State, failure, state
+from bertkit.study.sentences import say
+from bertkit.study.tables import lines_of
+
+
+class StudyDisplay:
+    """A `StudyListener` for people. A context manager: the bar is taken down whatever happens.
+
+    Args:
+        to_stderr: leave standard output to programs.
+    """
+
+    def __init__(self, *, to_stderr: bool) -> None:
+        self._console = Console(stderr=to_stderr, highlight=False, markup=False, emoji=False)
+        self._bar = Progress(
+            TextColumn("runs"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._began: dict[str, float] = {}
+
+    def __enter__(self) -> StudyDisplay:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._console.print("Interrupted; the same command goes on where the study is.")
+
+    def planned(self, study: Study, runs: Sequence[Run]) -> None:
+        """The question, and how much there is to do."""
+        done = sum(state(run) == "done" for run in runs)
+        self._console.print(study.question, style="bold")
+        self._console.print(f"{len(runs)} runs, {done} of them done already")
+        self._task = self._bar.add_task("", total=len(runs), completed=done)
+
+    def changed(self, run: Run, now: State) -> None:
+        """A line where a run ends."""
+        name = run.folder.name
+        if now == "running":
+            self._began[name] = time.monotonic()
+            return
+        self._bar.advance(self._task)
+        if now == "failed":
+            self._console.print(f"{name} failed: {failure(run)}", style="red")
+        else:
+            self._console.print(f"{name} done in {duration(time.monotonic() - self._began[name])}")
+
+    def finished(self, study: Study, stages: Mapping[str, Sequence[Row]], result: Mapping[str, Any]) -> None:
+        """The tables, and what they say."""
+        for stage, rows in stages.items():
+            heads, lines = lines_of([row for row in rows if row.outcome or row.runs.failed], brief=True)
+            table = Table(title=stage, title_justify="left", title_style="bold", box=None, pad_edge=False)
+            for place, head in enumerate(heads):
+                table.add_column(head, justify="right" if place else "left", overflow="fold")
+            for line in lines:
+                table.add_row(*line)
+            self._console.print()
+            self._console.print(table)
+            for sentence in say(rows):
+                self._console.print(sentence)

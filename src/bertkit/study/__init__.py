@@ -1,0 +1,1 @@
+"""Questions answered by experiment: declared recipes, run over seeds, compared with intervals."""

@@ -1,0 +1,282 @@
+"""What the runs of a variant found, taken together."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bertkit.diagnose.curves import read_curves
+from bertkit.errors import UserError
+from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
+from bertkit.study.neighbours import Offsets, look
+from bertkit.study.plan import Planned, Run
+from bertkit.study.runner import failure, state
+from bertkit.tasks.examples import load_examples
+from bertkit.tasks.intervals import paired_interval, seeds_interval
+from bertkit.tasks.metrics import IntArray
+from bertkit.train.prepare import find_task
+from bertkit.train.results import SeedResult
+from bertkit.train.runfolder import RESULT
+
+OFF_THE_PRIOR = 0.95
+"""Share of the labels' entropy below which a training loss is not that of the label shares alone: an epoch's
+mean over thousands of rows scatters by about a hundredth of it."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """How the runs of one variant in one stage went: seeds that are done, and why the others are not."""
+
+    planned: int
+    done: tuple[int, ...]
+    failed: Mapping[int, str]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that was planned is done."""
+        return len(self.done) == self.planned
+
+
+@dataclass(frozen=True)
+class FinetuneOutcome:
+    """Seeds of a fine-tuning together. Losses are in nats.
+
+    Attributes:
+        runs: which seeds these are.
+        metric: the task's own, of `score`.
+        score: mean of the seeds' best epochs; `interval` covers rows and seeds.
+        scores: of each seed.
+        accuracy: mean over the seeds.
+        majority: score of always answering the majority.
+        train_loss: of the last epoch, mean over the seeds.
+        prior: entropy of the training labels' shares.
+        off_prior: seeds whose training loss ended clearly below `prior`.
+        collapsed: seeds that gave every dev row the same answer.
+        steps: of each seed.
+        seconds: of all seeds together.
+        predictions: of each seed for each dev row, [K, N]; `labels` [N] are the true ones.
+    """
+
+    runs: Runs
+    metric: str
+    score: float
+    interval: tuple[float, float]
+    scores: tuple[float, ...]
+    accuracy: float
+    majority: float
+    train_loss: float
+    prior: float
+    off_prior: int
+    collapsed: int
+    steps: int
+    seconds: float
+    predictions: IntArray = field(repr=False)
+    labels: IntArray = field(repr=False)
+
+    @property
+    def classes(self) -> int:
+        """How many labels there are, as far as the dev rows and the answers show."""
+        return int(max(self.labels.max(), self.predictions.max())) + 1
+
+
+@dataclass(frozen=True)
+class PretrainOutcome:
+    """Seeds of a pretraining together. Losses are in nats a masked piece, of held-out text.
+
+    Attributes:
+        runs: which seeds these are.
+        loss: mean over the seeds; `losses` are the seeds'.
+        losses: of each seed.
+        accuracy: share of masked pieces that are restored.
+        unigram: the loss of one who knows the pieces' frequencies alone.
+        through_at: for each seed the step by which it was off that plateau, None if never.
+        steps: of each seed.
+        pieces: that each seed read.
+        seconds: of all seeds together.
+        offsets: where the first seed's heads look; None where its text can't be read any more.
+    """
+
+    runs: Runs
+    loss: float
+    losses: tuple[float, ...]
+    accuracy: float
+    unigram: float
+    through_at: tuple[int | None, ...]
+    steps: int
+    pieces: int
+    seconds: float
+    offsets: Offsets | None = field(repr=False)
+
+
+Outcome = FinetuneOutcome | PretrainOutcome
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean score of a variant less that of another, with an interval that pairs the rows."""
+
+    to: str
+    value: float
+    interval: tuple[float, float]
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval leaves out 0."""
+        low, high = self.interval
+        return low > 0 or high < 0
+
+
+def outcome(runs: Sequence[Run]) -> tuple[Runs, Outcome | None]:
+    """What the runs of a variant in one stage found; None where none is done."""
+    done = tuple(seed for seed, run in enumerate(runs) if state(run) == "done")
+    failed = {seed: failure(run) for seed, run in enumerate(runs) if state(run) == "failed"}
+    how = Runs(len(runs), done, failed)
+    if not done:
+        return how, None
+    finished = [runs[seed] for seed in done]
+    results = [json.loads((run.folder / RESULT).read_text(encoding="utf-8")) for run in finished]
+    if finished[0].kind == "pretrain":
+        return how, _pretrain(how, finished, results)
+    return how, _finetune(how, finished, results)
+
+
+def _pretrain(runs: Runs, finished: Sequence[Run], results: Sequence[Mapping[str, Any]]) -> PretrainOutcome:
+    losses = [_heldout(result) for result in results]
+    return PretrainOutcome(
+        runs=runs,
+        loss=statistics.mean(losses),
+        losses=tuple(losses),
+        accuracy=statistics.mean(
+            (result["heldout"] or {}).get("mlm_accuracy", math.nan) for result in results
+        ),
+        unigram=results[0]["floors"]["unigram"],
+        through_at=tuple(result["through_at"] for result in results),
+        steps=results[0]["steps"],
+        pieces=results[0]["pieces"],
+        seconds=sum(result["seconds"] for result in results),
+        offsets=_offsets(finished[0]),
+    )
+
+
+def _offsets(run: Run) -> Offsets | None:
+    assert isinstance(run.recipe, PretrainRecipe), "a pretraining has a recipe of its kind"
+    try:
+        return look(run.folder, run.recipe)
+    except UserError:
+        return None
+
+
+def _heldout(result: Mapping[str, Any]) -> float:
+    """The held-out loss, or, of a corpus without held-out text, the training loss."""
+    return float(result["heldout"]["mlm_loss"] if result["heldout"] else result["train_mlm_loss"])
+
+
+def _finetune(runs: Runs, finished: Sequence[Run], results: Sequence[Mapping[str, Any]]) -> FinetuneOutcome:
+    recipe = finished[0].recipe
+    assert isinstance(recipe, Recipe), "a fine-tuning has a recipe of its kind"
+    labels = _dev_labels(recipe.task, tuple(results[0]["labels"]))
+    seeds = [_seed(run.folder) for run in finished]
+    predictions = np.array([np.argmax(seed.probabilities, axis=1) for seed in seeds])
+    metric, prior = results[0]["metric"], _entropy(results[0]["label_shares"].values())
+    losses = [_last_train_loss(run.folder) for run in finished]
+    scores = [result["score"] for result in results]
+    return FinetuneOutcome(
+        runs=runs,
+        metric=metric,
+        score=statistics.mean(scores),
+        interval=seeds_interval(labels, predictions, len(results[0]["labels"]), metric),
+        scores=tuple(scores),
+        accuracy=statistics.mean(result["metrics"]["accuracy"] for result in results),
+        majority=results[0]["baselines"]["majority"]["score"],
+        train_loss=statistics.mean(losses),
+        prior=prior,
+        off_prior=sum(loss < OFF_THE_PRIOR * prior for loss in losses),
+        collapsed=sum(seed.status == "collapsed" for seed in seeds),
+        steps=seeds[0].steps,
+        seconds=sum(result["seconds"] for result in results),
+        predictions=predictions,
+        labels=labels,
+    )
+
+
+def _seed(folder: Path) -> SeedResult:
+    found = SeedResult.read(folder)
+    assert found is not None, "a finished run has its seed's result"
+    return found
+
+
+def _last_train_loss(folder: Path) -> float:
+    """Mean training loss of the last whole epoch that was logged."""
+    (curves,) = read_curves(folder)
+    end = curves.train[-1][0]
+    return statistics.mean(loss for epoch, loss in curves.train if epoch > end - 1)
+
+
+def _entropy(shares: Any) -> float:
+    return -sum(share * math.log(share) for share in shares if share)
+
+
+@lru_cache
+def _dev_labels(task: TaskRecipe, labels: tuple[str, ...]) -> IntArray:
+    examples, _ = load_examples(find_task(task), "dev", labels)
+    return examples.known_labels
+
+
+def difference(one: Outcome | None, other: Outcome | None, to: str) -> Difference | None:
+    """How one fine-tuning's score differs from another's over the same dev rows; None of anything else."""
+    if not isinstance(one, FinetuneOutcome) or not isinstance(other, FinetuneOutcome):
+        return None
+    if one.metric != other.metric or not np.array_equal(one.labels, other.labels):
+        return None
+    classes = max(one.classes, other.classes)
+    interval = paired_interval(one.labels, one.predictions, other.predictions, classes, one.metric)
+    return Difference(to, one.score - other.score, interval)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A variant in one stage."""
+
+    name: str
+    note: str
+    runs: Runs
+    outcome: Outcome | None
+    difference: Difference | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As `result.json` has it: without the single rows' answers."""
+        found = {} if self.outcome is None else asdict(self.outcome)
+        kept = {
+            key: value
+            for key, value in found.items()
+            if key not in ("predictions", "labels", "runs", "offsets")
+        }
+        return {
+            "name": self.name,
+            "note": self.note,
+            "planned": self.runs.planned,
+            "done": list(self.runs.done),
+            "failed": {str(seed): why for seed, why in self.runs.failed.items()},
+            **kept,
+            "difference": None if self.difference is None else asdict(self.difference),
+        }
+
+
+def rows_of(planned: Sequence[Planned], stage: str) -> list[Row]:
+    """A row for each variant: compared with the one it comes after, else with the first."""
+    found = {variant.name: outcome(variant.runs[stage]) for variant in planned}
+    rows = []
+    for variant in planned:
+        runs, result = found[variant.name]
+        to = variant.after or planned[0].name
+        compared = None if to == variant.name else difference(result, found[to][1], to)
+        rows.append(Row(variant.name, variant.note, runs, result, compared))
+    return rows

@@ -1,0 +1,205 @@
+"""The page of a study: the answer, a picture and a table for each stage, and how to run it again."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bertkit.checkpoint.atomic import replace_file
+from bertkit.diagnose.page import REPORT, commands, facts, figure, header, key, table, write_page
+from bertkit.diagnose.pictures import DEV, MAJORITY, NGRAM, TRAIN, draw_level, draw_line, picture, standalone
+from bertkit.diagnose.pretrain_curves import PretrainCurves, read_pretraining
+from bertkit.diagnose.wording import capital, duration, title
+from bertkit.recipe.study import Study
+from bertkit.study.neighbours import REACH
+from bertkit.study.outcomes import FinetuneOutcome, PretrainOutcome, Row
+from bertkit.study.plan import Planned
+from bertkit.study.sentences import say
+from bertkit.study.tables import lines_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LINE_STYLES = [
+    (DEV, "-"),
+    (NGRAM, "-"),
+    (MAJORITY, "-"),
+    (TRAIN, "-"),
+    (DEV, ":"),
+    (NGRAM, ":"),
+    (MAJORITY, ":"),
+]
+"""Of a variant's curve; more variants than these begin again."""
+NAMES = ("dev", "ngram", "majority", "train")
+
+
+def write_study_page(
+    out: Path, study: Study, planned: Sequence[Planned], stages: Mapping[str, Sequence[Row]]
+) -> Path:
+    """Write `report.html` and a `picture-STAGE.svg` for each stage that has a result."""
+    sentences = [sentence for rows in stages.values() for sentence in say(rows)]
+    parts = [
+        header("bertkit study", study.question, "open", " ".join(sentences[:2]) or "Nothing is done yet."),
+        _facts(stages),
+    ]
+    for variants, (stage, rows) in ((planned, item) for item in stages.items()):
+        svg, keys = draw_stage(stage, rows, variants)
+        if svg:
+            with replace_file(out / f"picture-{stage}.svg") as temporary:
+                temporary.write_text(standalone(svg), encoding="utf-8")
+            parts.append(figure(capital(stage), svg, keys))
+        parts += [_heads(stage, rows), _table(stage, rows)]
+    again = f"bertkit study {shlex.quote(study.name)} -o {shlex.quote(str(out))}"
+    parts.append(commands("To go on, or to do it again", [again]))
+    return write_page(out / REPORT, study.question, parts)
+
+
+def _facts(stages: Mapping[str, Sequence[Row]]) -> str:
+    rows = [row for of_stage in stages.values() for row in of_stage]
+    seconds = sum(row.outcome.seconds for row in rows if row.outcome is not None)
+    return facts(
+        {
+            "variants": f"{len({row.name for row in rows})}",
+            "runs done": f"{sum(len(row.runs.done) for row in rows):,}",
+            "of": f"{sum(row.runs.planned for row in rows):,}",
+            "failed": f"{sum(len(row.runs.failed) for row in rows):,}",
+            "training time": duration(seconds),
+        }
+    )
+
+
+def _table(stage: str, rows: Sequence[Row]) -> str:
+    heads, lines = lines_of(rows)
+    shown = [
+        [
+            escape(line[0]) + (f"<br><span class=quiet>{escape(row.note)}</span>" if row.note else ""),
+            *map(escape, line[1:]),
+        ]
+        for line, row in zip(lines, rows, strict=True)
+    ]
+    made = table(heads, shown, numbers=range(1, len(heads)), caption=escape(_caption(rows)))
+    told = "".join(f"<p>{escape(sentence)}</p>" for sentence in say(rows))
+    return f"<section><h2>{escape(capital(stage))}: what it says</h2>{told}{made}</section>"
+
+
+def _caption(rows: Sequence[Row]) -> str:
+    if any(isinstance(row.outcome, FinetuneOutcome) for row in rows):
+        return (
+            "Scores are of each seed's best epoch, chosen on the same rows; intervals of 95 % are over rows "
+            "and seeds. A variant is compared with the one it comes after, or with the first."
+        )
+    return "Losses in nats a masked piece of held-out text, for each seed."
+
+
+def draw_stage(stage: str, rows: Sequence[Row], planned: Sequence[Planned]) -> tuple[str, list[str]]:
+    """The picture of a stage as SVG text, and its keys; empty where nothing is done."""
+    finetuned = [(row.name, row.outcome) for row in rows if isinstance(row.outcome, FinetuneOutcome)]
+    if finetuned:
+        return _draw_scores(stage, finetuned)
+    curves = [
+        (variant.name, [read_pretraining(variant.runs[stage][seed].folder) for seed in row.runs.done])
+        for variant, row in zip(planned, rows, strict=True)
+        if isinstance(row.outcome, PretrainOutcome)
+    ]
+    return _draw_curves(stage, curves) if curves else ("", [])
+
+
+def _draw_scores(stage: str, found: Sequence[tuple[str, FinetuneOutcome]]) -> tuple[str, list[str]]:
+    """Training losses beside the prior, and scores with intervals, a line for each variant."""
+    first = found[0][1]
+    places = range(len(found))
+
+    def draw(all_axes: Sequence[Axes]) -> None:
+        losses, scores = all_axes
+        for place, (_, one) in zip(places, found, strict=True):
+            losses.plot(one.train_loss, place, "o", color=TRAIN if not one.off_prior else DEV)
+            scores.plot(one.interval, (place, place), color=DEV, linewidth=1.4)
+            scores.plot(one.scores, [place] * len(one.scores), "|", color=DEV, alpha=0.6, markersize=7)
+            scores.plot(one.score, place, "o", color=DEV)
+        losses.axvline(first.prior, color=MAJORITY, linestyle="--", linewidth=1.2)
+        scores.axvline(first.majority, color=MAJORITY, linestyle="--", linewidth=1.2)
+        losses.set_yticks(list(places), [name for name, _ in found])
+        losses.set_ylim(len(found) - 0.4, -0.6)
+        losses.set_xlim(left=0)
+        losses.set_xlabel("training loss, last epoch")
+        scores.set_xlabel(f"{title(first.metric)} on the dev rows")
+        for axes in all_axes:
+            axes.grid(axis="x")
+
+    svg = picture(f"study-{stage}", draw, size=(9.0, 0.9 + 0.27 * len(found)), widths=(1.0, 1.6))
+    keys = [
+        key("dev", "mean of the seeds with a 95 % interval over rows and seeds; strokes: the seeds"),
+        key("majority", "knowing only the labels' shares", dashed=True),
+        key("train", "a loss that stayed there"),
+    ]
+    return svg, keys
+
+
+def _heads(stage: str, rows: Sequence[Row]) -> str:
+    """A map for each variant: how much each head attends to the pieces around a piece."""
+    found = [
+        (row.name, row.outcome.offsets)
+        for row in rows
+        if isinstance(row.outcome, PretrainOutcome) and row.outcome.offsets is not None
+    ]
+    if not found:
+        return ""
+
+    def draw(all_axes: Sequence[Axes]) -> None:
+        from matplotlib.patches import Rectangle
+
+        for axes, (name, offsets) in zip(all_axes, found, strict=True):
+            heads = [row for layer in offsets.shares for row in layer]
+            for place, row in enumerate(heads):
+                for column, share in enumerate(row):
+                    box = (column - REACH - 0.5, place - 0.5)
+                    axes.add_patch(Rectangle(box, 1, 1, color=DEV, alpha=min(1.0, share), linewidth=0))
+            for layer in range(1, len(offsets.shares)):
+                axes.axhline(layer * len(offsets.shares[0]) - 0.5, color=MAJORITY, linewidth=0.6)
+            axes.set_xlim(-REACH - 0.5, REACH + 0.5)
+            axes.set_ylim(len(heads) - 0.5, -0.5)
+            axes.set_title(textwrap.fill(name, 16), fontsize=10)
+            axes.set_xlabel("offset")
+            axes.set_yticks([])
+            axes.grid(False)
+        all_axes[0].set_ylabel("heads, by layer")
+
+    svg = picture(f"heads-{stage}", draw, size=(1.2 + 1.6 * len(found), 3.8), widths=[1.0] * len(found))
+    keys = [
+        key("dev", "share of a head's attention, from none to all, to the piece so many places on (seed 0)"),
+        key("majority", "between layers, the first on top"),
+    ]
+    return figure(f"{capital(stage)}: where heads look", svg, keys)
+
+
+def _draw_curves(stage: str, found: Sequence[tuple[str, Sequence[PretrainCurves]]]) -> tuple[str, list[str]]:
+    """Held-out losses over steps, a colour for each variant, a line for each seed."""
+    unigram = found[0][1][0].floors.get("unigram")
+
+    def draw(all_axes: Sequence[Axes]) -> None:
+        axes = all_axes[0]
+        if unigram is not None:
+            draw_level(axes, unigram, MAJORITY)
+        for place, (_, seeds) in enumerate(found):
+            colour, style = LINE_STYLES[place % len(LINE_STYLES)]
+            for curves in seeds:
+                draw_line(axes, curves.heldout, colour, 0.9)
+                axes.lines[-1].set_linestyle(style)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("step")
+        axes.set_ylabel("held-out MLM loss, nats")
+
+    svg = picture(f"study-{stage}", draw, size=(7.5, 4.2))
+    keys = [
+        key(
+            NAMES[(place % len(LINE_STYLES)) % len(NAMES)],
+            name,
+            dashed=place % len(LINE_STYLES) >= len(NAMES),
+        )
+        for place, (name, _) in enumerate(found)
+    ]
+    return svg, [*keys, key("majority", "knowing the pieces' frequencies alone", dashed=True)]

@@ -1,0 +1,93 @@
+"""What a study runs: every variant, stage and seed as one recipe with a folder of its own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.recipe.study import Study
+
+RUNS = "runs"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a study.
+
+    Attributes:
+        kind: the command that makes it, pretrain or finetune.
+        recipe: what it does.
+        folder: where, absolute.
+        needs: the folder of the run whose weights it starts from, if any.
+    """
+
+    kind: str
+    recipe: Recipe | PretrainRecipe
+    folder: Path
+    needs: Path | None = None
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Which runs belong to a variant: for each stage one a seed, in order."""
+
+    name: str
+    after: str
+    note: str
+    runs: Mapping[str, tuple[Run, ...]]
+
+
+def plan(
+    study: Study, out: Path, *, settings: Mapping[str, Sequence[str]] | None = None, seeds: int = 0
+) -> tuple[Planned, ...]:
+    """All runs of a study in `out`.
+
+    The folder of a run is named by what it does, not by its variant: variants whose recipes are equal share
+    it, and a run whose recipe has not changed is not repeated when the study around it has.
+
+    Args:
+        study: the question.
+        out: the study's folder.
+        settings: for each stage what the user changes, each as `section.key=value`.
+        seeds: seeds of every variant; 0 is as the study says.
+
+    Raises:
+        UserError: a recipe that cannot be read or has no such key.
+    """
+    planned = []
+    for variant in study.variants:
+        count = seeds or variant.seeds or study.seeds
+        runs: dict[str, list[Run]] = {stage: [] for stage in study.stages}
+        for seed in range(count):
+            for stage, spec in study.stages.items():
+                recipe = study.recipe_of(variant, stage, (settings or {}).get(stage, ()))
+                recipe = recipe.with_changes({"training": {"seed": seed}})
+                needs = runs[spec.start][seed].folder if spec.start else None
+                # Where the study lies is no part of what a run does: the name of the folder before is.
+                named = recipe if needs is None else _starting_at(recipe, needs.name)
+                key = hashlib.sha256(named.to_toml().encode()).hexdigest()[:10]
+                folder = (out / RUNS / f"{stage}-{key}").absolute()
+                recipe = recipe if needs is None else _starting_at(recipe, str(needs))
+                runs[stage].append(Run(spec.kind, recipe, folder, needs))
+        per_stage = {stage: tuple(of_stage) for stage, of_stage in runs.items()}
+        planned.append(Planned(variant.name, variant.after, variant.note, per_stage))
+    return tuple(planned)
+
+
+def distinct(planned: Sequence[Planned]) -> list[Run]:
+    """Every run once: the first seed of all variants, then the second, ..., so that answers come early."""
+    most = max(len(runs) for variant in planned for runs in variant.runs.values())
+    found: dict[Path, Run] = {}
+    for seed in range(most):
+        for variant in planned:
+            for runs in variant.runs.values():
+                for run in runs[seed : seed + 1]:
+                    found.setdefault(run.folder, run)
+    return list(found.values())
+
+
+def _starting_at(recipe: Recipe | PretrainRecipe, start: str) -> Recipe | PretrainRecipe:
+    return recipe.with_changes({"model": {"start": start}})

@@ -1,0 +1,173 @@
+"""Runs the runs of a study, each in a process of its own, and leaves behind what can be gone on with."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+from bertkit.checkpoint.atomic import replace_file
+from bertkit.errors import UserError
+from bertkit.study.plan import Run
+from bertkit.train.runfolder import FINGERPRINT, RECIPE, RESULT
+
+State = Literal["waiting", "running", "done", "failed"]
+FAILED = "failed.txt"
+LOCK = "lock"
+SECONDS_BETWEEN_LOOKS = 0.2
+
+
+@dataclass
+class Job:
+    """A run's process and where its output goes."""
+
+    run: Run
+    process: subprocess.Popen[bytes]
+    output: IO[bytes]
+
+
+def state(run: Run) -> State:
+    """How far a run is: `running` also where an earlier study was interrupted in it."""
+    if (run.folder / RESULT).is_file():
+        return "done"
+    if failure(run):
+        return "failed"
+    return "running" if run.folder.is_dir() else "waiting"
+
+
+def failure(run: Run) -> str:
+    """What a run that failed said last; empty if it did not fail."""
+    path = _beside(run, FAILED)
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
+
+
+def run_all(
+    runs: Sequence[Run], out: Path, *, jobs: int, again: bool, told: Callable[[Run, State], None]
+) -> None:
+    """Run what is not done yet, `jobs` at a time; a run that fails does not end the others.
+
+    Args:
+        runs: what to do; a run that needs another comes after it.
+        out: the study's folder, which exists.
+        jobs: processes at a time, each with its share of the processor's cores.
+        again: try those again that failed before.
+        told: of every change of a run's state.
+
+    Raises:
+        UserError: the same study is running elsewhere.
+        KeyboardInterrupt: Ctrl-C, after the runs under way have saved where they are.
+    """
+    with _alone(out) as lock:
+        if again:
+            for run in runs:
+                _beside(run, FAILED).unlink(missing_ok=True)
+        waiting = [run for run in runs if state(run) in ("waiting", "running")]
+        under_way: list[Job] = []
+        try:
+            while waiting or under_way:
+                waiting = _start(waiting, under_way, jobs, lock, told)
+                for job in [job for job in under_way if job.process.poll() is not None]:
+                    under_way.remove(job)
+                    told(job.run, _ended(job))
+                time.sleep(SECONDS_BETWEEN_LOOKS if under_way else 0)
+        except BaseException:
+            _stop(under_way)
+            raise
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[int]:
+    """Hold the study's folder. The runs' processes hold it too, should they outlive this one."""
+    with (out / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"The study at {out} is running already; wait for it or stop it.") from None
+        yield file.fileno()
+
+
+def _start(
+    waiting: list[Run], under_way: list[Job], jobs: int, lock: int, told: Callable[[Run, State], None]
+) -> list[Run]:
+    """Start what may start now; returns what still waits."""
+    left = []
+    unfinished = {run.folder for run in waiting} | {job.run.folder for job in under_way}
+    for run in waiting:
+        if run.needs is not None and run.needs not in unfinished and not (run.needs / RESULT).is_file():
+            _note_failure(run, f"The run {run.needs.name}, which it starts from, failed.")
+            told(run, "failed")
+        elif len(under_way) < jobs and run.needs not in unfinished:
+            under_way.append(_launch(run, jobs, lock))
+            told(run, "running")
+        else:
+            left.append(run)
+    return left
+
+
+def _launch(run: Run, jobs: int, lock: int) -> Job:
+    run.folder.parent.mkdir(exist_ok=True)
+    begun = (run.folder / RECIPE).is_file() and (run.folder / FINGERPRINT).is_file()
+    if not begun and run.folder.is_dir():  # Interrupted before there was anything to go on with.
+        shutil.rmtree(run.folder)
+    recipe = _beside(run, "toml")
+    with replace_file(recipe) as temporary:
+        temporary.write_text(run.recipe.to_toml(), encoding="utf-8")
+    output = _beside(run, "log").open("ab")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = str(max(1, cores // jobs))
+    process = subprocess.Popen(
+        _command(run, recipe, begun),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env={"OMP_NUM_THREADS": threads, **os.environ},
+        # Ctrl-C in a terminal reaches a whole session: these are told by us, once.
+        start_new_session=True,
+        pass_fds=(lock,),
+    )
+    return Job(run, process, output)
+
+
+def _command(run: Run, recipe: Path, begun: bool) -> list[str]:
+    """What makes a run: the command that a person would type."""
+    command = [sys.executable, "-m", "bertkit", run.kind, "--recipe", str(recipe), "-o", str(run.folder)]
+    return [*command, "--resume"] if begun else command
+
+
+def _ended(job: Job) -> State:
+    """Note how a run ended."""
+    job.output.close()
+    if job.process.returncode == 0 and (job.run.folder / RESULT).is_file():
+        return "done"
+    lines = _beside(job.run, "log").read_text(encoding="utf-8", errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    _note_failure(job.run, last.removeprefix("bertkit: ") or f"It ended with {job.process.returncode}.")
+    return "failed"
+
+
+def _stop(under_way: Sequence[Job]) -> None:
+    """Interrupt the runs and wait until they have saved; they then are neither done nor failed."""
+    for job in under_way:
+        job.process.send_signal(signal.SIGINT)
+    for job in under_way:
+        job.process.wait()
+        job.output.close()
+
+
+def _note_failure(run: Run, why: str) -> None:
+    with replace_file(_beside(run, FAILED)) as temporary:
+        temporary.write_text(why + "\n", encoding="utf-8")
+
+
+def _beside(run: Run, ending: str) -> Path:
+    """A file of the study about a run: its recipe, what it printed, why it failed."""
+    return run.folder.with_name(f"{run.folder.name}.{ending}")

@@ -1,0 +1,139 @@
+"""What the results of a study allow one to say, and what not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bertkit.diagnose.wording import title
+from bertkit.study.outcomes import FinetuneOutcome, PretrainOutcome, Row
+
+FEW_SEEDS = 3
+SHORT_LIST = 4
+"""Names that a sentence has room for."""
+
+
+def say(rows: Sequence[Row]) -> list[str]:
+    """Sentences about one stage of a study, the most important ones first."""
+    pretrained = [(row, row.outcome) for row in rows if isinstance(row.outcome, PretrainOutcome)]
+    finetuned = [(row, row.outcome) for row in rows if isinstance(row.outcome, FinetuneOutcome)]
+    told = _pretraining(pretrained) if pretrained else []
+    told += _finetuning(finetuned) if finetuned else []
+    return [*told, *_gaps(rows)]
+
+
+def _finetuning(found: Sequence[tuple[Row, FinetuneOutcome]]) -> list[str]:
+    name = title(found[0][1].metric)
+    best_row, best = max(found, key=lambda pair: pair[1].score)
+    low, high = best.interval
+    beyond = "lies above" if low > best.majority else "reaches down to"
+    told = [
+        f"The highest {name} is {best.score:.3f} [{low:.3f}, {high:.3f}], of {best_row.name!r}; its interval "
+        f"{beyond} the {best.majority:.3f} of always answering the majority."
+    ]
+    return [*_stuck(found), *told, *_differences(found, name)]
+
+
+def _stuck(found: Sequence[tuple[Row, FinetuneOutcome]]) -> list[str]:
+    """Which variants' training loss left the entropy of the labels."""
+    off = [row.name for row, one in found if one.off_prior == len(one.scores)]
+    sometimes = [
+        f"{row.name!r} ({one.off_prior} of {len(one.scores)} seeds)"
+        for row, one in found
+        if 0 < one.off_prior < len(one.scores)
+    ]
+    never = [row.name for row, one in found if not one.off_prior]
+    prior = found[0][1].prior
+    if not never and not sometimes:
+        return [f"The training loss left the entropy of the labels' shares ({prior:.3f}) in every run."]
+    told = []
+    if off:
+        told.append(
+            f"The training loss left the entropy of the labels' shares ({prior:.3f}) in every seed of "
+            f"{_listed(off)}."
+        )
+    if sometimes:
+        told.append(f"It did so in some seeds of {', '.join(sometimes)}.")
+    told.append(
+        f"It {'stayed there' if told else f'stayed at {prior:.3f}'} in every seed of {_listed(never)}."
+    )
+    return told
+
+
+def _differences(found: Sequence[tuple[Row, FinetuneOutcome]], name: str) -> list[str]:
+    compared = [(row, row.difference) for row, _ in found if row.difference is not None]
+    if not compared:
+        return []
+    clear = [
+        f"{row.name!r} against {d.to!r} {d.value:+.3f} [{d.interval[0]:+.3f}, {d.interval[1]:+.3f}]"
+        for row, d in compared
+        if d.clear
+    ]
+    if not clear:
+        which = "The one difference" if len(compared) == 1 else f"None of the {len(compared)} differences"
+        if len(compared) == 1:
+            return [f"{which} in {name} is within what rows and seeds scatter."]
+        return [
+            f"{which} in {name} between a variant and the one before it is "
+            "beyond what rows and seeds scatter: these data do not say which of them matters for the score."
+        ]
+    others = len(compared) - len(clear)
+    rest = "" if not others else f" The other {others} are within what rows and seeds scatter."
+    return [
+        f"Of {len(compared)} differences in {name} these leave out 0: {'; '.join(clear)}.{rest} By chance "
+        f"alone about {0.05 * len(compared):.1f} of so many would."
+    ]
+
+
+def _pretraining(found: Sequence[tuple[Row, PretrainOutcome]]) -> list[str]:
+    unigram = found[0][1].unigram
+    through = []
+    for row, one in found:
+        steps = [step for step in one.through_at if step is not None]
+        if steps:
+            first, last = min(steps), max(steps)
+            by = f"by step {last:,}" if first == last else f"by steps {first:,} to {last:,}"
+            some = (
+                ""
+                if len(steps) == len(one.through_at)
+                else f" in {len(steps)} of {len(one.through_at)} seeds"
+            )
+            through.append(f"{row.name!r} {by}{some}")
+    stuck = [row.name for row, one in found if not any(one.through_at)]
+    told = []
+    if through:
+        told.append(f"Off the plateau of word frequencies ({unigram:.2f} nats) were {'; '.join(through)}.")
+    if stuck:
+        told.append(f"Still on it after {found[0][1].steps:,} steps: {_listed(stuck)}.")
+    best_row, best = min(found, key=lambda pair: pair[1].loss)
+    told.append(f"The lowest held-out loss is {best.loss:.3f}, of {best_row.name!r}.")
+    close = [row.name for row, one in found if row is not best_row and min(one.losses) <= max(best.losses)]
+    if close:
+        told.append(f"The seeds of {_listed(close)} reach into its range: no difference is shown there.")
+    return told
+
+
+def _gaps(rows: Sequence[Row]) -> list[str]:
+    """What is missing, and what may therefore not be said."""
+    told = []
+    failed = [
+        f"{row.name!r} (seed {seed}: {why})" for row in rows for seed, why in sorted(row.runs.failed.items())
+    ]
+    if failed:
+        told.append(f"Failed: {'; '.join(failed)}.")
+    waiting = [row.name for row in rows if len(row.runs.done) + len(row.runs.failed) < row.runs.planned]
+    if waiting:
+        which = _listed(waiting) if len(waiting) <= SHORT_LIST else f"{len(waiting)} of {len(rows)} variants"
+        told.append(f"Not run to the end yet: {which}.")
+    few = min((len(row.runs.done) for row in rows if row.runs.done), default=0)
+    if 0 < few < FEW_SEEDS:
+        seeds = "one seed" if few == 1 else f"{few} seeds"
+        told.append(
+            f"With {seeds} of a variant, what another seed would give is hardly known: "
+            "take small differences for noise."
+        )
+    return told
+
+
+def _listed(names: Sequence[str]) -> str:
+    quoted = [repr(name) for name in names]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"

@@ -1,0 +1,88 @@
+"""The rows of a study as texts: for the terminal, the page and documents alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bertkit.diagnose.wording import duration, title
+from bertkit.study.outcomes import FinetuneOutcome, PretrainOutcome, Row
+
+WIDE = ("accuracy", "off the prior", "to the one before", "steps", "time a seed")
+"""Columns that only a page has room for."""
+
+Lines = tuple[list[str], list[list[str]]]
+"""Heads, and a line for each variant."""
+
+
+def lines_of(rows: Sequence[Row], *, brief: bool = False) -> Lines:
+    """The table of one stage; `brief` leaves out what does not fit into a terminal."""
+    pretrained = any(isinstance(row.outcome, PretrainOutcome) for row in rows)
+    heads, lines = _pretrain(rows) if pretrained else _finetune(rows)
+    if not brief:
+        return heads, lines
+    kept = [place for place, head in enumerate(heads) if head not in WIDE]
+    return [heads[place] for place in kept], [[line[place] for place in kept] for line in lines]
+
+
+def _finetune(rows: Sequence[Row]) -> Lines:
+    metrics = [row.outcome.metric for row in rows if isinstance(row.outcome, FinetuneOutcome)]
+    name = title(metrics[0]) if metrics else "score"
+    heads = ["variant", "train loss", "off the prior", "accuracy", f"{name} [95 %]", "to the one before"]
+    heads += ["collapsed", "steps"]
+    lines = []
+    for row in rows:
+        one = row.outcome
+        if not isinstance(one, FinetuneOutcome):
+            lines.append([row.name, _why_not(row), *[""] * (len(heads) - 2)])
+            continue
+        seeds, d = len(one.scores), row.difference
+        lines.append(
+            [
+                row.name,
+                f"{one.train_loss:.3f}",
+                f"{one.off_prior}/{seeds}",
+                f"{one.accuracy:.3f}",
+                f"{one.score:.3f} [{one.interval[0]:.3f}, {one.interval[1]:.3f}]",
+                "" if d is None else f"{d.value:+.3f} [{d.interval[0]:+.3f}, {d.interval[1]:+.3f}]",
+                f"{one.collapsed}/{seeds}",
+                f"{one.steps:,}",
+            ]
+        )
+    return heads, lines
+
+
+def _pretrain(rows: Sequence[Row]) -> Lines:
+    heads = ["variant", "held-out loss", "of the seeds", "right", "off the plateau by step"]
+    heads += ["most on a neighbour", "steps", "time a seed"]
+    lines = []
+    for row in rows:
+        one = row.outcome
+        if not isinstance(one, PretrainOutcome):
+            lines.append([row.name, _why_not(row), *[""] * (len(heads) - 2)])
+            continue
+        lines.append(
+            [
+                row.name,
+                f"{one.loss:.3f}",
+                ", ".join(f"{loss:.3f}" for loss in one.losses),
+                f"{one.accuracy:.1%}",
+                ", ".join("never" if step is None else f"{step:,}" for step in one.through_at),
+                "text is gone" if one.offsets is None else f"{one.offsets.strongest()[-1]:.0%}",
+                f"{one.steps:,}",
+                duration(one.seconds / len(one.losses)),
+            ]
+        )
+    return heads, lines
+
+
+def _why_not(row: Row) -> str:
+    """What stands where figures would, for a variant without any."""
+    if row.runs.failed:
+        return f"failed: {next(iter(row.runs.failed.values()))}"
+    return "not run yet"
+
+
+def markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table for documents."""
+    rows = [heads, ["---"] + ["--:"] * (len(heads) - 1), *lines]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows)

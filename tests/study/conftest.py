@@ -1,0 +1,106 @@
+"""A study of the toy task, and runs that only pretend."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bertkit.recipe.study import Study
+from bertkit.study import runner
+from bertkit.study.plan import Run
+
+STUDY = """
+question = "Does the rate matter?"
+seeds = 2
+
+[stages.toy]
+kind = "finetune"
+set = [
+    "task.train=FOLDER/train.tsv", "task.dev=FOLDER/dev.tsv", "task.text=text", "task.label=label",
+    "model.start=tiny", "model.options.hidden_size=12", "model.options.heads=3", "training.epochs=2",
+]
+
+[[variants]]
+name = "low"
+
+[[variants]]
+name = "high"
+set.toy = ["optimiser.lr=1e-3"]
+
+[[variants]]
+name = "high and long"
+after = "high"
+set.toy = ["training.epochs=7"]
+"""
+
+
+@pytest.fixture
+def study_file(tmp_path: Path) -> Path:
+    path = tmp_path / "rates.toml"
+    path.write_text(STUDY.replace("FOLDER", str(tmp_path)))
+    rows = [("a good day", "good"), ("a bad day", "bad"), ("so good", "good"), ("so bad", "bad")] * 3
+    table = "".join(f"{text}\t{label}\n" for text, label in rows)
+    for name in ("train.tsv", "dev.tsv"):
+        (tmp_path / name).write_text(f"text\tlabel\n{table}")
+    return path
+
+
+@pytest.fixture
+def labels() -> list[int]:
+    """Of the toy task's dev rows: bad is 0."""
+    return [1, 0, 1, 0] * 3
+
+
+@pytest.fixture
+def study(study_file: Path) -> Study:
+    return Study.from_toml(study_file)
+
+
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Run `program` instead of bertkit: its variable FOLDER is the run's, its RECIPE the recipe's text."""
+
+    def set_program(program: str) -> None:
+        head = "import os, pathlib, signal, sys, time\nFOLDER, RECIPE = map(pathlib.Path, sys.argv[1:])\n"
+        monkeypatch.setattr(
+            runner,
+            "_command",
+            lambda run, recipe, begun: [sys.executable, "-c", head + program, str(run.folder), str(recipe)],
+        )
+
+    return set_program
+
+
+@pytest.fixture
+def finished() -> Callable[..., None]:
+    """A function that leaves what a finished fine-tuning leaves: answers [N], losses of its epochs."""
+
+    def write(run: Run, answers: list[int], labels: list[int], losses: list[float]) -> None:
+        run.folder.mkdir(parents=True)
+        right = float(np.mean(np.array(answers) == np.array(labels)))
+        seed = {"seed": 0, "score": right, "last_score": right, "best_epoch": 1.0, "steps": 8, "pieces": 99}
+        seed |= {"seconds": 1.5, "status": "collapsed" if len(set(answers)) == 1 else "learned"}
+        seed["probabilities"] = np.eye(2)[answers].tolist()
+        (run.folder / "seed.json").write_text(json.dumps(seed))
+        result = {
+            "task": "toy",
+            "metric": "accuracy",
+            "score": right,
+            "metrics": {"accuracy": right},
+            "labels": ["bad", "good"],
+            "label_shares": {"bad": 0.5, "good": 0.5},
+            "baselines": {"majority": {"score": 0.5}},
+            "seconds": 1.5,
+        }
+        (run.folder / "result.json").write_text(json.dumps(result))
+        lines = [
+            {"event": "train", "step": 2 * epoch + half + 1, "epoch": epoch + (half + 1) / 2, "loss": loss}
+            for epoch, loss in enumerate(losses)
+            for half in range(2)
+        ]
+        (run.folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    return write

@@ -1,0 +1,41 @@
+"""Where heads look."""
+
+import torch
+
+from bertkit.config import ModelConfig
+from bertkit.data.packed import pack
+from bertkit.model.encoder import Encoder
+from bertkit.study.neighbours import REACH, attention_by_offset
+
+CONFIG = ModelConfig(
+    vocabulary_size=99, layers=2, hidden_size=12, heads=3, feedforward_size=7, max_positions=32
+)
+
+
+class Fixed(torch.nn.Module):
+    """An encoder of one layer whose one head looks at the next piece alone."""
+
+    def forward(self, batch, return_attention):  # type: ignore[no-untyped-def]
+        maps = [torch.eye(length).roll(1, dims=1)[None] for length in batch.lengths]
+        return torch.empty(0), [maps]
+
+
+def test_a_head_that_looks_at_the_next_piece_is_found(random_sequences) -> None:
+    batch = pack(random_sequences([12, 15]), [0, 1])
+    offsets = attention_by_offset(Fixed(), batch)
+    assert offsets.shares[0][0] == tuple(float(offset == 1) for offset in range(-REACH, REACH + 1))
+    assert offsets.strongest() == (1, 1, 1, 1.0)
+
+
+def test_the_shares_are_means_of_the_encoders_own_attention(random_sequences) -> None:
+    torch.manual_seed(3)
+    encoder = Encoder(CONFIG).eval().requires_grad_(False)
+    batch = pack(random_sequences([13, 16]), [0, 1])
+    _, attentions = encoder(batch, return_attention=True)
+    found = attention_by_offset(encoder, batch)
+    expected = [
+        float(attention[2, place, place - 1])
+        for attention in attentions[1]
+        for place in range(2, attention.shape[1] - 1)
+    ]
+    assert abs(found.shares[1][2][REACH - 1] - sum(expected) / len(expected)) < 1e-6

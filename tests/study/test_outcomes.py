@@ -1,0 +1,176 @@
+"""From finished runs to figures, sentences, tables and a page."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bertkit.cli import main
+from bertkit.errors import UserError
+from bertkit.recipe.study import Study
+from bertkit.study.outcomes import FinetuneOutcome, PretrainOutcome, Row, Runs, rows_of
+from bertkit.study.plan import plan
+from bertkit.study.sentences import say
+from bertkit.study.study import run_study
+from bertkit.study.tables import lines_of, markdown
+
+
+class Silent:
+    """A listener that shows nothing."""
+
+    def planned(self, *_: Any) -> None: ...
+    def changed(self, *_: Any) -> None: ...
+    def finished(self, *_: Any) -> None: ...
+
+
+def done(study: Study, out: Path, finished: Callable[..., None], labels: list[int]) -> list[Row]:
+    """Of `low` both seeds stood still; `high` learned in one of two; `high and long` in its only one."""
+    low, high, long = plan(study, out)
+    still, learned = [0.693, 0.69], [0.69, 0.2]
+    for run in low.runs["toy"]:
+        finished(run, [0] * 12, labels, still)
+    finished(high.runs["toy"][0], labels, labels, learned)
+    finished(high.runs["toy"][1], [0] * 12, labels, still)
+    finished(long.runs["toy"][0], labels, labels, learned)
+    return rows_of(plan(study, out), "toy")
+
+
+def test_seeds_are_taken_together(
+    study: Study, tmp_path: Path, finished: Callable[..., None], labels: list[int]
+) -> None:
+    low, high, long = done(study, tmp_path / "s", finished, labels)
+    assert isinstance(low.outcome, FinetuneOutcome)
+    assert isinstance(high.outcome, FinetuneOutcome)
+    assert (low.outcome.score, low.outcome.collapsed, low.outcome.off_prior) == (0.5, 2, 0)
+    assert (high.outcome.score, high.outcome.collapsed, high.outcome.off_prior) == (0.75, 1, 1)
+    assert high.outcome.train_loss == pytest.approx((0.2 + 0.69) / 2)
+    assert high.outcome.interval[0] < 0.75 < high.outcome.interval[1]
+    assert low.difference is None
+    assert high.difference is not None
+    assert high.difference.to == "low"
+    assert high.difference.value == 0.25
+    assert long.difference is not None
+    assert long.difference.to == "high"
+    assert (long.runs.planned, long.runs.done) == (2, (0,))
+
+
+def test_the_sentences_say_what_left_the_prior_what_is_missing_and_that_seeds_are_few(
+    study: Study, tmp_path: Path, finished: Callable[..., None], labels: list[int]
+) -> None:
+    told = " ".join(say(done(study, tmp_path / "s", finished, labels)))
+    assert "left the entropy of the labels' shares (0.693) in every seed of 'high and long'" in told
+    assert "It did so in some seeds of 'high' (1 of 2 seeds)." in told
+    assert "It stayed there in every seed of 'low'." in told
+    assert "The highest accuracy is 1.000 [1.000, 1.000], of 'high and long'; its interval lies above" in told
+    assert "Not run to the end yet: 'high and long'." in told
+    assert "With one seed of a variant" in told
+
+
+def pretrained(name: str, losses: tuple[float, ...], through: tuple[int | None, ...]) -> Row:
+    runs = Runs(len(losses), tuple(range(len(losses))), {})
+    outcome = PretrainOutcome(
+        runs=runs,
+        loss=sum(losses) / len(losses),
+        losses=losses,
+        accuracy=0.1,
+        unigram=6.9,
+        through_at=through,
+        steps=800,
+        pieces=9,
+        seconds=9.0,
+        offsets=None,
+    )
+    return Row(name, "", runs, outcome, None)
+
+
+def test_what_left_the_plateau_is_told_apart_from_what_did_not() -> None:
+    rows = [
+        pretrained("a", (5.0, 5.2, 5.1), (300, 400, 300)),
+        pretrained("b", (5.15, 5.4, 5.3), (500, None, 500)),
+        pretrained("c", (6.5, 6.5, 6.6), (None, None, None)),
+    ]
+    told = " ".join(say(rows))
+    assert "(6.90 nats) were 'a' by steps 300 to 400; 'b' by step 500 in 2 of 3 seeds." in told
+    assert "Still on it after 800 steps: 'c'." in told
+    assert "The lowest held-out loss is 5.100, of 'a'." in told
+    assert "The seeds of 'b' reach into its range" in told
+
+
+def test_a_failure_stands_in_the_table_and_in_the_sentences(study: Study) -> None:
+    row = Row("high", "", Runs(2, (), {1: "the disk | is full"}), None, None)
+    heads, lines = lines_of([row])
+    assert lines[0][:2] == ["high", "failed: the disk | is full"]
+    assert len(lines[0]) == len(heads)
+    assert "is full" in markdown(heads, lines)
+    assert " | is full" not in markdown(heads, lines).replace("\\|", "")
+    assert any("Failed: 'high' (seed 1: the disk | is full)." in sentence for sentence in say([row]))
+
+
+def test_an_unfinished_study_has_a_page_tables_and_a_picture(
+    study: Study, tmp_path: Path, finished: Callable[..., None], labels: list[int]
+) -> None:
+    out = tmp_path / "s"
+    done(study, out, finished, labels)
+    (out / "lock").touch()
+    result = run_study(study, out, settings={}, seeds=0, jobs=0, again=False, listener=Silent())
+    assert (result["runs"], result["planned"], result["failed"]) == (5, 6, 0)
+    assert json.loads((out / "result.json").read_text()) == json.loads(json.dumps(result))
+    page = (out / "report.html").read_text()
+    assert "Does the rate matter?" in page
+    assert "high and long" in page
+    picture = ElementTree.parse(out / "picture-toy.svg").getroot()
+    assert any("high and long" in "".join(text.itertext()) for text in picture.iter())
+    assert "| high and long |" in (out / "tables.md").read_text()
+
+
+def test_a_folder_that_is_no_study_is_left_alone(study: Study, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("x")
+    with pytest.raises(UserError, match="is not the folder of a study"):
+        run_study(study, tmp_path / "mine", settings={}, seeds=0, jobs=1, again=False, listener=Silent())
+
+
+def test_nothing_finished_is_said_with_the_reason(
+    study: Study, tmp_path: Path, pretend: Callable[[str], None]
+) -> None:
+    pretend("sys.exit('bertkit: no such thing.')")
+    with pytest.raises(UserError, match=r"has no finished run: no such thing\."):
+        run_study(study, tmp_path / "s", settings={}, seeds=1, jobs=2, again=False, listener=Silent())
+
+
+def test_the_command_runs_a_study_to_its_end_and_never_repeats_it(
+    study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["study", str(study_file), "-o", str(tmp_path / "s"), "--seeds", "1", "--jobs", "3", "--json"]
+    assert main(command) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert first["runs"] == first["planned"] == 3
+    runs = {path: path.stat().st_mtime_ns for path in (tmp_path / "s" / "runs").glob("*/result.json")}
+    assert main(command[:-1]) == 0
+    shown = capsys.readouterr().out
+    assert "3 runs, 3 of them done already" in shown
+    assert "high and long" in shown
+    assert runs == {path: path.stat().st_mtime_ns for path in (tmp_path / "s" / "runs").glob("*/result.json")}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--jobs", "-1"], "jobs must be a number of at least 0"),
+        (["--set", "optimiser.lrr=1"], "Did you mean 'lr'"),
+        (["--set", "x"], "SECTION.KEY=VALUE"),
+    ],
+)
+def test_a_wrong_option_is_told(
+    study_file: Path, tmp_path: Path, more: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["study", str(study_file), "-o", str(tmp_path / "s"), *more]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_an_unknown_name_lists_the_studies_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "why-suck", "-o", "s"]) == 2
+    assert "why-stuck" in capsys.readouterr().err
