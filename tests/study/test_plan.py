@@ -34,6 +34,13 @@ def test_equal_recipes_share_a_run_and_a_change_elsewhere_keeps_it(
     assert after[2].runs["toy"][0].folder != before[2].runs["toy"][0].folder
 
 
+def test_a_run_is_named_by_what_is_not_a_default(study: Study, study_file: Path, tmp_path: Path) -> None:
+    before = plan(study, tmp_path)
+    text = study_file.read_text().replace("optimiser.lr=1e-3", 'optimiser.lr=1e-3", "optimiser.clip=1.0')
+    study_file.write_text(text)
+    assert plan(Study.from_toml(study_file), tmp_path) == before
+
+
 def test_a_later_stage_starts_from_the_same_variant_and_seed_wherever_the_study_lies(tmp_path: Path) -> None:
     path = tmp_path / "stages.toml"
     path.write_text(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bertkit.recipe import PretrainRecipe, Recipe
@@ -68,8 +69,7 @@ def plan(
                 needs = runs[spec.start][seed].folder if spec.start else None
                 # Where the study lies is no part of what a run does: the name of the folder before is.
                 named = recipe if needs is None else _starting_at(recipe, needs.name)
-                key = hashlib.sha256(named.to_toml().encode()).hexdigest()[:10]
-                folder = (out / RUNS / f"{stage}-{key}").absolute()
+                folder = (out / RUNS / f"{stage}-{_key(named)}").absolute()
                 recipe = recipe if needs is None else _starting_at(recipe, str(needs))
                 runs[stage].append(Run(spec.kind, recipe, folder, needs))
         per_stage = {stage: tuple(of_stage) for stage, of_stage in runs.items()}
@@ -87,6 +87,18 @@ def distinct(planned: Sequence[Planned]) -> list[Run]:
                 for run in runs[seed : seed + 1]:
                     found.setdefault(run.folder, run)
     return list(found.values())
+
+
+def _key(recipe: Recipe | PretrainRecipe) -> str:
+    """A name for what a recipe does: of what is not a default, so that a new option does not change it."""
+    default = asdict(type(recipe)())
+    changed = {
+        f"{section}.{key}": value
+        for section, part in asdict(recipe).items()
+        for key, value in part.items()
+        if value != default[section][key]
+    }
+    return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def _starting_at(recipe: Recipe | PretrainRecipe, start: str) -> Recipe | PretrainRecipe:
