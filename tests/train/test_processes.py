@@ -144,7 +144,7 @@ def test_two_processes_share_a_run_and_one_goes_on_with_it(restoring: PretrainRe
 def test_a_lost_process_ends_the_run_with_a_message_and_a_restart_goes_on(
     restoring: PretrainRecipe, tmp_path: Path
 ) -> None:
-    recipe = write(restoring, tmp_path / "recipe.toml", training={"steps": 300, "save_every": 0.0})
+    recipe = write(restoring, tmp_path / "recipe.toml", training={"steps": 80, "save_every": 0.0})
     out = tmp_path / "run"
     process = start(recipe, out, processes=2)
     wait_for_steps(out, 3, process)
@@ -158,7 +158,7 @@ def test_a_lost_process_ends_the_run_with_a_message_and_a_restart_goes_on(
     wait_for_steps(out, len(losses(out)) + 5, again)
     os.kill(second_process(again.pid), signal.SIGKILL)
     finish(again)
-    assert len(losses(out)) == 300
+    assert len(losses(out)) == 80
 
 
 def second_process(torchrun: int) -> int:

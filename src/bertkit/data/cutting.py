@@ -101,7 +101,7 @@ class DocumentCutter:
         self._length = cutting.splitting.length
         self._cut: Cutter = CUTTERS[cutting.words](tokenizer) if cutting.words else TokenCutter(tokenizer)
         self._type = piece_type(tokenizer.size)
-        self._continues_V = np.array([piece.startswith("##") for piece in tokenizer.vocabulary])
+        self._continues_V = tokenizer.continues_V
 
     def __call__(self, chunk: Chunk) -> Cut:
         """The pieces of a chunk's documents."""

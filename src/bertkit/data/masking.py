@@ -117,7 +117,7 @@ class Masker:
         never = [tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id]
         self.choosable_V = np.ones(tokenizer.size, dtype=np.bool_)
         self.choosable_V[never] = False
-        self.begins_V = np.array([not piece.startswith("##") for piece in tokenizer.vocabulary])
+        self.begins_V = ~tokenizer.continues_V
         self.ordinary = np.setdiff1d(np.arange(tokenizer.size), [*never, tokenizer.unk_id])
         if not len(self.ordinary) and masking.random_share > 0:
             raise UserError(

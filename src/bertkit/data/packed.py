@@ -40,6 +40,13 @@ class Sequences:
         """Pieces of each sequence, [N]."""
         return np.diff(self.starts)
 
+    def places(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Where in `ids` the pieces of the sequences `rows` lie, in that order, int64 [T]."""
+        lengths = self.lengths[rows]
+        ends = np.cumsum(lengths)
+        inside = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
+        return np.repeat(self.starts[rows], lengths) + inside
+
     def batch(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> PackedBatch:
         """The sequences `rows` end to end, in that order."""
         return pack(self, rows)
@@ -80,9 +87,9 @@ def pack(sequences: Sequences, rows: Sequence[int] | npt.NDArray[np.int64]) -> P
 
     rows = np.asarray(rows, dtype=np.int64)
     lengths = sequences.lengths[rows]
-    ends = np.cumsum(lengths)
-    positions = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
-    ids = sequences.ids[np.repeat(sequences.starts[rows], lengths) + positions]
+    places = sequences.places(rows)
+    positions = places - np.repeat(sequences.starts[rows], lengths)
+    ids = sequences.ids[places]
     segments = positions >= np.repeat(sequences.second[rows], lengths)
     return PackedBatch(
         ids_T=torch.from_numpy(ids.astype(np.int64)),

@@ -26,7 +26,7 @@ class Statistics:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._continues_V = np.array([piece.startswith("##") for piece in tokenizer.vocabulary])
+        self._continues_V = tokenizer.continues_V
         self._words = 0
         self._totals = {split: dict.fromkeys(("documents", "sentences", "pieces"), 0) for split in _SPLITS}
         self._counts = {split: np.zeros(tokenizer.size, np.int64) for split in _SPLITS}

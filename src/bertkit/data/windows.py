@@ -203,9 +203,7 @@ def _sizes(spans: Spans) -> Rows:
 def take(masks: Masks, rows: Sequence[int] | Rows) -> Masks:
     """Some of the sequences of a step, with their masks."""
     rows = np.asarray(rows, dtype=np.int64)
-    starts, lengths = masks.sequences.starts[rows], masks.sequences.lengths[rows]
-    ends = np.cumsum(lengths)
-    places = np.repeat(starts - (ends - lengths), lengths) + np.arange(ends[-1] if len(ends) else 0)
+    places = masks.sequences.places(rows)
     moved = np.full(len(masks.masked.ids_T), -1)
     moved[places] = np.arange(len(places))
     kept = moved[masks.masked.masked_M] >= 0
@@ -214,7 +212,7 @@ def take(masks: Masks, rows: Sequence[int] | Rows) -> Masks:
     return Masks(
         Sequences(
             ids=masks.sequences.ids[places],
-            starts=np.concatenate([[0], ends]).astype(np.int64),
+            starts=np.concatenate([[0], np.cumsum(masks.sequences.lengths[rows])]).astype(np.int64),
             second=masks.sequences.second[rows],
         ),
         Masked(masks.masked.ids_T[places], here[order], masks.masked.targets_M[kept][order]),

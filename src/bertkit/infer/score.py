@@ -165,8 +165,7 @@ def _masked_copies(sequences: Sequences, chunk: Ints) -> Iterator[tuple[Ints, In
 
 def _word_ends(model: MaskedModel, sequences: Sequences) -> Ints:
     """For each piece of `sequences.ids` the place behind the last piece of its word."""
-    continues = np.array([piece.startswith("##") for piece in model.tokenizer.vocabulary])
-    begins = np.flatnonzero(~continues[sequences.ids])
+    begins = np.flatnonzero(~model.tokenizer.continues_V[sequences.ids])
     ends = np.append(begins[1:], len(sequences.ids))
     return np.repeat(ends, ends - begins)
 

@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
 
@@ -198,6 +200,11 @@ class Tokenizer:
     def fingerprint(self) -> str:
         """SHA-256 of the pieces joined by newlines: the same exactly if every id means the same piece."""
         return hashlib.sha256("\n".join(self.vocabulary).encode()).hexdigest()
+
+    @cached_property
+    def continues_V(self) -> npt.NDArray[np.bool_]:
+        """Whether each piece goes on with a word that another began, [V]."""
+        return np.array([piece.startswith("##") for piece in self.vocabulary])
 
     def encode(self, text: str) -> Encoding:
         """One text as pieces, with where each came from."""
