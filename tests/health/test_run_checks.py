@@ -12,7 +12,6 @@ import pytest
 
 from bertkit.config import PRESETS, changed_preset
 from bertkit.health.finding import Finding
-from bertkit.health.finetune_checks import FINETUNE_CHECKS
 from bertkit.health.history import (
     Evaluation,
     FinetuneHistory,
@@ -23,8 +22,8 @@ from bertkit.health.history import (
     SeedHistory,
     Step,
 )
-from bertkit.health.pretrain_checks import PRETRAIN_CHECKS
-from bertkit.health.run_checks import check_run
+from bertkit.health.run_checks import FINETUNE_CHECKS, PRETRAIN_CHECKS, check_run
+from bertkit.health.watch import Health
 from bertkit.recipe import PretrainRecipe, Recipe
 
 PRIOR = 0.607
@@ -44,30 +43,30 @@ def seed_of(
     dev: Sequence[float] = (0.59, 0.55, 0.54, 0.56),
     scores: Sequence[float] = (0.1, 0.28, 0.33, 0.32),
     norm: Callable[[int], float] = lambda _: 1.5,
+    pace: Callable[[int], float] = lambda _: 2_000.0,
+    rate: Callable[[int], float] = lambda step: 1e-4 * (101 - step) / 100,
+    width: float = 0.09,
+    health: Sequence[Health] = (),
     status: str | None = "learned",
     seed: int = 0,
     noise: float = 0.05,
 ) -> SeedHistory:
     """A seed whose training loss goes, an epoch each, in a straight line between `losses`."""
     chance = random.Random(seed)
-    rate = 1e-4
     steps = []
     for step in range(1, STEPS * (len(losses) - 1) + 1):
         epoch, share = divmod(step - 1, STEPS)
         level = losses[epoch] + (losses[epoch + 1] - losses[epoch]) * share / STEPS
-        steps.append(
-            Step(
-                step, step / STEPS, level + chance.gauss(0, noise), rate, norm(step), 2_000 + chance.random()
-            )
-        )
+        loss = level + chance.gauss(0, noise)
+        steps.append(Step(step, step / STEPS, loss, rate(step), norm(step), pace(step)))
     evaluations = [
-        Evaluation(STEPS * (i + 1), i + 1.0, loss, (losses[i] + losses[i + 1]) / 2, s, s - 0.09, s + 0.09)
+        Evaluation(STEPS * (i + 1), i + 1.0, loss, (losses[i] + losses[i + 1]) / 2, s, s - width, s + width)
         for i, (loss, s) in enumerate(zip(dev, scores, strict=True))
     ]
     best = max(evaluations, key=lambda each: each.score)
-    outcome = Outcome(best.score, scores[-1], status, best.epoch, 99.0) if status else None
+    outcome = Outcome(best.score, scores[-1], status, best.epoch, 600.0) if status else None
     broke = next((step.step for step in steps if math.isnan(step.loss)), None)
-    return SeedHistory(seed, steps, evaluations, (), outcome, broke)
+    return SeedHistory(seed, steps, evaluations, health, outcome, broke)
 
 
 def finetuning(*seeds: SeedHistory, recipe: dict[str, Any] | None = None, **scores: Any) -> FinetuneHistory:
@@ -103,15 +102,53 @@ BLOG = {
     "batch": {"pad_to": 128, "shuffle": False, "by_length": False},
 }
 
+BY_HEART: dict[str, Any] = {"dev": (0.59, 0.65, 0.8, 1.0), "scores": (0.3, 0.28, 0.2, 0.15)}
+CONSTANT = {"optimiser": {"schedule": "constant"}}
+
+
+def looks(norms: Sequence[float]) -> list[Health]:
+    return [
+        Health(step=20 * i + 1, gradient_norms={"embeddings": n, "head": 1.0}) for i, n in enumerate(norms)
+    ]
+
+
+def jumping(seed: SeedHistory, at: int, until: int) -> SeedHistory:
+    """The seed with a loss that stands 2 nats higher for some steps."""
+    return replace(
+        seed, steps=[replace(s, loss=s.loss + 2) if at <= s.step <= until else s for s in seed.steps]
+    )
+
+
+LONG = tuple(0.6 - 0.05 * i for i in range(7))
+"""Losses of 6 epochs: 150 steps, whose quarters are long enough to tell a pace from."""
+SIX: dict[str, Any] = {
+    "dev": (0.6, 0.58, 0.56, 0.55, 0.56, 0.57),
+    "scores": (0.1, 0.2, 0.3, 0.31, 0.33, 0.32),
+}
+
 FAULTS_OF_FINETUNING = {
     "diverged": finetuning(seed_of((0.6, math.nan), dev=(0.6,), scores=(0.1,), status="diverged")),
     "stuck": finetuning(seed_of(STUCK, **ALIKE), **NOTHING, recipe=BLOG),
     "collapsed": finetuning(seed_of(LEARNED, **ALIKE), **NOTHING),
-    "gradient-died": finetuning(
+    "gradient_vanished": finetuning(
         seed_of(STUCK, **ALIKE, norm=lambda step: 3.3 if step < 9 else 4e-5), **NOTHING
     ),
-    "no-better-than-majority": finetuning(seed_of(LEARNED, status="not learned"), score=0.05, low=-0.04),
-    "no-better-than-ngram": finetuning(seed_of(LEARNED), score=0.12, low=0.05, high=0.2),
+    "gradient_exploded": finetuning(seed_of(LEARNED, norm=lambda step: 1.5 if step < 70 else 900.0)),
+    "loss_rose": finetuning(jumping(seed_of(LEARNED), 40, 60)),
+    "no_better_than_majority": finetuning(
+        seed_of(LEARNED, status="not learned"), score=0.05, low=-0.04, high=0.13
+    ),
+    "no_better_than_ngram": finetuning(seed_of(LEARNED), score=0.12, low=0.05, high=0.2),
+    "learned_by_heart": finetuning(seed_of(LEARNED, **BY_HEART)),
+    "too_short": finetuning(
+        seed_of((0.64, 0.6, 0.56, 0.5, 0.44), dev=(0.6, 0.56, 0.51, 0.46), scores=(0.1, 0.2, 0.3, 0.4))
+    ),
+    "rate_not_decayed": finetuning(seed_of(LEARNED, rate=lambda _: 1e-4), recipe=CONSTANT),
+    "seeds_disagree": finetuning(
+        *(seed_of(LEARNED, scores=(0.1, 0.2, 0.3, top), seed=i) for i, top in enumerate((0.3, 0.6, 0.9)))
+    ),
+    "dev_too_small": finetuning(seed_of(LEARNED, width=0.3), score=0.3, low=0.0, high=0.6, rows=40),
+    "slowed_down": finetuning(seed_of(LONG, **SIX, pace=lambda step: 2_000.0 if step < 70 else 700.0)),
 }
 
 
@@ -122,13 +159,14 @@ def test_nothing_is_said_of_a_healthy_fine_tuning(name: str) -> None:
 
 @pytest.mark.parametrize("check", FINETUNE_CHECKS, ids=lambda check: check.__name__)
 def test_each_fault_of_a_fine_tuning_is_found(check: Callable[[FinetuneHistory], Finding | None]) -> None:
-    name = check.__name__.replace("_", "-")
+    name = check.__name__
     assert name in names(FAULTS_OF_FINETUNING[name])
 
 
 def test_a_fault_has_one_name() -> None:
     found = {name: names(run) for name, run in FAULTS_OF_FINETUNING.items()}
-    assert found.pop("gradient-died") == ["stuck", "gradient-died"]
+    assert found.pop("gradient_vanished") == ["stuck", "gradient_vanished"]
+    assert found.pop("dev_too_small") == ["no_better_than_majority", "dev_too_small"]
     assert found == {name: [name] for name in found}
 
 
@@ -189,21 +227,65 @@ def pretraining(
     return replace(made, **more)
 
 
-FALLING = (9.4, 6.2, 5.5, 5.2, 5.0, 4.8, 4.5, 4.3, 4.15, 4.05, 4.0)
-FLAT = (9.4, 7.1, 6.95, *(6.9,) * 8)
+HOUR = (
+    *(9.42, 6.19, 5.5, 5.19, 4.98, 4.83, 4.68, 4.62, 4.5, 4.4, 4.34, 4.24),
+    *(4.19, 4.14, 4.08, 4.03, 3.97, 3.91, 3.87, 3.86, 3.85),
+)
+"""Held-out losses of recipes/cram-1h.toml, as its log has them."""
+FLAT = (9.4, 7.1, *(6.95 - 0.01 * (i % 2) for i in range(19)))
+RISING = (9.4, 6.2, 5.0, 4.5, 4.2, *(4.0 + 0.02 * i for i in range(16)))
+DRAWING_AWAY = (9.4, 6.2, 5.0, 4.5, 4.2, *(4.0 - 0.001 * i for i in range(16)))
+STEEP = (9.4, *(7.0 - 0.01 * i for i in range(14)), 6.6, 6.2, 5.8, 5.4, 5.0, 4.6)
+
+
+def drawing_away(run: PretrainHistory) -> PretrainHistory:
+    """The run with a training loss that falls on where the held-out loss stays."""
+    lower = [replace(s, loss=s.loss - max(0, s.step - 300) / 700) for s in run.steps]
+    return replace(run, steps=lower, epochs=11.0)
+
+
+def with_pairs(run: PretrainHistory, right: float, pairs: float) -> PretrainHistory:
+    return replace(run, heldout=[replace(each, pair_accuracy=right, pairs=pairs) for each in run.heldout])
+
 
 HEALTHY_PRETRAINING = {
-    "an hour": pretraining(FALLING),
+    "an hour": pretraining(HOUR),
     "early on the plateau": pretraining(
         FLAT, through=None, finished=False, steps=pretraining(FLAT).steps[:150]
     ),
-    "nothing logged": pretraining(FALLING, steps=(), heldout=(), through=None, finished=False),
-    "nothing held out": pretraining(FALLING, heldout=()),
+    "nothing logged": pretraining(HOUR, steps=(), heldout=(), through=None, finished=False),
+    "nothing held out": pretraining(HOUR, heldout=()),
+    "pairs are told": with_pairs(pretraining(HOUR), 0.56, 1_000),
+    "text read often, not by heart": pretraining(HOUR, epochs=11.0),
+    "longer sequences at the end are slower": replace(
+        pretraining(HOUR, long_from=900),
+        steps=[replace(s, pieces_per_second=400.0) if s.step > 900 else s for s in pretraining(HOUR).steps],
+    ),
+    "a trained model goes on": pretraining((4.0, 3.9, 3.8, 3.75, 3.74), through=0),
 }
 
 FAULTS_OF_PRETRAINING = {
-    "diverged": pretraining(FALLING, finished=False, stopped="The loss rose suddenly from step 99 on."),
+    "diverged": pretraining(HOUR, finished=False, stopped="The loss rose suddenly from step 99 on."),
     "plateau": pretraining(FLAT, through=None),
+    "gradient_vanished": replace(pretraining(HOUR), health=looks([1.0, 1.2, 0.9, 1e-4, 1e-5])),
+    "gradient_exploded": replace(
+        pretraining(HOUR),
+        steps=[replace(s, gradient_norm=1e3) if s.step > 500 else s for s in pretraining(HOUR).steps],
+    ),
+    "loss_rose": replace(
+        pretraining(HOUR),
+        steps=[replace(s, loss=s.loss + 3) if s.step > 950 else s for s in pretraining(HOUR).steps],
+    ),
+    "heldout_rises": pretraining(RISING, epochs=9.0),
+    "starved_of_data": drawing_away(pretraining(DRAWING_AWAY)),
+    "starved_of_steps": pretraining(STEEP, through=850),
+    "nothing_won": pretraining((4.0, 4.3, 4.2, 4.1, 4.05), through=0),
+    "pairs_at_chance": with_pairs(pretraining(HOUR), 0.51, 1_000),
+    "rate_not_decayed": pretraining(HOUR, recipe=CONSTANT),
+    "slowed_down": replace(
+        pretraining(HOUR),
+        steps=[replace(s, pieces_per_second=400.0) if s.step > 600 else s for s in pretraining(HOUR).steps],
+    ),
 }
 
 
@@ -214,7 +296,7 @@ def test_nothing_is_said_of_a_healthy_pretraining(name: str) -> None:
 
 @pytest.mark.parametrize("check", PRETRAIN_CHECKS, ids=lambda check: check.__name__)
 def test_each_fault_of_a_pretraining_is_found(check: Callable[[PretrainHistory], Finding | None]) -> None:
-    name = check.__name__.replace("_", "-")
+    name = check.__name__
     assert names(FAULTS_OF_PRETRAINING[name]) == [name]
 
 

@@ -30,7 +30,7 @@ from bertkit.train.pretrainrun import STOPPED
 from bertkit.train.results import SEED_RESULT
 from bertkit.train.runfolder import RECIPE, RESULT
 from bertkit.train.runlog import METRICS
-from bertkit.train.watch import Watch
+from bertkit.train.watch import THROUGH
 
 History = FinetuneHistory | PretrainHistory
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
@@ -314,7 +314,5 @@ def _through_at(result: Record | None, heldout: Sequence[HeldOut], floors: Mappi
         return result.whole("through_at") if result.has("through_at") else None
     if "unigram" not in floors:
         return None
-    watch = Watch(**{"uniform": NAN, **floors})
-    for scored in heldout:
-        watch.scored(scored.step, 0.0, scored.loss)
-    return watch.through_at
+    below = (scored.step for scored in heldout if scored.loss < THROUGH * floors["unigram"])
+    return next(below, None)

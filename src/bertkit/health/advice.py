@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bertkit.config import PRESETS, ModelConfig
+from bertkit.config import PRESETS
 from bertkit.health.finding import Change
 from bertkit.recipe import ModelRecipe, OptimiserRecipe, PretrainRecipe, Recipe
 
+READ = "docs/doctor.md#after-a-run"
+PRETRAINED = Change(words="begin with pretrained weights (--model)")
 FRESH_RATE = 5e-4
 """At which recipes/cola-scratch.toml leaves the plateau from fresh weights."""
 TRAINED_RATE = 5e-5
@@ -49,18 +51,17 @@ def trainable(model: ModelRecipe) -> tuple[Change, ...]:
     """
     if model.start not in PRESETS:
         return ()
-    width: int = option(model, "hidden_size")
-    wanted = {
+    wanted: dict[str, Any] = {
         "norm": "pre",
         "positions": "rotary",
         "embedding_norm": True,
         "initialisation": "truncated_normal",
-        "initialiser_range": round(1 / math.sqrt(width), 3),
     }
-    if option(model, "initialiser_range") > wanted["initialiser_range"] / 2:  # type: ignore[operator]
-        del wanted["initialiser_range"]
+    proportion = 1 / math.sqrt(option(model, "hidden_size"))
+    if option(model, "initialiser_range") < proportion / 2:
+        wanted["initialiser_range"] = float(f"{proportion:.1g}")
     if option(model, "hidden_size") // option(model, "heads") % 2:
-        del wanted["positions"]
+        del wanted["positions"]  # They turn channels in pairs.
     return tuple(
         Change(f"model.options.{name}", value)
         for name, value in wanted.items()
@@ -76,6 +77,3 @@ def visible_inputs(recipe: Recipe) -> tuple[Change, ...]:
     if not recipe.batch.shuffle:
         changes.append(Change("batch.shuffle", True))
     return tuple(changes)
-
-
-assert {"norm", "positions", "embedding_norm", "initialisation"} <= set(ModelConfig.__dataclass_fields__)

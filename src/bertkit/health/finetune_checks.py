@@ -1,13 +1,13 @@
-"""What may be wrong with a fine-tuning run, as its folder tells it."""
+"""Whether a fine-tuning run learned anything, and is worth more than no model."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from bertkit.health.advice import steadier, trainable, usual_rate, visible_inputs
+from bertkit.health.advice import PRETRAINED, READ, steadier, trainable, usual_rate, visible_inputs
 from bertkit.health.finding import Change, Finding
-from bertkit.health.history import FinetuneHistory, SeedHistory, mean, median
+from bertkit.health.history import FinetuneHistory, SeedHistory, mean
 
 ON_THE_PRIOR = 0.97
 """Share of the prior's entropy that a loss must fall below to have learned something. From fresh weights on
@@ -18,19 +18,6 @@ ENOUGH_STEPS = 30
 ENOUGH_OF_A_RUN = 0.5
 """Share of a run that is not done after which being stuck is said: MiniLM on CoLA stands on the prior for the
 whole first of its four epochs, and then learns."""
-OF_THE_NORM = 1e-3
-"""Of the gradient's norm in its first steps: of the runs that learned none falls below a tenth of it."""
-OVER_THE_LOWEST = 1.25
-"""How far, relatively, a dev loss stands above its lowest before rows are said to be learned by heart. Runs
-whose score still rises reach 1.4: alone it is no finding."""
-BY_HEART = 0.75
-"""Share of the prior's entropy below which a train loss has taken in the rows."""
-WIDE = 0.2
-"""Half an interval, as a share of the way from always answering the majority to no mistake at all."""
-PRETRAINED = Change(words="begin with pretrained weights (--model)")
-APART = 0.05
-"""Two deviations between seeds that matter, in points of the score: on large dev sets any two seeds differ
-by more than the rows' interval."""
 
 
 def diverged(run: FinetuneHistory) -> Finding | None:
@@ -43,16 +30,16 @@ def diverged(run: FinetuneHistory) -> Finding | None:
         "diverged",
         "grave",
         "certain",
-        f"The loss was no number any more at step {min(steps):,}{_of_seeds(run, broken)}.",
+        f"The loss was no number any more at step {min(steps):,}{of_seeds(run, broken)}.",
         "An update was so large that the model broke; its scores are those of before.",
         steadier(run.recipe.optimiser, run.recipe.optimiser.lr / 4),
-        "docs/doctor.md#diverged",
+        READ,
     )
 
 
 def stuck(run: FinetuneHistory) -> Finding | None:
     """The training loss never left that of the label shares."""
-    found = [(seed, level) for seed in run.seeds if (level := _plateau(run, seed)) is not None]
+    found = [(seed, level) for seed in run.seeds if (level := plateau_of(run, seed)) is not None]
     if not found:
         return None
     seeds, levels = zip(*found, strict=True)
@@ -66,15 +53,15 @@ def stuck(run: FinetuneHistory) -> Finding | None:
         "stuck",
         "grave",
         "certain" if done else "likely",
-        f"The training loss still stood at {mean(levels):.3f} at the end{_of_seeds(run, seeds)}; {beside}.",
+        f"The training loss still stood at {mean(levels):.3f} at the end{of_seeds(run, seeds)}; {beside}.",
         "The model learned nothing from the texts: it answers with the shares of the labels, whatever it "
         f"reads.{_causes(run)}",
         _unstick(run),
-        "docs/doctor.md#stuck",
+        READ,
     )
 
 
-def _plateau(run: FinetuneHistory, seed: SeedHistory) -> float | None:
+def plateau_of(run: FinetuneHistory, seed: SeedHistory) -> float | None:
     """The loss at which a seed is stuck, None if it is not, or if it is too early to say."""
     steps = len(seed.steps)
     if steps < ENOUGH_STEPS or seed.broke is not None or run.share_done(seed) < ENOUGH_OF_A_RUN:
@@ -125,7 +112,7 @@ def _unstick(run: FinetuneHistory) -> tuple[Change, ...]:
 def collapsed(run: FinetuneHistory) -> Finding | None:
     """Every dev row gets the same answer, though the training loss did not stay where it was."""
     lost = [seed for seed in run.seeds if seed.outcome and seed.outcome.status == "collapsed"]
-    lost = [seed for seed in lost if _plateau(run, seed) is None]
+    lost = [seed for seed in lost if plateau_of(run, seed) is None]
     if not lost:
         return None
     few = max(seed.last_step for seed in lost) < ENOUGH_STEPS
@@ -133,39 +120,13 @@ def collapsed(run: FinetuneHistory) -> Finding | None:
         "collapsed",
         "grave",
         "likely",
-        f"Every dev row gets the same answer{_of_seeds(run, lost)}"
+        f"Every dev row gets the same answer{of_seeds(run, lost)}"
         + (f", after {max(seed.last_step for seed in lost)} updates." if few else "."),
         "So few updates teach a model nothing."
         if few
         else "The model does not tell the texts apart, or the dev rows are unlike those it was trained on.",
         (Change("training.steps", 0),) if few and run.recipe.training.steps else _unstick(run),
-        "docs/doctor.md#collapsed",
-    )
-
-
-def gradient_died(run: FinetuneHistory) -> Finding | None:
-    """The gradient's norm fell to nothing while the loss stayed high."""
-    found = []
-    for seed in run.seeds:
-        norms = [step.gradient_norm for step in seed.steps]
-        if len(norms) < ENOUGH_STEPS:
-            continue
-        first, last = median(norms[:5]), median(norms[-len(norms) // 5 :])
-        high = run.prior is None or mean([s.loss for s in seed.steps[-len(norms) // 5 :]]) > run.prior / 2
-        if high and last < OF_THE_NORM * first:
-            found.append((seed, first, last))
-    if not found:
-        return None
-    seeds = [seed for seed, _, _ in found]
-    return Finding(
-        "gradient-died",
-        "grave",
-        "certain",
-        f"The gradient's norm fell from {found[0][1]:.2g} to {found[0][2]:.1g}{_of_seeds(run, seeds)} while "
-        "the loss stayed high.",
-        "Updates no longer change anything: the first ones were too large, and nothing passes any more.",
-        steadier(run.recipe.optimiser, usual_rate(run.recipe)) + trainable(run.recipe.model),
-        "docs/doctor.md#gradient-died",
+        READ,
     )
 
 
@@ -174,19 +135,19 @@ def no_better_than_majority(run: FinetuneHistory) -> Finding | None:
     scores = run.scores
     if scores is None or scores.majority is None or scores.low > scores.majority:
         return None
-    if any(_plateau(run, s) or (s.outcome and s.outcome.status == "collapsed") for s in run.seeds):
+    if any(plateau_of(run, s) or (s.outcome and s.outcome.status == "collapsed") for s in run.seeds):
         return None
     start = PRETRAINED if run.fresh else Change(words="begin with a model that was trained on more text")
     return Finding(
-        "no-better-than-majority",
+        "no_better_than_majority",
         "grave",
         "certain",
         f"The score's interval, {scores.low:.3f} to {scores.high:.3f}, includes the majority's "
-        f"{scores.majority:.3f}, though the training loss fell to {_last_train(run):.3f}.",
+        f"{scores.majority:.3f}, though the training loss fell to {last_train_loss(run):.3f}.",
         "What the model learned of its rows does not carry over to others: nothing shows that it is worth "
         "more than no model.",
         (start, Change(words="label more rows")),
-        "docs/doctor.md#no-better-than-majority",
+        READ,
     )
 
 
@@ -198,7 +159,7 @@ def no_better_than_ngram(run: FinetuneHistory) -> Finding | None:
     if scores.majority is None or scores.low <= scores.majority:
         return None
     return Finding(
-        "no-better-than-ngram",
+        "no_better_than_ngram",
         "notable",
         "certain" if scores.high < scores.ngram else "likely",
         f"It scores {scores.score:.3f} [{scores.low:.3f}, {scores.high:.3f}], and an n-gram model "
@@ -209,29 +170,20 @@ def no_better_than_ngram(run: FinetuneHistory) -> Finding | None:
                 words="begin with pretrained weights (--model)" if run.fresh else "begin with a larger model"
             ),
         ),
-        "docs/doctor.md#no-better-than-ngram",
+        READ,
     )
 
 
-def _last_train(run: FinetuneHistory) -> float:
+def last_train_loss(run: FinetuneHistory) -> float:
+    """Of the last epochs of all seeds, their mean."""
     return mean([seed.evaluations[-1].train_loss for seed in run.seeds if seed.evaluations])
 
 
-def _of_seeds(run: FinetuneHistory, some: Sequence[SeedHistory]) -> str:
+def of_seeds(run: FinetuneHistory, some: Sequence[SeedHistory], word: str = "of") -> str:
     """Which seeds are meant, where there are several."""
     if len(run.seeds) == 1:
         return ""
     if len(some) == len(run.seeds):
-        return f" of all {len(some)} seeds"
+        return f" {word} all {len(some)} seeds"
     names = ", ".join(str(seed.seed) for seed in some)
-    return f" of {len(some)} of {len(run.seeds)} seeds ({names})"
-
-
-FINETUNE_CHECKS: tuple[Callable[[FinetuneHistory], Finding | None], ...] = (
-    diverged,
-    stuck,
-    collapsed,
-    gradient_died,
-    no_better_than_majority,
-    no_better_than_ngram,
-)
+    return f" {word} {len(some)} of {len(run.seeds)} seeds ({names})"

@@ -2,29 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from dataclasses import dataclass
 
-from bertkit.health.advice import steadier, trainable
+from bertkit.health.advice import READ, steadier, trainable
 from bertkit.health.finding import Change, Finding
-from bertkit.health.history import PretrainHistory
+from bertkit.health.history import HeldOut, PretrainHistory, mean
 
 PATIENCE = 0.2
 """Share of a run after which one on the plateau of word frequencies is called stuck, as while it trains."""
+LAST = 0.3
+"""Share of a run whose curve is fitted to say where it goes; of a linear decay this is where most is won."""
+FEWEST = 4
+"""Points of a fit: with fewer their noise can't be told."""
+SURE = 0.025
+"""Chance that a fit goes up or down by its noise alone, one way."""
+BY_HEART = 0.05
+"""Nats that a held-out loss may stand above its lowest before the text is said to be learned by heart."""
+OFTEN = 4.0
+"""Times that a text can be read almost as if it were new each time (Muennighoff et al., arXiv 2305.16264)."""
+GAP = 0.1
+"""Nats by which training must have drawn away from held-out text."""
+STEEP = 0.25
+"""Share of all that was won below the plateau that the last part of a run may win before it was surely cut
+short: an hour on two cores, with the rate decaying to zero, wins a tenth there."""
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Where a curve goes at its end: `change` over the last `LAST` of a run, with its standard error.
+
+    `falls` and `rises` say whether that is more than its noise explains.
+    """
+
+    change: float
+    error: float
+    falls: bool
+    rises: bool
+
+
+def trend(steps: list[float], values: list[float]) -> Trend | None:
+    """A straight line through the last `LAST` of a curve; None with fewer than `FEWEST` points there.
+
+    Args:
+        steps: of the points, rising.
+        values: as many; all are numbers.
+    """
+    begin = steps[-1] * (1 - LAST) if steps else 0.0
+    points = [(step, value) for step, value in zip(steps, values, strict=True) if step >= begin]
+    if len(points) < FEWEST or points[-1][0] <= points[0][0]:
+        return None
+    from scipy import stats
+
+    fit = stats.linregress([step for step, _ in points], [value for _, value in points])
+    width = points[-1][0] - points[0][0]
+    # Points that lie on a line have no noise, and their fit no p-value.
+    chance = fit.pvalue / 2 if fit.stderr > 0 else 0.0
+    return Trend(
+        float(fit.slope * width),
+        float(fit.stderr * width),
+        bool(fit.slope < 0 and chance < SURE),
+        bool(fit.slope > 0 and chance < SURE),
+    )
+
+
+def heldout_trend(run: PretrainHistory) -> Trend | None:
+    """Of the held-out loss."""
+    scored = scored_after_start(run)
+    return trend([float(each.step) for each in scored], [each.loss for each in scored])
+
+
+def scored_after_start(run: PretrainHistory) -> list[HeldOut]:
+    """The evaluations whose loss is a number, without the one before the first step."""
+    return [each for each in run.heldout if each.step and math.isfinite(each.loss)]
+
+
+def gap_trend(run: PretrainHistory) -> Trend | None:
+    """Of the held-out loss less the training loss since the evaluation before."""
+    scored = scored_after_start(run)
+    steps: list[float] = []
+    values: list[float] = []
+    before, place = 0, 0
+    for each in scored:
+        losses = []
+        while place < len(run.steps) and run.steps[place].step <= each.step:
+            if run.steps[place].step > before:
+                losses.append(run.steps[place].loss)
+            place += 1
+        before = each.step
+        if math.isfinite(mean(losses)):
+            steps.append(float(each.step))
+            values.append(each.loss - mean(losses))
+    return trend(steps, values)
 
 
 def diverged(run: PretrainHistory) -> Finding | None:
     """The loss stopped being a number, or rose so suddenly that the run was stopped."""
-    if run.broke is None and not run.stopped:
+    if run.finished or (run.broke is None and not run.stopped):
         return None
-    seen = run.stopped or f"The loss was no number any more at step {run.broke:,}."
     return Finding(
         "diverged",
         "grave",
         "certain",
-        seen,
+        run.stopped or f"The loss was no number any more at step {run.broke:,}.",
         "An update was so large that the model broke.",
         steadier(run.recipe.optimiser, run.recipe.optimiser.lr / 3),
-        "docs/doctor.md#diverged",
+        READ,
     )
 
 
@@ -34,14 +117,9 @@ def plateau(run: PretrainHistory) -> Finding | None:
         return None
     if run.stopped or run.broke is not None:
         return None
-    loss = run.heldout[-1].loss if run.heldout else run.steps[-1].loss if run.steps else None
-    if loss is None:
+    loss = run.heldout[-1].loss if run.heldout else run.steps[-1].loss if run.steps else math.nan
+    if math.isnan(loss):
         return None
-    changes = list(trainable(run.recipe.model))
-    if run.recipe.training.steps:
-        changes.append(Change("training.steps", 4 * run.recipe.training.steps))
-    elif run.recipe.training.budget:
-        changes.append(Change("training.budget", 4 * run.recipe.training.budget))
     return Finding(
         "plateau",
         "grave",
@@ -49,9 +127,146 @@ def plateau(run: PretrainHistory) -> Finding | None:
         f"After {run.last_step:,} steps the loss is {loss:.3f}; knowing only how frequent words are gives "
         f"{run.floors['unigram']:.3f}.",
         "The model has hardly learned to use the context, and will help little.",
-        tuple(changes),
-        "docs/doctor.md#plateau",
+        (*trainable(run.recipe.model), *_longer(run, 4)),
+        READ,
     )
 
 
-PRETRAIN_CHECKS: tuple[Callable[[PretrainHistory], Finding | None], ...] = (diverged, plateau)
+def heldout_rises(run: PretrainHistory) -> Finding | None:
+    """At its end the held-out loss rises, by more than its noise."""
+    scored, curve = scored_after_start(run), heldout_trend(run)
+    if curve is None or not curve.rises:
+        return None
+    lowest = min(scored, key=lambda each: each.loss)
+    if scored[-1].loss < lowest.loss + BY_HEART:
+        return None
+    read = f"; the text was read {run.epochs:.1f} times" if math.isfinite(run.epochs) else ""
+    changes = [Change(words="prepare more text")]
+    if run.recipe.training.steps:
+        changes.insert(0, Change("training.steps", lowest.step))
+    return Finding(
+        "heldout_rises",
+        "notable",
+        "certain",
+        f"The held-out loss was {lowest.loss:.3f} after step {lowest.step:,} and ends at "
+        f"{scored[-1].loss:.3f}{read}.",
+        "The model began to learn its text by heart: what it won since then holds for no other text.",
+        tuple(changes),
+        READ,
+    )
+
+
+def starved_of_data(run: PretrainHistory) -> Finding | None:
+    """The text was read so often that training draws away from held-out text, which does not rise yet."""
+    gap, curve = gap_trend(run), heldout_trend(run)
+    if gap is None or not (run.epochs > OFTEN and gap.rises and gap.change > GAP) or (curve and curve.rises):
+        return None
+    return Finding(
+        "starved_of_data",
+        "notable",
+        "likely",
+        f"The run read its text {run.epochs:.1f} times, and over its last part the training loss drew "
+        f"{gap.change:.2f} nats away from the held-out loss.",
+        "More of the same steps teach the text by heart; more text would teach the language.",
+        (Change(words=f"prepare at least {math.ceil(run.epochs / OFTEN)} times the text"),),
+        READ,
+    )
+
+
+def starved_of_steps(run: PretrainHistory) -> Finding | None:
+    """The run ended in the middle of its steepest part."""
+    curve = heldout_trend(run)
+    if not run.finished or not run.through_at or curve is None or "unigram" not in run.floors:
+        return None
+    won = run.floors["unigram"] - scored_after_start(run)[-1].loss
+    if not won > 0 or not -curve.change - 2 * curve.error > STEEP * won:
+        return None
+    return Finding(
+        "starved_of_steps",
+        "notable",
+        "certain",
+        f"The last {LAST:.0%} of the run won {-curve.change:.2f} of the {won:.2f} nats below the plateau of "
+        f"word frequencies, which it left by step {run.through_at:,} of {run.last_step:,}.",
+        "The run ended where it learned fastest: the same recipe with more steps comes much further.",
+        _longer(run, 2),
+        READ,
+    )
+
+
+def nothing_won(run: PretrainHistory) -> Finding | None:
+    """A trained model went on training, and is no better for it."""
+    if not run.finished or run.through_at != 0 or len(run.heldout) < 2:
+        return None
+    before, after = run.heldout[0].loss, run.heldout[-1].loss
+    if not after >= before:
+        return None
+    return Finding(
+        "nothing_won",
+        "notable",
+        "certain",
+        f"The model began with a held-out loss of {before:.3f} on this text, and ends with {after:.3f}.",
+        "Going on with training has won nothing: the rate was too high for it, or the steps were too few.",
+        (Change("optimiser.lr", run.recipe.optimiser.lr / 3), *_longer(run, 2)),
+        READ,
+    )
+
+
+def pairs_at_chance(run: PretrainHistory) -> Finding | None:
+    """Whether two segments belong together is told no better than by a coin."""
+    told = pairs_interval(run)
+    if told is None or run.through_at is None or run.share_done < 0.5:
+        return None
+    right, low, high = told
+    if low > 0.5:
+        return None
+    return Finding(
+        "pairs_at_chance",
+        "notable",
+        "likely" if high - low < 0.1 else "possible",
+        f"{right:.1%} of the held-out pairs are told right [{low:.1%}, {high:.1%}]; a coin gives 50 %.",
+        f"The second objective ({run.recipe.objective.pairs}) has taught nothing, and costs a part of each "
+        "sequence's context.",
+        (Change("objective.pairs", "none"),),
+        READ,
+    )
+
+
+def pairs_interval(run: PretrainHistory) -> tuple[float, float, float] | None:
+    """The share of held-out pairs told right at the end, with its 95 % interval; None without pairs.
+
+    Logs that do not say how many there were had at least as many as long sequences fit into the text.
+    """
+    from bertkit.tasks.intervals import wilson_interval
+
+    last = next((each for each in reversed(run.heldout) if math.isfinite(each.pair_accuracy)), None)
+    if last is None or not 0 <= last.pair_accuracy <= 1:
+        return None
+    least = run.recipe.training.heldout_pieces / run.recipe.batch.length
+    count = max(1, int(last.pairs if math.isfinite(last.pairs) else least))
+    low, high = wilson_interval(last.pair_accuracy * count, count)
+    return last.pair_accuracy, low, high
+
+
+def rate_not_decayed(run: PretrainHistory) -> Finding | None:
+    """A run that is done kept its rate to the end."""
+    if not run.finished or run.through_at is None or run.recipe.optimiser.schedule != "constant":
+        return None
+    return Finding(
+        "rate_not_decayed",
+        "notable",
+        "likely",
+        f"The rate stayed at {run.recipe.optimiser.lr:g} to the end.",
+        "The updates at a falling rate are those that win most for their time (Hägele et al., arXiv "
+        "2405.18392); this run has not had them.",
+        (Change("optimiser.schedule", "linear"),),
+        READ,
+    )
+
+
+def _longer(run: PretrainHistory, times: int) -> tuple[Change, ...]:
+    training = run.recipe.training
+    if training.steps:
+        return (Change("training.steps", times * training.steps),)
+    if training.budget:
+        return (Change("training.budget", times * training.budget),)
+    return (Change(words=f"{times} times the steps"),)

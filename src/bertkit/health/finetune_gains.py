@@ -1,0 +1,209 @@
+"""What keeps a fine-tuning run that learned from more: its length, its rate, its seeds, its rows."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from bertkit.health.advice import PRETRAINED, READ, WARMUP
+from bertkit.health.finding import Change, Finding
+from bertkit.health.finetune_checks import of_seeds, plateau_of
+from bertkit.health.history import Evaluation, FinetuneHistory, Outcome, SeedHistory, mean, numbers
+
+ROSE = 1.25
+"""Times its lowest, where a dev loss has risen. That of runs whose score still rises reaches 1.4 times: alone
+it is no finding."""
+TAKEN_IN = 0.75
+"""Share of the prior's entropy below which a training loss has taken in the rows."""
+EARLY = 0.5
+"""Share of a run's epochs by which the best one came early."""
+FALLS = 0.03
+"""Share of its dev loss that a last epoch takes off where more of them are surely worth it."""
+WIDE = 0.2
+"""Half an interval, as a share of the way from always answering the majority to no mistake at all."""
+APART = 0.05
+"""Two deviations between seeds that matter, in points of the score: on large dev sets any two seeds differ by
+more than the rows' interval."""
+FEWEST_SEEDS = 3
+"""Two can't tell luck from unsteadiness."""
+HIGH = 0.3
+"""Share of its highest at which a rate has not decayed."""
+
+
+def learned_by_heart(run: FinetuneHistory) -> Finding | None:
+    """The training rows were learned by heart: the dev loss rises and the score falls for most of the run."""
+    lost = [seed for seed in run.seeds if _by_heart(run, seed)]
+    if 2 * len(lost) <= len(run.seeds):
+        return None
+    best = mean([_best(seed.evaluations).epoch for seed in lost])
+    first, last = _lowest_and_last(lost)
+    changes = [Change("training.epochs", max(1, round(best)))] if run.recipe.training.epochs > best else []
+    if run.recipe.head.dropout == 0:
+        changes.append(Change("head.dropout", 0.1))
+    changes.append(PRETRAINED if run.fresh else Change(words="label more rows"))
+    return Finding(
+        "learned_by_heart",
+        "notable",
+        "certain",
+        f"The best epoch is {best:.2g} of {lost[0].epochs:.2g}{of_seeds(run, lost, 'in')}; the dev loss "
+        f"rises from {first:.3f} to {last:.3f} while the training loss falls.",
+        "From there on the model learns its rows by heart, and the score falls. The best epoch is the one "
+        "kept, but at a rate that had not come down yet.",
+        tuple(changes),
+        READ,
+    )
+
+
+def _by_heart(run: FinetuneHistory, seed: SeedHistory) -> bool:
+    scored = seed.evaluations
+    if len(scored) < 3 or seed.broke is not None:
+        return False
+    known = run.prior if run.prior is not None else scored[0].train_loss
+    best, lowest = _best(scored), min(each.loss for each in scored)
+    return (
+        scored[-1].train_loss < TAKEN_IN * known
+        and scored[-1].loss > ROSE * lowest
+        and best.epoch <= EARLY * scored[-1].epoch
+        and scored[-1].score < best.score
+    )
+
+
+def _best(scored: Sequence[Evaluation]) -> Evaluation:
+    return max(scored, key=lambda each: each.score if math.isfinite(each.score) else -math.inf)
+
+
+def _lowest_and_last(seeds: Sequence[SeedHistory]) -> tuple[float, float]:
+    """Dev loss, mean over seeds."""
+    return (
+        mean([min(each.loss for each in seed.evaluations) for seed in seeds]),
+        mean([seed.evaluations[-1].loss for seed in seeds]),
+    )
+
+
+def too_short(run: FinetuneHistory) -> Finding | None:
+    """At its end the dev loss was still falling fast."""
+    if any(seed.outcome is None or len(seed.evaluations) < 2 for seed in run.seeds) or not run.seeds:
+        return None
+    falls = [_last_fall(seed.evaluations) for seed in run.seeds]
+    if statistics.median(falls) < FALLS or any(plateau_of(run, seed) is not None for seed in run.seeds):
+        return None
+    epochs = run.recipe.training.epochs
+    changes = [Change("training.epochs", 2 * epochs)]
+    if run.recipe.training.steps:
+        changes.append(Change("training.steps", 0))
+    return Finding(
+        "too_short",
+        "notable",
+        "likely",
+        f"The last epoch is the best one, and took {statistics.median(falls):.0%} off the dev loss.",
+        "It was still learning what holds for other rows when it ended.",
+        tuple(changes),
+        READ,
+    )
+
+
+def _last_fall(scored: Sequence[Evaluation]) -> float:
+    """The share that the last evaluation took off the lowest dev loss before; 0 where it is not the best one,
+    or where the training loss has gone far below.
+    """
+    before, last = min(each.loss for each in scored[:-1]), scored[-1]
+    if _best(scored) is not last or not last.train_loss > 0.9 * last.loss or not before > 0:
+        return 0.0
+    return max(0.0, 1 - last.loss / before)
+
+
+def seeds_disagree(run: FinetuneHistory) -> Finding | None:
+    """Seeds differ by more than the dev rows' own uncertainty, with none of them lost."""
+    outcomes = [seed.outcome for seed in run.seeds if seed.outcome is not None]
+    if len(outcomes) < FEWEST_SEEDS or _some_lost(run, outcomes):
+        return None
+    deviation = statistics.stdev(outcome.score for outcome in outcomes)
+    half = mean(
+        [(best.high - best.low) / 2 for s in run.seeds if s.evaluations for best in [_best(s.evaluations)]]
+    )
+    # Few seeds tell little of their own deviation: the lower end of its 95 % interval must be too large.
+    from scipy import stats
+
+    few = len(outcomes) - 1
+    least = deviation * math.sqrt(few / float(stats.chi2.ppf(0.975, few)))
+    if not 2 * least > max(half, APART):
+        return None
+    optimiser, scores = run.recipe.optimiser, [outcome.score for outcome in outcomes]
+    changes = [
+        Change("optimiser.lr", optimiser.lr / 2),
+        Change("training.epochs", 2 * run.recipe.training.epochs),
+    ]
+    if optimiser.warmup < WARMUP / 2:
+        changes.insert(0, Change("optimiser.warmup", WARMUP))
+    return Finding(
+        "seeds_disagree",
+        "notable",
+        "likely",
+        f"The seeds' scores go from {min(scores):.3f} to {max(scores):.3f}, a deviation of {deviation:.3f}, "
+        f"where the dev rows alone leave ±{half:.3f}.",
+        "Training is unsteady: what a seed comes to is luck (Mosbach et al., arXiv 2006.04884).",
+        tuple(changes),
+        READ,
+    )
+
+
+def _some_lost(run: FinetuneHistory, outcomes: Sequence[Outcome]) -> bool:
+    lost = any(outcome.status in ("collapsed", "diverged") for outcome in outcomes)
+    return lost or any(plateau_of(run, seed) is not None for seed in run.seeds)
+
+
+def dev_too_small(run: FinetuneHistory) -> Finding | None:
+    """So few dev rows that a score above a baseline can't be told from it."""
+    scores = run.scores
+    if scores is None or scores.majority is None:
+        return None
+    baselines = [scores.majority, *([] if scores.ngram is None else [scores.ngram])]
+    rivals = [each for each in baselines if scores.low <= each < scores.score]
+    half, room = (scores.high - scores.low) / 2, 1 - scores.majority
+    if not rivals or not room > 0 or not half / room > WIDE:
+        return None
+    rows = math.ceil(scores.rows * (half / (scores.score - max(rivals))) ** 2)
+    return Finding(
+        "dev_too_small",
+        "notable",
+        "certain",
+        f"{scores.rows:,} dev rows leave the score between {scores.low:.3f} and {scores.high:.3f}, where "
+        f"a baseline's {max(rivals):.3f} lies too.",
+        f"These rows can't say which is better; it takes about {rows:,} to tell a difference of this size.",
+        (Change(words=f"label about {rows:,} dev rows"),),
+        READ,
+    )
+
+
+def rate_not_decayed(run: FinetuneHistory) -> Finding | None:
+    """The run ended, and its score had begun to fall, while its rate was still high."""
+    seeds = [seed for seed in run.seeds if seed.outcome and seed.broke is None and len(seed.evaluations) > 1]
+    high = [seed for seed in seeds if _ended_high(seed)]
+    if not high or 2 * len(high) <= len(run.seeds) or any(plateau_of(run, s) is not None for s in run.seeds):
+        return None
+    constant = run.recipe.optimiser.schedule == "constant"
+    done = max(1, math.ceil(mean([seed.epochs for seed in high])))
+    changes = [Change("optimiser.schedule", "linear")] if constant else [Change("training.epochs", done)]
+    return Finding(
+        "rate_not_decayed",
+        "notable",
+        "possible",
+        f"The run ended with a rate of {high[0].steps[-1].learning_rate:.1g}, "
+        f"{high[0].steps[-1].learning_rate / _highest(high[0]):.0%} of its highest"
+        + (", and a score below its best." if constant else ": it was ended before its schedule was."),
+        "The last updates, at a rate near zero, are those that settle a model; this one has not had them.",
+        tuple(change for change in changes if constant or change.value != run.recipe.training.epochs),
+        READ,
+    )
+
+
+def _ended_high(seed: SeedHistory) -> bool:
+    last, best = seed.evaluations[-1], _best(seed.evaluations)
+    return (
+        last.score < best.score and bool(seed.steps) and seed.steps[-1].learning_rate > HIGH * _highest(seed)
+    )
+
+
+def _highest(seed: SeedHistory) -> float:
+    return max(numbers([step.learning_rate for step in seed.steps]), default=math.inf)

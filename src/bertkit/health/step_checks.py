@@ -1,0 +1,151 @@
+"""What may be wrong with the updates of a run of either kind: gradients, jumps of the loss, pace."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from bertkit.health.advice import READ, steadier, trainable, usual_rate
+from bertkit.health.finding import Change, Finding
+from bertkit.health.history import FinetuneHistory, PretrainHistory, SeedHistory, Step, mean, median
+
+Run = FinetuneHistory | PretrainHistory
+
+ENOUGH_STEPS = 30
+"""Fewer say nothing of where a run goes."""
+VANISHED = 1e-3
+"""Of a layer's greatest gradient, or of the whole one's first, what is left of a vanished one: the article's
+model, 128 wide, falls to 5e-4 of it by step 10; of the runs that learned, none falls below a tenth."""
+EXPLODED = 100.0
+"""Times its first size. Where rows are being learned by heart, gradients of healthy runs grow twelvefold."""
+WINDOW = 15
+"""Steps whose losses are taken together: their mean hardly sees one odd batch."""
+ROSE = 0.5
+"""Nats that such a mean stands above the lowest one before. Of healthy runs none reaches 0.3."""
+SLOWED = 0.5
+LONG = 300.0
+"""Seconds. On a machine that does something else too, the pace of shorter runs says nothing."""
+
+
+def gradient_vanished(run: Run) -> Finding | None:
+    """The gradient fell to nothing while the loss stayed high."""
+    found = next((told for track in _tracks(run) if (told := _vanished(run, track)) is not None), None)
+    if found is None:
+        return None
+    return Finding(
+        "gradient_vanished",
+        "grave",
+        "certain",
+        f"{found} while the loss stayed high.",
+        "Updates no longer change anything: the first ones were too large, and nothing passes any more.",
+        steadier(run.recipe.optimiser, usual_rate(run.recipe)) + trainable(run.recipe.model),
+        READ,
+    )
+
+
+def _vanished(run: Run, track: SeedHistory) -> str | None:
+    """How the gradient fell, by layer where that was measured."""
+    steps = track.steps
+    if len(steps) < ENOUGH_STEPS or not _is_high(run, steps):
+        return None
+    looks = [look for look in track.health if look.gradient_norms]
+    for layer in looks[-1].gradient_norms if len(looks) > 2 else ():
+        norms = [look.gradient_norms.get(layer, math.nan) for look in looks]
+        peak, last = max(norms[:-2]), max(norms[-2:])
+        if layer != "head" and last < VANISHED * peak:
+            return f"The gradient of {layer} fell from {peak:.2g} to {last:.1g}"
+    norms = [step.gradient_norm for step in steps]
+    first, last = median(norms[:5]), median(norms[-len(norms) // 5 :])
+    return f"The gradient's norm fell from {first:.2g} to {last:.1g}" if last < VANISHED * first else None
+
+
+def _is_high(run: Run, steps: Sequence[Step]) -> bool:
+    """Whether the loss at the end is so high that there must be a gradient."""
+    prior = run.prior if isinstance(run, FinetuneHistory) else run.floors.get("unigram")
+    return prior is None or mean([step.loss for step in steps[-len(steps) // 5 :]]) > prior / 2
+
+
+def gradient_exploded(run: Run) -> Finding | None:
+    """The gradient grew out of all proportion."""
+    for track in _tracks(run):
+        norms = [step.gradient_norm for step in track.steps]
+        if len(norms) < ENOUGH_STEPS:
+            continue
+        first, last = median(norms[: len(norms) // 5]), median(norms[-len(norms) // 5 :])
+        if last > EXPLODED * first > 0:
+            return Finding(
+                "gradient_exploded",
+                "notable",
+                "likely",
+                f"The gradient's norm grew from {first:.2g} to {last:.2g}.",
+                "Updates become wild: the next ones may break the model.",
+                steadier(run.recipe.optimiser, run.recipe.optimiser.lr / 3),
+                READ,
+            )
+    return None
+
+
+def loss_rose(run: Run) -> Finding | None:
+    """The training loss jumped far above what it was; whether it came back decides how much that matters."""
+    for track in _tracks(run):
+        losses = [step.loss for step in track.steps]
+        means = [mean(losses[i : i + WINDOW]) for i in range(0, len(losses) - WINDOW + 1, WINDOW)]
+        lowest, height, place = math.inf, 0.0, 0
+        for index, value in enumerate(means):
+            lowest = min(lowest, value)
+            if value - lowest > height:
+                height, place = value - lowest, index
+        if not height > ROSE:
+            continue
+        back = means[-1] < min(means) + ROSE / 2
+        return Finding(
+            "loss_rose",
+            "notable" if back else "grave",
+            "certain",
+            f"The training loss rose by {height:.2f} nats about step {track.steps[place * WINDOW].step:,}"
+            + (", and came back." if back else f", from {min(means):.3f}, and ended at {means[-1]:.3f}."),
+            "Updates were too large there: time was lost." if back else "What had been learned is lost.",
+            steadier(run.recipe.optimiser, run.recipe.optimiser.lr / 3),
+            READ,
+        )
+    return None
+
+
+def slowed_down(run: Run) -> Finding | None:
+    """The pace fell by half. A run whose sequences become longer is judged until then."""
+    for track in _tracks(run):
+        seconds = track.outcome.seconds if track.outcome else math.nan
+        paces = [step.pieces_per_second for step in track.steps]
+        if isinstance(run, PretrainHistory):
+            seconds = run.seconds
+            usual = math.inf if run.long_from is None else run.long_from
+            paces = [step.pieces_per_second for step in run.steps if step.step <= usual]
+        quarter = len(paces) // 4
+        if quarter < ENOUGH_STEPS or not seconds > LONG:
+            continue
+        first, last = median(paces[:quarter]), median(paces[-quarter:])
+        if last < SLOWED * first:
+            return Finding(
+                "slowed_down",
+                "notable",
+                "possible",
+                f"It began with {first:,.0f} pieces a second, and ended with {last:,.0f}.",
+                "Something else used the machine, or it became hot, or ran out of memory.",
+                (Change(words="look at what else runs there, and at its memory"),),
+                READ,
+            )
+    return None
+
+
+def gaps(steps: Sequence[Step]) -> list[tuple[int, int]]:
+    """The stretches of steps that a log lacks, first and last of each."""
+    pairs = pairwise([0, *(step.step for step in steps)])
+    return [(before + 1, after - 1) for before, after in pairs if after > before + 1]
+
+
+def _tracks(run: Run) -> Sequence[SeedHistory]:
+    """What was trained from beginning to end: each seed, or the one model."""
+    if isinstance(run, FinetuneHistory):
+        return run.seeds
+    return [SeedHistory(run.recipe.training.seed, run.steps, (), run.health, None, run.broke)]
