@@ -12,9 +12,10 @@ Positions = Literal["learned", "sinusoidal", "rotary"]
 Norm = Literal["post", "pre"]
 Activation = Literal["gelu", "gelu_tanh", "relu"]
 Initialisation = Literal["truncated_normal", "keras"]
-Pooling = Literal["pooler", "cls", "mean", "max"]
+Pooling = Literal["pooler", "cls", "mean", "max", "none"]
 Combination = Literal["sum", "concat"]
-Loss = Literal["softmax", "sigmoid"]
+HeadKind = Literal["classify", "multilabel", "regress", "tag", "answer", "choose"]
+Loss = Literal["softmax", "sigmoid", "squared"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 
@@ -30,12 +31,27 @@ def check_at_least(owner: str, field: str, value: float, least: float) -> None:
         raise UserError(f"{owner}: {field} must be a number of at least {least:g}, not {value!r}.")
 
 
+LEAST_SIZES = {
+    "vocabulary_size": 1,
+    "layers": 1,
+    "hidden_size": 1,
+    "heads": 1,
+    "feedforward_size": 1,
+    "max_positions": 1,
+    "segment_types": 0,
+}
+"""Sizes of a model, and the least that each may be."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """The options of the packed encoder (Devlin et al. 2018, section 3; sizes as in its table of presets).
 
     `norm` says where the layer norms stand (Xiong et al. 2020); `positions` how order is told;
     `position_scale` multiplies sinusoids, which are of size 1 beside embeddings of any size;
+    `gated` multiplies what the activation gives with a second projection (Shazeer 2020); `biases` are those
+    of layers and norms; `first_norm` is the norm before the first attention, which has little to do where an
+    `embedding_norm` stands before it; without `segment_types` the two texts of a pair look alike;
     `initialisation` is BERT's truncated normal or the defaults of Keras layers (Glorot uniform kernels,
     uniform embeddings in ±0.05, zero biases).
     """
@@ -57,27 +73,22 @@ class ModelConfig:
     norm_eps: float = 1e-12
     hidden_dropout: float = 0.1
     attention_dropout: float = 0.0
+    gated: bool = False
+    biases: bool = True
+    first_norm: bool = True
     initialisation: Initialisation = "truncated_normal"
     initialiser_range: float = 0.02
 
     def __post_init__(self) -> None:
         owner = "model"
-        for name in (
-            "vocabulary_size",
-            "layers",
-            "hidden_size",
-            "heads",
-            "feedforward_size",
-            "max_positions",
-            "segment_types",
-        ):
+        for name, least in LEAST_SIZES.items():
             value = getattr(self, name)
-            check_at_least(owner, name, value, 1)
+            check_at_least(owner, name, value, least)
             if not isinstance(value, int):
                 raise UserError(f"{owner}: {name} must be a whole number, not {value!r}.")
         for name in ("norm_eps", "initialiser_range", "position_scale", "rotary_base"):
             check_at_least(owner, name, getattr(self, name), 0)
-        for name in ("embedding_norm", "pooler"):
+        for name in ("embedding_norm", "pooler", "gated", "biases", "first_norm"):
             if not isinstance(getattr(self, name), bool):
                 raise UserError(f"{owner}: {name} must be true or false, not {getattr(self, name)!r}.")
         check_choice(owner, "norm", self.norm, Norm)
@@ -88,6 +99,8 @@ class ModelConfig:
             check_at_least(owner, name, getattr(self, name), 0)
             if getattr(self, name) >= 1:
                 raise UserError(f"{owner}: {name} must be below 1, not {getattr(self, name)!r}.")
+        if not self.first_norm and self.norm != "pre":
+            raise UserError(f"{owner}: first_norm can be false only with norm 'pre'.")
         if self.hidden_size % self.heads:
             raise UserError(
                 f"{owner}: hidden_size {self.hidden_size} is not a multiple of heads {self.heads}."
@@ -174,25 +187,60 @@ def layer_numbers(layers: Sequence[int], count: int) -> list[int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadConfig:
-    """A classification head: pooling to one vector a sequence, an optional hidden layer, output and loss.
+class KindOfHead:
+    """What all heads of a kind have in common.
 
-    `pooling="pooler"` is BERT's dense + tanh on `[CLS]`; `"cls"` is that vector as it is; `"mean"` averages
-    all pieces and `"max"` takes the greatest of each channel. What is pooled are the states behind `layers`
-    (see `layer_numbers`): their sum or their concatenation. `hidden_size` > 0 adds Dense(hidden_size, relu).
-    `loss="sigmoid"` is one output for two classes with binary cross-entropy, as in the article; `"softmax"`
-    one output a class.
+    Attributes:
+        does: what such a head does with a text: the end of "a head that ...".
+        losses: the losses that it may have; the first is the usual one.
+        labels: how many labels it has at least; 0: it has none.
+        outputs: width of the last layer; 0: one for each label.
+        pieces: it stands on every piece, and not on one vector of the sequence.
     """
 
-    labels: tuple[str, ...]
+    does: str
+    losses: tuple[Loss, ...]
+    labels: int = 0
+    outputs: int = 0
+    pieces: bool = False
+
+
+HEAD_KINDS: dict[HeadKind, KindOfHead] = {
+    "classify": KindOfHead(does="gives a text one label", losses=("softmax", "sigmoid"), labels=2),
+    "multilabel": KindOfHead(does="gives a text any of its labels", losses=("sigmoid",), labels=1),
+    "regress": KindOfHead(does="gives a text numbers", losses=("squared",), labels=1),
+    "tag": KindOfHead(does="labels each piece of a text", losses=("softmax",), labels=2, pieces=True),
+    "answer": KindOfHead(
+        does="finds the answer to a question in a text", losses=("softmax",), outputs=2, pieces=True
+    ),
+    "choose": KindOfHead(does="chooses one of several texts", losses=("softmax",), outputs=1),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadConfig:
+    """A head: pooling to one vector a sequence, an optional hidden layer, output and loss.
+
+    `pooling="pooler"` is BERT's dense + tanh on `[CLS]`; `"cls"` is that vector as it is; `"mean"` averages
+    all pieces and `"max"` takes the greatest of each channel; `"none"` is for kinds that stand on every
+    piece. What is pooled are the states behind `layers` (see `layer_numbers`): their sum or concatenation.
+    `hidden_size` > 0 adds Dense(hidden_size, relu); `transform` a layer as wide as what is pooled, gelu and a
+    norm instead, as ModernBERT has it. Of a classifier, `loss="sigmoid"` is one output for two classes with
+    binary cross-entropy, as in the article; `"softmax"` one output a class.
+    """
+
+    labels: tuple[str, ...] = ()
+    kind: HeadKind = "classify"
     pooling: Pooling = "pooler"
     layers: tuple[int, ...] = (-1,)
     combine: Combination = "sum"
     hidden_size: int = 0
+    transform: bool = False
     loss: Loss = "softmax"
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
+        check_choice("head", "kind", self.kind, HeadKind)
         check_choice("head", "pooling", self.pooling, Pooling)
         check_choice("head", "combine", self.combine, Combination)
         if self.pooling == "pooler" and self.layers != (-1,):
@@ -204,15 +252,30 @@ class HeadConfig:
         check_at_least("head", "hidden_size", self.hidden_size, 0)
         if not isinstance(self.hidden_size, int):
             raise UserError(f"head: hidden_size must be a whole number, not {self.hidden_size!r}.")
+        if not isinstance(self.transform, bool) or (self.transform and self.hidden_size):
+            raise UserError("head: transform must be true or false, and false with a hidden_size.")
         check_at_least("head", "dropout", self.dropout, 0)
         if self.dropout >= 1:
             raise UserError(f"head: dropout must be below 1, not {self.dropout!r}.")
-        if len(self.labels) < 2:
+        self._check_kind()
+
+    def _check_kind(self) -> None:
+        kind = HEAD_KINDS[self.kind]
+        if self.kind == "classify" and len(self.labels) < 2:
             raise UserError(f"head: classification needs at least two labels, not {list(self.labels)}.")
+        if len(self.labels) < kind.labels or (self.labels and not kind.labels):
+            wanted = f"at least {kind.labels}" if kind.labels else "no"
+            raise UserError(f"head: one that {kind.does} has {wanted} labels, not {list(self.labels)}.")
         if len(set(self.labels)) < len(self.labels):
             raise UserError(f"head: a label stands twice among {list(self.labels)}.")
-        if self.loss == "sigmoid" and len(self.labels) != 2:
+        if self.loss not in kind.losses:
+            raise UserError(
+                f"head: the loss of one that {kind.does} is {' or '.join(kind.losses)}, not {self.loss}."
+            )
+        if self.kind == "classify" and self.loss == "sigmoid" and len(self.labels) != 2:
             raise UserError(f"head: loss 'sigmoid' is for two labels, not {len(self.labels)}.")
+        if (self.pooling == "none") != kind.pieces:
+            raise UserError(f"head: one that {kind.does} cannot have the pooling {self.pooling!r}.")
 
     def pooled_size(self, model: ModelConfig) -> int:
         """Width W of the pooled vector.
@@ -225,5 +288,7 @@ class HeadConfig:
 
     @property
     def outputs(self) -> int:
-        """Width of the last layer: the number of classes, or 1 with the sigmoid loss."""
-        return 1 if self.loss == "sigmoid" else len(self.labels)
+        """Width of the last layer: the number of labels, 1 for two classes with one sigmoid, or fixed."""
+        if self.kind == "classify" and self.loss == "sigmoid":
+            return 1
+        return HEAD_KINDS[self.kind].outputs or len(self.labels)

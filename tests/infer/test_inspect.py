@@ -19,8 +19,8 @@ def test_a_folder_of_ours(tiny_model: Path) -> None:
     assert found["parameters"]["total"] == sum(list(found["parameters"].values())[:-1])
     assert found["labels"] == ["bad", "good", "odd"]
     assert found["head"] == {
-        "pooling": "pooler", "layers": (-1,), "combine": "sum", "hidden_size": 0, "loss": "softmax",
-        "dropout": 0.1,
+        "kind": "classify", "pooling": "pooler", "layers": (-1,), "combine": "sum", "hidden_size": 0,
+        "transform": False, "loss": "softmax", "dropout": 0.1,
     }  # fmt: skip
     assert found["vocabulary"]["size"] == 17
     assert found["vocabulary"]["lowercase"] is True

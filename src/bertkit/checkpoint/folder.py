@@ -12,7 +12,14 @@ from bertkit.checkpoint.atomic import recover_folder, replace_folder
 from bertkit.checkpoint.card import CARD_FILE, FORMAT, NOTE_KEYS, card_of, read_note
 from bertkit.checkpoint.content import write_json
 from bertkit.checkpoint.formats import FORMATS, format_of
-from bertkit.checkpoint.layouts import BEYOND_BERT, bert_can_say, read_config, write_bert, write_own
+from bertkit.checkpoint.layouts import (
+    BEYOND_BERT,
+    assumed_head,
+    bert_can_say,
+    read_config,
+    write_bert,
+    write_own,
+)
 from bertkit.checkpoint.names import (
     Naming,
     bert_naming,
@@ -22,7 +29,7 @@ from bertkit.checkpoint.names import (
     own_naming,
     to_disk,
 )
-from bertkit.checkpoint.parts import POOLER, POSITIONS, Parts, fill, lay_out, state_of
+from bertkit.checkpoint.parts import POSITIONS, Parts, fill, lay_out, state_of, untrained
 from bertkit.checkpoint.sentence import SentencePooling, encoder_folder, read_pooling
 from bertkit.checkpoint.weights import stored_as
 from bertkit.config import HeadConfig, ModelConfig
@@ -40,7 +47,7 @@ class ModelFolder:
     Attributes:
         path: the folder.
         encoder: with the weights of the folder, in evaluation mode.
-        head: the classification head; None if the folder has none.
+        head: the head of a task, of any kind; None if the folder has none.
         masked: the head that predicts masked pieces; None if the folder has none.
         pair: the head that tells whether two segments belong together; None if the folder has none.
         tokenizer: with the vocabulary that the weights belong to.
@@ -107,9 +114,7 @@ def write_model_folder(
     assert head is None or (masked is None and pair is None), "no layout holds a classifier beside these"
     found = {"encoder": encoder, "head": head, "masked": masked, "pair": pair}
     parts: Parts = {name: module for name, module in found.items() if module is not None}
-    state = state_of(parts)
-    if masked is not None and pair is None:  # As in BertForMaskedLM: nothing has trained the pooler.
-        state = {name: tensor for name, tensor in state.items() if name not in POOLER}
+    state = {name: tensor for name, tensor in state_of(parts).items() if name not in untrained(parts)}
     note: dict[str, Any] = {"format": FORMAT, "bertkit": __version__, "vocabulary": tokenizer.fingerprint}
     if bert_can_say(model, head_config):
         heads = {"masked": masked is not None, "pair": pair is not None}
@@ -118,7 +123,7 @@ def write_model_folder(
         if encoder.embeddings.fixed_positions is not None:
             state[POSITIONS] = encoder.embeddings.fixed_positions
         bare = head is None and masked is None and pair is None
-        naming: Naming = bert_naming("" if bare else "bert.")
+        naming: Naming = bert_naming("" if bare else "bert.", head_config)
     else:
         config = write_own(model, head_config)
         naming = own_naming
@@ -157,7 +162,8 @@ def read_model_folder(path: Path, options: Mapping[str, Any] | None = None) -> M
     tensors = modernise(tensors)
     naming: Naming = own_naming
     if content.config.get("model_type", "bert") == "bert":
-        naming = bert_naming("bert." if any(name.startswith("bert.") for name in tensors) else "")
+        prefix = "bert." if any(name.startswith("bert.") for name in tensors) else ""
+        naming = bert_naming(prefix, head_config)
     parts = lay_out(model, head_config, tensors, naming, tied=drop_tied(tensors))
     new = fill(content, parts, tensors, naming)
     unused = tuple(sorted(tensors))
@@ -174,7 +180,7 @@ def read_model_folder(path: Path, options: Mapping[str, Any] | None = None) -> M
         new=new,
         unused=unused,
         stored=stored,
-        assumed=assumed_settings(inner),
+        assumed=(*assumed_settings(inner), *assumed_head(content.config)),
         pooling=pooling,
     )
 

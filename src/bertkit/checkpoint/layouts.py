@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from bertkit.config import HeadConfig, ModelConfig
+from bertkit.config import HEAD_KINDS, HeadConfig, HeadKind, ModelConfig
 from bertkit.errors import UserError, nearest
 
 BERT_KEYS = {
@@ -27,6 +27,8 @@ BERT_KEYS = {
 }
 """Keys of transformers' BertConfig, and what `ModelConfig` calls them."""
 
+MOST_LABELS = 1_000_000
+
 GOOGLE_KEYS = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "type_vocab_size")
 """Keys that every configuration of a BERT has had since google-research/bert."""
 
@@ -42,6 +44,16 @@ BEYOND_BERT = ("positions", "position_scale", "initialisation", "pooler")
 """Options that BertConfig has no key for although BertModel can do as they say; `bertkit.json` keeps them."""
 
 CLASSIFIER = "BertForSequenceClassification"
+HEADS: dict[HeadKind, tuple[str, str | None]] = {
+    "classify": (CLASSIFIER, "single_label_classification"),
+    "multilabel": (CLASSIFIER, "multi_label_classification"),
+    "regress": (CLASSIFIER, "regression"),
+    "tag": ("BertForTokenClassification", None),
+    "answer": ("BertForQuestionAnswering", None),
+    "choose": ("BertForMultipleChoice", None),
+}
+"""The architecture that has a head of each kind, and the `problem_type` that tells it from others there."""
+
 PRETRAINED: dict[tuple[bool, bool], str] = {
     (False, False): "BertModel",
     (True, True): "BertForPreTraining",
@@ -55,9 +67,20 @@ the weights say which heads there are: published folders often hold more than th
 def bert_can_say(model: ModelConfig, head: HeadConfig | None) -> bool:
     """Whether transformers' BERT classes can compute what this model computes."""
     encoder = model.norm == "post" and model.positions != "rotary" and model.embedding_norm
-    # The pooler reads the last layer alone: HeadConfig sees to it.
-    plain = head is None or (head.pooling == "pooler" and not head.hidden_size and head.loss == "softmax")
-    return encoder and plain
+    encoder = encoder and model.biases and not model.gated and model.segment_types > 0
+    return encoder and (head is None or head == _bert_head(head.kind, head.labels, head.dropout))
+
+
+def _bert_head(kind: HeadKind, labels: tuple[str, ...], dropout: float) -> HeadConfig:
+    """The head of a kind as transformers' BERT has it."""
+    facts = HEAD_KINDS[kind]
+    return HeadConfig(
+        kind=kind,
+        labels=labels,
+        pooling="none" if facts.pieces else "pooler",
+        loss=facts.losses[0],
+        dropout=0.0 if kind == "answer" else dropout,
+    )
 
 
 def write_bert(
@@ -67,21 +90,24 @@ def write_bert(
     activations = {ours: theirs for theirs, ours in reversed(BERT_ACTIVATIONS.items())}
     content = {
         "model_type": "bert",
-        "architectures": [PRETRAINED[masked, pair] if head is None else CLASSIFIER],
+        "architectures": [PRETRAINED[masked, pair] if head is None else HEADS[head.kind][0]],
         **{theirs: getattr(model, ours) for theirs, ours in BERT_KEYS.items()},
         "hidden_act": activations[model.activation],
         "position_embedding_type": "absolute",
         "pad_token_id": pad_id,
         "dtype": "float32",
     }
-    if head is not None:
-        content |= {
-            "classifier_dropout": head.dropout,
-            "id2label": {str(i): label for i, label in enumerate(head.labels)},
-            "label2id": {label: i for i, label in enumerate(head.labels)},
-            "problem_type": "single_label_classification",
-        }
-    return content
+    return content if head is None else content | _head_keys(head)
+
+
+def _head_keys(head: HeadConfig) -> dict[str, Any]:
+    """What `config.json` says of a head beside its architecture."""
+    problem = HEADS[head.kind][1]
+    keys: dict[str, Any] = {"classifier_dropout": head.dropout}
+    if head.labels:
+        keys["id2label"] = {str(i): label for i, label in enumerate(head.labels)}
+        keys["label2id"] = {label: i for i, label in enumerate(head.labels)}
+    return keys if problem is None else keys | {"problem_type": problem}
 
 
 def read_config(content: dict[str, Any], beyond: dict[str, Any]) -> tuple[ModelConfig, HeadConfig | None]:
@@ -124,24 +150,54 @@ def _read_bert(content: dict[str, Any], beyond: dict[str, Any]) -> tuple[ModelCo
 
 def _read_bert_head(content: dict[str, Any], model: ModelConfig) -> HeadConfig | None:
     architectures = content.get("architectures") or [PRETRAINED[False, False]]
+    known = {architecture: kind for kind, (architecture, _) in HEADS.items()}
     if architectures in [[name] for name in PRETRAINED.values()]:
         return None
-    if architectures != [CLASSIFIER]:
+    if architectures not in [[name] for name in known]:
         raise UserError(
-            f"architectures is {architectures}; bertkit reads {CLASSIFIER} and "
-            f"{', '.join(PRETRAINED.values())}."
+            f"architectures is {architectures}; bertkit reads {', '.join([*known, *PRETRAINED.values()])}."
         )
-    problem = content.get("problem_type") or "single_label_classification"
-    if problem != "single_label_classification":
-        raise UserError(f"problem_type is {problem!r}; bertkit reads heads that choose one label of several.")
-    names = content.get("id2label", {"0": "LABEL_0", "1": "LABEL_1"})
-    if not isinstance(names, dict) or set(names) != {str(i) for i in range(len(names))}:
-        raise UserError(f"id2label must name the classes 0, 1, ... in turn; it is {names!r}.")
+    kind = known[architectures[0]]
+    names = _class_names(content)
+    if architectures == [CLASSIFIER]:
+        kind = _problem(content, len(names))
     dropout = content.get("classifier_dropout")
-    return HeadConfig(
-        labels=_labels([names[str(i)] for i in range(len(names))]),
+    return _bert_head(
+        kind,
+        labels=names if HEAD_KINDS[kind].labels else (),
         dropout=model.hidden_dropout if dropout is None else dropout,
     )
+
+
+def _problem(content: dict[str, Any], classes: int) -> HeadKind:
+    """The kind of head that `problem_type` means; where it is not said, the number of outputs tells."""
+    problems = {problem: kind for kind, (_, problem) in HEADS.items() if problem}
+    said = content.get("problem_type")
+    if said is None:
+        return "regress" if classes == 1 else "classify"
+    if not isinstance(said, str) or said not in problems:
+        raise UserError(f"problem_type is {said!r}; bertkit reads {', '.join(problems)}.")
+    return problems[said]
+
+
+def assumed_head(content: dict[str, Any]) -> tuple[str, ...]:
+    """What `read_config` takes to be so of a head because `content` does not say it; a sentence each."""
+    if content.get("architectures") != [CLASSIFIER] or content.get("problem_type") is not None:
+        return ()
+    does = HEAD_KINDS[_problem(content, len(_class_names(content)))].does
+    return (f"that the head is one that {does}, for no problem_type says what its outputs are",)
+
+
+def _class_names(content: dict[str, Any]) -> tuple[str, ...]:
+    names = content.get("id2label")
+    if names is None:
+        count = content.get("num_labels", 2)
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_LABELS:
+            raise UserError(f"num_labels must be a whole number of at least 1, not {count!r}.")
+        return tuple(f"LABEL_{i}" for i in range(count))
+    if not isinstance(names, dict) or set(names) != {str(i) for i in range(len(names))}:
+        raise UserError(f"id2label must name the classes 0, 1, ... in turn; it is {names!r}.")
+    return _labels([names[str(i)] for i in range(len(names))])
 
 
 def write_own(model: ModelConfig, head: HeadConfig | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 
+from bertkit.config import HeadConfig
 from bertkit.errors import listed
 
 BERT_MODULES: dict[str, tuple[str, ...]] = {
@@ -47,13 +48,21 @@ Naming = Callable[[str], tuple[str, ...]]
 """From our name of a tensor to the names on disk of its parts, along the first dimension."""
 
 
-def bert_naming(prefix: str) -> Naming:
-    """Names of transformers' layout, with `prefix` ("bert." or "") before those of the encoder."""
+def bert_naming(prefix: str, head: HeadConfig | None = None) -> Naming:
+    """Names of transformers' BERT, with `prefix` ("bert." or "") before those of the encoder.
+
+    Args:
+        prefix: what stands before the names of the encoder.
+        head: the one that the names of a head are of.
+    """
+    modules = dict(BERT_MODULES)
+    if head is not None and head.kind == "answer":
+        modules["head.output"] = ("qa_outputs",)
 
     def naming(ours: str) -> tuple[str, ...]:
         module, _, parameter = ours.rpartition(".")
         layer = next((part for part in module.split(".") if part.isdecimal()), "")
-        theirs = BERT_MODULES[module.replace(f".{layer}.", ".{}.") if layer else module]
+        theirs = modules[module.replace(f".{layer}.", ".{}.") if layer else module]
         before = prefix if ours.startswith("encoder.") else ""
         return tuple(f"{before}{name.format(layer)}.{parameter}" for name in theirs)
 

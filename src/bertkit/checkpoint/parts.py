@@ -56,6 +56,16 @@ def uses_pooler(parts: Parts) -> bool:
     return "pair" in parts or (isinstance(head, ClassificationHead) and head.config.pooling == "pooler")
 
 
+def untrained(parts: Parts) -> tuple[str, ...]:
+    """Names of tensors of the encoder that no head here has trained; transformers' classes have none either.
+
+    A bare encoder has its pooler, for whoever comes next; so does one whose head pools otherwise.
+    """
+    head = parts.get("head")
+    pieces = isinstance(head, ClassificationHead) and head.config.pooling == "none"
+    return POOLER if pieces or ("masked" in parts and "pair" not in parts) else ()
+
+
 def state_of(parts: Parts) -> Tensors:
     """All tensors of the parts by our names."""
     return {

@@ -7,6 +7,8 @@ import json
 import tomllib
 from typing import Any
 
+from bertkit.config import HEAD_KINDS
+
 PRETRAINING = {
     "masked": "predicts masked pieces (`bertkit fill`, `bertkit score`)",
     "pair": "tells whether two segments belong together",
@@ -81,10 +83,14 @@ def _head(found: dict[str, Any]) -> str:
     if head is None:
         return "none; `bertkit finetune` gives it one"
     hidden = f", a hidden layer of {head['hidden_size']}" if head["hidden_size"] else ""
+    hidden += ", a layer with a norm" * head["transform"]
     layers = (
         "" if tuple(head["layers"]) == (-1,) else f" of layers {list(head['layers'])} ({head['combine']})"
     )
-    return f"{len(found['labels'])} classes, pooling {head['pooling']}{layers}{hidden}, {head['loss']}"
+    pooling = "" if HEAD_KINDS[head["kind"]].pieces else f", pooling {head['pooling']}"
+    if head["kind"] == "classify":
+        return f"{len(found['labels'])} classes{pooling}{layers}{hidden}, {head['loss']}"
+    return f"{HEAD_KINDS[head['kind']].does}{pooling}{layers}{hidden}"
 
 
 def _sentence(sentence: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from bertkit.checkpoint.folder import ModelFolder
+from bertkit.config import HEAD_KINDS
 from bertkit.data.packed import PackedBatch
 from bertkit.errors import UserError
 from bertkit.model.precision import Computing, autocast
@@ -67,7 +68,7 @@ class MaskedModel:
 
 def _why(folder: ModelFolder) -> str:
     if folder.head is not None:
-        return "because it was fine-tuned to classify"
+        return f"but one that {HEAD_KINDS[folder.head.config.kind].does}"
     if "cls.predictions.decoder.weight" in folder.unused:
         return "or one whose table of pieces is not the encoder's, which bertkit cannot compute"
     return "only an encoder"

@@ -13,6 +13,7 @@ from bertkit.config import Precision
 from bertkit.errors import UserError
 from bertkit.infer.fill import Filled, fill
 from bertkit.infer.masked import MaskedModel
+from bertkit.infer.outputs import FloatArray, outputs
 from bertkit.infer.predict import Answer, Predictor
 from bertkit.infer.score import score
 from bertkit.model.precision import choose_precision, flush_denormals
@@ -34,7 +35,8 @@ class Model:
         self.card = self._folder.card
         self.labels = self._folder.head_config.labels if self._folder.head_config else ()
         self.precision = choose_precision(precision)
-        if self._folder.masked is None:
+        head = self._folder.head_config
+        if self._folder.masked is None and (head is None or head.kind == "classify"):
             _ = self.predictor  # Refused now, and not when something is asked of it.
 
     @cached_property
@@ -58,6 +60,14 @@ class Model:
     def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Answer]:
         """Label N texts, or N pairs of texts: see `Predictor.predict`."""
         return self.predictor.predict(texts, pairs)
+
+    def outputs(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[FloatArray]:
+        """What a head of any kind computes: see `infer.outputs.outputs`.
+
+        Returns:
+            For each text, or pair of texts, in the order given: [C], or [S, C] of a head on pieces.
+        """
+        return outputs(self._folder, self.name, texts, pairs, self.precision)
 
     def fill(self, texts: str | Sequence[str], *, top: int = 5) -> Any:
         """The likeliest pieces for each `[MASK]`: see `infer.fill.fill`.

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bertkit.checkpoint.folder import CARD_FILE, ModelFolder
-from bertkit.config import check_at_least
+from bertkit.config import HEAD_KINDS, check_at_least
 from bertkit.data.packed import Sequences
 from bertkit.data.packing import encode_texts
 from bertkit.data.tables import BadRow, Columns, Row, iterate_rows
@@ -52,6 +52,12 @@ class Predictor:
             raise UserError(
                 f"{name} has no trained head to label texts with, so it cannot answer: "
                 f"fine-tune it first with `bertkit finetune TASK --model {name} -o RUN`."
+            )
+        if folder.head.config.kind != "classify":
+            raise UserError(
+                f"{name} has a head that {HEAD_KINDS[folder.head.config.kind].does}, and only one that "
+                f"{HEAD_KINDS['classify'].does} is used so; from Python, "
+                f"bertkit.load({name!r}).outputs(texts) gives what its head computes."
             )
         self.name = name
         self.labels = folder.head.config.labels

@@ -140,8 +140,8 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.heads = config.heads
         self.dropout = config.attention_dropout
-        self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-        self.output = nn.Linear(config.hidden_size, config.hidden_size)
+        self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size, bias=config.biases)
+        self.output = nn.Linear(config.hidden_size, config.hidden_size, bias=config.biases)
 
     def forward(
         self,
@@ -189,9 +189,10 @@ class SelfAttention(nn.Module):
             query, key, value = self.qkv(hidden_TH).chunk(3, dim=-1)
             return query, key, value
         size = hidden_TH.shape[-1]
-        weight, bias = self.qkv.weight, self.qkv.bias
-        key, value = F.linear(hidden_TH, weight[size:], bias[size:]).chunk(2, dim=-1)
-        return F.linear(hidden_TH.index_select(0, rows), weight[:size], bias[:size]), key, value
+        weights = self.qkv.weight.split([size, 2 * size])
+        biases = (None, None) if self.qkv.bias is None else self.qkv.bias.split([size, 2 * size])
+        key, value = F.linear(hidden_TH, weights[1], biases[1]).chunk(2, dim=-1)
+        return F.linear(hidden_TH.index_select(0, rows), weights[0], biases[0]), key, value
 
 
 def _probabilities(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:

@@ -38,26 +38,32 @@ def _table(rows: int, size: int) -> nn.Embedding:
     return table
 
 
+def _norm(config: ModelConfig) -> nn.LayerNorm:
+    return nn.LayerNorm(config.hidden_size, eps=config.norm_eps, bias=config.biases)
+
+
 class Embeddings(nn.Module):
-    """Sum of the embeddings of piece, segment and (where the scheme has a table) position; norm; dropout."""
+    """Sum of the embeddings of piece and (where they have tables) segment and position; norm; dropout."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         size = config.hidden_size
         self.pieces = _table(config.vocabulary_size, size)
-        self.segments = _table(config.segment_types, size)
+        self.segments = _table(config.segment_types, size) if config.segment_types else None
         scheme = POSITIONS[config.positions]
         self.positions = _table(config.max_positions, size) if scheme.learned else None
         # A constant: neither a parameter nor part of the state.
         table = None if scheme.table is None else scheme.table(config)
         self.fixed_positions: torch.Tensor | None
         self.register_buffer("fixed_positions", table, persistent=False)
-        self.norm = nn.LayerNorm(size, eps=config.norm_eps) if config.embedding_norm else nn.Identity()
+        self.norm = _norm(config) if config.embedding_norm else nn.Identity()
         self.dropout = Dropout(config.hidden_dropout)
 
     def forward(self, batch: PackedBatch) -> torch.Tensor:
         """Embeddings of all pieces, [T, H]."""
-        hidden_TH = self.pieces(batch.ids_T) + self.segments(batch.segments_T)
+        hidden_TH = self.pieces(batch.ids_T)
+        if self.segments is not None:
+            hidden_TH = hidden_TH + self.segments(batch.segments_T)
         if self.positions is not None:
             hidden_TH = hidden_TH + self.positions(batch.positions_T)
         if self.fixed_positions is not None:
@@ -67,18 +73,23 @@ class Embeddings(nn.Module):
 
 
 class Block(nn.Module):
-    """One layer: attention and feed-forward, each with its residual, and norms after or before them."""
+    """One layer: attention and feed-forward, each with its residual, and norms after or before them.
 
-    def __init__(self, config: ModelConfig) -> None:
+    With `config.gated` the first half of the raised channels goes through the activation and is multiplied
+    with the second (Shazeer 2020, "GLU Variants Improve Transformer").
+    """
+
+    def __init__(self, config: ModelConfig, first: bool = False) -> None:
         super().__init__()
-        size = config.hidden_size
+        size, raised, biases = config.hidden_size, config.feedforward_size, config.biases
         self.pre_norm = config.norm == "pre"
         self.activation = ACTIVATIONS[config.activation]
         self.attention = SelfAttention(config)
-        self.attention_norm = nn.LayerNorm(size, eps=config.norm_eps)
-        self.intermediate = nn.Linear(size, config.feedforward_size)
-        self.output = nn.Linear(config.feedforward_size, size)
-        self.output_norm = nn.LayerNorm(size, eps=config.norm_eps)
+        self.attention_norm = nn.Identity() if first and not config.first_norm else _norm(config)
+        self.gated = config.gated
+        self.intermediate = nn.Linear(size, raised * (1 + config.gated), bias=biases)
+        self.output = nn.Linear(raised, size, bias=biases)
+        self.output_norm = _norm(config)
         self.dropout = Dropout(config.hidden_dropout)
 
     def forward(
@@ -103,8 +114,14 @@ class Block(nn.Module):
         return output
 
     def _feed_forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        raised: torch.Tensor = self.output(self.activation(self.intermediate(hidden)))
-        return raised
+        raised = self.intermediate(hidden)
+        if self.gated:
+            inputs, gate = raised.chunk(2, dim=-1)
+            activated = self.activation(inputs) * gate
+        else:
+            activated = self.activation(raised)
+        lowered: torch.Tensor = self.output(activated)
+        return lowered
 
 
 class Encoder(nn.Module):
@@ -119,10 +136,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         self.embeddings = Embeddings(config)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(Block(config, first=layer == 0) for layer in range(config.layers))
         # With norms before the parts, nothing yet has normed what leaves the last layer.
-        pre_norm = config.norm == "pre"
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps) if pre_norm else nn.Identity()
+        self.norm = _norm(config) if config.norm == "pre" else nn.Identity()
         self.pooler = nn.Linear(config.hidden_size, config.hidden_size) if config.pooler else None
         initialise(self, config)
 

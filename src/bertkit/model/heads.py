@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -15,45 +12,17 @@ from bertkit.data.packed import PackedBatch
 from bertkit.model.dropout import Dropout
 from bertkit.model.encoder import Encoder
 from bertkit.model.initialisation import initialise
+from bertkit.model.losses import OUTPUTS, TARGETS, Losses
 from bertkit.model.pooling import pool
 
 
-def _softmax_loss(logits_BC: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
-    return F.cross_entropy(logits_BC, labels_B, reduction="none")
-
-
-def _sigmoid_loss(logits_B1: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
-    logits_B = logits_B1.squeeze(1)
-    return F.binary_cross_entropy_with_logits(logits_B, labels_B.to(logits_B.dtype), reduction="none")
-
-
-def _softmax_log_probabilities(logits_BC: torch.Tensor) -> torch.Tensor:
-    return logits_BC.log_softmax(-1)
-
-
-def _sigmoid_log_probabilities(logits_B1: torch.Tensor) -> torch.Tensor:
-    return torch.cat([F.logsigmoid(-logits_B1), F.logsigmoid(logits_B1)], dim=1)
-
-
-@dataclass(frozen=True)
-class Output:
-    """What the last layer's numbers mean: loss of each sequence [B] and log-probabilities [B, C]."""
-
-    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-    log_probabilities: Callable[[torch.Tensor], torch.Tensor]
-
-
-OUTPUTS: dict[str, Output] = {
-    "softmax": Output(_softmax_loss, _softmax_log_probabilities),
-    "sigmoid": Output(_sigmoid_loss, _sigmoid_log_probabilities),
-}
-
-
 class ClassificationHead(nn.Module):
-    """Optional hidden layer, dropout, output, on one pooled vector a sequence.
+    """Optional hidden layer, dropout, output, on one pooled vector a sequence, or on each piece's.
 
     With pooling "pooler" and no hidden layer this is the head of transformers'
-    `BertForSequenceClassification`; with "cls", a hidden layer of 128 and "sigmoid" it is the article's.
+    `BertForSequenceClassification` and `BertForMultipleChoice`; on pieces that of
+    `BertForTokenClassification` and, without dropout, of `BertForQuestionAnswering`; with `transform` that of
+    its ModernBERT classes; with "cls", a hidden layer of 128 and "sigmoid" it is the article's.
     """
 
     def __init__(self, config: HeadConfig, model: ModelConfig) -> None:
@@ -61,20 +30,24 @@ class ClassificationHead(nn.Module):
         self.config = config
         pooled = config.pooled_size(model)
         width = config.hidden_size or pooled
-        self.hidden = nn.Linear(pooled, width) if config.hidden_size else None
+        biases = model.biases or not config.transform
+        deep = config.hidden_size > 0 or config.transform
+        self.hidden = nn.Linear(pooled, width, bias=biases) if deep else None
+        self.activation = F.gelu if config.transform else F.relu
+        self.norm = nn.LayerNorm(width, model.norm_eps, bias=biases) if config.transform else nn.Identity()
         self.dropout = Dropout(config.dropout)
         self.output = nn.Linear(width, config.outputs)
         initialise(self, model)
 
-    def forward(self, pooled_BW: torch.Tensor) -> torch.Tensor:
-        """Logits [B, C], or [B, 1] with the sigmoid loss."""
-        hidden = pooled_BW if self.hidden is None else F.relu(self.hidden(pooled_BW))
-        logits: torch.Tensor = self.output(self.dropout(hidden))
+    def forward(self, pooled_NW: torch.Tensor) -> torch.Tensor:
+        """Logits [N, C] of N sequences or pieces, C being `config.outputs`."""
+        hidden = pooled_NW if self.hidden is None else self.activation(self.hidden(pooled_NW))
+        logits: torch.Tensor = self.output(self.dropout(self.norm(hidden)))
         return logits
 
 
 class Classifier(nn.Module):
-    """An encoder and a classification head, trained together, or the head alone on what the encoder made."""
+    """An encoder and a head of any kind, trained together, or the head alone on what the encoder made."""
 
     def __init__(self, encoder: Encoder, head: ClassificationHead) -> None:
         super().__init__()
@@ -83,20 +56,35 @@ class Classifier(nn.Module):
         self.head = head
 
     def forward(self, batch: PackedBatch | FeatureBatch) -> torch.Tensor:
-        """Logits [B, C], or [B, 1] with the sigmoid loss, of sequences or of the pooled vectors of some."""
-        vectors_BW = batch.vectors_BW if isinstance(batch, FeatureBatch) else self.pool(batch)
-        logits: torch.Tensor = self.head(vectors_BW)
+        """Logits [N, C] of sequences or pieces, or of vectors pooled before, C being the head's `outputs`."""
+        vectors_NW = batch.vectors_BW if isinstance(batch, FeatureBatch) else self.pool(batch)
+        logits: torch.Tensor = self.head(vectors_NW)
         return logits
 
     def pool(self, batch: PackedBatch) -> torch.Tensor:
-        """What the head sees of each sequence, [B, W]."""
+        """What the head sees of each sequence [B, W], or of each piece [T, W]."""
         config = self.head.config
         return pool(self.encoder, batch, config.pooling, config.layers, config.combine)
 
     def loss(self, logits: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy of each sequence in nats, float32 [B], of integer labels [B]."""
+        """Of a head that classifies: cross-entropy of each sequence, nats, float32 [B], of labels [B]."""
+        assert self.head.config.kind == "classify", "see `losses`"
         return OUTPUTS[self.head.config.loss].loss(logits.float(), labels_B)
 
+    def losses(self, logits: torch.Tensor, targets: torch.Tensor, batch: PackedBatch) -> Losses:
+        """Of a head of any kind, in float32; the mean is the loss of transformers' class.
+
+        Args:
+            logits: of `batch`, from `forward`.
+            targets: by the head's kind: "classify" labels [B]; "multilabel" 0 or 1 [B, C]; "regress" numbers
+                [B, C]; "tag" labels [T], `IGNORED` where none is due; "answer" first and last piece of the
+                answer, counted in its own sequence, [B, 2], where one beyond the sequence does not count;
+                "choose" which of each B / N sequences that follow each other is right, [N].
+            batch: the sequences.
+        """
+        return TARGETS[self.head.config.kind](self.head.config, logits.float(), targets, batch)
+
     def log_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """Log-probability of each class, float32 [B, C]."""
+        """Of a head that classifies: log-probability of each class, float32 [B, C]."""
+        assert self.head.config.kind == "classify", "only classes exclude each other"
         return OUTPUTS[self.head.config.loss].log_probabilities(logits.float())

@@ -51,8 +51,10 @@ def initialise(module: nn.Module, config: ModelConfig) -> None:
     initialiser = INITIALISERS[config.initialisation]
     for name, part in module.named_modules():
         if isinstance(part, nn.Linear):
-            for kernel in part.weight.chunk(3 if name.endswith("qkv") else 1):
+            fused = {"qkv": 3, "intermediate": 1 + config.gated}.get(name.rpartition(".")[2], 1)
+            for kernel in part.weight.chunk(fused):
                 initialiser.kernel(kernel, config)
-            nn.init.zeros_(part.bias)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
         elif isinstance(part, nn.Embedding):
             initialiser.table(part.weight, config)

@@ -61,7 +61,15 @@ def _max(hidden_TW: torch.Tensor, batch: PackedBatch) -> torch.Tensor:
     return lowest_BW.scatter_reduce(0, owner_T[:, None].expand_as(hidden_TW), hidden_TW, "amax")
 
 
-OVER_PIECES: dict[Pooling, Callable[[torch.Tensor, PackedBatch], torch.Tensor]] = {"mean": _mean, "max": _max}
+def _none(hidden_TW: torch.Tensor, batch: PackedBatch) -> torch.Tensor:
+    return hidden_TW
+
+
+OVER_PIECES: dict[Pooling, Callable[[torch.Tensor, PackedBatch], torch.Tensor]] = {
+    "mean": _mean,
+    "max": _max,
+    "none": _none,
+}
 """Poolings of all pieces; the others need those of `[CLS]` alone."""
 
 
@@ -74,7 +82,8 @@ def pool(
         encoder: the model.
         batch: B sequences.
         pooling: "cls" is the state of `[CLS]`; "pooler" BERT's dense and tanh on that of the last layer;
-            "mean" and "max" are over all pieces, `[CLS]` and `[SEP]` included, as in sentence-transformers.
+            "mean" and "max" are over all pieces, `[CLS]` and `[SEP]` included, as in sentence-transformers;
+            "none" leaves them all: [T, W] for heads that stand on each.
         layers: see `config.layer_numbers`.
         combine: "sum" of the layers or their "concat"enation.
 

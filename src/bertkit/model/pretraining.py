@@ -24,9 +24,9 @@ class MaskedHead(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         size = config.hidden_size
-        self.transform = nn.Linear(size, size)
+        self.transform = nn.Linear(size, size, bias=config.biases)
         self.activation = ACTIVATIONS[config.activation]
-        self.norm = nn.LayerNorm(size, eps=config.norm_eps)
+        self.norm = nn.LayerNorm(size, eps=config.norm_eps, bias=config.biases)
         self.bias = nn.Parameter(torch.zeros(config.vocabulary_size))
         initialise(self, config)
 

@@ -48,7 +48,7 @@ def encoder_flops(config: ModelConfig, lengths: Counts, rows: Counts | None = No
     def layer(asking_B: npt.NDArray[np.float64]) -> float:
         keys_and_values = 2 * size**2 * pieces_B.sum()
         queries_and_output = 2 * size**2 * asking_B.sum()
-        feed_forward = 2 * size * config.feedforward_size * asking_B.sum()
+        feed_forward = (2 + config.gated) * size * config.feedforward_size * asking_B.sum()
         # Each head has scores and their product with the values; together the heads are as wide as the model.
         attention = 2 * size * (asking_B * pieces_B).sum()
         return float(2 * (keys_and_values + queries_and_output + feed_forward + attention))

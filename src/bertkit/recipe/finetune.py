@@ -63,6 +63,7 @@ class HeadRecipe:
     layers: tuple[int, ...] = (-1,)
     combine: Combination = "sum"
     hidden_size: int = 0
+    transform: bool = False
     loss: Loss = "softmax"
     dropout: float = 0.1
 

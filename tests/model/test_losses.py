@@ -1,0 +1,66 @@
+"""Losses of heads that have no counterpart in a padded batch, by hand."""
+
+import math
+
+import pytest
+import torch
+
+from bertkit.config import HEAD_KINDS, HeadConfig
+from bertkit.data.packed import PackedBatch
+from bertkit.errors import UserError
+from bertkit.model.losses import IGNORED, TARGETS, Losses
+
+
+def batch_of(*lengths: int) -> PackedBatch:
+    ids_T = torch.zeros(sum(lengths), dtype=torch.int64)
+    return PackedBatch(ids_T, ids_T, ids_T, lengths)
+
+
+def test_there_is_a_loss_for_every_kind() -> None:
+    assert TARGETS.keys() == HEAD_KINDS.keys()
+
+
+def test_an_answer_is_sought_in_its_own_sequence() -> None:
+    # Two pieces and four: with equal logits a start is found with probability 1/2 and 1/4.
+    head = HeadConfig(kind="answer", pooling="none")
+    places_B2 = torch.tensor([[1, 1], [0, 3]])
+    losses = TARGETS["answer"](head, torch.zeros(6, 2), places_B2, batch_of(2, 4))
+    expected = torch.tensor([[2.0, 2.0], [4.0, 4.0]]).log()
+    torch.testing.assert_close(losses.losses_NK, expected)
+    # The second row's end is beyond its sequence: its start counts alone.
+    losses = TARGETS["answer"](head, torch.zeros(6, 2), torch.tensor([[1, 2], [0, 3]]), batch_of(2, 4))
+    assert losses.counted_NK.tolist() == [[True, False], [True, True]]
+    assert losses.mean().item() == pytest.approx((math.log(8) / 2 + math.log(4)) / 2)
+
+
+def test_nothing_that_counts_is_no_loss_and_has_no_gradient() -> None:
+    logits = torch.randn(3, 2, requires_grad=True)
+    tags = torch.full((3,), IGNORED)
+    head = HeadConfig(kind="tag", labels=("a", "b"), pooling="none")
+    losses = TARGETS["tag"](head, logits, tags, batch_of(3))
+    assert losses.mean().item() == 0
+    losses.mean().backward()
+    assert not logits.grad.any()
+
+
+def test_what_does_not_count_may_be_anything() -> None:
+    losses = Losses(torch.tensor([[2.0], [torch.inf], [4.0]]), torch.tensor([[True], [False], [True]]))
+    assert losses.mean().item() == 3
+
+
+WRONG = {
+    "labels of an answer": ({"kind": "answer", "pooling": "none", "labels": ("a", "b")}, "has no labels"),
+    "no labels": ({"kind": "multilabel", "loss": "sigmoid"}, "has at least 1 labels"),
+    "one tag": ({"kind": "tag", "pooling": "none", "labels": ("a",)}, "has at least 2 labels"),
+    "pooled tags": ({"kind": "tag", "labels": ("a", "b")}, "cannot have the pooling 'pooler'"),
+    "no vector": ({"labels": ("a", "b"), "pooling": "none"}, "cannot have the pooling 'none'"),
+    "loss": ({"kind": "regress", "labels": ("a",)}, "is squared, not softmax"),
+    "kind": ({"kind": "rank"}, "kind cannot be 'rank'"),
+    "two layers": ({"labels": ("a", "b"), "transform": True, "hidden_size": 3}, "transform"),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG.values(), ids=WRONG)
+def test_heads_that_cannot_be(options: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        HeadConfig(**options)
