@@ -15,6 +15,7 @@ from bertkit.checkpoint.atomic import replace_folder
 from bertkit.model.heads import Classifier
 from bertkit.model.precision import Computing, choose_precision, flush_denormals
 from bertkit.recipe import Recipe
+from bertkit.train.explain import explain_mistakes
 from bertkit.train.frozen import RowSource
 from bertkit.train.listener import Listener, Plan
 from bertkit.train.loop import StepRecord, run_steps
@@ -64,15 +65,30 @@ def finetune(
         if (done := SeedResult.read(folder)) is None:
             done = SeedRun(prepared, recipe, seed, folder, precision, plan.steps, rows, listener).run()
         results.append(done)
-    result = aggregate(prepared, plan.parameters, precision, results, rows.seconds)
-    if result["calibration"] is not None:
-        result["calibration"]["kept"] = recipe.training.temperature
-    if len(seeds) > 1:
-        with replace_folder(out / "model", overwrite=True) as temporary:
-            shutil.copytree(out / f"seed-{result['best_seed']}" / "model", temporary, dirs_exist_ok=True)
+    result = _finish(out, recipe, prepared, plan, results, rows.seconds)
     result["wall_seconds"] = time.perf_counter() - began
     write_json(out / RESULT, result)
     listener.finished(result)
+    return result
+
+
+def _finish(
+    out: Path,
+    recipe: Recipe,
+    prepared: Prepared,
+    plan: Plan,
+    seeds: list[SeedResult],
+    seconds_before: float,
+) -> dict[str, Any]:
+    """Put the best seed's model where the run's is, and say what was found; see `aggregate`."""
+    result = aggregate(prepared, plan.parameters, plan.precision, seeds, seconds_before)
+    if len(seeds) > 1:
+        with replace_folder(out / "model", overwrite=True) as temporary:
+            shutil.copytree(out / f"seed-{result['best_seed']}" / "model", temporary, dirs_exist_ok=True)
+    if result["calibration"] is not None:
+        result["calibration"]["kept"] = recipe.training.temperature
+        best = next(found for found in seeds if found.seed == result["best_seed"])
+        explain_mistakes(out / "model", prepared, result["mistakes"], best.pieces)
     return result
 
 
