@@ -14,9 +14,11 @@ from bertkit.diagnose.pictures import (
     MAJORITY,
     NGRAM,
     TRAIN,
+    Looks,
     Points,
     draw_level,
     draw_line,
+    mark_top,
     name_axes,
     picture,
     thinned,
@@ -27,21 +29,30 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+SIZE = (5.4, 3.9)
+
+
 @dataclass(frozen=True)
 class Curves:
     """One seed's log, over epochs. A loss that is no number is NaN.
 
     Attributes:
+        seed: its number; None where the run has one seed only.
         train: (epoch, loss) of each logged step.
+        rates: (epoch, learning rate) of each logged step.
         dev: (epoch, loss) of each evaluation.
         scores: (epoch, score) of each evaluation.
         intervals: (low, high) of each score.
+        gradients: (epoch, norm of each layer's gradient) of each look at the run.
     """
 
+    seed: int | None = None
     train: Points = field(default_factory=list)
+    rates: Points = field(default_factory=list)
     dev: Points = field(default_factory=list)
     scores: Points = field(default_factory=list)
     intervals: Points = field(default_factory=list)
+    gradients: Looks = field(default_factory=list)
 
     @property
     def broke_at(self) -> float | None:
@@ -55,21 +66,28 @@ def read_curves(run: Path) -> list[Curves]:
     Raises:
         UserError: a log is damaged. A last line without an end is what a crash cut off; it is left out.
     """
-    logs = (folder / METRICS for folder in seed_folders(run).values())
-    return [_curves(read_seed_log(path)) for path in logs if path.is_file()]
+    logs = {seed: folder / METRICS for seed, folder in seed_folders(run).items()}
+    return [_curves(seed, read_seed_log(path)) for seed, path in logs.items() if path.is_file()]
 
 
-def _curves(log: SeedLog) -> Curves:
+def _curves(seed: int | None, log: SeedLog) -> Curves:
     return Curves(
+        seed=seed,
         train=[(step.place, step.loss) for step in log.steps],
+        rates=[(step.place, step.learning_rate) for step in log.steps if not math.isnan(step.learning_rate)],
         dev=[(each.epoch, each.loss) for each in log.evaluations],
         scores=[(each.epoch, each.score) for each in log.evaluations],
         intervals=[(each.low, each.high) for each in log.evaluations],
+        gradients=[
+            (each.epoch, each.gradient_norms)
+            for each in log.health
+            if each.epoch is not None and each.gradient_norms
+        ],
     )
 
 
 def draw_loss(seeds: Sequence[Curves], prior: float | None) -> str:
-    """Loss of training and dev rows over epochs, as SVG text.
+    """Loss of training and dev rows over epochs, the learning rate small below it, as SVG text.
 
     Args:
         seeds: one line each.
@@ -78,15 +96,20 @@ def draw_loss(seeds: Sequence[Curves], prior: float | None) -> str:
 
     def draw(all_axes: Sequence[Axes]) -> None:
         axes = all_axes[0]
+        rates = seeds[0].rates  # Those of every seed.
         if prior is not None:
             draw_level(axes, prior, MAJORITY)
         for curves in seeds:
             draw_line(axes, thinned(curves.train), TRAIN, _opacity(seeds))
             draw_line(axes, curves.dev, DEV, _opacity(seeds))
         axes.set_ylim(bottom=0)
-        name_axes(axes, "epoch", "loss")
+        name_axes(axes, "" if rates else "epoch", "loss")
+        if rates:
+            draw_line(all_axes[1], thinned(rates), TRAIN)
+            name_axes(all_axes[1], "epoch", "learning\nrate")
+            mark_top(all_axes[1], rates)
 
-    return picture("loss", draw)
+    return picture("loss", draw, size=SIZE, heights=(3.6, 1.0) if seeds[0].rates else (1.0,))
 
 
 def draw_score(seeds: Sequence[Curves], name: str, baselines: dict[str, float]) -> str:
@@ -106,7 +129,7 @@ def draw_score(seeds: Sequence[Curves], name: str, baselines: dict[str, float]) 
                 axes.vlines(epochs, low, high, color=DEV, alpha=0.4, linewidth=1.2)
         name_axes(axes, "epoch", name)
 
-    return picture(name, draw)
+    return picture(name, draw, size=SIZE)
 
 
 def _opacity(seeds: Sequence[Curves]) -> float:

@@ -7,7 +7,19 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bertkit.diagnose.page import REPORT, commands, facts, figure, header, key, note, side, table, write_page
+from bertkit.diagnose.page import (
+    REPORT,
+    commands,
+    facts,
+    figure,
+    header,
+    key,
+    note,
+    side,
+    stack,
+    table,
+    write_page,
+)
 from bertkit.diagnose.pictures import COLOURS, LINE, MAJORITY, TEXT, picture
 from bertkit.diagnose.wording import duration
 
@@ -52,7 +64,7 @@ def write_demo_report(folder: Path, found: Found) -> Path:
         ),
         side(
             _without_labels(found, dependencies, novelties),
-            f"<div style='min-width:0'>{_filled(found)}{_runs()}</div>",
+            stack(_filled(found), _runs()),
         ),
         commands("Ask it yourself", found["commands"]),
     ]

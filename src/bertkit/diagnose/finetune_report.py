@@ -10,44 +10,117 @@ from pathlib import Path
 from typing import Any
 
 from bertkit.diagnose.curves import Curves, draw_loss, draw_score
-from bertkit.diagnose.page import commands, facts, figure, header, key, note, recipe_text, side, table
+from bertkit.diagnose.explained import mistakes_section
+from bertkit.diagnose.findings import findings_section
+from bertkit.diagnose.forest import Bar, draw_forest
+from bertkit.diagnose.heat import heat_map
+from bertkit.diagnose.page import commands, facts, figure, header, key, note, recipe_text, side, stack, table
+from bertkit.diagnose.pictures import DEV, MAJORITY, NGRAM
+from bertkit.diagnose.probabilities import reliability, threshold_curve
 from bertkit.diagnose.verdict import give_verdict
 from bertkit.diagnose.wording import capital, duration, title
+from bertkit.health.finding import Finding
+from bertkit.recipe import Recipe
 from bertkit.train.runfolder import RECIPE
 
 LEVELS = {"learned": "good", "not learned": "open", "collapsed": "bad", "diverged": "bad"}
+FEW = 6
+"""Classes whose table fits into a column."""
 NO_RESULT = "This run has no result yet: it is going on, or was interrupted."
 Result = Mapping[str, Any]
 
 
-def finetune_parts(run: Path, name: str, result: Result, seeds: Sequence[Curves]) -> list[str]:
+def finetune_parts(
+    run: Path, name: str, result: Result, seeds: Sequence[Curves], findings: Sequence[Finding] = ()
+) -> list[str]:
     """The page's parts, of a run that may have no result yet (then it is empty)."""
-    level, verdict = "open", NO_RESULT
+    level, lead, verdict = "open", "Not finished.", NO_RESULT
     if result:
         given = give_verdict(result)
-        level, verdict = given.level, given.text
+        level, lead, verdict = given.level, given.lead, given.text
     return [
-        header("bertkit fine-tuning", name, level, verdict),
-        _facts(result) if result else "",
+        header("bertkit fine-tuning", name, level, verdict, lead),
+        side(_standing(result), _facts(run, result)) if result else "",
+        findings_section(findings),
         side(_loss(seeds, result), _score(seeds, result)) if seeds else "",
-        side(_confusion(result), _metrics(result)) if result else "",
+        _gradients_and_answers(_gradients(seeds, result), result),
+        side(*_probabilities(result)) if result else "",
         _seeds(result) if result and len(result["seeds"]) > 1 else "",
-        _mistakes(result) if result else "",
+        mistakes_section(result["mistakes"], _of_best(result)) if result else "",
         _again(run, bool(result)),
     ]
 
 
-def _facts(result: Result) -> str:
-    return facts(
-        {
-            "training rows": f"{result['train_rows']:,}",
-            "dev rows": f"{result['rows']:,}",
-            "parameters": f"{result['parameters']:,}",
-            "precision": result["precision"],
-            "best epoch": f"{result['best_epoch']:g}",
-            "training time": duration(result["seconds"]),
-            "pieces a second": f"{result['pieces_per_second']:,.0f}",
-        }
+def _standing(result: Result) -> str:
+    """The score and those of the baselines, with their intervals."""
+    colours = {"ngram": ("n-gram model", NGRAM), "majority": ("majority", MAJORITY)}
+    seeds = tuple(seed["score"] for seed in result["seeds"]) if len(result["seeds"]) > 1 else ()
+    bars = [Bar("model", result["score"], tuple(result["interval"]), DEV, seeds)]
+    for who, (words, colour) in colours.items():
+        if found := result["baselines"].get(who):
+            interval = tuple(found["interval"]) if "interval" in found else None
+            bars.append(Bar(words, found["score"], interval, colour))
+    name = capital(title(result["metric"]))
+    remark = "Lines are 95 % intervals over dev rows" + (
+        " and seeds; small dots are seeds." if seeds else "."
+    )
+    return figure(f"{name} beside the baselines", draw_forest("standing", bars, name), [note(remark)])
+
+
+def _facts(run: Path, result: Result) -> str:
+    told = {
+        "training rows": f"{result['train_rows']:,}",
+        "dev rows": f"{result['rows']:,}",
+        "parameters": f"{result['parameters']:,}",
+        **_asked(run / RECIPE),
+        "best epoch": f"{result['best_epoch']:g}",
+        "precision": result["precision"],
+        "training time": duration(result["seconds"]),
+        "pieces a second": f"{result['pieces_per_second']:,.0f}",
+    }
+    return facts(told, heading="What was run")
+
+
+def _asked(path: Path) -> dict[str, str]:
+    """What a reader wants to know of the recipe at a glance; nothing where it cannot be read."""
+    if not path.is_file():
+        return {}
+    recipe = Recipe.from_toml(path)
+    training, optimiser = recipe.training, recipe.optimiser
+    return {
+        "start": Path(recipe.model.start).name,
+        "epochs": f"{training.epochs}" if not training.steps else f"up to {training.steps:,} steps",
+        "batch": f"{recipe.batch.sequences} sequences",
+        "highest rate": f"{optimiser.lr:g}, {optimiser.name}",
+    }
+
+
+def _gradients(seeds: Sequence[Curves], result: Result) -> str:
+    """The heat map of the only seed, or of the best one."""
+    best = result["best_seed"] if result and len(seeds) > 1 else None
+    chosen = next((curves for curves in seeds if best in (None, curves.seed)), None)
+    if chosen is None:
+        return ""
+    return heat_map(chosen.gradients, "epoch", "" if len(seeds) == 1 else f" Of seed {chosen.seed}.")
+
+
+def _gradients_and_answers(gradients: str, result: Result) -> str:
+    """Two columns, with gradients or without."""
+    if not result:
+        return gradients
+    answers = (_confusion(result), _metrics(result))
+    # Many classes make a table that needs the whole width.
+    if not gradients or len(result["labels"]) > FEW:
+        return gradients + side(*answers)
+    return side(gradients, stack(*answers))
+
+
+def _probabilities(result: Result) -> tuple[str, str]:
+    ngram = result["baselines"].get("ngram", {}).get("score")
+    of_best = _of_best(result)
+    return (
+        reliability(result.get("calibration"), of_best),
+        threshold_curve(result.get("thresholds"), ngram, of_best),
     )
 
 
@@ -97,7 +170,7 @@ def _confusion(result: Result) -> str:
             for count, share in zip(counts, shares, strict=True)
         )
         rows += f"<tr><th scope=row>{label}</th>{cells}</tr>"
-    wide = " class=wide" if len(labels) > 6 else ""
+    wide = " class=wide" if len(labels) > FEW else ""
     return (
         f"<section{wide}><h2>What is taken for what</h2><div class=scroll><table class=confusion>"
         f"<caption>Rows: the true label. Columns: the prediction{_of_best(result)}. "
@@ -144,25 +217,6 @@ def _seeds(result: Result) -> str:
     heads = ["seed", f"best {name}", f"last {name}", "best epoch", "outcome"]
     made = table(heads, lines, numbers=range(4), levels=levels)
     return f"<section><h2>Seeds</h2>{made}</section>"
-
-
-def _mistakes(result: Result) -> str:
-    if not result["mistakes"]:
-        return ""
-    lines = [
-        [
-            str(row["line"]),
-            escape(row["text"]) + (f"<br>{escape(row['pair'])}" if row["pair"] else ""),
-            escape(row["label"]),
-            escape(row["predicted"]),
-            f"{row['probability']:.1%}",
-        ]
-        for row in result["mistakes"]
-    ]
-    heads = ["line", "text", "true", "predicted", "probability"]
-    made = table(heads, lines, numbers=(0, 4), name="mistakes")
-    remark = f"<p class=quiet>The dev rows it is surest about and wrong{_of_best(result)}.</p>"
-    return f"<section><h2>What it gets most wrong</h2>{remark}{made}</section>"
 
 
 def _again(run: Path, finished: bool) -> str:

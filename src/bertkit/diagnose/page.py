@@ -31,20 +31,22 @@ def write_page(path: Path, title: str, parts: Iterable[str], version: str = __ve
     return path
 
 
-def header(kind: str, name: str, level: str, verdict: str) -> str:
-    """What the page is about, and what came of it; `level` is good, open or bad."""
+def header(kind: str, name: str, level: str, verdict: str, lead: str = "") -> str:
+    """What the page is about, and what came of it, in a word first; `level` is good, open or bad."""
+    strong = f"<strong>{escape(lead)}</strong> " if lead else ""
     return (
         f"<header><p class=quiet>{escape(kind)}</p><h1>{escape(name)}</h1>"
-        f"<p class='verdict {level}'>{escape(verdict)}</p></header>"
+        f"<p class='verdict {level}'>{strong}{escape(verdict)}</p></header>"
     )
 
 
-def facts(values: Mapping[str, str]) -> str:
+def facts(values: Mapping[str, str], heading: str = "") -> str:
     """Names and values, a few in a row."""
+    above = f"<h2>{escape(heading)}</h2>" if heading else ""
     items = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in values.items()
     )
-    return f"<section><dl>{items}</dl></section>"
+    return f"<section>{above}<dl>{items}</dl></section>"
 
 
 def side(*sections: str) -> str:
@@ -52,9 +54,19 @@ def side(*sections: str) -> str:
     return f"<div class=side>{''.join(sections)}</div>" if any(sections) else ""
 
 
+def stack(*sections: str) -> str:
+    """Sections one below the other, as one of those that `side` has."""
+    return f"<div class=stack>{''.join(sections)}</div>"
+
+
 def key(colour: str, words: str, dashed: bool = False) -> str:
     """What a line of a figure is; `colour` is a name of the page's."""
     return f"<span><i{' class=dashed' * dashed} style='--key:var(--{colour})'></i>{escape(words)}</span>"
+
+
+def key_shades(least: str, most: str) -> str:
+    """What the shades of a heat map are, from the least to the most."""
+    return f"<span>{escape(least)}<b class=shades></b>{escape(most)}</span>"
 
 
 def note(words: str) -> str:

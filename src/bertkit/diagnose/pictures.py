@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Points = list[tuple[float, float]]
+Looks = list[tuple[float, Mapping[str, float]]]
+"""(epoch or step, a figure of each layer from the bottom to the top) of each look at a run."""
 
 # matplotlib wants colours, a page has names for them that differ by day and night: these stand in.
 COLOURS = {
@@ -24,6 +26,11 @@ COLOURS = {
     "#000006": "var(--ngram)",
 }
 TEXT, LINE, TRAIN, DEV, MAJORITY, NGRAM = COLOURS
+# From nothing to everything: what a heat map's cells may have.
+SHADES = {
+    f"#0001{shade:02x}": f"color-mix(in oklab, var(--hot) {100 * shade / 15:.0f}%, var(--cold))"
+    for shade in range(16)
+}
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text; the page chooses its font
     "font.size": 11,
@@ -87,7 +94,7 @@ def picture(
     svg = buffer.getvalue()
     # An XML file's head and its groups' names are nothing to a page, which has other pictures too.
     svg = re.sub(r'<g id="[^"]*"', "<g", svg[svg.index("<svg") :])
-    for stand_in, colour in COLOURS.items():
+    for stand_in, colour in (COLOURS | SHADES).items():
         svg = svg.replace(stand_in, colour)
     return svg
 
@@ -112,6 +119,13 @@ def name_axes(axes: Axes, across: str, up: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+
+
+def mark_top(axes: Axes, points: Points) -> None:
+    """Zero and the highest point are all the marks that a small picture needs."""
+    axes.set_ylim(bottom=0)
+    if top := max((height for _, height in points if not math.isnan(height)), default=0.0):
+        axes.set_yticks([0, top], ["0", f"{top:.2g}"])
 
 
 def draw_line(axes: Axes, points: Points, colour: str, opacity: float = 1.0) -> None:

@@ -13,14 +13,17 @@ from bertkit.diagnose.pictures import (
     MAJORITY,
     NGRAM,
     TRAIN,
+    Looks,
     Points,
     draw_level,
     draw_line,
+    mark_top,
     name_axes,
     picture,
     thinned,
 )
 from bertkit.diagnose.records import read_records
+from bertkit.health.watch import HEALTH
 from bertkit.train.runlog import METRICS
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ class PretrainCurves:
         heldout: (step, MLM loss) of each evaluation.
         accuracy: (step, share of masked pieces that are restored) of each evaluation.
         pairs: (step, share of pairs that are told right) of each evaluation; empty without pairs.
+        gradients: (step, norm of each layer's gradient) of each look at the run.
         floors: losses in nats of knowing word frequencies ("unigram") and nothing ("uniform"), as logged.
         steps: made.
         pieces: read.
@@ -48,6 +52,7 @@ class PretrainCurves:
     heldout: Points = field(default_factory=list)
     accuracy: Points = field(default_factory=list)
     pairs: Points = field(default_factory=list)
+    gradients: Looks = field(default_factory=list)
     floors: dict[str, float] = field(default_factory=dict)
     steps: int = 0
     pieces: int = 0
@@ -89,6 +94,8 @@ def read_pretraining(run: Path) -> PretrainCurves:
             curves.accuracy.append((step, record.number("mlm_accuracy")))
             if "pair_accuracy" in record.values:
                 curves.pairs.append((step, record.number("pair_accuracy")))
+        elif event == HEALTH and record.has("gradient_norms"):
+            curves.gradients.append((step, record.figures("gradient_norms")))
         elif event == "floors":
             curves.floors = {name: record.number(name) for name in ("unigram", "uniform")}
     curves.gemm_share = shares / len(curves.train) if curves.train else 0.0
@@ -108,16 +115,9 @@ def draw_losses(curves: PretrainCurves, floors: dict[str, float]) -> str:
         draw_line(rates, thinned(curves.rates), TRAIN)
         name_axes(losses, "", "MLM loss, nats")
         name_axes(rates, "step", "learning\nrate")
-        _mark_top(rates, curves.rates)
+        mark_top(rates, curves.rates)
 
     return picture("losses", draw, size=(5.4, 3.9), heights=(3.6, 1.0))
-
-
-def _mark_top(axes: Axes, rates: Points) -> None:
-    """Zero and the highest rate are all the marks that a small picture needs."""
-    axes.set_ylim(bottom=0)
-    if top := max((rate for _, rate in rates), default=0.0):
-        axes.set_yticks([0, top], ["0", f"{top:.2g}"])
 
 
 def draw_accuracy(curves: PretrainCurves) -> str:

@@ -5,23 +5,28 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from bertkit.diagnose.findings import findings_section
+from bertkit.diagnose.heat import heat_map
 from bertkit.diagnose.page import commands, facts, figure, header, key, note, recipe_text, side, table
 from bertkit.diagnose.pretrain_curves import PretrainCurves, draw_accuracy, draw_losses
 from bertkit.diagnose.pretrain_verdict import give_pretrain_verdict, losses
 from bertkit.diagnose.verdict import Verdict
 from bertkit.diagnose.wording import duration
+from bertkit.health.finding import Finding
 from bertkit.train.pretrainrun import STOPPED
 from bertkit.train.runfolder import RECIPE
 
 Result = Mapping[str, Any]
 
 
-def pretrain_parts(run: Path, name: str, result: Result, curves: PretrainCurves) -> list[str]:
+def pretrain_parts(
+    run: Path, name: str, result: Result, curves: PretrainCurves, findings: Sequence[Finding] = ()
+) -> list[str]:
     """The page's parts, of a run that may have no result yet (then it is empty)."""
     verdict = give_pretrain_verdict(result, curves.heldout) if result else _unfinished(run, curves)
     floors = result["floors"] if result else curves.floors
@@ -29,9 +34,11 @@ def pretrain_parts(run: Path, name: str, result: Result, curves: PretrainCurves)
     if curves.heldout:
         figures.append(_accuracy(curves))
     return [
-        header("bertkit pretraining", name, verdict.level, verdict.text),
+        header("bertkit pretraining", name, verdict.level, verdict.text, verdict.lead),
         _facts(result, curves),
+        findings_section(findings),
         side(*figures),
+        heat_map(curves.gradients, "step"),
         _table(result) if result else "",
         _again(run, bool(result)),
     ]
@@ -41,9 +48,11 @@ def _unfinished(run: Path, curves: PretrainCurves) -> Verdict:
     path = run / STOPPED
     if path.is_file():
         why = json.loads(path.read_text(encoding="utf-8"))["why"]
-        return Verdict("bad", f"This run stopped: {why}")
+        return Verdict("bad", f"This run stopped: {why}", "Stopped.")
     last = f" Its last held-out loss is {curves.heldout[-1][1]:.3f}." if curves.heldout else ""
-    return Verdict("open", f"This run has no result yet: it is going on, or was interrupted.{last}")
+    return Verdict(
+        "open", f"This run has no result yet: it is going on, or was interrupted.{last}", "Not finished."
+    )
 
 
 def _facts(result: Result, curves: PretrainCurves) -> str:

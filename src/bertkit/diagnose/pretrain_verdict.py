@@ -34,8 +34,8 @@ def give_pretrain_verdict(result: Result, heldout: Points) -> Verdict:
         result: of a pretraining run.
         heldout: (step, held-out MLM loss in nats) of each evaluation, in their order.
     """
-    level, conclusion = _conclusion(result, heldout)
-    return Verdict(level, f"{_figures(result)} {conclusion}")
+    level, lead, conclusion = _conclusion(result, heldout)
+    return Verdict(level, f"{_figures(result)} {conclusion}", lead)
 
 
 def _figures(result: Result) -> str:
@@ -54,28 +54,31 @@ def _figures(result: Result) -> str:
     )
 
 
-def _conclusion(result: Result, heldout: Points) -> tuple[Level, str]:
+def _conclusion(result: Result, heldout: Points) -> tuple[Level, str, str]:
+    """The level, the answer in a few words, and a sentence."""
     through, before, after = result["through_at"], result["before"], result["heldout"]
     if through is None:
-        return "bad", (
+        text = (
             "The loss stayed on the plateau of word frequencies: the model has hardly learned to use the "
             "context, and will help little."
         )
+        return "bad", "It has hardly learned.", text
     lowest = min(heldout, key=lambda point: point[1], default=None)
     if after and lowest and after["mlm_loss"] > lowest[1] + BY_HEART:
-        return "open", (
+        text = (
             f"It was lower before, {lowest[1]:.3f} after step {lowest[0]:,.0f}: the model began to learn the "
             "text by heart. More text or fewer steps would help."
         )
+        return "open", "It learned, and then by heart.", text
     if through == 0 and before and after:
-        gain = before["mlm_loss"] - after["mlm_loss"]
+        gain, began = before["mlm_loss"] - after["mlm_loss"], f"The model began with {before['mlm_loss']:.3f}"
         if gain <= 0:
-            return "open", f"The model began with {before['mlm_loss']:.3f}, and has won nothing on this text."
-        return "good", (
-            f"The model began with {before['mlm_loss']:.3f} on this text (perplexity "
-            f"{math.exp(before['mlm_loss']):,.1f}), and has won {gain:.3f}."
-        )
-    return "good", (
+            return "open", "It won nothing.", f"{began}, and has won nothing on this text."
+        perplexity = math.exp(before["mlm_loss"])
+        text = f"{began} on this text (perplexity {perplexity:,.1f}), and has won {gain:.3f}."
+        return "good", "It learned.", text
+    text = (
         f"It broke through the plateau of word frequencies by step {through:,} of {result['steps']:,}: the "
         "model uses the context."
     )
+    return "good", "It learned.", text

@@ -8,6 +8,7 @@ from typing import Any
 
 from bertkit import __version__
 from bertkit.diagnose.curves import read_curves
+from bertkit.diagnose.doctor import findings_of
 from bertkit.diagnose.finetune_report import finetune_parts
 from bertkit.diagnose.page import REPORT, write_page
 from bertkit.diagnose.pretrain_curves import is_pretraining, read_pretraining
@@ -27,7 +28,7 @@ def write_report(run: Path) -> Path:
     result = _read_result(run / RESULT)
     if result.get("kind") == "pretraining" or (not result and is_pretraining(run)):
         name = f"{result['model']} from text" if result else run.resolve().name
-        parts = pretrain_parts(run, name, result, read_pretraining(run))
+        parts = pretrain_parts(run, name, result, read_pretraining(run), findings_of(run))
     else:
         seeds = read_curves(run)
         if not result and not seeds:
@@ -35,7 +36,7 @@ def write_report(run: Path) -> Path:
                 f"{run} is no run folder: it has neither {RESULT} nor a log. Give the folder of a run."
             )
         name = f"{result['task']} · {result['model']}" if result else run.resolve().name
-        parts = finetune_parts(run, name, result, seeds)
+        parts = finetune_parts(run, name, result, seeds, findings_of(run))
     return write_page(run / REPORT, name, parts, result.get("version", __version__))
 
 

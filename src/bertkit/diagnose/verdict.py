@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from bertkit.diagnose.wording import capital, title
@@ -17,11 +17,12 @@ Level = Literal["good", "open", "bad"]
 @dataclass(frozen=True)
 class Verdict:
     """`text` in plain words; `level` is good if the interval lies above every baseline and no seed failed,
-    bad if nothing shows that the model learned, open in between.
+    bad if nothing shows that the model learned, open in between. `lead` is the answer in a few words.
     """
 
     level: Level
     text: str
+    lead: str = ""
 
 
 def give_verdict(result: Mapping[str, Any]) -> Verdict:
@@ -29,9 +30,9 @@ def give_verdict(result: Mapping[str, Any]) -> Verdict:
 
     A baseline's score is taken as it is: it is of the same dev rows.
     """
-    level, conclusion = _conclusion(result)
-    parts = [_score(result), _beside(result), conclusion, _seeds(result)]
-    return Verdict(level, " ".join(part for part in parts if part))
+    conclusion = _conclusion(result)
+    parts = [_score(result), _beside(result), conclusion.text, _seeds(result)]
+    return replace(conclusion, text=" ".join(part for part in parts if part))
 
 
 def _score(result: Mapping[str, Any]) -> str:
@@ -56,24 +57,29 @@ def _rivals(result: Mapping[str, Any]) -> dict[str, str]:
     return {name: words for name, words in BASELINES.items() if name in result["baselines"]}
 
 
-def _conclusion(result: Mapping[str, Any]) -> tuple[Level, str]:
+def _conclusion(result: Mapping[str, Any]) -> Verdict:
     low, high = result["interval"]
     scores = {name: result["baselines"][name]["score"] for name in _rivals(result)}
     if all(seed["status"] == "collapsed" for seed in result["seeds"]):
-        return "bad", f"The model collapsed: it gives every dev row the same answer{_only_answer(result)}."
+        text = f"The model collapsed: it gives every dev row the same answer{_only_answer(result)}."
+        return Verdict("bad", text, "It collapsed.")
     if low <= scores["majority"]:
-        return (
-            "bad",
-            "The interval reaches down to the majority's score: nothing shows that the model learned.",
-        )
-    level: Level = "good" if all(seed["status"] == "learned" for seed in result["seeds"]) else "open"
+        text = "The interval reaches down to the majority's score: nothing shows that the model learned."
+        return Verdict("bad", text, "Nothing shows that it learned.")
+    every = all(seed["status"] == "learned" for seed in result["seeds"])
+    level: Level = "good" if every else "open"
+    lead = "It learned." if every else "It learned, but not from every seed."
     if "ngram" not in scores:
-        return level, "The interval lies above it: the model has learned to tell the labels apart."
+        text = "The interval lies above it: the model has learned to tell the labels apart."
+        return Verdict(level, text, lead)
     if low > scores["ngram"]:
-        return level, "The interval lies above both: the model knows more than which words occur."
+        text = "The interval lies above both: the model knows more than which words occur."
+        return Verdict(level, text, lead)
     if high < scores["ngram"]:
-        return "open", "The interval lies below the n-gram model, which is the better one for these data."
-    return "open", "The interval includes the n-gram model's score: these dev rows cannot tell the two apart."
+        text = "The interval lies below the n-gram model, which is the better one for these data."
+        return Verdict("open", text, "It learned, but less than an n-gram model.")
+    text = "The interval includes the n-gram model's score: these dev rows cannot tell the two apart."
+    return Verdict("open", text, "It learned; whether more than an n-gram model is open.")
 
 
 def _only_answer(result: Mapping[str, Any]) -> str:

@@ -1,0 +1,32 @@
+"""What the checks found, as a section of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from bertkit.health.finding import Finding, by_weight
+
+LEVELS = {"grave": "bad", "notable": "open"}
+
+
+def findings_section(findings: Sequence[Finding]) -> str:
+    """The findings, the gravest and surest first; nothing where there are none."""
+    if not findings:
+        return ""
+    cards = "".join(map(_card, by_weight(findings)))
+    return f"<section><h2>What the checks found</h2>{cards}</section>"
+
+
+def _card(finding: Finding) -> str:
+    changes = " or ".join(
+        f"<code>{escape(str(change))}</code>" if change.key else escape(change.words)
+        for change in finding.changes
+    )
+    tried = f"<p>Try {changes}</p>" if changes else ""
+    read = f"; more in {escape(finding.read)}" if finding.read else ""
+    return (
+        f"<div class='finding {LEVELS[finding.weight]}'><p><strong>{escape(finding.seen)}</strong></p>"
+        f"<p>{escape(finding.means)}</p>{tried}"
+        f"<p class=quiet>{finding.weight}, {finding.sureness}{read}</p></div>"
+    )

@@ -1,0 +1,152 @@
+"""Pictures of a classifier's probabilities: whether they mean what they say, and what thresholds give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bertkit.diagnose.page import figure, key, note, table
+from bertkit.diagnose.pictures import DEV, LINE, MAJORITY, NGRAM, TEXT, TRAIN, draw_level, picture
+from bertkit.diagnose.wording import capital, title
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Found = Mapping[str, Any]
+SIZE = (5.4, 3.9)
+
+
+def reliability(found: Found | None, of_best: str = "") -> str:
+    """The reliability diagram with its errors; nothing for a run that has none."""
+    if not found:
+        return ""
+    keys = [
+        key("dev", "dev rows, with 95 % intervals"),
+        key("majority", "probabilities that mean what they say", dashed=True),
+        note(f"{_means(found)} {_binned(found)}"),
+    ]
+    section = figure(f"Calibration: how sure, how often right{of_best}", draw_reliability(found), keys)
+    return section.removesuffix("</section>") + _errors(found) + "</section>"
+
+
+def draw_reliability(found: Found) -> str:
+    """The share that is right over the mean probability of the prediction, and the rows of each bin below."""
+    bins = found["bins"]
+
+    def draw(all_axes: Sequence[Axes]) -> None:
+        from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+        axes, rows = all_axes
+        left = min(bins[0]["from"], 0.9)
+        axes.plot([left, 1], [left, 1], color=MAJORITY, linestyle="--", linewidth=1.2)
+        across = [each["confidence"] for each in bins]
+        low, high = zip(*(each["interval"] for each in bins), strict=True)
+        axes.vlines(across, low, high, color=DEV, alpha=0.4, linewidth=1.2)
+        axes.plot(across, [each["right"] for each in bins], color=DEV, marker="o")
+        axes.set_ylim(0, 1)
+        axes.set_ylabel("right")
+        rows.bar(
+            [each["from"] for each in bins],
+            [each["rows"] for each in bins],
+            width=[0.94 * (each["to"] - each["from"]) for each in bins],
+            align="edge",
+            color=TRAIN,
+        )
+        rows.set_ylabel("rows")
+        rows.set_xlabel("probability of the prediction")
+        rows.set_xlim(left, 1)
+        rows.yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
+        for each in (axes.yaxis, rows.xaxis):
+            each.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+    return picture("calibration", draw, size=SIZE, heights=(3.2, 1.0))
+
+
+def _means(found: Found) -> str:
+    expected = found["ece_expected"]
+    if found["ece"] <= expected["high"]:
+        return "The distance from the dashed line is no more than so few rows show by chance."
+    # Below the dashed line: more often wrong than said.
+    rows = sum(each["rows"] for each in found["bins"])
+    surer = sum(each["rows"] * (each["confidence"] - each["right"]) for each in found["bins"]) / rows
+    if surer > 0:
+        return f"It is too sure of itself, by {100 * surer:.1f} points on average."
+    return f"It is right more often than it says, by {-100 * surer:.1f} points on average."
+
+
+def _binned(found: Found) -> str:
+    return (
+        f"ECE is the mean distance, weighted by rows, over {found['bin_count']} bins of equal width; other "
+        f"bins give another one. Probabilities that mean what they say would show "
+        f"{found['ece_expected']['mean']:.3f} on so many rows, and seldom over "
+        f"{found['ece_expected']['high']:.3f}."
+    )
+
+
+def _errors(found: Found) -> str:
+    names = {"ece": "ECE", "log_loss": "log loss", "brier": "Brier score"}
+    lines = [["as trained", *(f"{found[name]:.3f}" for name in names)]]
+    caption = "Brier score: summed over classes, 0 to 2."
+    temperature = found.get("temperature")
+    if temperature is None:
+        caption += " No temperature fits: these rows set no limit to it."
+    elif found.get("ece_after") is not None:
+        lines.append([f"temperature {temperature:.2f}", *(f"{found[f'{name}_after']:.3f}" for name in names)])
+        caption += (
+            " The temperature divides the logits, and changes no answer. It was fitted on the dev rows; its "
+            "line shows each fifth of them with the temperature of the other four. "
+        )
+        caption += (
+            "The model folder keeps it."
+            if found.get("kept")
+            else "Keep it in the model folder: <code>--set training.temperature=true</code>"
+        )
+    return table(["", *names.values()], lines, numbers=(1, 2, 3), caption=caption, name="plain errors")
+
+
+def threshold_curve(found: Found | None, ngram: float | None, of_best: str = "") -> str:
+    """The metric over the threshold; nothing where there are not two classes."""
+    if not found:
+        return ""
+    name, best = title(found["metric"]), found["best"]
+    keys = [key("dev", f"model, {found['default']:.3f} at 0.5")]
+    if ngram is not None:
+        keys.append(key("ngram", f"n-gram model, {ngram:.3f}", dashed=True))
+    words = (
+        f"From {best['threshold']:.2f} on (the ring) {found['label']!r} would give the best {name} on these "
+        f"rows, {best['score']:.3f}. A threshold that is chosen on the rows that it is scored on flatters"
+    )
+    if found["crossfitted"] is not None:
+        words += (
+            f": chosen on four fifths of them and scored on the other, in turn, it gives "
+            f"{found['crossfitted']:.3f}"
+        )
+    words += ". The score above is that of 0.5."
+    heading = f"{capital(name)} over the threshold for “{found['label']}”{of_best}"
+    return figure(heading, draw_thresholds(found, ngram), [*keys, note(words)])
+
+
+def draw_thresholds(found: Found, ngram: float | None) -> str:
+    """The metric over the threshold, the default and the best one marked, as SVG text."""
+
+    def draw(all_axes: Sequence[Axes]) -> None:
+        from matplotlib.ticker import MaxNLocator
+
+        axes, best = all_axes[0], found["best"]
+        if ngram is not None:
+            draw_level(axes, ngram, NGRAM)
+        axes.axvline(0.5, color=LINE, linewidth=1.6)
+        axes.annotate(
+            "0.5", (0.5, 1), (4, -10), xycoords=("data", "axes fraction"), textcoords="offset points",
+            color=TEXT, fontsize=10,
+        )  # fmt: skip
+        axes.plot(found["thresholds"], found["scores"], color=DEV)
+        axes.plot(
+            [best["threshold"]], [best["score"]], color=DEV, marker="o", markersize=9, markerfacecolor="none"
+        )
+        axes.set_xlim(0, 1)
+        axes.set_xlabel(f"answered {found['label']} from this probability on".replace("$", r"\$"))
+        axes.set_ylabel(title(found["metric"]))
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+
+    return picture("thresholds", draw, size=SIZE)
