@@ -66,7 +66,7 @@ LOG = [FLOORS, evaluation(0, 9.1), step(1, 9.0), step(2, 8.0), step(3, 6.0), eva
 
 def write_run(folder: Path, found: dict[str, Any] | None, log: list[dict[str, Any]]) -> Path:
     folder.mkdir(exist_ok=True)
-    (folder / "recipe.toml").write_text('[model]\nstart = "<mini>"\n')
+    (folder / "recipe.toml").write_text('[corpus]\nshards = "text"\n[model]\nstart = "<mini>"\n')
     (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in log))
     if found is not None:
         (folder / "result.json").write_text(json.dumps(found))

@@ -14,7 +14,7 @@ from bertkit.diagnose.page import REPORT, write_page
 from bertkit.diagnose.pretrain_curves import is_pretraining, read_pretraining
 from bertkit.diagnose.pretrain_report import pretrain_parts
 from bertkit.errors import UserError
-from bertkit.train.runfolder import RESULT
+from bertkit.train.runfolder import RECIPE, RESULT
 
 
 def write_report(run: Path) -> Path:
@@ -26,9 +26,11 @@ def write_report(run: Path) -> Path:
         UserError: the folder has neither a log nor a result, or one of them is damaged.
     """
     result = _read_result(run / RESULT)
+    # A log that somebody sent has curves, and no recipe that could be judged by.
+    findings = findings_of(run) if (run / RECIPE).is_file() else []
     if result.get("kind") == "pretraining" or (not result and is_pretraining(run)):
         name = f"{result['model']} from text" if result else run.resolve().name
-        parts = pretrain_parts(run, name, result, read_pretraining(run), findings_of(run))
+        parts = pretrain_parts(run, name, result, read_pretraining(run), findings)
     else:
         seeds = read_curves(run)
         if not result and not seeds:
@@ -36,7 +38,7 @@ def write_report(run: Path) -> Path:
                 f"{run} is no run folder: it has neither {RESULT} nor a log. Give the folder of a run."
             )
         name = f"{result['task']} · {result['model']}" if result else run.resolve().name
-        parts = finetune_parts(run, name, result, seeds, findings_of(run))
+        parts = finetune_parts(run, name, result, seeds, findings)
     return write_page(run / REPORT, name, parts, result.get("version", __version__))
 
 
