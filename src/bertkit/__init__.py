@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from bertkit.errors import UserError
 
 if TYPE_CHECKING:
-    from bertkit.api import evaluate, finetune, prepare, pretrain
+    from bertkit.api import convert, evaluate, finetune, prepare, pretrain
     from bertkit.infer.model import load
     from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
     from bertkit.text.tokenizer import Tokenizer
@@ -18,6 +18,7 @@ __all__ = [
     "TaskRecipe",
     "Tokenizer",
     "UserError",
+    "convert",
     "evaluate",
     "finetune",
     "load",
@@ -27,6 +28,7 @@ __all__ = [
 
 # Looked up when first used, so that `import bertkit` imports neither torch nor anything slow.
 _HOMES = {
+    "convert": "bertkit.api",
     "evaluate": "bertkit.api",
     "finetune": "bertkit.api",
     "prepare": "bertkit.api",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bertkit.checkpoint.convert import convert as run_convert
 from bertkit.config import Precision
 from bertkit.data.prepare import Options as PrepareOptions
 from bertkit.data.prepare import prepare as run_prepare
@@ -165,3 +166,21 @@ def evaluate(model: str | Path, task: str | TaskRecipe, *, precision: Precision 
     """
     recipe = task if isinstance(task, TaskRecipe) else TaskRecipe(name=task)
     return run_evaluate(load(model, precision=precision).predictor, recipe)
+
+
+def convert(model: str | Path, out: str | Path, *, to: str = "hf", overwrite: bool = False) -> dict[str, Any]:
+    """Write a model in another format: what `bertkit convert` does.
+
+    Args:
+        model: anything that holds trained weights.
+        out: the folder to make.
+        to: "hf" for a folder that transformers opens, "google" for a TensorFlow checkpoint.
+        overwrite: replace what is at `out`.
+
+    Returns:
+        What `bertkit convert --json` prints.
+
+    Raises:
+        UserError: no such model, or one that the format cannot say, or `out` exists.
+    """
+    return run_convert(str(model), Path(out), to=to, overwrite=overwrite)

@@ -42,6 +42,21 @@ LEAST_SIZES = {
 }
 """Sizes of a model, and the least that each may be."""
 
+LARGEST: dict[str, float] = {
+    "vocabulary_size": 1 << 24,
+    "layers": 1_000,
+    "hidden_size": 1 << 16,
+    "heads": 1 << 16,
+    "feedforward_size": 1 << 20,
+    "max_positions": 1 << 20,
+    "segment_types": 1 << 16,
+}
+"""What is beyond these is a mistake, or made to fill a memory; none comes near what was ever trained."""
+
+LARGEST_NUMBER = 1e12
+LARGEST_TABLE = 1 << 28
+"""Numbers of a table of sinusoids, which is computed and not read, so no file bounds it: 1 GiB."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
@@ -86,8 +101,12 @@ class ModelConfig:
             check_at_least(owner, name, value, least)
             if not isinstance(value, int):
                 raise UserError(f"{owner}: {name} must be a whole number, not {value!r}.")
+            if value > LARGEST[name]:
+                raise UserError(f"{owner}: {name} cannot be {value:,}; {LARGEST[name]:,} is the most.")
         for name in ("norm_eps", "initialiser_range", "position_scale", "rotary_base"):
             check_at_least(owner, name, getattr(self, name), 0)
+            if getattr(self, name) > LARGEST_NUMBER:
+                raise UserError(f"{owner}: {name} cannot be {getattr(self, name)!r}, which is beyond sense.")
         for name in ("embedding_norm", "pooler", "gated", "biases", "first_norm"):
             if not isinstance(getattr(self, name), bool):
                 raise UserError(f"{owner}: {name} must be true or false, not {getattr(self, name)!r}.")
@@ -108,6 +127,11 @@ class ModelConfig:
         if self.positions in ("rotary", "sinusoidal") and self.head_size % 2:
             raise UserError(
                 f"{owner}: {self.positions} positions need an even head size, not {self.head_size}."
+            )
+        if self.positions == "sinusoidal" and self.max_positions * self.hidden_size > LARGEST_TABLE:
+            raise UserError(
+                f"{owner}: sinusoidal positions up to {self.max_positions:,} with hidden_size "
+                f"{self.hidden_size:,} are a table of more than {LARGEST_TABLE:,} numbers."
             )
 
     @property
@@ -252,6 +276,8 @@ class HeadConfig:
         check_at_least("head", "hidden_size", self.hidden_size, 0)
         if not isinstance(self.hidden_size, int):
             raise UserError(f"head: hidden_size must be a whole number, not {self.hidden_size!r}.")
+        if self.hidden_size > LARGEST["feedforward_size"]:
+            raise UserError(f"head: hidden_size cannot be {self.hidden_size:,}.")
         if not isinstance(self.transform, bool) or (self.transform and self.hidden_size):
             raise UserError("head: transform must be true or false, and false with a hidden_size.")
         check_at_least("head", "dropout", self.dropout, 0)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bertkit import __version__
+from bertkit.checkpoint.archive import opened
 from bertkit.checkpoint.atomic import recover_folder, replace_folder
 from bertkit.checkpoint.card import CARD_FILE, FORMAT, NOTE_KEYS, card_of, read_note
 from bertkit.checkpoint.content import write_json
-from bertkit.checkpoint.formats import FORMATS, format_of
+from bertkit.checkpoint.formats import HF, Format, format_of
 from bertkit.checkpoint.layouts import (
     BEYOND_BERT,
     assumed_head,
@@ -29,7 +30,7 @@ from bertkit.checkpoint.names import (
     own_naming,
     to_disk,
 )
-from bertkit.checkpoint.parts import POSITIONS, Parts, fill, lay_out, state_of, untrained
+from bertkit.checkpoint.parts import POOLER, POSITIONS, Parts, fill, lay_out, state_of, untrained
 from bertkit.checkpoint.sentence import SentencePooling, encoder_folder, read_pooling
 from bertkit.checkpoint.weights import stored_as
 from bertkit.config import HeadConfig, ModelConfig
@@ -54,6 +55,7 @@ class ModelFolder:
         card: what the writer noted: task, labels, metric, recipe and the like; empty for folders of others.
         new: modules that the folder has no weights for and that were freshly initialised.
         unused: tensors of the folder that no part of the model needs.
+        ignored: tensors of the folder that are of a training: an optimiser's moments, a count of steps.
         stored: the number formats of the weights on disk, such as "float16"; in memory they are float32.
         assumed: what the folder does not say and was taken to be so: a sentence each.
         pooling: how a folder of sentence-transformers makes one vector of a text; None for any other.
@@ -68,6 +70,7 @@ class ModelFolder:
     pair: PairHead | None = None
     new: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     stored: tuple[str, ...] = ("float32",)
     assumed: tuple[str, ...] = ()
     pooling: SentencePooling | None = None
@@ -93,6 +96,8 @@ def write_model_folder(
     *,
     masked: MaskedHead | None = None,
     pair: PairHead | None = None,
+    new: Collection[str] = (),
+    format: Format = HF,
 ) -> None:
     """Write a model folder, atomically: after a crash `path` holds what it held or the new model.
 
@@ -105,16 +110,19 @@ def write_model_folder(
         overwrite: replace what stands at `path`.
         masked: written with it where the encoder was pretrained; not beside `head`.
         pair: likewise.
+        new: the modules that nothing has trained, as `ModelFolder.new` names them; left out.
+        format: the one to write, of `FORMATS`.
 
     Raises:
-        UserError: `path` exists and `overwrite` is false.
+        UserError: `path` exists and `overwrite` is false, or the format cannot say what the model is.
     """
     model, head_config = encoder.config, None if head is None else head.config
     assert model.vocabulary_size == tokenizer.size, "the vocabulary is not the encoder's"
     assert head is None or (masked is None and pair is None), "no layout holds a classifier beside these"
     found = {"encoder": encoder, "head": head, "masked": masked, "pair": pair}
     parts: Parts = {name: module for name, module in found.items() if module is not None}
-    state = {name: tensor for name, tensor in state_of(parts).items() if name not in untrained(parts)}
+    left_out = {*untrained(parts), *(POOLER if "pooler" in new else ())}
+    state = {name: tensor for name, tensor in state_of(parts).items() if name not in left_out}
     note: dict[str, Any] = {"format": FORMAT, "bertkit": __version__, "vocabulary": tokenizer.fingerprint}
     if bert_can_say(model, head_config):
         heads = {"masked": masked is not None, "pair": pair is not None}
@@ -129,19 +137,19 @@ def write_model_folder(
         naming = own_naming
     assert card.keys().isdisjoint(NOTE_KEYS), "the card says again what the folder says itself"
     with replace_folder(path, overwrite) as temporary:
-        FORMATS[0].write(temporary, config, to_disk(state, naming))
+        format.write(temporary, config, to_disk(state, naming))
         write_json(temporary / CARD_FILE, {**note, **card})
         tokenizer.save(temporary, max_length=model.max_positions)
 
 
 def read_model_folder(path: Path, options: Mapping[str, Any] | None = None) -> ModelFolder:
-    """Read a model folder of bertkit's, of transformers' or of its ancestors', or of sentence-transformers'.
+    """Read a model folder of any format, of sentence-transformers', or a zip archive of one.
 
     It is checked whole before anything runs. A masked head whose table of pieces is not the encoder's own is
     none of BERT's, and is left unused.
 
     Args:
-        path: the folder.
+        path: the folder or the archive.
         options: fields of `ModelConfig` to change, such as dropouts.
 
     Raises:
@@ -149,11 +157,26 @@ def read_model_folder(path: Path, options: Mapping[str, Any] | None = None) -> M
             kind that bertkit does not compute.
     """
     recover_folder(path)
+    with opened(path) as folder:
+        return replace(_read(folder, options or {}), path=path)
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer of a model folder, or of an archive of one.
+
+    Raises:
+        UserError: there is none.
+    """
+    with opened(path) as folder:
+        return Tokenizer.from_folder(encoder_folder(folder))
+
+
+def _read(path: Path, options: Mapping[str, Any]) -> ModelFolder:
     pooling, inner = read_pooling(path), encoder_folder(path)
-    content, note = (format_of(path) or FORMATS[0]).open(path), read_note(inner)
+    content, note = (format_of(path) or HF).open(path), read_note(inner)
     try:
         model, head_config = read_config(content.config, note.get("model", {}))
-        model = replace(model, **(options or {}))
+        model = replace(model, **options)
     except UserError as error:
         raise UserError(f"{content.config_file}: {error}") from None
     tokenizer = _read_tokenizer(inner, model, note)
@@ -164,6 +187,11 @@ def read_model_folder(path: Path, options: Mapping[str, Any] | None = None) -> M
     if content.config.get("model_type", "bert") == "bert":
         prefix = "bert." if any(name.startswith("bert.") for name in tensors) else ""
         naming = bert_naming(prefix, head_config)
+    if model.layers > len(tensors):  # Laying out takes time for each, although no memory.
+        raise UserError(
+            f"{content.weights_file} has {len(tensors)} tensors, too few for the {model.layers} layers that "
+            f"{content.config_file.name} says the model has."
+        )
     parts = lay_out(model, head_config, tensors, naming, tied=drop_tied(tensors))
     new = fill(content, parts, tensors, naming)
     unused = tuple(sorted(tensors))
@@ -179,6 +207,7 @@ def read_model_folder(path: Path, options: Mapping[str, Any] | None = None) -> M
         card=card_of(note),
         new=new,
         unused=unused,
+        ignored=content.ignored,
         stored=stored,
         assumed=(*assumed_settings(inner), *assumed_head(content.config)),
         pooling=pooling,

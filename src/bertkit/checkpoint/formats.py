@@ -13,7 +13,9 @@ from typing import Any
 import torch
 
 from bertkit.checkpoint.content import Content
+from bertkit.checkpoint.google import is_google, open_google, write_google
 from bertkit.checkpoint.hf import is_hf, open_hf, write_hf
+from bertkit.errors import UserError, nearest
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,31 @@ class Format:
     write: Callable[[Path, Mapping[str, Any], Mapping[str, torch.Tensor]], None]
 
 
-FORMATS: tuple[Format, ...] = (Format("hf", is_hf, open_hf, write_hf),)
-"""The first that holds a folder reads it; the first one's words are those of errors about folders of none."""
+HF = Format("hf", is_hf, open_hf, write_hf)
+GOOGLE = Format("google", is_google, open_google, write_google)
+
+FORMATS: tuple[Format, ...] = (GOOGLE, HF)
+"""The first that holds a folder reads it."""
 
 
 def format_of(folder: Path) -> Format | None:
     """The format of the checkpoint in `folder`; None if there is none."""
     return next((row for row in FORMATS if row.holds(folder)), None)
+
+
+def name_format(path: Path) -> str:
+    """What to call the format of the model at `path`; an archive is not unpacked to look."""
+    row = format_of(path)
+    return path.suffix.removeprefix(".").lower() if row is None else row.name
+
+
+def format_named(name: str) -> Format:
+    """The format that `--to` calls `name`.
+
+    Raises:
+        UserError: there is none; all are named.
+    """
+    for row in FORMATS:
+        if row.name == name:
+            return row
+    raise UserError(f"There is no format {name!r}.{nearest(name, [row.name for row in FORMATS])}")

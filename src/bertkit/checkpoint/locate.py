@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+from bertkit.checkpoint.archive import is_archive
 from bertkit.checkpoint.atomic import recover_folder
 from bertkit.checkpoint.formats import format_of
 from bertkit.config import PRESETS
@@ -16,8 +17,8 @@ PACKAGE_PREFIX = "pkg:"
 def find_model(name: str) -> Path | None:
     """The model folder that `name` means, or None for the fresh weights of a preset.
 
-    `name` is a preset, a model folder, a run folder (its best model), or `pkg:PACKAGE/FOLDER`: a folder
-    inside an installed Python package, which is looked up but not imported.
+    `name` is a preset, a model folder of any format or a zip archive with one, a run folder (its best model),
+    or `pkg:PACKAGE/FOLDER`: a folder inside an installed Python package, which is looked up but not imported.
 
     Raises:
         UserError: it is none of these; the nearest preset is offered.
@@ -30,14 +31,17 @@ def find_model(name: str) -> Path | None:
     for interrupted in (folder, folder / "model"):
         recover_folder(interrupted)
     for place in (folder, folder / "model"):
-        if format_of(place):
+        if format_of(place) or is_archive(place):
             return place
     if folder.is_dir():
         raise UserError(
             f"{folder} is no model folder and no finished run: it has no config.json and no model/."
         )
     if folder.exists():
-        raise UserError(f"{folder} is a file; a model is a folder with config.json and model.safetensors.")
+        raise UserError(
+            f"{folder} is a file; a model is a folder with config.json and model.safetensors, "
+            "or a zip archive of one."
+        )
     raise UserError(f"There is no preset and no folder named {name!r}.{nearest(name, list(PRESETS))}")
 
 

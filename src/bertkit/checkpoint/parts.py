@@ -93,8 +93,6 @@ def fill(content: Content, parts: Parts, tensors: Tensors, naming: Naming) -> tu
     new: tuple[str, ...] = ()
     if not uses_pooler(parts) and encoder.pooler is not None and naming(POOLER[0])[0] not in tensors:
         new = ("pooler",)
-        encoder.pooler.to_empty(device="cpu")
-        initialise(encoder.pooler, encoder.config)
         expected = {name: tensor for name, tensor in expected.items() if name not in POOLER}
     try:
         state = from_disk(tensors, expected, naming)
@@ -105,6 +103,9 @@ def fill(content: Content, parts: Parts, tensors: Tensors, naming: Naming) -> tu
             raise UserError(f"{file} is damaged: {name} holds a number that is not finite.")
     if POSITIONS in state and fixed is not None and not torch.equal(state.pop(POSITIONS), fixed):
         raise UserError(f"{file}: the positions are not the sinusoids that bertkit.json says they are.")
+    if new and encoder.pooler is not None:  # Only now, when the weights have shown that its size is no lie.
+        encoder.pooler.to_empty(device="cpu")
+        initialise(encoder.pooler, encoder.config)
     for prefix, module in parts.items():
         own = {n.removeprefix(f"{prefix}."): t for n, t in state.items() if n.startswith(f"{prefix}.")}
         module.load_state_dict(own, strict=False, assign=True)

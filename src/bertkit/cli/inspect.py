@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import tomllib
+from collections import Counter
 from typing import Any
 
 from bertkit.config import HEAD_KINDS
@@ -13,6 +15,15 @@ PRETRAINING = {
     "masked": "predicts masked pieces (`bertkit fill`, `bertkit score`)",
     "pair": "tells whether two segments belong together",
 }
+
+FORMAT_NAMES = {
+    "hf": "config.json and weights, as transformers has them",
+    "google": "a TensorFlow checkpoint of google-research/bert",
+    "zip": "a zip archive, opened as it is",
+}
+
+# Names of tensors that a person reads one by one.
+NAMES_SHOWN = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +57,7 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
     parts = ", ".join(f"{part} {count:,}" for part, count in counts.items() if part != "total" and count)
     lines = {
         "model": found["folder"] or f"preset {found['model']}, fresh weights",
+        **({"format": FORMAT_NAMES[found["format"]]} if found["format"] else {}),
         "encoder": f"{config['layers']} layers of {config['hidden_size']}, {config['heads']} heads, "
         f"feed-forward {config['feedforward_size']:,} ({config['activation']})",
         "order": f"{config['positions']} positions, up to {config['max_positions']:,}; {config['norm']}-norm",
@@ -59,20 +71,24 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
         accents = "accents stripped" if vocabulary["strip_accents"] else "accents kept"
         lines["vocabulary"] = f"{vocabulary['size']:,} pieces, {case}, {accents}"
         lines["fingerprint"] = vocabulary["fingerprint"]
-    if origin := found["origin"]:
-        lines["trained"] = _origin(origin)
+    if told := _origin(found["origin"]):
+        lines["trained"] = told
+    if found["converted"]:
+        lines["converted"] = f"from {found['converted']['from']} ({found['converted']['format']})"
     if sentence := found["sentence"]:
         lines["one vector"] = _sentence(sentence)
     if found["new"]:
         lines["new (to be trained)"] = ", ".join(found["new"])
     if found["unused"]:
-        lines["not used"] = ", ".join(found["unused"])
+        lines["not used"] = count_names(found["unused"])
+    if found["ignored"]:
+        lines["ignored"] = f"{count_names(found['ignored'])}: of its training"
     if found["stored"] not in ([], ["float32"]):
         lines["stored as"] = f"{', '.join(found['stored'])}; read as float32"
     if found["assumed"]:
         lines["assumed"] = "\n".join(found["assumed"])
     if found["files"]:
-        lines["files"] = "\n".join(f"{name}  {_bytes(size)}" for name, size in found["files"].items())
+        lines["files"] = "\n".join(f"{name}  {show_bytes(size)}" for name, size in found["files"].items())
     return lines
 
 
@@ -121,5 +137,14 @@ def _origin(origin: dict[str, Any]) -> str:
     return ", ".join(told)
 
 
-def _bytes(size: int) -> str:
+def count_names(names: list[str]) -> str:
+    """`names` of tensors for people: those that end alike are counted, few are named."""
+    if len(names) <= NAMES_SHOWN:
+        return ", ".join(names)
+    endings = Counter(re.split(r"[/.]", name)[-1] for name in names)
+    return ", ".join(f"{count:,} x {name}" if count > 1 else name for name, count in endings.most_common())
+
+
+def show_bytes(size: int) -> str:
+    """`size` in the unit that people read."""
     return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.1f} kB"

@@ -118,12 +118,13 @@ def _tokenizer(arguments: argparse.Namespace) -> Tokenizer:
 
     if arguments.vocab:
         return Tokenizer.from_vocabulary(arguments.vocab, lowercase=not arguments.cased)
+    from bertkit.checkpoint.folder import read_tokenizer
     from bertkit.checkpoint.locate import find_model
 
     folder = find_model(arguments.model)
     if folder is None:
         raise UserError(f"{arguments.model} is a preset, which has no vocabulary; name one with --vocab.")
-    return Tokenizer.from_folder(folder)
+    return read_tokenizer(folder)
 
 
 def _options(arguments: argparse.Namespace) -> Options:

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from bertkit.checkpoint.convert import ORIGIN_KEY
 from bertkit.checkpoint.folder import ModelFolder, read_model_folder
+from bertkit.checkpoint.formats import name_format
 from bertkit.checkpoint.locate import find_model
 from bertkit.config import preset
 from bertkit.model.encoder import Encoder
@@ -25,13 +27,14 @@ def inspect(model: str) -> dict[str, Any]:
         model: a preset, a model folder, a run or `pkg:PACKAGE/FOLDER`.
 
     Returns:
-        `model`, `folder`, `config` (the encoder's options), `parameters` (by part, and `total`), `head`,
-        `labels`, `pretraining` (which of its heads are there: "masked", "pair"), `vocabulary` (`size`,
-        `fingerprint`, `lowercase`, `strip_accents`, `split_cjk`), `origin` (what training noted), `new`
-        (parts without weights, to be trained), `unused` (tensors no part needs), `stored` (number formats of
-        the weights on disk), `assumed` (what the folder does not say), `sentence` (how a folder of
-        sentence-transformers pools), and `files` (name: bytes). What a model does not have is None or empty;
-        a preset has only sizes.
+        `model`, `folder`, `format` ("hf", "google" or "zip"), `config` (the encoder's options), `parameters`
+        (by part, and `total`), `head`, `labels`, `pretraining` (which of its heads are there: "masked",
+        "pair"), `vocabulary` (`size`, `fingerprint`, `lowercase`, `strip_accents`, `split_cjk`), `origin`
+        (what training noted), `converted` (what it was converted from), `new` (parts without weights, to be
+        trained), `unused` (tensors no part needs), `ignored` (tensors of a training: moments, counts),
+        `stored` (number formats of the weights on disk), `assumed` (what the folder does not say), `sentence`
+        (how a folder of sentence-transformers pools), and `files` (name: bytes). What a model does not have
+        is None or empty; a preset has only sizes.
 
     Raises:
         UserError: there is no such model, or its folder is damaged.
@@ -62,6 +65,7 @@ def _report(model: str, encoder: Encoder, folder: ModelFolder | None) -> dict[st
     return {
         "model": model,
         "folder": None if folder is None else str(folder.path),
+        "format": None if folder is None else name_format(folder.path),
         "config": asdict(encoder.config),
         "parameters": {**parts, "total": sum(parts.values())},
         "head": settings,
@@ -69,8 +73,10 @@ def _report(model: str, encoder: Encoder, folder: ModelFolder | None) -> dict[st
         "pretraining": list(heads),
         "vocabulary": None if folder is None else _vocabulary(folder),
         "origin": {} if folder is None else {key: folder.card[key] for key in ORIGIN if key in folder.card},
+        "converted": None if folder is None else folder.card.get(ORIGIN_KEY),
         "new": [] if folder is None else list(folder.new),
         "unused": [] if folder is None else list(folder.unused),
+        "ignored": [] if folder is None else list(folder.ignored),
         "stored": [] if folder is None else list(folder.stored),
         "assumed": [] if folder is None else list(folder.assumed),
         "sentence": None if folder is None or folder.pooling is None else asdict(folder.pooling),
@@ -90,7 +96,8 @@ def _vocabulary(folder: ModelFolder) -> dict[str, Any]:
 
 
 def _files(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
+    paths = sorted(folder.iterdir()) if folder.is_dir() else [folder]
+    return {path.name: path.stat().st_size for path in paths if path.is_file()}
 
 
 def _count(module: nn.Module | None) -> int:

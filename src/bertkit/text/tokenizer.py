@@ -30,6 +30,7 @@ MAX_WORD_CHARACTERS = 100
 TEXTS_AT_ONCE = 4_096
 """Texts given to the Rust threads in one call: bounds the memory of their answers."""
 
+_BRACKETED = re.compile(r"\[.+\]|<.+>")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -145,7 +146,7 @@ class Tokenizer:
         elif (folder / VOCABULARY_FILE).is_file():
             path = folder / VOCABULARY_FILE
             pieces = _read_pieces(path)
-            settings = {"do_lower_case": all(piece == piece.lower() for piece in set(pieces) - set(SPECIALS))}
+            settings = {"do_lower_case": not any(map(_has_capital, pieces))}
         else:
             raise UserError(
                 f"{folder} has neither {TOKENIZER_FILE} nor {VOCABULARY_FILE}: without its vocabulary a "
@@ -256,6 +257,13 @@ def _read_pieces(path: Path) -> list[str]:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise UserError(f"{path}, line {line} is not UTF-8: this is no vocabulary of BERT's.") from None
     return lines if lines[-1] else lines[:-1]
+
+
+def _has_capital(piece: str) -> bool:
+    """Whether only a cased model can use `piece`. No text is cut into a name in brackets, such as the `<S>`
+    of the released Chinese vocabulary, which is of an uncased model.
+    """
+    return piece != piece.lower() and not _BRACKETED.fullmatch(piece)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

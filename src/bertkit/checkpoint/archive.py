@@ -1,0 +1,129 @@
+"""Zip archives with a model inside, as Google publishes them, opened where they are."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from bertkit.errors import UserError
+
+ENDING = ".zip"
+MODEL_FILES = ("config.json", "bert_config.json")
+"""A folder with one of these is a model's."""
+
+UNREAD = (".meta",)
+"""Endings of files that no reader needs: TensorFlow's graph of a model may be larger than its weights."""
+
+MOST_TIMES = 200
+"""How much larger than the archive its content may be. Weights do not get a tenth of this; zeros, such as the
+moments of a training of no steps, and texts do not get beyond it."""
+
+SMALL = 1 << 20
+"""Bytes that any archive may unpack to."""
+
+
+LONGEST_NAME = 200
+
+
+def is_archive(path: Path) -> bool:
+    """Whether `path` is a file that calls itself a zip archive."""
+    return path.suffix.lower() == ENDING and path.is_file()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Path]:
+    """The folder at `path`, or the temporary one of `unpacked` for an archive; complaints name `path`."""
+    if not is_archive(path):
+        yield path
+        return
+    with unpacked(path) as folder:
+        try:
+            yield folder
+        except UserError as error:
+            raise UserError(str(error).replace(str(folder), str(path))) from None
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """A temporary folder with the files of the one model in the archive; it is gone after the block.
+
+    Sizes are compared with the archive's and with the free disk before anything is written, and nothing is
+    written under a path that the archive chose.
+
+    Raises:
+        UserError: it is no zip archive or damaged, holds no model or several, or paths that leave it, or
+            unpacks to more than any model would.
+    """
+    with tempfile.TemporaryDirectory(prefix="bertkit-") as name:
+        folder = Path(name)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                members = _model(path, archive.infolist())
+                _check_sizes(path, members, shutil.disk_usage(folder).free)
+                for member in members:
+                    _copy(archive, member, folder / PurePosixPath(member.filename).name)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+            raise UserError(
+                f"{path} is no zip archive or damaged ({error}): copy it again from its source."
+            ) from None
+        yield folder
+
+
+def _model(path: Path, members: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
+    """The files of the only model in the archive."""
+    files: dict[str, list[zipfile.ZipInfo]] = {}
+    for member in members:
+        inside = PurePosixPath(member.filename)
+        if inside.is_absolute() or ".." in inside.parts or "\\" in member.filename or ":" in member.filename:
+            raise UserError(f"{path} is unsafe: its path {member.filename!r} leads out of the folder.")
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise UserError(f"{path} is unsafe: {member.filename!r} in it is a link to somewhere else.")
+        if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise UserError(
+                f"{path} is encrypted or compressed in a rare way: unpack it yourself and name the folder."
+            )
+        if len(inside.name) > LONGEST_NAME:
+            raise UserError(f"{path} is damaged: a file in it has a name of {len(inside.name)} letters.")
+        if not member.is_dir() and inside.suffix not in UNREAD and "__MACOSX" not in inside.parts:
+            files.setdefault(str(inside.parent), []).append(member)
+    models = {
+        parent: found
+        for parent, found in files.items()
+        if any(PurePosixPath(member.filename).name in MODEL_FILES for member in found)
+    }
+    if len(models) != 1:
+        there = f"several, in {', '.join(sorted(models))}: unpack it and name one" if models else "none"
+        raise UserError(f"{path} should hold one model, a folder with {MODEL_FILES[-1]}, and has {there}.")
+    (found,) = models.values()
+    names = [PurePosixPath(member.filename).name for member in found]
+    if len(set(names)) < len(names):
+        raise UserError(f"{path} is damaged: a file stands in it twice.")
+    return found
+
+
+def _check_sizes(path: Path, members: list[zipfile.ZipInfo], free: int) -> None:
+    content, packed = sum(member.file_size for member in members), path.stat().st_size
+    if content > max(SMALL, MOST_TIMES * packed):
+        raise UserError(
+            f"{path} has {packed:,} bytes and would unpack to {content:,}, which weights never do: it "
+            "is made to fill a disk."
+        )
+    if content > free:
+        raise UserError(
+            f"{path} unpacks to {content:,} bytes and the disk of {tempfile.gettempdir()} has {free:,} free: "
+            "set TMPDIR to a place with more, or unpack it yourself and name the folder."
+        )
+
+
+def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
+    # The library stops at the size that was declared and compares the checksum when it gets there.
+    with archive.open(member) as source, target.open("wb") as file:
+        shutil.copyfileobj(source, file, 1 << 20)
+    if target.stat().st_size != member.file_size:
+        raise zipfile.BadZipFile(f"{member.filename} is cut short")

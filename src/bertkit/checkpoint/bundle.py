@@ -1,0 +1,285 @@
+"""TensorFlow's bundles of tensors, `PREFIX.index` and `PREFIX.data-...`, read and written without it.
+
+The index is a sorted table (`sstable.py`): under the empty key what the bundle is, under each name a tensor's
+type, shape, place and checksum. The data files hold the bytes of the tensors and nothing else.
+
+Source: tensorflow/core/protobuf/tensor_bundle.proto and util/tensor_bundle/tensor_bundle.cc. Nothing is known
+here of what the tensors are for.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bertkit.checkpoint.sstable import Damaged, checksum, read_table, read_varint, write_table, write_varint
+from bertkit.errors import UserError
+
+TYPES: dict[int, torch.dtype] = {
+    1: torch.float32,
+    2: torch.float64,
+    3: torch.int32,
+    4: torch.uint8,
+    5: torch.int16,
+    6: torch.int8,
+    9: torch.int64,
+    14: torch.bfloat16,
+    19: torch.float16,
+}
+"""Numbers of tensorflow/core/framework/types.proto that are read and written."""
+
+INDEX = ".index"
+SLICE = b"\0"
+"""First byte of the keys of slices, which the entry of the whole tensor tells of too."""
+
+VERSION = 1
+LONGEST_INDEX = 1 << 24
+"""Bytes. BERT large with the moments of its training has a thousandth of it."""
+
+MOST_SHARDS = 99_999
+MOST_DIMENSIONS = 8
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the index says of one tensor.
+
+    Attributes:
+        dtype: None for types that are not read, such as texts.
+        shape: its sizes.
+        shard: number of its data file.
+        offset: where in that its bytes begin.
+        size: how many bytes they are.
+        crc: their masked checksum.
+        sliced: the tensor is kept in pieces under other names.
+    """
+
+    dtype: torch.dtype | None
+    shape: tuple[int, ...]
+    shard: int
+    offset: int
+    size: int
+    crc: int
+    sliced: bool
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose index was read and checked; none of its tensors was.
+
+    Attributes:
+        prefix: what the names of all its files begin with.
+        shards: how many data files it has.
+        entries: what the index says of each tensor, by name.
+    """
+
+    prefix: Path
+    shards: int
+    entries: dict[str, Entry]
+
+    def read(self, names: Iterable[str]) -> dict[str, torch.Tensor]:
+        """The tensors of these names. Sizes are compared with the files before any memory is taken.
+
+        Raises:
+            UserError: a data file is missing, too short or damaged, or a tensor is of a kind not read.
+        """
+        wanted = self.check(names)
+        return {name: tensor for shard, own in wanted.items() for name, tensor in self._read(shard, own)}
+
+    def check(self, names: Iterable[str]) -> dict[int, list[str]]:
+        """See that the data files are there and long enough for these tensors.
+
+        Returns:
+            The names by data file, in the order of their places in it.
+
+        Raises:
+            UserError: as `read` does, but for damage that only the checksums tell.
+        """
+        wanted: dict[int, list[str]] = {}
+        for name in names:
+            _check_readable(self.prefix, name, self.entries[name])
+            wanted.setdefault(self.entries[name].shard, []).append(name)
+        for shard, own in wanted.items():
+            own.sort(key=lambda name: self.entries[name].offset)
+            self._check_places(shard, own)
+        return wanted
+
+    def shard_path(self, shard: int) -> Path:
+        """The data file number `shard`."""
+        return _beside(self.prefix, f".data-{shard:05d}-of-{self.shards:05d}")
+
+    def _check_places(self, shard: int, names: list[str]) -> None:
+        path = self.shard_path(shard)
+        if not path.is_file():
+            raise UserError(
+                f"{path} is missing, where {len(names)} of the model's tensors are: copy it there from where "
+                "the checkpoint came from."
+            )
+        length, end = path.stat().st_size, 0
+        for name in names:
+            entry = self.entries[name]
+            if entry.offset < end:  # Overlaps would let a small file fill any memory.
+                raise _damaged(_beside(self.prefix, INDEX), f"{name} overlaps another tensor")
+            end = entry.offset + entry.size
+            if end > length:
+                raise _damaged(path, f"{name} lies beyond its end, so the file is cut short")
+
+    def _read(self, shard: int, names: list[str]) -> Iterator[tuple[str, torch.Tensor]]:
+        path = self.shard_path(shard)
+        with path.open("rb") as file:
+            for name in names:
+                entry = self.entries[name]
+                file.seek(entry.offset)
+                data = file.read(entry.size)
+                if checksum(data) != entry.crc:
+                    raise _damaged(path, f"the checksum of {name} is wrong")
+                assert entry.dtype is not None
+                yield name, torch.frombuffer(bytearray(data), dtype=entry.dtype).reshape(entry.shape)
+
+
+def open_bundle(prefix: Path) -> Bundle:
+    """Read the index of the bundle at `prefix`.
+
+    Raises:
+        UserError: the index is missing, damaged or of a kind that is not read.
+    """
+    path = _beside(prefix, INDEX)
+    try:
+        if path.stat().st_size > LONGEST_INDEX:
+            raise _damaged(path, f"it has {path.stat().st_size:,} bytes, and an index has few")
+        rows = read_table(path.read_bytes())
+        first, header = next(rows, (b"", b""))
+        if first:
+            raise Damaged("it does not begin with a header")
+        shards = _read_header(header)
+        entries = {
+            key.decode(): _read_entry(key.decode(), value, shards)
+            for key, value in rows
+            if not key.startswith(SLICE)
+        }
+    except FileNotFoundError:
+        raise UserError(f"There is no {path}, the index of a TensorFlow checkpoint.") from None
+    except ValueError as error:  # `Damaged`, or a name that is no UTF-8.
+        raise _damaged(path, str(error)) from None
+    return Bundle(prefix, shards, entries)
+
+
+def write_bundle(prefix: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write `tensors`, none of them empty, as a bundle of one data file."""
+    entries = {}
+    with _beside(prefix, ".data-00000-of-00001").open("wb") as file:
+        for name, tensor in sorted(tensors.items(), key=lambda item: item[0].encode()):
+            assert tensor.numel(), "a tensor without numbers is not read back"
+            data = tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes()
+            entries[name.encode()] = _write_entry(tensor, file.tell(), data)
+            file.write(data)
+    version = _field(1, VERSION)
+    header = _field(1, 1) + _field(3, version)
+    _beside(prefix, INDEX).write_bytes(write_table([(b"", header), *entries.items()]))
+
+
+def _check_readable(prefix: Path, name: str, entry: Entry) -> None:
+    index = _beside(prefix, INDEX)
+    if entry.sliced:
+        raise UserError(
+            f"{index}: {name} is a partitioned variable, kept in slices, which bertkit does not put "
+            "together: save the checkpoint without a partitioner."
+        )
+    if entry.dtype is None:
+        raise UserError(f"{index}: {name} holds no numbers of a kind that bertkit reads.")
+    if not entry.size:
+        raise _damaged(index, f"{name} is empty")
+
+
+def _read_header(data: bytes) -> int:
+    """How many data files there are."""
+    header = dict(_fields(data))
+    shards, version = header.get(1, 0), header.get(3, b"")
+    if header.get(2, 0) != 0:
+        raise Damaged("it is of a big-endian machine, whose numbers are not read")
+    if not isinstance(shards, int) or not 1 <= shards <= MOST_SHARDS:
+        raise Damaged(f"it tells of {shards!r} data files")
+    needs = dict(_fields(version)).get(2, 0) if isinstance(version, bytes) else None
+    if not isinstance(needs, int) or needs > VERSION:
+        raise Damaged(f"it is of a later version of the format than {VERSION}")
+    return shards
+
+
+def _read_entry(name: str, data: bytes, shards: int) -> Entry:
+    numbers: dict[int, int] = {}
+    shape: tuple[int, ...] = ()
+    sliced = False
+    for number, value in _fields(data):
+        if isinstance(value, int):
+            numbers[number] = value
+        elif number == 2:
+            shape = _read_shape(name, value)
+        elif number == 7:
+            sliced = True
+    kind, shard, offset, size = (numbers.get(number, 0) for number in (1, 3, 4, 5))
+    dtype = TYPES.get(kind)
+    if shard >= shards or offset >= 1 << 63 or size >= 1 << 63:
+        raise Damaged(f"{name} has an impossible place")
+    if dtype is not None and not sliced and size != math.prod(shape) * dtype.itemsize:
+        raise Damaged(f"{name} of the shape {list(shape)} cannot have {size:,} bytes")
+    return Entry(dtype, shape, shard, offset, size, numbers.get(6, 0), sliced)
+
+
+def _read_shape(name: str, data: bytes) -> tuple[int, ...]:
+    shape = []
+    for number, value in _fields(data):
+        if number == 2 and isinstance(value, bytes):
+            size = dict(_fields(value)).get(1, 0)
+            if not isinstance(size, int) or size >= 1 << 63:  # A negative one, as protobuf writes it.
+                raise Damaged(f"{name} has an impossible shape")
+            shape.append(size)
+    if len(shape) > MOST_DIMENSIONS:
+        raise Damaged(f"{name} has {len(shape)} dimensions")
+    return tuple(shape)
+
+
+def _write_entry(tensor: torch.Tensor, offset: int, data: bytes) -> bytes:
+    kind = next(number for number, dtype in TYPES.items() if dtype == tensor.dtype)
+    shape = b"".join(_field(2, _field(1, size)) for size in tensor.shape)
+    crc = write_varint(6 << 3 | 5) + struct.pack("<I", checksum(data))
+    return _field(1, kind) + _field(2, shape) + _field(4, offset) + _field(5, len(data)) + crc
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Number and value of each field of a protobuf message: whole numbers, or bytes where it has a length."""
+    at = 0
+    while at < len(data):
+        tag, at = read_varint(data, at)
+        number, wire = tag >> 3, tag & 7
+        if wire == 0:
+            value, at = read_varint(data, at)
+            yield number, value
+            continue
+        length = {1: 8, 5: 4}.get(wire)
+        if wire == 2:
+            length, at = read_varint(data, at)
+        if length is None or at + length > len(data):
+            raise Damaged("a message in it is cut short")
+        content = data[at : at + length]
+        at += length
+        yield number, content if wire == 2 else int.from_bytes(content, "little")
+
+
+def _field(number: int, value: int | bytes) -> bytes:
+    """A field of a protobuf message; without one it is 0 or empty."""
+    if isinstance(value, int):
+        return write_varint(number << 3) + write_varint(value)
+    return write_varint(number << 3 | 2) + write_varint(len(value)) + value
+
+
+def _beside(prefix: Path, ending: str) -> Path:
+    return prefix.with_name(prefix.name + ending)
+
+
+def _damaged(path: Path, reason: str) -> UserError:
+    return UserError(f"{path} is damaged: {reason}. Copy it again from its source.")

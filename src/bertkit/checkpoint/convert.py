@@ -1,0 +1,61 @@
+"""A model in one format, written in another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bertkit.checkpoint.folder import read_model_folder, write_model_folder
+from bertkit.checkpoint.formats import format_named, name_format
+from bertkit.checkpoint.locate import find_model
+from bertkit.errors import UserError
+
+ORIGIN_KEY = "converted"
+"""What `bertkit.json` calls the origin of a converted model."""
+
+
+def convert(model: str, out: Path, *, to: str, overwrite: bool = False) -> dict[str, Any]:
+    """Write `model` anew, every weight in float32 and bit for bit as it was.
+
+    Args:
+        model: anything that holds trained weights.
+        out: the folder to make.
+        to: "hf" for a folder that transformers opens, "google" for a TensorFlow checkpoint.
+        overwrite: replace what is at `out`.
+
+    Returns:
+        `model`, `folder`, `format`, `labels`, `left_out` (tensors of the source that are in no part of the
+        model: other heads, an optimiser's moments), and `files` (name: bytes).
+
+    Raises:
+        UserError: there is no such model, it is damaged, the format cannot say what it is, or `out` exists.
+        OSError: `out` cannot be written; what was there is still there.
+    """
+    format = format_named(to)
+    path = find_model(model)
+    if path is None:
+        raise UserError(f"{model} is a preset, a model without weights; there is nothing to convert.")
+    if out.resolve() == path.resolve():
+        raise UserError(f"{out} is the model itself; name another folder to write.")
+    folder = read_model_folder(path)
+    origin = {"from": path.name, "format": name_format(path)}
+    write_model_folder(
+        out,
+        folder.encoder,
+        folder.head,
+        folder.tokenizer,
+        {**folder.card, ORIGIN_KEY: origin},
+        overwrite,
+        masked=folder.masked,
+        pair=folder.pair,
+        new=folder.new,
+        format=format,
+    )
+    return {
+        "model": model,
+        "folder": str(out),
+        "format": format.name,
+        "labels": None if folder.head_config is None else list(folder.head_config.labels),
+        "left_out": sorted([*folder.unused, *folder.ignored]),
+        "files": {file.name: file.stat().st_size for file in sorted(out.iterdir())},
+    }

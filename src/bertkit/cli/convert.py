@@ -1,0 +1,37 @@
+"""Write a model in another format: a folder that transformers opens, or a TensorFlow checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("model", help="a model folder of any format, a zip archive of one, or a run")
+    parser.add_argument("out", help="the folder to make")
+    parser.add_argument(
+        "--to",
+        required=True,
+        choices=("hf", "google"),
+        help="hf: config.json and model.safetensors; google: a TensorFlow checkpoint with bert_config.json",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+    parser.add_argument("--json", action="store_true", help="print one object on standard output")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Convert, and say what was written and what was left out."""
+    from bertkit import api
+    from bertkit.cli.inspect import count_names, show_bytes
+
+    result = api.convert(arguments.model, arguments.out, to=arguments.to, overwrite=arguments.overwrite)
+    if arguments.json:
+        print(json.dumps(result, ensure_ascii=False))
+        return 0
+    print(f"{result['model']} is written to {result['folder']}:")
+    for name, size in result["files"].items():
+        print(f"  {name}  {show_bytes(size)}")
+    if result["left_out"]:
+        print(f"Left out, for no part of the model is made of them: {count_names(result['left_out'])}.")
+    return 0
