@@ -114,7 +114,7 @@ def test_an_unfinished_study_has_a_page_tables_and_a_picture(
 ) -> None:
     out = tmp_path / "s"
     done(study, out, finished, labels)
-    (out / "lock").touch()
+    (out / "study.toml").touch()
     result = run_study(study, out, settings={}, seeds=0, jobs=0, again=False, listener=Silent())
     assert (result["runs"], result["planned"], result["failed"]) == (5, 6, 0)
     assert json.loads((out / "result.json").read_text()) == json.loads(json.dumps(result))

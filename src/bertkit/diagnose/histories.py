@@ -71,7 +71,7 @@ def check_is_run(run: Path) -> None:
     what = f"{run} is no run folder: it has no {RECIPE}."
     if SEED_FOLDER.fullmatch(run.resolve().name) and (run.resolve().parent / RECIPE).is_file():
         raise UserError(f"{run} is one seed of a run; give the run, {run.parent}.")
-    if names & {"study.toml", "study.json"}:
+    if "study.toml" in names:
         raise UserError(f"{what} It is a study's: `bertkit study` says what its runs came to.")
     if runs := sorted(name for name in names if (run / name / RECIPE).is_file()):
         raise UserError(f"{what} There are runs in it: give one of {', '.join(runs[:5])}.")

@@ -67,7 +67,7 @@ class Variant:
 class Study:
     """A question, its stages in order, and the variants; the first variant is what others start from.
 
-    `folder` is where the paths of recipes begin.
+    `path` is the study's file, from which the paths of recipes begin.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Study:
     stages: Mapping[str, Stage]
     variants: tuple[Variant, ...]
     seeds: int = 3
-    folder: Path = Path()
+    path: Path = Path()
 
     def __post_init__(self) -> None:
         check_at_least("study", "seeds", self.seeds, 1)
@@ -141,7 +141,7 @@ class Study:
             variants=tuple(
                 from_table(Variant, part, f"variants[{place}].") for place, part in enumerate(variants, 1)
             ),
-            folder=path.parent,
+            path=path,
         )
 
     def lineage(self, variant: Variant) -> list[Variant]:
@@ -162,7 +162,7 @@ class Study:
         """
         plan = self.stages[stage]
         kind = RECIPES[plan.kind]
-        recipe = kind.from_toml(self.folder / plan.recipe) if plan.recipe else kind()
+        recipe = kind.from_toml(self.path.parent / plan.recipe) if plan.recipe else kind()
         texts = [*plan.set]
         for one in self.lineage(variant):
             texts += one.set.get(stage, [])

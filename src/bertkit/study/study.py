@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,13 +16,15 @@ from bertkit.recipe.study import Study
 from bertkit.study.outcomes import Row, rows_of
 from bertkit.study.page import write_study_page
 from bertkit.study.plan import RUNS, Planned, Run, distinct, plan
-from bertkit.study.runner import LOCK, State, run_all, state
+from bertkit.study.runner import State, run_all, state
 from bertkit.study.sentences import say
 from bertkit.study.tables import lines_of, markdown
 from bertkit.train.results import write_json
 from bertkit.train.runfolder import RESULT
 
 TABLES = "tables.md"
+STUDY = "study.toml"
+"""A copy of the declaration that the results are of."""
 
 
 class StudyListener(Protocol):
@@ -71,6 +74,8 @@ def run_study(
     planned = plan(study, out, settings=settings, seeds=seeds)
     runs = distinct(planned)
     out.mkdir(parents=True, exist_ok=True)
+    with replace_file(out / STUDY) as temporary:
+        shutil.copyfile(study.path, temporary)
     listener.planned(study, runs)
     began = time.perf_counter()
     try:
@@ -90,9 +95,9 @@ def run_study(
 
 
 def _check_folder(out: Path) -> None:
-    if not out.exists() or (out / LOCK).is_file() or (out.is_dir() and not any(out.iterdir())):
+    if not out.exists() or (out / STUDY).is_file() or (out.is_dir() and not any(out.iterdir())):
         return
-    raise UserError(f"{out} is not the folder of a study (it has no {LOCK!r}); choose another with -o.")
+    raise UserError(f"{out} is not the folder of a study (it has no {STUDY}); choose another with -o.")
 
 
 def _result(
