@@ -8,23 +8,28 @@ from pathlib import Path
 from bertkit.checkpoint.archive import is_archive
 from bertkit.checkpoint.atomic import recover_folder
 from bertkit.checkpoint.formats import format_of
+from bertkit.checkpoint.hub import fetch
 from bertkit.config import PRESETS
 from bertkit.errors import UserError, nearest
 
 PACKAGE_PREFIX = "pkg:"
+HUB_PREFIX = "hf:"
 
 
 def find_model(name: str) -> Path | None:
     """The model folder that `name` means, or None for the fresh weights of a preset.
 
     `name` is a preset, a model folder of any format or a zip archive with one, a run folder (its best model),
-    or `pkg:PACKAGE/FOLDER`: a folder inside an installed Python package, which is looked up but not imported.
+    `hf:OWNER/NAME[@REVISION]`: a model of the Hugging Face hub, or `pkg:PACKAGE/FOLDER`: a folder inside an
+    installed Python package, which is looked up but not imported.
 
     Raises:
         UserError: it is none of these; the nearest preset is offered.
     """
     if name.startswith(PACKAGE_PREFIX):
         return _in_package(name)
+    if name.startswith(HUB_PREFIX):
+        return fetch(name.removeprefix(HUB_PREFIX))
     if name in PRESETS:
         return None
     folder = Path(name)

@@ -28,7 +28,7 @@ NAMES_SHOWN = 4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("model", help="a preset, a model folder, a run, or pkg:PACKAGE/FOLDER")
+    parser.add_argument("model", help="a preset, a model folder, a run, hf:OWNER/NAME, or pkg:PACKAGE/FOLDER")
     parser.add_argument("--json", action="store_true", help="print one object on standard output")
 
 
@@ -73,6 +73,8 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
         lines["fingerprint"] = vocabulary["fingerprint"]
     if told := _origin(found["origin"]):
         lines["trained"] = told
+    if hub := found["origin"].get("hub"):
+        lines["hub"] = f"{hub['model']}, commit {hub['commit']}"
     if found["converted"]:
         lines["converted"] = f"from {found['converted']['from']} ({found['converted']['format']})"
     if sentence := found["sentence"]:

@@ -17,7 +17,18 @@ from bertkit.config import preset
 from bertkit.model.encoder import Encoder
 
 # Of the card: where the model came from. Labels and configuration are told from the model itself.
-ORIGIN = ("task", "kind", "metric", "score", "interval", "max_length", "pad_to", "temperature", "recipe")
+ORIGIN = (
+    "task",
+    "kind",
+    "metric",
+    "score",
+    "interval",
+    "max_length",
+    "pad_to",
+    "temperature",
+    "recipe",
+    "hub",
+)
 
 
 def inspect(model: str) -> dict[str, Any]:

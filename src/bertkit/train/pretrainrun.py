@@ -10,6 +10,7 @@ from typing import Any
 
 from bertkit import __version__
 from bertkit.checkpoint.folder import write_model_folder
+from bertkit.checkpoint.hub import hub_card
 from bertkit.errors import UserError
 from bertkit.model.precision import choose_precision
 from bertkit.model.work import gemm_rate
@@ -281,6 +282,7 @@ class PretrainRun:
             "heldout": self.progress.heldout,
             "corpus": self.start.shards.fingerprint,
             "recipe": self.recipe.to_toml(),
+            **hub_card(self.start.start),
         }
         write_model_folder(
             self.out / "model",

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from bertkit.checkpoint.folder import write_model_folder
+from bertkit.checkpoint.hub import hub_card
 from bertkit.checkpoint.state import load_state, save_state
 from bertkit.model.bulk import log_probabilities
 from bertkit.model.precision import Computing
@@ -181,6 +182,7 @@ class SeedRun:
             "score": found["score"],
             "interval": found["interval"],
             "recipe": self.recipe.to_toml(),
+            **hub_card(self.prepared.start),
         }
         if self.recipe.training.temperature:
             fitted = fit_temperature(logarithms(np.exp(logs)), self.prepared.dev_labels)
