@@ -1,6 +1,7 @@
 """Models from one format to another."""
 
 import errno
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from bertkit.checkpoint.folder import read_model_folder, write_model_folder
 from bertkit.cli import main
 from bertkit.errors import UserError
 from bertkit.infer.inspect import inspect
+from bertkit.model.encoder import Encoder
 
 
 def same_weights(one: Path, other: Path) -> bool:
@@ -79,6 +81,22 @@ def test_what_cannot_be_converted(model, out, to, words, tiny_model: Path, tmp_p
     with pytest.raises(UserError, match=words):
         convert(model.format(model=tiny_model), out, to=to, overwrite=True)
     assert not (tmp_path / "x").exists()
+
+
+def test_what_no_class_of_transformers_computes_is_not_for_it(tiny_model: Path, tmp_path: Path) -> None:
+    folder = read_model_folder(tiny_model)
+    options = {"norm": "pre", "positions": "rotary", "pooler": False}
+    for gated in (False, True):
+        modern = {"gated": True, "first_norm": False, "segment_types": 0} if gated else {}
+        encoder = Encoder(replace(folder.encoder_config, **options, **modern))
+        write_model_folder(tmp_path / "own", encoder, None, folder.tokenizer, {}, overwrite=True)
+        if gated:
+            convert(str(tmp_path / "own"), tmp_path / "out", to="hf")
+            assert '"modernbert"' in (tmp_path / "out" / "config.json").read_text()
+        else:
+            with pytest.raises(UserError, match=r"norm 'pre', not 'post'.*gated False, not True"):
+                convert(str(tmp_path / "own"), tmp_path / "out", to="hf")
+            assert not (tmp_path / "out").exists()
 
 
 def test_minilm_to_google_and_back(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, BertModel
 
+from bertkit.checkpoint.bert import write_bert
 from bertkit.checkpoint.folder import read_model_folder, write_model_folder
-from bertkit.checkpoint.layouts import read_config, write_bert, write_own
+from bertkit.checkpoint.layouts import read_config, write_own
 from bertkit.config import HeadConfig, ModelConfig
 from bertkit.data.packed import pack
 from bertkit.errors import UserError

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from bertkit.checkpoint.layouts import write_bert
+from bertkit.checkpoint.bert import write_bert
 from bertkit.checkpoint.names import bert_naming, from_disk
 from bertkit.config import ModelConfig
 from bertkit.data.packed import pack

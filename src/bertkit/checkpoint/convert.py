@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from bertkit.checkpoint.folder import read_model_folder, write_model_folder
-from bertkit.checkpoint.formats import format_named, name_format
+from bertkit.checkpoint.formats import HF, format_named, name_format
+from bertkit.checkpoint.layouts import why_only_bertkit
 from bertkit.checkpoint.locate import find_model
 from bertkit.errors import UserError
 
@@ -38,6 +39,9 @@ def convert(model: str, out: Path, *, to: str, overwrite: bool = False) -> dict[
     if out.resolve() == path.resolve():
         raise UserError(f"{out} is the model itself; name another folder to write.")
     folder = read_model_folder(path)
+    why = why_only_bertkit(folder.encoder_config, folder.head_config, pair=folder.pair is not None)
+    if format is HF and why:
+        raise UserError(f"{model}: {why}")
     origin = {"from": path.name, "format": name_format(path)}
     write_model_folder(
         out,

@@ -10,23 +10,21 @@ from typing import Any
 from bertkit import __version__
 from bertkit.checkpoint.archive import opened
 from bertkit.checkpoint.atomic import recover_folder, replace_folder
+from bertkit.checkpoint.bert import BEYOND_BERT, assumed_head, not_bert, write_bert
 from bertkit.checkpoint.card import CARD_FILE, FORMAT, NOTE_KEYS, card_of, read_note
 from bertkit.checkpoint.content import write_json
 from bertkit.checkpoint.formats import HF, Format, format_of
-from bertkit.checkpoint.layouts import (
-    BEYOND_BERT,
-    assumed_head,
-    bert_can_say,
-    read_config,
-    write_bert,
-    write_own,
-)
+from bertkit.checkpoint.hub import HUB_KEY, hub_card
+from bertkit.checkpoint.layouts import read_config, write_own
+from bertkit.checkpoint.modernbert import BEYOND_MODERN, not_modernbert, write_modernbert
 from bertkit.checkpoint.names import (
     Naming,
     bert_naming,
     drop_tied,
     is_harmless,
+    modern_naming,
     modernise,
+    naming_of,
     own_naming,
     to_disk,
 )
@@ -124,22 +122,36 @@ def write_model_folder(
     left_out = {*untrained(parts), *(POOLER if "pooler" in new else ())}
     state = {name: tensor for name, tensor in state_of(parts).items() if name not in left_out}
     note: dict[str, Any] = {"format": FORMAT, "bertkit": __version__, "vocabulary": tokenizer.fingerprint}
-    if bert_can_say(model, head_config):
-        heads = {"masked": masked is not None, "pair": pair is not None}
-        config = write_bert(model, head_config, tokenizer.pad_id, **heads)
-        note["model"] = {key: getattr(model, key) for key in BEYOND_BERT}
+    config, beyond, naming = _layout(model, head_config, parts, tokenizer)
+    if beyond is not None:
+        note["model"] = {key: getattr(model, key) for key in beyond}
         if encoder.embeddings.fixed_positions is not None:
             state[POSITIONS] = encoder.embeddings.fixed_positions
-        bare = head is None and masked is None and pair is None
-        naming: Naming = bert_naming("" if bare else "bert.", head_config)
-    else:
-        config = write_own(model, head_config)
-        naming = own_naming
     assert card.keys().isdisjoint(NOTE_KEYS), "the card says again what the folder says itself"
     with replace_folder(path, overwrite) as temporary:
         format.write(temporary, config, to_disk(state, naming))
         write_json(temporary / CARD_FILE, {**note, **card})
         tokenizer.save(temporary, max_length=model.max_positions)
+
+
+def _layout(
+    model: ModelConfig, head: HeadConfig | None, parts: Parts, tokenizer: Tokenizer
+) -> tuple[dict[str, Any], tuple[str, ...] | None, Naming]:
+    """The layout that a model is written in: the first of transformers' that can say it, or bertkit's own.
+
+    Returns:
+        The content of `config.json`; the options that it has no keys for, which `bertkit.json` is to keep
+        (None in bertkit's own layout, which has keys for all); the names of tensors.
+    """
+    masked, pair = "masked" in parts, "pair" in parts
+    bare = parts.keys() == {"encoder"}
+    if not not_bert(model, head):
+        config = write_bert(model, head, tokenizer.pad_id, masked=masked, pair=pair)
+        return config, BEYOND_BERT, bert_naming("" if bare else "bert.", head)
+    if not not_modernbert(model, head, pair=pair):
+        config = write_modernbert(model, head, tokenizer, masked=masked)
+        return config, BEYOND_MODERN, modern_naming("" if bare else "model.")
+    return write_own(model, head), None, own_naming
 
 
 def read_model_folder(path: Path, options: Mapping[str, Any] | None = None) -> ModelFolder:
@@ -183,15 +195,13 @@ def _read(path: Path, options: Mapping[str, Any]) -> ModelFolder:
     tensors = content.load()
     stored = stored_as(tensors)
     tensors = modernise(tensors)
-    naming: Naming = own_naming
-    if content.config.get("model_type", "bert") == "bert":
-        prefix = "bert." if any(name.startswith("bert.") for name in tensors) else ""
-        naming = bert_naming(prefix, head_config)
+    naming = naming_of(content.config.get("model_type", "bert"), tensors, head_config)
     if model.layers > len(tensors):  # Laying out takes time for each, although no memory.
         raise UserError(
             f"{content.weights_file} has {len(tensors)} tensors, too few for the {model.layers} layers that "
             f"{content.config_file.name} says the model has."
         )
+    card = {key: value for key, value in card_of(note).items() if key != HUB_KEY}
     parts = lay_out(model, head_config, tensors, naming, tied=drop_tied(tensors))
     new = fill(content, parts, tensors, naming)
     unused = tuple(sorted(tensors))
@@ -204,7 +214,7 @@ def _read(path: Path, options: Mapping[str, Any]) -> ModelFolder:
         path=path,
         **parts,  # type: ignore[arg-type]
         tokenizer=tokenizer,
-        card=card_of(note),
+        card=card | hub_card(path),
         new=new,
         unused=unused,
         ignored=content.ignored,

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
+from bertkit.checkpoint.bert import CLASSIFIER, HEADS, PRETRAINED
 from bertkit.checkpoint.bundle import INDEX, Bundle, open_bundle, write_bundle
 from bertkit.checkpoint.content import Content, read_json, write_json
-from bertkit.checkpoint.layouts import CLASSIFIER, HEADS, PRETRAINED
 from bertkit.errors import UserError
 
 CONFIG_FILE = "bert_config.json"

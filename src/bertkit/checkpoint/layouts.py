@@ -1,7 +1,7 @@
-"""What `config.json` says of a model, in the two layouts of a model folder.
+"""What `config.json` says of a model, in every layout of a model folder, and the layout that has no class.
 
-`bert` is transformers' own, which its classes open. What that one cannot say is written as `bertkit`,
-a name that transformers does not know and therefore refuses, instead of computing something else.
+`bert` and `modernbert` are transformers' own, which its classes open. What neither can say is written as
+`bertkit`, a name that transformers does not know and therefore refuses, instead of computing something else.
 """
 
 from __future__ import annotations
@@ -9,113 +9,29 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from bertkit.config import HEAD_KINDS, HeadConfig, HeadKind, ModelConfig
-from bertkit.errors import UserError, nearest
-
-BERT_KEYS = {
-    "vocab_size": "vocabulary_size",
-    "num_hidden_layers": "layers",
-    "hidden_size": "hidden_size",
-    "num_attention_heads": "heads",
-    "intermediate_size": "feedforward_size",
-    "max_position_embeddings": "max_positions",
-    "type_vocab_size": "segment_types",
-    "layer_norm_eps": "norm_eps",
-    "hidden_dropout_prob": "hidden_dropout",
-    "attention_probs_dropout_prob": "attention_dropout",
-    "initializer_range": "initialiser_range",
-}
-"""Keys of transformers' BertConfig, and what `ModelConfig` calls them."""
-
-MOST_LABELS = 1_000_000
-
-GOOGLE_KEYS = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "type_vocab_size")
-"""Keys that every configuration of a BERT has had since google-research/bert."""
-
-BERT_ACTIVATIONS = {
-    "gelu": "gelu",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "gelu_new": "gelu_tanh",
-    "relu": "relu",
-}
-"""Values of BertConfig's `hidden_act`, and what `ModelConfig` calls them; the first of two is written."""
-
-BEYOND_BERT = ("positions", "position_scale", "initialisation", "pooler")
-"""Options that BertConfig has no key for although BertModel can do as they say; `bertkit.json` keeps them."""
-
-CLASSIFIER = "BertForSequenceClassification"
-HEADS: dict[HeadKind, tuple[str, str | None]] = {
-    "classify": (CLASSIFIER, "single_label_classification"),
-    "multilabel": (CLASSIFIER, "multi_label_classification"),
-    "regress": (CLASSIFIER, "regression"),
-    "tag": ("BertForTokenClassification", None),
-    "answer": ("BertForQuestionAnswering", None),
-    "choose": ("BertForMultipleChoice", None),
-}
-"""The architecture that has a head of each kind, and the `problem_type` that tells it from others there."""
-
-PRETRAINED: dict[tuple[bool, bool], str] = {
-    (False, False): "BertModel",
-    (True, True): "BertForPreTraining",
-    (True, False): "BertForMaskedLM",
-    (False, True): "BertForNextSentencePrediction",
-}
-"""Architectures without a classifier, by whether they have a masked head and a pair head. When one is read,
-the weights say which heads there are: published folders often hold more than their architecture needs."""
+from bertkit.checkpoint.bert import GOOGLE_KEYS, labels_of, not_bert, only_known, read_bert
+from bertkit.checkpoint.modernbert import not_modernbert, read_modernbert
+from bertkit.config import HeadConfig, ModelConfig
+from bertkit.errors import UserError
 
 
-def bert_can_say(model: ModelConfig, head: HeadConfig | None) -> bool:
-    """Whether transformers' BERT classes can compute what this model computes."""
-    encoder = model.norm == "post" and model.positions != "rotary" and model.embedding_norm
-    encoder = encoder and model.biases and not model.gated and model.segment_types > 0
-    return encoder and (head is None or head == _bert_head(head.kind, head.labels, head.dropout))
-
-
-def _bert_head(kind: HeadKind, labels: tuple[str, ...], dropout: float) -> HeadConfig:
-    """The head of a kind as transformers' BERT has it."""
-    facts = HEAD_KINDS[kind]
-    return HeadConfig(
-        kind=kind,
-        labels=labels,
-        pooling="none" if facts.pieces else "pooler",
-        loss=facts.losses[0],
-        dropout=0.0 if kind == "answer" else dropout,
+def why_only_bertkit(model: ModelConfig, head: HeadConfig | None, *, pair: bool = False) -> str | None:
+    """Why no class of transformers computes this model: a sentence; None where one does."""
+    bert, modern = not_bert(model, head), not_modernbert(model, head, pair=pair)
+    if not bert or not modern:
+        return None
+    return (
+        f"transformers has no class for this model: for its BERT it has {', '.join(bert)}; "
+        f"for its ModernBERT {', '.join(modern)}."
     )
 
 
-def write_bert(
-    model: ModelConfig, head: HeadConfig | None, pad_id: int, *, masked: bool = False, pair: bool = False
-) -> dict[str, Any]:
-    """The content of `config.json` for the class of transformers' BERT that has these heads."""
-    activations = {ours: theirs for theirs, ours in reversed(BERT_ACTIVATIONS.items())}
-    content = {
-        "model_type": "bert",
-        "architectures": [PRETRAINED[masked, pair] if head is None else HEADS[head.kind][0]],
-        **{theirs: getattr(model, ours) for theirs, ours in BERT_KEYS.items()},
-        "hidden_act": activations[model.activation],
-        "position_embedding_type": "absolute",
-        "pad_token_id": pad_id,
-        "dtype": "float32",
-    }
-    return content if head is None else content | _head_keys(head)
-
-
-def _head_keys(head: HeadConfig) -> dict[str, Any]:
-    """What `config.json` says of a head beside its architecture."""
-    problem = HEADS[head.kind][1]
-    keys: dict[str, Any] = {"classifier_dropout": head.dropout}
-    if head.labels:
-        keys["id2label"] = {str(i): label for i, label in enumerate(head.labels)}
-        keys["label2id"] = {label: i for i, label in enumerate(head.labels)}
-    return keys if problem is None else keys | {"problem_type": problem}
-
-
 def read_config(content: dict[str, Any], beyond: dict[str, Any]) -> tuple[ModelConfig, HeadConfig | None]:
-    """The options of encoder and head that a `config.json` of either layout says.
+    """The options of encoder and head that a `config.json` of any layout says.
 
     Args:
         content: of `config.json`.
-        beyond: what `bertkit.json` adds for the layout of transformers, of `BEYOND_BERT`.
+        beyond: what `bertkit.json` adds for the layouts of transformers.
 
     Raises:
         UserError: a value is wrong, or means a model or a head that bertkit does not compute.
@@ -123,81 +39,14 @@ def read_config(content: dict[str, Any], beyond: dict[str, Any]) -> tuple[ModelC
     # Before transformers 2.3 there was no model_type; the keys are BERT's own since google-research/bert.
     old = "model_type" not in content and set(GOOGLE_KEYS) <= content.keys()
     if content.get("model_type") == "bert" or old:
-        return _read_bert(content, beyond)
+        return read_bert(content, beyond)
+    if content.get("model_type") == "modernbert":
+        return read_modernbert(content, beyond)
     if content.get("model_type") == "bertkit":
         return _read_own(content)
-    raise UserError(f"model_type is {content.get('model_type')!r}; bertkit reads 'bert' and 'bertkit'.")
-
-
-def _read_bert(content: dict[str, Any], beyond: dict[str, Any]) -> tuple[ModelConfig, HeadConfig | None]:
-    """The inverse of `write_bert`. Missing keys mean BERT base, as in transformers."""
-    if content.get("position_embedding_type", "absolute") != "absolute":
-        raise UserError(
-            f"position_embedding_type is {content['position_embedding_type']!r}; only 'absolute' is read."
-        )
-    if content.get("is_decoder"):
-        raise UserError("is_decoder is set: the model is a decoder, and bertkit reads encoders.")
-    activation = content.get("hidden_act", "gelu")
-    if str(activation) not in BERT_ACTIVATIONS:
-        raise UserError(
-            f"hidden_act {activation!r} is not known.{nearest(str(activation), [*BERT_ACTIVATIONS])}"
-        )
-    known = {ours: content[theirs] for theirs, ours in BERT_KEYS.items() if theirs in content}
-    _only_known(beyond, BEYOND_BERT)
-    model = ModelConfig(**known, activation=BERT_ACTIVATIONS[activation], **beyond)  # type: ignore[arg-type]
-    return model, _read_bert_head(content, model)
-
-
-def _read_bert_head(content: dict[str, Any], model: ModelConfig) -> HeadConfig | None:
-    architectures = content.get("architectures") or [PRETRAINED[False, False]]
-    known = {architecture: kind for kind, (architecture, _) in HEADS.items()}
-    if architectures in [[name] for name in PRETRAINED.values()]:
-        return None
-    if architectures not in [[name] for name in known]:
-        raise UserError(
-            f"architectures is {architectures}; bertkit reads {', '.join([*known, *PRETRAINED.values()])}."
-        )
-    kind = known[architectures[0]]
-    names = _class_names(content)
-    if architectures == [CLASSIFIER]:
-        kind = _problem(content, len(names))
-    dropout = content.get("classifier_dropout")
-    return _bert_head(
-        kind,
-        labels=names if HEAD_KINDS[kind].labels else (),
-        dropout=model.hidden_dropout if dropout is None else dropout,
+    raise UserError(
+        f"model_type is {content.get('model_type')!r}; bertkit reads 'bert', 'modernbert' and 'bertkit'."
     )
-
-
-def _problem(content: dict[str, Any], classes: int) -> HeadKind:
-    """The kind of head that `problem_type` means; where it is not said, the number of outputs tells."""
-    problems = {problem: kind for kind, (_, problem) in HEADS.items() if problem}
-    said = content.get("problem_type")
-    if said is None:
-        return "regress" if classes == 1 else "classify"
-    if not isinstance(said, str) or said not in problems:
-        raise UserError(f"problem_type is {said!r}; bertkit reads {', '.join(problems)}.")
-    return problems[said]
-
-
-def assumed_head(content: dict[str, Any]) -> tuple[str, ...]:
-    """What `read_config` takes to be so of a head because `content` does not say it; a sentence each."""
-    if content.get("architectures") != [CLASSIFIER] or content.get("problem_type") is not None:
-        return ()
-    does = HEAD_KINDS[_problem(content, len(_class_names(content)))].does
-    return (f"that the head is one that {does}, for no problem_type says what its outputs are",)
-
-
-def _class_names(content: dict[str, Any]) -> tuple[str, ...]:
-    names = content.get("id2label")
-    if names is None:
-        count = content.get("num_labels", 2)
-        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_LABELS:
-            raise UserError(f"num_labels must be a whole number of at least 1, not {count!r}.")
-        return tuple(f"LABEL_{i}" for i in range(count))
-    if not isinstance(names, dict) or set(names) != {str(i) for i in range(len(names))}:
-        raise UserError(f"id2label must name the classes 0, 1, ... in turn; it is {names!r}.")
-    return _labels([names[str(i)] for i in range(len(names))])
 
 
 def write_own(model: ModelConfig, head: HeadConfig | None) -> dict[str, Any]:
@@ -214,27 +63,15 @@ def _read_own(content: dict[str, Any]) -> tuple[ModelConfig, HeadConfig | None]:
     model, head = content.get("model"), content.get("head")
     if not isinstance(model, dict) or not isinstance(head, dict | None):
         raise UserError("'model' must be an object with options, and 'head' one or null.")
-    _only_known(model, ModelConfig.__dataclass_fields__)
+    only_known(model, ModelConfig.__dataclass_fields__)
     if head is None:
         return ModelConfig(**model), None
-    _only_known(head, HeadConfig.__dataclass_fields__)
-    lists = {"labels": _labels(head.get("labels")), "layers": _layers(head.get("layers", [-1]))}
+    only_known(head, HeadConfig.__dataclass_fields__)
+    lists = {"labels": labels_of(head.get("labels")), "layers": _layers(head.get("layers", [-1]))}
     return ModelConfig(**model), HeadConfig(**{**head, **lists})
-
-
-def _labels(names: object) -> tuple[str, ...]:
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"the labels must be a list of texts; they are {names!r}.")
-    return tuple(names)
 
 
 def _layers(numbers: object) -> tuple[int, ...]:
     if not isinstance(numbers, list) or not all(isinstance(number, int) for number in numbers):
         raise UserError(f"the layers of the head must be a list of numbers; they are {numbers!r}.")
     return tuple(numbers)
-
-
-def _only_known(options: dict[str, Any], known: Any) -> None:
-    for key in options:
-        if key not in known:
-            raise UserError(f"The option {key!r} is not known.{nearest(key, sorted(known))}")

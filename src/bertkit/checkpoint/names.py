@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 
@@ -34,10 +34,30 @@ BERT_MODULES: dict[str, tuple[str, ...]] = {
 """Module by module, what transformers' BertModel, BertForSequenceClassification and BertForPreTraining call
 it. Several names are one fused kernel's parts, in the order of its rows."""
 
+MODERN_MODULES: dict[str, tuple[str, ...]] = {
+    "encoder.embeddings.pieces": ("embeddings.tok_embeddings",),
+    "encoder.embeddings.norm": ("embeddings.norm",),
+    "encoder.blocks.{}.attention.qkv": ("layers.{}.attn.Wqkv",),
+    "encoder.blocks.{}.attention.output": ("layers.{}.attn.Wo",),
+    "encoder.blocks.{}.attention_norm": ("layers.{}.attn_norm",),
+    "encoder.blocks.{}.intermediate": ("layers.{}.mlp.Wi",),
+    "encoder.blocks.{}.output": ("layers.{}.mlp.Wo",),
+    "encoder.blocks.{}.output_norm": ("layers.{}.mlp_norm",),
+    "encoder.norm": ("final_norm",),
+    "head.hidden": ("head.dense",),
+    "head.norm": ("head.norm",),
+    "head.output": ("classifier",),
+    "masked": ("decoder",),
+    "masked.transform": ("head.dense",),
+    "masked.norm": ("head.norm",),
+}
+"""The same of transformers' ModernBERT classes, which fuse the projections as bertkit does."""
+
 DECODER_BIAS = "cls.predictions.decoder.bias"
 TIED = {
     "cls.predictions.decoder.weight": "embeddings.word_embeddings.weight",
     DECODER_BIAS: "cls.predictions.bias",
+    "decoder.weight": "embeddings.tok_embeddings.weight",
 }
 """Tensors that some versions of transformers write a second time, and the end of the first one's name."""
 
@@ -58,7 +78,31 @@ def bert_naming(prefix: str, head: HeadConfig | None = None) -> Naming:
     modules = dict(BERT_MODULES)
     if head is not None and head.kind == "answer":
         modules["head.output"] = ("qa_outputs",)
+    return _naming(modules, prefix)
 
+
+def modern_naming(prefix: str) -> Naming:
+    """Names of transformers' ModernBERT, with `prefix` ("model." or "") before those of the encoder."""
+    return _naming(MODERN_MODULES, prefix)
+
+
+def naming_of(model_type: str, names: Iterable[str], head: HeadConfig | None) -> Naming:
+    """The naming of the tensors of a folder.
+
+    Args:
+        model_type: of its `config.json`.
+        names: those of its tensors, which tell the prefix.
+        head: the one that the names of a head are of.
+    """
+    if model_type == "bertkit":
+        return own_naming
+    prefix = {"bert": "bert.", "modernbert": "model."}[model_type]
+    if not any(name.startswith(prefix) for name in names):
+        prefix = ""
+    return modern_naming(prefix) if model_type == "modernbert" else bert_naming(prefix, head)
+
+
+def _naming(modules: Mapping[str, tuple[str, ...]], prefix: str) -> Naming:
     def naming(ours: str) -> tuple[str, ...]:
         module, _, parameter = ours.rpartition(".")
         layer = next((part for part in module.split(".") if part.isdecimal()), "")
