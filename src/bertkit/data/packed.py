@@ -45,7 +45,8 @@ class Sequences:
         lengths = self.lengths[rows]
         ends = np.cumsum(lengths)
         inside = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
-        return np.repeat(self.starts[rows], lengths) + inside
+        places: npt.NDArray[np.int64] = np.repeat(self.starts[rows], lengths) + inside
+        return places
 
     def batch(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> PackedBatch:
         """The sequences `rows` end to end, in that order."""

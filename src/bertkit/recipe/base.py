@@ -47,7 +47,7 @@ class BaseRecipe:
         """
         if given is None:
             return cls()
-        return given if isinstance(given, cls) else cls.from_toml(Path(given))
+        return cls.from_toml(Path(given)) if isinstance(given, str | Path) else given
 
     @classmethod
     def from_toml(cls, path: Path) -> Self:

@@ -95,10 +95,10 @@ class Study:
                     f"Variant {variant.name!r} comes after {variant.after!r}, which no variant above it is "
                     f"called.{hint}"
                 )
-            for stage in variant.set:
-                if stage not in self.stages:
-                    hint = nearest(stage, list(self.stages))
-                    raise UserError(f"Variant {variant.name!r} changes a stage {stage!r}.{hint}")
+            for changed in variant.set:
+                if changed not in self.stages:
+                    hint = nearest(changed, list(self.stages))
+                    raise UserError(f"Variant {variant.name!r} changes a stage {changed!r}.{hint}")
             names.append(variant.name)
 
     @classmethod
@@ -121,7 +121,7 @@ class Study:
 
     @classmethod
     def _of(cls, table: dict[str, Any], path: Path) -> Study:
-        known = ("question", "seeds", "stages", "variants")
+        known = ["question", "seeds", "stages", "variants"]
         for key in table:
             if key not in known:
                 raise UserError(f"There is no key {key!r} in a study.{nearest(key, known)}")

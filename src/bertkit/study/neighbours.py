@@ -11,7 +11,7 @@ import torch
 from bertkit.checkpoint.folder import read_model_folder
 from bertkit.checkpoint.locate import find_model
 from bertkit.data.packed import PackedBatch, pack
-from bertkit.data.shards import open_shards
+from bertkit.data.shards import Split, open_shards
 from bertkit.data.windows import Windows
 from bertkit.model.encoder import Encoder
 from bertkit.recipe import PretrainRecipe
@@ -76,7 +76,7 @@ def look(run: Path, recipe: PretrainRecipe) -> Offsets:
     assert path is not None, "a run is no preset"
     encoder = read_model_folder(path).encoder.eval()
     shards = open_shards(Path(recipe.corpus.shards))
-    split = "heldout" if shards.of("heldout") else "train"
+    split: Split = "heldout" if shards.of("heldout") else "train"
     length = recipe.batch.length
     windows = Windows(shards, split, recipe.objective, pieces=PIECES, length=length, seed=0)
     sequences = windows.masks(0).sequences

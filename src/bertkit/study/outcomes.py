@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bertkit.diagnose.curves import read_curves
+from bertkit.diagnose.histories import entropy
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
 from bertkit.study.neighbours import Offsets, look
@@ -185,7 +186,7 @@ def _finetune(runs: Runs, finished: Sequence[Run], results: Sequence[Mapping[str
     labels = _dev_labels(recipe.task, tuple(results[0]["labels"]))
     seeds = [_seed(run.folder) for run in finished]
     predictions = np.array([np.argmax(seed.probabilities, axis=1) for seed in seeds])
-    metric, prior = results[0]["metric"], _entropy(results[0]["label_shares"].values())
+    metric, prior = results[0]["metric"], entropy(list(results[0]["label_shares"].values()))
     losses = [_last_train_loss(run.folder) for run in finished]
     scores = [result["score"] for result in results]
     return FinetuneOutcome(
@@ -218,10 +219,6 @@ def _last_train_loss(folder: Path) -> float:
     (curves,) = read_curves(folder)
     end = curves.train[-1][0]
     return statistics.mean(loss for epoch, loss in curves.train if epoch > end - 1)
-
-
-def _entropy(shares: Any) -> float:
-    return -sum(share * math.log(share) for share in shares if share)
 
 
 @lru_cache

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from bertkit.checkpoint.atomic import replace_file
 from bertkit.diagnose.page import REPORT, commands, facts, figure, header, key, table, write_page
@@ -24,7 +24,8 @@ from bertkit.study.tables import lines_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LINE_STYLES = [
+LineStyle = Literal["-", ":"]
+LINE_STYLES: list[tuple[str, LineStyle]] = [
     (DEV, "-"),
     (NGRAM, "-"),
     (MAJORITY, "-"),
