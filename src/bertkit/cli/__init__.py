@@ -40,6 +40,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("fill", "say what may stand at the [MASK]s of a text", "fill"),
     Command("score", "say how likely sentences are, and which of two a model prefers", "score"),
     Command("study", "answer a question by experiment: recipes over seeds, with intervals", "study"),
+    Command("compare", "lay runs side by side, with the differences that are more than chance", "compare"),
     Command("convert", "write a model in another format: transformers' or Google's", "convert"),
     Command("inspect", "say what is in a model folder", "inspect"),
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bertkit.diagnose.pictures import LINE, TEXT, picture
+from bertkit.diagnose.pictures import LINE, NGRAM, TEXT, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +33,18 @@ class Bar:
     seeds: tuple[float, ...] = ()
 
 
-def draw_forest(name: str, bars: Sequence[Bar], across: str, zero: bool = False) -> str:
-    """Rows of dots with intervals, as SVG text; with `zero` a line marks where nothing differs."""
+def draw_forest(
+    name: str, bars: Sequence[Bar], across: str, *, zero: bool = False, levels: Sequence[float] = ()
+) -> str:
+    """Rows of dots with intervals, as SVG text.
+
+    Args:
+        name: see `pictures.picture`.
+        bars: the rows, the highest first.
+        across: what runs from left to right.
+        zero: a line marks where nothing differs.
+        levels: dashed lines, such as of a baseline.
+    """
 
     def draw(all_axes: Sequence[Axes]) -> None:
         from matplotlib.ticker import MaxNLocator
@@ -42,6 +52,8 @@ def draw_forest(name: str, bars: Sequence[Bar], across: str, zero: bool = False)
         axes = all_axes[0]
         if zero:
             axes.axvline(0, color=TEXT, linewidth=1, alpha=0.6)
+        for level in levels:
+            axes.axvline(level, color=NGRAM, linestyle="--", linewidth=1.2)
         for place, bar in enumerate(bars):
             axes.plot(bar.seeds, [place + 0.22] * len(bar.seeds), ".", color=bar.colour, markersize=4.5)
             if bar.interval is not None:

@@ -32,6 +32,15 @@ class BaseRecipe:
             table[section] = {**table.get(section, {}), **part}
         return from_table(type(self), table, "")
 
+    def flat(self) -> dict[str, Any]:
+        """Each key, as `section.key`, with its value; without `PLACES`."""
+        return {
+            f"{section}.{key}": value
+            for section, part in asdict(self).items()
+            for key, value in part.items()
+            if (section, key) not in self.PLACES
+        }
+
     def to_toml(self) -> str:
         """The recipe as TOML text that `from_toml` reads back equal."""
         import tomli_w

@@ -39,7 +39,7 @@ def seeds_interval(
     """
     random = np.random.default_rng(seed)
     scores = _resampled(labels, predictions, classes, metric, samples, random)
-    return _middle(_mean_of_drawn(scores, random), level)
+    return middle(_mean_of_drawn(scores, random), level)
 
 
 def paired_interval(
@@ -68,10 +68,25 @@ def paired_interval(
         seed: of the draws.
         level: the share of the samples inside.
     """
+    return middle(paired_samples(labels, first, second, classes, metric, samples=samples, seed=seed), level)
+
+
+def paired_samples(
+    labels: IntArray,
+    first: IntArray,
+    second: IntArray,
+    classes: int,
+    metric: str,
+    *,
+    samples: int = 2_000,
+    seed: int = 0,
+) -> Floats:
+    """The differences that `paired_interval` takes the middle of, [samples]."""
     random = np.random.default_rng(seed)
     scores = _resampled(labels, np.vstack([first, second]), classes, metric, samples, random)
     means = [_mean_of_drawn(part, random) for part in np.split(scores, [len(first)], axis=1)]
-    return _middle(means[0] - means[1], level)
+    difference: Floats = means[0] - means[1]
+    return difference
 
 
 def _resampled(
@@ -110,7 +125,8 @@ def _mean_of_drawn(scores: Floats, random: np.random.Generator) -> Floats:
     return means
 
 
-def _middle(values: Floats, level: float) -> tuple[float, float]:
+def middle(values: Floats, level: float = 0.95) -> tuple[float, float]:
+    """What this share of the samples lies between."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
@@ -142,7 +158,7 @@ def difference_interval(
     for right in (first, second):
         shares = drawn @ right.T.astype(np.float64) / rows
         means.append(_mean_of_drawn(shares, random))
-    return _middle(means[0] - means[1], level)
+    return middle(means[0] - means[1], level)
 
 
 def wilson_interval(right: float, count: int, *, level: float = 0.95) -> tuple[float, float]:

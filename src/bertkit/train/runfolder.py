@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
-from dataclasses import fields
 from pathlib import Path
 
 from bertkit.checkpoint.atomic import remove_leftovers, replace_file
@@ -86,11 +85,5 @@ def differences(before: BaseRecipe, now: BaseRecipe) -> list[str]:
 
     Where shards lie is no difference: the fingerprint says whether they are the same.
     """
-    told = []
-    # Not __dataclass_fields__, which has class variables too.
-    for section in (field.name for field in fields(before)):
-        old, new = getattr(before, section), getattr(now, section)
-        for key in (field.name for field in fields(old)):
-            if getattr(old, key) != getattr(new, key) and (section, key) not in before.PLACES:
-                told.append(f"{section}.{key}: {getattr(old, key)!r}, now {getattr(new, key)!r}")
-    return told
+    old, new = before.flat(), now.flat()
+    return [f"{key}: {old[key]!r}, now {new[key]!r}" for key in old if old[key] != new[key]]

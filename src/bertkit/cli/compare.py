@@ -1,0 +1,80 @@
+"""Lay runs side by side: scores with intervals, differences from the first, what differs in the recipes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="run folders; the others are compared with the first",
+    )
+    parser.add_argument("-o", "--out", type=Path, help="write a page with pictures, such as compare.html")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file that is there")
+    parser.add_argument("--json", action="store_true", help="print one object alone on standard output")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare them and print what was found."""
+    from bertkit.diagnose.compare import compare
+    from bertkit.diagnose.compare_page import write_comparison
+    from bertkit.errors import UserError
+
+    out: Path | None = arguments.out
+    if out is not None and out.is_dir():
+        raise UserError(f"{out} is a folder; -o names the page to write, such as {out / 'compare.html'}.")
+    if out is not None and out.exists() and not arguments.overwrite:
+        raise UserError(f"{out} exists; replace it with --overwrite, or name another file with -o.")
+    found = compare(arguments.runs)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_comparison(out, found)
+    if arguments.json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        _show(found, out)
+    return 0
+
+
+def _show(found: dict[str, Any], out: Path | None) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from bertkit.diagnose.compare_page import columns, sentences, value_text
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    heads, lines = columns(found)
+    look: dict[str, Any] = {"title_justify": "left", "box": SIMPLE_HEAD, "padding": (0, 1, 0, 0)}
+    table = Table(title=found["task"] or "pretraining", **look)
+    for number, head in enumerate(heads):
+        # Names give way, not figures; of a head the last word may stand below.
+        first, _, last = head.rpartition(" ")
+        words = f"{first}\n{last}" if first and "[" not in head else head
+        table.add_column(words, justify="right" if number else "left", overflow="fold", no_wrap=number > 0)
+    for line in lines:
+        table.add_row(*line)
+    console.print(table)
+    for sentence in sentences(found):
+        console.print(sentence, soft_wrap=True)
+    if not found["recipe"]:
+        console.print("\nThe recipes are the same.")
+    else:
+        recipe = Table(title="what differs in the recipes", **look)
+        recipe.add_column("key")
+        for row in found["rows"]:
+            recipe.add_column(row["name"], overflow="fold")
+        for name, values in found["recipe"].items():
+            recipe.add_row(name, *map(value_text, values))
+        console.print()
+        console.print(recipe)
+    if out is not None:
+        console.print(f"page {out}", soft_wrap=True)

@@ -1,0 +1,156 @@
+"""Fine-tuning runs side by side: scores over the same dev rows, paired row by row where they are."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bertkit.diagnose.histories import read_seed_log, seed_folders
+from bertkit.diagnose.records import Record, read_object
+from bertkit.errors import UserError
+from bertkit.tasks.intervals import middle, paired_samples
+from bertkit.tasks.metrics import IntArray
+from bertkit.train.results import SEED_RESULT
+from bertkit.train.runlog import METRICS
+
+Row = dict[str, Any]
+NO_ROWS = "only each run's own interval is given"
+NOT_FINISHED = "not finished: it is going on, or was interrupted"
+
+
+def compare_finetunings(runs: Sequence[Path], results: Sequence[Record | None]) -> dict[str, Any]:
+    """What `diagnose.compare.compare` says of fine-tunings, without what it says of every kind.
+
+    Raises:
+        UserError: runs of different tasks or metrics, or a damaged file.
+    """
+    finished = [result for result in results if result is not None]
+    for key in ("task", "kind", "metric"):
+        values = {result.text(key): result.place for result in finished}
+        if len(values) > 1:
+            (one, here), (other, there), *_ = values.items()
+            raise UserError(
+                f"The {key} of {Path(here).parent} is {one!r}, and of {Path(there).parent} {other!r}; "
+                "compare runs that were scored alike."
+            )
+    rows = [_row(run, result) for run, result in zip(runs, results, strict=True)]
+    first = next((number for number, result in enumerate(results) if result is not None), None)
+    remarks = []
+    if first is not None:
+        reference = results[first]
+        assert reference is not None
+        for number, result in enumerate(results):
+            if result is not None and number != first:
+                rows[number]["difference"] = _difference(runs[first], reference, runs[number], result)
+        if any(row.get("seeds") == 1 for row in rows):
+            remarks.append(
+                "Of one seed no interval tells how much another seed would change: --seeds 5 does."
+            )
+        remarks.append("The best epochs were chosen on the rows that are scored: other rows may score lower.")
+    return {
+        "kind": finished[0].text("kind") if finished else "classify",
+        "task": finished[0].text("task") if finished else None,
+        "metric": finished[0].text("metric") if finished else None,
+        "rows": rows,
+        "first": None if first is None else str(runs[first]),
+        "remarks": remarks,
+    }
+
+
+def _row(run: Path, result: Record | None) -> Row:
+    if result is None:
+        return {"run": str(run), "finished": False, "why": NOT_FINISHED}
+    seeds = result.parts("seeds")
+    losses = [loss for folder in seed_folders(run).values() if (loss := _train_loss(folder)) is not None]
+    return {
+        "run": str(run),
+        "finished": True,
+        "rows": result.whole("rows"),
+        "score": result.number("score"),
+        "interval": list(result.interval("interval")),
+        "seeds": len(seeds),
+        "seed_scores": [seed.number("score") for seed in seeds],
+        "learned": sum(seed.text("status") == "learned" for seed in seeds),
+        "train_loss": statistics.mean(losses) if losses else None,
+        "baselines": {
+            name: result.part("baselines").part(name).number("score")
+            for name in ("majority", "ngram")
+            if result.part("baselines").has(name)
+        },
+        "seconds": result.number("seconds"),
+        "parameters": result.whole("parameters"),
+        "difference": None,
+    }
+
+
+def _train_loss(folder: Path) -> float | None:
+    """Mean training loss of the last epoch; None where the log does not tell it."""
+    if not (folder / METRICS).is_file():
+        return None
+    evaluations = read_seed_log(folder / METRICS).evaluations
+    last = evaluations[-1].train_loss if evaluations else math.nan
+    return None if math.isnan(last) else last
+
+
+def _difference(first: Path, reference: Record, run: Path, result: Record) -> dict[str, Any]:
+    value = result.number("score") - reference.number("score")
+    found: dict[str, Any] = {"value": value, "interval": None, "ahead": None, "why": None}
+    why = _not_paired(reference, result)
+    answers = None if why else [_answers(first, reference), _answers(run, result)]
+    if answers is None or None in answers:
+        found["why"] = why or "a seed's answers row by row are not in its folder"
+        return found | {"words": f"No interval of the difference: {found['why']}; {NO_ROWS}."}
+    (labels, theirs), (_, ours) = (each for each in answers if each is not None)
+    samples = paired_samples(labels, ours, theirs, len(result.values["labels"]), result.text("metric"))
+    ahead = float((samples > 0).mean() + (samples == 0).mean() / 2)
+    low, high = middle(samples)
+    found |= {"interval": [low, high], "ahead": ahead}
+    return found | {"words": _words(value, low, high, ahead, len(samples))}
+
+
+def _not_paired(reference: Record, result: Record) -> str | None:
+    """Why rows of two runs are not known to be the same ones; None where they are."""
+    if not (reference.has("dev_fingerprint") and result.has("dev_fingerprint")):
+        return "one of the runs is of a bertkit that did not yet note which dev rows it scored"
+    if reference.text("dev_fingerprint") != result.text("dev_fingerprint"):
+        return "their dev rows are not the same"
+    if reference.values.get("labels") != result.values.get("labels"):
+        return "their labels stand in another order"
+    return None
+
+
+def _answers(run: Path, result: Record) -> tuple[IntArray, IntArray] | None:
+    """True labels [N] and predictions of each seed [K, N]; None where a seed's file is not there."""
+    labels: IntArray | None = None
+    predictions = []
+    for folder in seed_folders(run).values():
+        seed = read_object(folder / SEED_RESULT)
+        if seed is None:
+            return None
+        labels = np.array(seed.numbers("labels"), dtype=np.int64)
+        try:
+            probabilities = np.array(seed.values.get("probabilities"), dtype=np.float64)
+        except (TypeError, ValueError):
+            raise seed.fault("'probabilities' is no table of figures") from None
+        if probabilities.shape != (len(labels), len(result.values["labels"])) or not len(labels):
+            raise seed.fault(f"'probabilities' has the shape {probabilities.shape} of {len(labels)} rows")
+        predictions.append(probabilities.argmax(axis=1))
+    return None if labels is None else (labels, np.array(predictions))
+
+
+def _words(value: float, low: float, high: float, ahead: float, samples: int) -> str:
+    if low == high == 0:
+        return "It scores the same on these rows, whichever are drawn."
+    if low > 0:
+        return f"It is better: ahead in {ahead:.1%} of {samples:,} resampled sets of rows and seeds."
+    if high < 0:
+        return f"It is worse: behind in {1 - ahead:.1%} of {samples:,} resampled sets of rows and seeds."
+    return (
+        f"The two cannot be told apart on these rows: it is ahead in {ahead:.0%} of {samples:,} resampled "
+        "sets of rows and seeds."
+    )

@@ -1,0 +1,190 @@
+"""The page of runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from bertkit.diagnose.forest import Bar, draw_forest
+from bertkit.diagnose.page import figure, header, key, note, side, table, write_page
+from bertkit.diagnose.pictures import DEV, TRAIN
+from bertkit.diagnose.wording import capital, duration, title
+
+Found = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+
+def write_comparison(path: Path, found: Found) -> Path:
+    """Write a page of what `diagnose.compare.compare` found, and return its path."""
+    what = found["task"] or "pretraining"
+    name = f"{what} · {len(found['rows'])} runs"
+    level, lead, verdict = _verdict(found)
+    parts = [
+        header("bertkit compare", name, level, verdict, lead),
+        side(_scores(found), _differences(found)),
+        _table(found),
+        _words(found),
+        _recipe(found),
+    ]
+    return write_page(path, name, parts, found["version"])
+
+
+def score_name(found: Found) -> str:
+    """What the scores are of: a metric, or a held-out loss."""
+    return "held-out loss" if found["kind"] == "pretraining" else capital(title(found["metric"] or "score"))
+
+
+def columns(found: Found) -> tuple[list[str], list[list[str]]]:
+    """The heads and the lines of the table, on page and terminal alike."""
+    name = score_name(found)
+    if found["kind"] == "pretraining":
+        heads = ["run", name, "difference", "pieces right", "train loss", "steps", "time", "weights"]
+    else:
+        heads = ["run", f"{name} [95 %]", "difference [95 %]", "train loss", "time", "weights"]
+    return heads, [_line(row, found, len(heads)) for row in found["rows"]]
+
+
+def _line(row: Row, found: Found, width: int) -> list[str]:
+    if not row["finished"]:
+        return [row["name"], "not finished", *[""] * (width - 2)]
+    difference = row["difference"] or {"value": None, "interval": None}
+    apart = _figures(difference["value"], difference["interval"], ".3f")
+    seeds = f" ({row['seeds']} seeds)" if row.get("seeds", 1) > 1 else ""
+    line = [
+        row["name"] + seeds,
+        _figures(row["score"], row.get("interval"), ".3f"),
+        "first" if row["run"] == found["first"] else apart,
+        _figures(row["train_loss"], None, ".3f"),
+        duration(row["seconds"]),
+        _count(row["parameters"]),
+    ]
+    if found["kind"] == "pretraining":
+        line.insert(3, _figures(row["mlm_accuracy"], None, ".1%"))
+        line.insert(5, f"{row['steps']:,}")
+    return line
+
+
+def _figures(value: float | None, interval: Sequence[float] | None, form: str) -> str:
+    if value is None:
+        return ""
+    between = "" if interval is None else f" [{', '.join(format(end, form) for end in interval)}]"
+    return f"{value:{form}}{between}"
+
+
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e6:.1f} M" if parameters >= 1e6 else f"{parameters / 1e3:.0f} k"
+
+
+def sentences(found: Found) -> list[str]:
+    """What the differences mean, and what the numbers do not say, a sentence each."""
+    told = [f"{row['name']}: {row['difference']['words']}" for row in found["rows"] if row.get("difference")]
+    return [*told, *found["remarks"]]
+
+
+def _verdict(found: Found) -> tuple[str, str, str]:
+    finished = [row for row in found["rows"] if row["finished"] and row["score"] is not None]
+    if not finished:
+        return "open", "No run is finished.", "There is nothing to compare yet."
+    pretraining = found["kind"] == "pretraining"
+    best = min(finished, key=lambda row: row["score"]) if pretraining else max(
+        finished, key=lambda row: row["score"]
+    )  # fmt: skip
+    lead = f"{best['name']} has the {'lowest loss' if pretraining else 'highest score'}."
+    paired = [row["difference"] for row in finished if (row["difference"] or {}).get("interval")]
+    apart = sum(low > 0 or high < 0 for low, high in (each["interval"] for each in paired))
+    if not paired:
+        return "open", lead, "No difference has an interval: see below why."
+    first = next(row["name"] for row in finished if row["run"] == found["first"])
+    words = "difference from" if len(paired) == 1 else "differences from"
+    verdict = f"Of {len(paired)} {words} {first}, {apart or 'none'} is more than chance."
+    return "good" if apart == len(paired) else "open", lead, verdict
+
+
+def _words(found: Found) -> str:
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences(found))
+    return f"<section><h2>What the differences say</h2><ul>{items}</ul></section>" if items else ""
+
+
+def _scores(found: Found) -> str:
+    bars = []
+    for row in found["rows"]:
+        if row["finished"] and row["score"] is not None:
+            interval = tuple(row["interval"]) if row.get("interval") else None
+            seeds = tuple(row["seed_scores"]) if row.get("seeds", 1) > 1 else ()
+            bars.append(Bar(row["name"], row["score"], interval, DEV, seeds))
+    if not bars:
+        return ""
+    name = score_name(found)
+    keys = [key("dev", "with 95 % interval" if found["kind"] != "pretraining" else "held-out text, nats")]
+    if any(bar.seeds for bar in bars):
+        keys.append(note("Small dots are seeds."))
+    levels = _baselines(found)
+    keys += [
+        key("ngram", f"{words}, {height:.3f}", dashed=True) for words, height in levels.items()
+    ]  # fmt: skip
+    svg = draw_forest("scores", bars, name, levels=list(levels.values()))
+    return figure(capital(name), svg, keys)
+
+
+def _baselines(found: Found) -> dict[str, float]:
+    """What the scores are seen against, where it is the same for all runs."""
+    rows = [row for row in found["rows"] if row["finished"]]
+    key, name, words = (
+        ("floors", "unigram", "knowing word frequencies")
+        if found["kind"] == "pretraining"
+        else ("baselines", "ngram", "n-gram model")
+    )
+    heights = {row[key].get(name) for row in rows}
+    height = heights.pop() if len(heights) == 1 else None
+    return {} if height is None else {words: height}
+
+
+def _differences(found: Found) -> str:
+    bars = []
+    for row in found["rows"]:
+        difference = row.get("difference")
+        if difference and difference["value"] is not None:
+            interval = tuple(difference["interval"]) if difference["interval"] else None
+            bars.append(Bar(row["name"], difference["value"], interval, DEV if interval else TRAIN))
+    if not bars:
+        return ""
+    first = next(row["name"] for row in found["rows"] if row["run"] == found["first"])
+    name = score_name(found)
+    remark = f"{capital(name)} less that of {first}. "
+    if found["kind"] != "pretraining":
+        remark += (
+            "An interval that leaves out 0 is more than chance; rows and seeds are drawn anew together, so "
+            "that rows which are hard for both count for neither. Without a line the rows cannot be paired."
+        )
+    svg = draw_forest("differences", bars, f"difference from {first}", zero=True)
+    return figure(f"Difference from {first}", svg, [note(remark)])
+
+
+def _table(found: Found) -> str:
+    heads, lines = columns(found)
+    cells = [[escape(cell) for cell in line] for line in lines]
+    made = table([escape(head) for head in heads], cells, numbers=range(1, len(heads)), name="compared")
+    return f"<section><h2>Side by side</h2>{made}</section>"
+
+
+def _recipe(found: Found) -> str:
+    if not found["recipe"]:
+        return "<section><h2>Recipes</h2><p>The recipes are the same.</p></section>"
+    heads = ["key", *(escape(row["name"]) for row in found["rows"])]
+    lines = [
+        [f"<code>{escape(name)}</code>", *(escape(value_text(value)) for value in values)]
+        for name, values in found["recipe"].items()
+    ]
+    made = table(heads, lines, name="compared")
+    return f"<section><h2>What differs in the recipes</h2>{made}</section>"
+
+
+def value_text(value: Any) -> str:
+    """A recipe's value for people; a key that a recipe does not have is a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value) or "(empty)"
