@@ -35,6 +35,8 @@ LINE_STYLES: list[tuple[str, LineStyle]] = [
     (MAJORITY, ":"),
 ]
 """Of a variant's curve; more variants than these begin again."""
+DARKEST = 0.5
+"""Share of a head's attention that is drawn darkest."""
 NAMES = ("dev", "ngram", "majority", "train")
 
 
@@ -158,20 +160,26 @@ def _heads(stage: str, rows: Sequence[Row]) -> str:
             for place, row in enumerate(heads):
                 for column, share in enumerate(row):
                     box = (column - REACH - 0.5, place - 0.5)
-                    axes.add_patch(Rectangle(box, 1, 1, color=DEV, alpha=min(1.0, share), linewidth=0))
+                    axes.add_patch(
+                        Rectangle(box, 1, 1, color=DEV, alpha=min(1.0, share / DARKEST), linewidth=0)
+                    )
             for layer in range(1, len(offsets.shares)):
                 axes.axhline(layer * len(offsets.shares[0]) - 0.5, color=MAJORITY, linewidth=0.6)
             axes.set_xlim(-REACH - 0.5, REACH + 0.5)
             axes.set_ylim(len(heads) - 0.5, -0.5)
             axes.set_title(textwrap.fill(name, 16), fontsize=10)
             axes.set_xlabel("offset")
+            axes.set_xticks(range(-REACH, REACH + 1, 2))
             axes.set_yticks([])
             axes.grid(False)
         all_axes[0].set_ylabel("heads, by layer")
 
     svg = picture(f"heads-{stage}", draw, size=(1.2 + 1.6 * len(found), 3.8), widths=[1.0] * len(found))
     keys = [
-        key("dev", "share of a head's attention, from none to all, to the piece so many places on (seed 0)"),
+        key(
+            "dev",
+            "share of a head's attention, from none to half and more, to the piece so many places on; seed 0",
+        ),
         key("majority", "between layers, the first on top"),
     ]
     return figure(f"{capital(stage)}: where heads look", svg, keys)
@@ -190,6 +198,8 @@ def _draw_curves(stage: str, found: Sequence[tuple[str, Sequence[PretrainCurves]
             for curves in seeds:
                 draw_line(axes, curves.heldout, colour, 0.9)
                 axes.lines[-1].set_linestyle(style)
+            # What comes before the plateau is as high as ln V and says nothing.
+            axes.set_ylim(top=1.08 * unigram if unigram is not None else None)
         axes.set_xlim(left=0)
         axes.set_xlabel("step")
         axes.set_ylabel("held-out MLM loss, nats")

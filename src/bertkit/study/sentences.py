@@ -49,14 +49,13 @@ def _stuck(found: Sequence[tuple[Row, FinetuneOutcome]]) -> list[str]:
     if off:
         told.append(
             f"The training loss left the entropy of the labels' shares ({prior:.3f}) in every seed of "
-            f"{_listed(off)}."
+            f"{_which(off, found)}."
         )
     if sometimes:
         told.append(f"It did so in some seeds of {', '.join(sometimes)}.")
-    told.append(
-        f"It {'stayed there' if told else f'stayed at {prior:.3f}'} in every seed of {_listed(never)}."
-    )
-    return told
+    where = "stayed there" if told else f"stayed at {prior:.3f}"
+    told.append(f"It {where} in every seed of {_which(never, found)}." if never else "")
+    return list(filter(None, told))
 
 
 def _differences(found: Sequence[tuple[Row, FinetuneOutcome]], name: str) -> list[str]:
@@ -77,7 +76,8 @@ def _differences(found: Sequence[tuple[Row, FinetuneOutcome]], name: str) -> lis
             "beyond what rows and seeds scatter: these data do not say which of them matters for the score."
         ]
     others = len(compared) - len(clear)
-    rest = "" if not others else f" The other {others} are within what rows and seeds scatter."
+    what = "other is" if others == 1 else f"other {others} are"
+    rest = f" The {what} within what rows and seeds scatter." if others else ""
     return [
         f"Of {len(compared)} differences in {name} these leave out 0: {'; '.join(clear)}.{rest} By chance "
         f"alone about {0.05 * len(compared):.1f} of so many would."
@@ -122,8 +122,7 @@ def _gaps(rows: Sequence[Row]) -> list[str]:
         told.append(f"Failed: {'; '.join(failed)}.")
     waiting = [row.name for row in rows if len(row.runs.done) + len(row.runs.failed) < row.runs.planned]
     if waiting:
-        which = _listed(waiting) if len(waiting) <= SHORT_LIST else f"{len(waiting)} of {len(rows)} variants"
-        told.append(f"Not run to the end yet: {which}.")
+        told.append(f"Not run to the end yet: {_which(waiting, rows)}.")
     few = min((len(row.runs.done) for row in rows if row.runs.done), default=0)
     if 0 < few < FEW_SEEDS:
         seeds = "one seed" if few == 1 else f"{few} seeds"
@@ -132,6 +131,11 @@ def _gaps(rows: Sequence[Row]) -> list[str]:
             "take small differences for noise."
         )
     return told
+
+
+def _which(names: Sequence[str], found: Sequence[object]) -> str:
+    """The names, or how many they are."""
+    return _listed(names) if len(names) <= SHORT_LIST else f"{len(names)} of {len(found)} variants"
 
 
 def _listed(names: Sequence[str]) -> str:
