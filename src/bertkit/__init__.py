@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from bertkit.errors import UserError
 
 if TYPE_CHECKING:
-    from bertkit.api import convert, evaluate, finetune, prepare, pretrain
+    from bertkit.api import convert, doctor, evaluate, finetune, prepare, pretrain
     from bertkit.infer.model import load
     from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
     from bertkit.text.tokenizer import Tokenizer
@@ -19,6 +19,7 @@ __all__ = [
     "Tokenizer",
     "UserError",
     "convert",
+    "doctor",
     "evaluate",
     "finetune",
     "load",
@@ -29,6 +30,7 @@ __all__ = [
 # Looked up when first used, so that `import bertkit` imports neither torch nor anything slow.
 _HOMES = {
     "convert": "bertkit.api",
+    "doctor": "bertkit.api",
     "evaluate": "bertkit.api",
     "finetune": "bertkit.api",
     "prepare": "bertkit.api",

@@ -10,14 +10,21 @@ from bertkit.checkpoint.convert import convert as run_convert
 from bertkit.config import Precision
 from bertkit.data.prepare import Options as PrepareOptions
 from bertkit.data.prepare import prepare as run_prepare
+from bertkit.data.shards import is_shards
 from bertkit.diagnose.pretrain_curves import is_pretraining
 from bertkit.diagnose.report import write_report
+from bertkit.errors import UserError
+from bertkit.health.preflight import SECONDS
+from bertkit.health.preflight_checks import check
 from bertkit.infer.evaluate import evaluate as run_evaluate
 from bertkit.infer.model import load
 from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
+from bertkit.recipe.kinds import kind_of_recipe
 from bertkit.text.tokenizer import Tokenizer
 from bertkit.train.finetune import finetune as run_finetune
 from bertkit.train.listener import Listener, PretrainListener, Silent, SilentPretrain
+from bertkit.train.preflight import preflight
+from bertkit.train.preflight_pretrain import preflight_pretraining
 from bertkit.train.pretrain import pretrain as run_pretrain
 from bertkit.train.pretrainrun import Stopped
 from bertkit.train.processes import ProcessLost, is_first
@@ -184,3 +191,46 @@ def convert(model: str | Path, out: str | Path, *, to: str = "hf", overwrite: bo
         UserError: no such model, or one that the format cannot say, or `out` exists.
     """
     return run_convert(str(model), Path(out), to=to, overwrite=overwrite)
+
+
+def doctor(
+    what: str | Path = "",
+    *,
+    model: str = "",
+    recipe: Recipe | PretrainRecipe | str | Path | None = None,
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+    seconds: float = SECONDS,
+) -> dict[str, Any]:
+    """Say what may keep a run from learning, before it begins: what `bertkit doctor` does; writes nothing.
+
+    Args:
+        what: a named task, or a folder of shards; empty for the recipe's.
+        model: a preset or a model folder; empty for the recipe's.
+        recipe: of fine-tuning or of pretraining, or the path of one; the defaults without.
+        changes: `{section: {key: value}}` over the recipe, such as `{"optimiser": {"lr": 1e-4}}`.
+        seconds: for the few steps that are made on copies of the model, at most.
+
+    Returns:
+        `measures` and `findings`, the gravest first; no findings mean that nothing is wrong as far as one can
+        see before.
+
+    Raises:
+        UserError: bad data or options.
+    """
+    shards = bool(what) and is_shards(Path(what))
+    if isinstance(recipe, str | Path):
+        recipe = kind_of_recipe(Path(recipe)).from_toml(Path(recipe))
+    chosen = recipe or (PretrainRecipe() if shards else Recipe())
+    if model:
+        chosen = chosen.with_changes({"model": {"start": model}})
+    if isinstance(chosen, PretrainRecipe):
+        if what:
+            chosen = chosen.with_changes({"corpus": {"shards": str(what)}})
+        measures = preflight_pretraining(chosen.with_changes(changes or {}), seconds=seconds)
+    else:
+        if shards:
+            raise UserError(f"{what} is a folder of shards, and the recipe is one of fine-tuning.")
+        if what:
+            chosen = chosen.with_changes({"task": {"name": str(what)}})
+        measures = preflight(chosen.with_changes(changes or {}), seconds=seconds)
+    return {"measures": measures.to_json(), "findings": [each.to_json() for each in check(measures)]}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bertkit.errors import UserError
-from bertkit.tasks.examples import Examples, duplicates, leaks, load_examples
+from bertkit.tasks.examples import Examples, contradictions, duplicates, leaks, load_examples, odd_rows
 from bertkit.tasks.registry import Task, get_task, task_from_files
 
 TRAIN = "text,label\nA cat.,b\nA dog.,a\nA  cat. ,a\n"
@@ -90,6 +90,16 @@ def test_duplicates_and_leaks_do_not_mind_spaces(tmp_path: Path) -> None:
     assert duplicates(train) == [2]
     assert duplicates(dev) == []
     assert leaks(train, dev) == [1]
+
+
+def test_rows_that_contradict_each_other_are_named_all(tmp_path: Path) -> None:
+    task = own(tmp_path, "text,label\nA cat.,b\nA dog.,a\nA  cat. ,a\nA dog.,a\n")
+    train, labels = load_examples(task, "train")
+    dev, _ = load_examples(task, "dev", labels)
+    assert contradictions(train) == [0, 2]
+    assert contradictions(dev) == []
+    odd = odd_rows(train, dev)
+    assert (odd.duplicates, odd.contradictions, odd.leaks) == ([2, 3], [0, 2], [1])
 
 
 def test_a_pair_is_a_duplicate_only_as_a_whole() -> None:

@@ -35,6 +35,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("prepare", "cut text into pieces for pretraining: memory-mapped shards", "prepare"),
     Command("pretrain", "train an encoder on prepared text", "pretrain"),
     Command("finetune", "train a classifier on labelled text, from fresh or pretrained weights", "finetune"),
+    Command("doctor", "say why a run is, or is not, learning", "doctor"),
     Command("evaluate", "score a trained model on labelled text, beside baselines", "evaluate"),
     Command("predict", "label raw text with a trained model", "predict"),
     Command("fill", "say what may stand at the [MASK]s of a text", "fill"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bertkit.diagnose.wording import duration, title
+from bertkit.health.finding import Finding
 from bertkit.train.listener import Plan
 from bertkit.train.loop import StepRecord
 from bertkit.train.prepare import Facts
@@ -85,6 +87,12 @@ class Display:
         for name, text in rows.items():
             grid.add_row(name, text)
         self._console.print(grid)
+
+    def found(self, findings: Sequence[Finding]) -> None:
+        """Print a line each."""
+        for finding in findings:
+            style = "red" if finding.weight == "grave" else "yellow"
+            self._console.print(f"{finding.weight}: {finding.line}", style=style, soft_wrap=True)
 
     def seed_started(self, seed: int, step: int, steps: int) -> None:
         """Start a bar."""

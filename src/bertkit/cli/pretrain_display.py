@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +17,7 @@ from rich.table import Table
 from bertkit.cli.display import SECONDS_BETWEEN_LINES
 from bertkit.diagnose.pretrain_verdict import losses
 from bertkit.diagnose.wording import duration
+from bertkit.health.finding import Finding
 from bertkit.train.listener import PretrainFacts
 from bertkit.train.loop import StepRecord
 
@@ -83,6 +85,12 @@ class PretrainDisplay:
         if facts.step:
             self._console.print(f"going on after step {facts.step:,}")
         self._task = self._bar.add_task("", total=1.0, step=facts.step, figures="")
+
+    def found(self, findings: Sequence[Finding]) -> None:
+        """Print a line each."""
+        for finding in findings:
+            style = "red" if finding.weight == "grave" else "yellow"
+            self._console.print(f"{finding.weight}: {finding.line}", style=style, soft_wrap=True)
 
     def stepped(self, record: StepRecord, fraction: float, figures: dict[str, float]) -> None:
         """Move the bar; the figures shown are smoothed over some twenty steps."""

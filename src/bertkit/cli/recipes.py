@@ -19,6 +19,16 @@ AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
 def add_run_arguments(parser: argparse.ArgumentParser, flags: Sequence[Flag]) -> None:
     """Declare what every training command has, and `flags`."""
     parser.add_argument("-o", "--out", type=Path, required=True, help="the run folder to make")
+    add_recipe_arguments(parser, flags)
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run that is there")
+    parser.add_argument(
+        "--json", action="store_true", help="print the result object alone on standard output"
+    )
+
+
+def add_recipe_arguments(parser: argparse.ArgumentParser, flags: Sequence[Flag]) -> None:
+    """Declare what a recipe is read from: a file, `flags` and single keys."""
     parser.add_argument("--recipe", type=Path, help="a TOML file with the recipe; other options change it")
     for flag, _, key, kind, text in flags:
         if kind is bool:
@@ -31,11 +41,6 @@ def add_run_arguments(parser: argparse.ArgumentParser, flags: Sequence[Flag]) ->
         default=[],
         metavar="KEY=VALUE",
         help="any recipe key, as optimiser.clip=0.5",
-    )
-    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
-    parser.add_argument("--overwrite", action="store_true", help="replace the run that is there")
-    parser.add_argument(
-        "--json", action="store_true", help="print the result object alone on standard output"
     )
 
 

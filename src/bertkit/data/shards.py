@@ -183,6 +183,11 @@ class Shards:
             )
 
 
+def is_shards(folder: Path) -> bool:
+    """Whether `folder` is one that `prepare` finished."""
+    return (folder / MANIFEST).is_file()
+
+
 def open_shards(folder: Path) -> Shards:
     """Open a folder that `prepare` finished; sizes of files are checked, `Shards.verify` checks their bytes.
 

@@ -94,6 +94,26 @@ def load_examples(
     return Examples(examples.texts, examples.pairs, numbers, examples.lines, path), classes
 
 
+@dataclass(frozen=True)
+class OddRows:
+    """Indices of rows that make scores or learning doubtful.
+
+    Attributes:
+        duplicates: of train, see `duplicates`.
+        contradictions: of train, see `contradictions`.
+        leaks: of dev, see `leaks`.
+    """
+
+    duplicates: list[int]
+    contradictions: list[int]
+    leaks: list[int]
+
+
+def odd_rows(train: Examples, dev: Examples) -> OddRows:
+    """What is odd about two splits that were read with labels."""
+    return OddRows(duplicates(train), contradictions(train), leaks(train, dev))
+
+
 def duplicates(examples: Examples) -> list[int]:
     """Indices of examples whose texts stand in an earlier one, but for spaces; labels are not compared."""
     seen: set[tuple[str, str]] = set()
@@ -103,6 +123,17 @@ def duplicates(examples: Examples) -> list[int]:
             repeated.append(index)
         seen.add(key)
     return repeated
+
+
+def contradictions(examples: Examples) -> list[int]:
+    """Indices of examples whose texts, but for spaces, also stand there with another label."""
+    known: dict[tuple[str, str], set[int]] = {}
+    labels = examples.known_labels.tolist()
+    for key, label in zip(_keys(examples), labels, strict=True):
+        known.setdefault(key, set()).add(label)
+    if all(len(found) == 1 for found in known.values()):
+        return []
+    return [index for index, key in enumerate(_keys(examples)) if len(known[key]) > 1]
 
 
 def leaks(train: Examples, dev: Examples) -> list[int]:

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import shutil
-import statistics
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from bertkit.checkpoint.atomic import replace_folder
-from bertkit.model.heads import Classifier
-from bertkit.model.precision import Computing, choose_precision, flush_denormals
+from bertkit.health.preflight_checks import check
+from bertkit.model.precision import choose_precision, flush_denormals
 from bertkit.recipe import Recipe
 from bertkit.train.explain import explain_mistakes
+from bertkit.train.findings import append_findings
 from bertkit.train.frozen import RowSource
 from bertkit.train.listener import Listener, Plan
-from bertkit.train.loop import StepRecord, run_steps
-from bertkit.train.objectives import Classification
-from bertkit.train.optimiser import build_optimiser, rates
-from bertkit.train.prepare import Prepared, build_classifier, prepare
+from bertkit.train.planning import first_seed, make_plan
+from bertkit.train.preflight import measure
+from bertkit.train.prepare import Prepared, prepare
 from bertkit.train.results import SeedResult, aggregate, write_json
 from bertkit.train.runfolder import RESULT, check_run, open_run
 from bertkit.train.seedrun import SeedRun
-
-SECONDS_TO_ESTIMATE = 3.0
 
 
 def finetune(
@@ -55,9 +49,15 @@ def finetune(
     precision = choose_precision(recipe.training.precision)
     seeds = [recipe.training.seed + index for index in range(recipe.training.seeds)]
     rows = RowSource(prepared, recipe.model, precision, listener)
-    plan = _plan(prepared, recipe, precision, rows)
+    classifier = first_seed(prepared, recipe)
+    # A run that goes on was looked at when it began.
+    found = [] if resume else check(measure(prepared, recipe, classifier, precision))
+    plan = make_plan(classifier, prepared, recipe, precision, rows)
+    del classifier
     open_run(out, recipe, resume=resume, fingerprint=prepared.fingerprint, inputs=prepared.inputs)
+    append_findings(out, "preflight", 0, found)
     listener.planned(prepared.facts, plan)
+    listener.found(found)
     results = []
     for seed in seeds:
         folder = out if len(seeds) == 1 else out / f"seed-{seed}"
@@ -90,48 +90,3 @@ def _finish(
         best = next(found for found in seeds if found.seed == result["best_seed"])
         explain_mistakes(out / "model", prepared, result["mistakes"], best.pieces)
     return result
-
-
-def _plan(prepared: Prepared, recipe: Recipe, precision: Computing, rows: RowSource) -> Plan:
-    torch.manual_seed(recipe.training.seed)
-    classifier = build_classifier(prepared, recipe)
-    inputs, seconds_before = rows.estimate(classifier)
-    objective = Classification(inputs, prepared.train_labels, recipe.batch, recipe.training.seed)
-    whole = objective.steps_per_epoch * recipe.training.epochs
-    steps = min(whole, recipe.training.steps or whole)
-    return Plan(
-        parameters=sum(p.numel() for p in classifier.parameters()),
-        trained=sum(p.numel() for p in classifier.parameters() if p.requires_grad),
-        precision=precision,
-        steps=steps,
-        steps_per_epoch=objective.steps_per_epoch,
-        seeds=recipe.training.seeds,
-        expected_seconds=seconds_before
-        + _seconds_a_step(classifier, objective, recipe, precision) * steps * recipe.training.seeds,
-    )
-
-
-def _seconds_a_step(
-    classifier: Classifier, objective: Classification, recipe: Recipe, precision: Computing
-) -> float:
-    """Median time of a few real steps, but of one where that takes long; `classifier` is used up."""
-    seconds: list[float] = []
-    # At a rate of zero: nothing can diverge here that would not in the run itself.
-    still = replace(recipe.optimiser, lr=0.0)
-
-    def note(record: StepRecord) -> bool:
-        seconds.append(record.seconds)
-        return sum(seconds) > SECONDS_TO_ESTIMATE
-
-    run_steps(
-        classifier,
-        objective,
-        build_optimiser(classifier, still),
-        rate=rates(min(4, objective.steps_per_epoch), still),
-        clip=still.clip,
-        start=0,
-        seed=recipe.training.seed,
-        precision=precision,
-        after_step=note,
-    )
-    return statistics.median(seconds)

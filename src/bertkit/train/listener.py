@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bertkit.config import ModelConfig
+from bertkit.health.finding import Finding
 from bertkit.model.precision import Computing
 from bertkit.train.loop import StepRecord
 from bertkit.train.prepare import Facts
@@ -30,6 +32,9 @@ class Listener(Protocol):
     def planned(self, facts: Facts, plan: Plan) -> None:
         """All is ready; training begins."""
 
+    def found(self, findings: Sequence[Finding]) -> None:
+        """Something is wrong, or could be better: before the first step, or while training."""
+
     def seed_started(self, seed: int, step: int, steps: int) -> None:
         """A seed begins at `step` (more than 0 if resumed) of `steps`."""
 
@@ -50,6 +55,9 @@ class Silent:
     """A listener that shows nothing."""
 
     def planned(self, facts: Facts, plan: Plan) -> None:
+        """Show nothing."""
+
+    def found(self, findings: Sequence[Finding]) -> None:
         """Show nothing."""
 
     def seed_started(self, seed: int, step: int, steps: int) -> None:
@@ -97,6 +105,9 @@ class PretrainListener(Protocol):
     def planned(self, facts: PretrainFacts) -> None:
         """All is ready; training begins."""
 
+    def found(self, findings: Sequence[Finding]) -> None:
+        """Something is wrong, or could be better: before the first step, or while training."""
+
     def stepped(self, record: StepRecord, fraction: float, figures: dict[str, float]) -> None:
         """One update was made; a share `fraction` of the run was done before it."""
 
@@ -114,6 +125,9 @@ class SilentPretrain:
     """A listener that shows nothing."""
 
     def planned(self, facts: PretrainFacts) -> None:
+        """Show nothing."""
+
+    def found(self, findings: Sequence[Finding]) -> None:
         """Show nothing."""
 
     def stepped(self, record: StepRecord, fraction: float, figures: dict[str, float]) -> None:

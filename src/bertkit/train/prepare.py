@@ -19,7 +19,7 @@ from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.recipe import ModelRecipe, Recipe, TaskRecipe, VocabularyRecipe
 from bertkit.tasks.baselines import majority, ngram
-from bertkit.tasks.examples import Examples, duplicates, leaks, load_examples
+from bertkit.tasks.examples import Examples, OddRows, load_examples, odd_rows
 from bertkit.tasks.metrics import IntArray, summary
 from bertkit.tasks.registry import Task, get_task, task_from_files
 from bertkit.text.tokenizer import Tokenizer
@@ -58,6 +58,7 @@ class Prepared:
     train_sequences: Sequences
     dev_sequences: Sequences
     baselines: dict[str, Any]
+    odd: OddRows
     facts: Facts
 
     @property
@@ -114,6 +115,7 @@ def prepare(recipe: Recipe) -> Prepared:
         )
         for rows in (train, dev)
     ]
+    odd = odd_rows(train, dev)
     return Prepared(
         task=task,
         labels=labels,
@@ -125,7 +127,8 @@ def prepare(recipe: Recipe) -> Prepared:
         train_sequences=encoded[0],
         dev_sequences=encoded[1],
         baselines=score_baselines(train, dev, len(labels), task.metric),
-        facts=_facts(recipe, task.name, labels, train, dev, encoded[0], tokenizer),
+        odd=odd,
+        facts=_facts(recipe, task.name, labels, train, dev, odd, encoded[0], tokenizer),
     )
 
 
@@ -236,6 +239,7 @@ def _facts(
     labels: tuple[str, ...],
     train: Examples,
     dev: Examples,
+    odd: OddRows,
     sequences: Sequences,
     tokenizer: Tokenizer,
 ) -> Facts:
@@ -251,7 +255,7 @@ def _facts(
         longest=int(lengths.max()),
         padding_saved=float(1 - lengths.sum() / (len(lengths) * recipe.batch.max_length)),
         truncated=sequences.truncated,
-        duplicates=len(duplicates(train)),
-        leaks=len(leaks(train, dev)),
+        duplicates=len(odd.duplicates),
+        leaks=len(odd.leaks),
         vocabulary_size=tokenizer.size,
     )

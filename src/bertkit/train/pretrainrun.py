@@ -12,12 +12,15 @@ from bertkit import __version__
 from bertkit.checkpoint.folder import write_model_folder
 from bertkit.checkpoint.hub import hub_card
 from bertkit.errors import UserError
+from bertkit.health.preflight_checks import check
 from bertkit.model.precision import choose_precision
 from bertkit.model.work import gemm_rate
 from bertkit.recipe import PretrainRecipe
 from bertkit.train.checkpoints import Checkpoints
+from bertkit.train.findings import append_findings
 from bertkit.train.listener import PretrainListener
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, deferred_signals, run_steps
+from bertkit.train.preflight_pretrain import measure_pretraining
 from bertkit.train.processes import Processes, ProcessLost
 from bertkit.train.restoring import Tally, score
 from bertkit.train.results import write_json
@@ -141,8 +144,16 @@ class PretrainRun:
             self._tell(f"{self.recipe.model.start} has no {', no '.join(self.start.new)}: fresh weights.")
         if not progress.opened:
             self.log.record("floors", 0, unigram=self.watch.unigram, uniform=self.watch.uniform)
+            self._look()
             progress.reserve = self._evaluate() + self._seconds_to_save()
             progress.opened = True
+
+    def _look(self) -> None:
+        """Say what is wrong before the first step, as far as it is quick to see; the first process does."""
+        if self.processes.first:
+            found = check(measure_pretraining(self.recipe, self.start, self.precision))
+            append_findings(self.out, "preflight", 0, found)
+            self.listener.found(found)
 
     def _seconds_to_save(self) -> float:
         """Time to keep of a budget for the last checkpoint and the model folder, at a slow disk's speed."""

@@ -190,6 +190,13 @@ def score(
     return tally.figures()
 
 
+def mean_loss(model: Pretrainer, batch: PretrainingBatch) -> torch.Tensor:
+    """The loss of a batch that is a step of its own: see `Restoring`."""
+    restored, paired = _losses(model, batch, Tally())
+    loss = restored / max(1, len(batch.targets_M))
+    return loss if paired is None or batch.pairs_B is None else loss + paired / len(batch.pairs_B)
+
+
 def _losses(
     model: Pretrainer, batch: PretrainingBatch, tally: Tally
 ) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -105,6 +105,10 @@ class ByLog:
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{path} is no log of a pretraining run, so it cannot be replayed.") from None
 
+    def __len__(self) -> int:
+        """Steps of the run."""
+        return len(self._moments)
+
     def __call__(self, step: int) -> Moment | None:
         """The moment before `step`."""
         return self._moments[step] if step < len(self._moments) else None

@@ -1,0 +1,89 @@
+"""Say why a run is, or is not, learning.
+
+Of a task (or shards) with a model or a recipe: what may go wrong, from its data and a few steps on a copy of
+the model, before it begins; nothing is written. The exit code is 0 where nothing is found, else 3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from bertkit.cli import finetune, pretrain
+from bertkit.cli.recipes import Flag, add_recipe_arguments
+from bertkit.errors import UserError
+from bertkit.health.preflight import SECONDS
+from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.recipe.kinds import kind_of_recipe
+
+FINDINGS = 3
+"""The exit code where there are any."""
+
+_SHARED = {flag for flag, *_ in finetune.FLAGS} & {flag for flag, *_ in pretrain.FLAGS}
+FLAGS: tuple[Flag, ...] = (
+    *finetune.FLAGS,
+    *((*each[:4], f"pretraining: {each[4]}") for each in pretrain.FLAGS if each[0] not in _SHARED),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("what", nargs="?", default="", help="a named task, such as cola, or shards")
+    add_recipe_arguments(parser, FLAGS)
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help="for the steps on copies, at most (%(default)g)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one object on standard output")
+    parser.set_defaults(resume=False)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Look and print."""
+    if is_run_folder(arguments.what):
+        raise UserError(
+            f"{arguments.what} is a run; its report.html says how it went. Give a task, shards or a recipe "
+            "to look at before a run."
+        )
+    recipe = read_recipe(arguments)
+    from bertkit import api
+    from bertkit.cli.doctor_display import show
+
+    found = api.doctor(recipe=recipe, seconds=arguments.seconds)
+    if arguments.json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        show(found)
+    return FINDINGS if found["findings"] else 0
+
+
+def is_run_folder(what: str) -> bool:
+    """Whether `what` is the folder of a run, of either kind, at whatever stage."""
+    from bertkit.train.runfolder import RECIPE
+
+    return bool(what) and (Path(what) / RECIPE).is_file()
+
+
+def read_recipe(arguments: argparse.Namespace) -> Recipe | PretrainRecipe:
+    """The recipe of what a command line asks about, of the kind that it is of.
+
+    Raises:
+        UserError: an option of the other kind, or a recipe that cannot be read.
+    """
+    from bertkit.data.shards import is_shards
+
+    shards = bool(arguments.what) and is_shards(Path(arguments.what))
+    kind = kind_of_recipe(arguments.recipe) if arguments.recipe else Recipe
+    if shards and kind is Recipe and arguments.recipe is None:
+        kind = PretrainRecipe
+    if shards and kind is Recipe:
+        raise UserError(f"{arguments.what} is a folder of shards, and {arguments.recipe} is for fine-tuning.")
+    mine, others = (finetune.FLAGS, pretrain.FLAGS) if kind is Recipe else (pretrain.FLAGS, finetune.FLAGS)
+    for flag, *_ in others:
+        if flag not in {each[0] for each in mine} and getattr(arguments, flag) is not None:
+            words = "fine-tuning" if kind is Recipe else "pretraining"
+            raise UserError(f"{flag} is no option of {words}, which this is about.")
+    if kind is Recipe:
+        return finetune.read_recipe(argparse.Namespace(**vars(arguments), task=arguments.what))
+    return pretrain.read_recipe(argparse.Namespace(**vars(arguments), shards=arguments.what))

@@ -1,0 +1,262 @@
+"""What a person sees of the measures before a run: a table, two sketches, the findings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bertkit.diagnose.wording import duration, title
+from bertkit.health.preflight_trials import FIRST_RATE, LAST_RATE
+
+STYLES = {"grave": "red", "notable": "yellow", "": "green"}
+MARKS = {"grave": "✗", "notable": "!", "": "✓"}
+BLOCKS = "▁▂▃▄▅▆▇█"
+WIDTH = 40
+"""Columns of a sketch."""
+LEAST = 1e-8
+"""A gradient whose bar is empty."""
+
+Measures = Mapping[str, Any]
+
+
+def show(found: Mapping[str, Any]) -> None:
+    """Print all of it."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    measures, findings = found["measures"], found["findings"]
+    console.print(measures_table(measures, findings))
+    if tested := measures["range_test"]:
+        console.print("\nLoss of a few texts at rising learning rates", style="bold")
+        for line in range_sketch(tested, measures["asked"]["lr"]):
+            console.print(f"  {line}", soft_wrap=True)
+    console.print("\nGradient norm by layer at the first step", style="bold")
+    ends = (measures["by_heart"] or {}).get("gradient_norms")
+    for line in gradient_sketch(measures["start"]["gradient_norms"], ends):
+        console.print(f"  {line}", soft_wrap=True)
+    console.print()
+    if not findings:
+        console.print("Nothing is wrong, as far as one can see before.", style="green")
+    for finding in findings:
+        console.print(finding_text(finding), soft_wrap=True)
+
+
+def measures_table(measures: Measures, findings: Sequence[Mapping[str, Any]]) -> Table:
+    """What was measured, with a mark: nothing found, something notable, something grave."""
+    weights = {finding["check"]: finding["weight"] for finding in reversed(findings)}
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, text, checks in _rows(measures):
+        met = {weights[check] for check in checks if check in weights}
+        weight = "grave" if "grave" in met else "notable" if met else ""
+        table.add_row(Text(MARKS[weight], style=STYLES[weight]), name, text)
+    return table
+
+
+def finding_text(finding: Mapping[str, Any]) -> Text:
+    """A finding: what was seen, what it means, what to change."""
+    from bertkit.health.finding import Change
+
+    text = Text()
+    text.append(f"{finding['weight']}, {finding['sureness']}: ", style=f"bold {STYLES[finding['weight']]}")
+    text.append(f"{finding['seen']} {finding['means']}")
+    for change in finding["changes"]:
+        text.append("\n    change: ", style="bold")
+        text.append(str(Change(**change)))
+    if finding["read"]:
+        text.append(f"\n    read: {finding['read']}")
+    return text
+
+
+Row = tuple[str, str, tuple[str, ...]]
+
+
+def _rows(measures: Measures) -> list[Row]:
+    rows = [*_labelled(measures["rows"], measures["asked"])] if measures["rows"] else []
+    rows += [*_corpus(measures["corpus"])] if measures["corpus"] else []
+    return [*rows, *_pieces(measures), *_model(measures), *_trials(measures), *_cost(measures["cost"])]
+
+
+def _labelled(rows: Measures, asked: Measures) -> list[Row]:
+    shares = sorted(rows["counts"].items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{label} {count / rows['train_rows']:.1%}" for label, count in shares[:5])
+    more = f" and {len(shares) - 5} more" if len(shares) > 5 else ""
+    return [
+        ("rows", f"{rows['train_rows']:,} to train on, {rows['dev_rows']:,} to score", ("labels_differ",)),
+        (
+            "labels",
+            f"{shown}{more}; who knows only that has a loss of {rows['prior_loss']:.3f} and, always "
+            f"answering {rows['majority_label']!r}, {title(asked['metric'])} {rows['majority_score']:.3f}, "
+            f"accuracy {rows['majority_accuracy']:.3f}",
+            ("rare_label", "accuracy_of_imbalance"),
+        ),
+        (
+            "order",
+            f"labels vary {rows['batch_dispersion']:.1f} times as much between batches as by chance, "
+            f"{rows['file_dispersion']:.1f} times along the file; {rows['one_label']:.0%} of the batches "
+            f"have one label; neighbours in the file share {rows['neighbours_alike']:.0%} of their pieces, "
+            f"strangers {rows['strangers_alike']:.0%}",
+            ("batches_of_one_label", "file_order"),
+        ),
+        (
+            "copies",
+            f"{rows['duplicates']:,} rows of train repeat others, {rows['contradictions']:,} contradict "
+            f"others; {rows['leaks']:,} of dev stand in train",
+            ("duplicates", "contradictions", "leaks"),
+        ),
+    ]
+
+
+def _corpus(corpus: Measures) -> list[Row]:
+    held = f"{corpus['heldout_pieces']:,} held out"
+    return [
+        (
+            "corpus",
+            f"{corpus['documents']:,} documents, {corpus['train_pieces']:,} pieces to train on, {held}; read "
+            f"{corpus['epochs']:.2f} times, {corpus['pieces_a_step']:,} pieces a step",
+            ("text_repeated", "few_updates"),
+        )
+    ]
+
+
+def _pieces(measures: Measures) -> list[Row]:
+    pieces, asked = measures["pieces"], measures["asked"]
+    case = "small letters" if pieces["lowercase"] else "cased"
+    padding = f"{pieces['padding']:.0%} of batches padded to {asked['max_length']}; none is computed"
+    if pieces["visible_pads"]:
+        padding = (
+            f"{pieces['visible_pads']:.0%} of the pieces are pads that attention sees; of that of [CLS] they "
+            f"get {measures['start']['attention_to_pads']:.0%}"
+        )
+    unknown = f": {', '.join(pieces['unknown_words'])}" if pieces["unknown_words"] else ""
+    rows: list[Row] = [
+        (
+            "pieces",
+            f"{pieces['unknown']:.2%} unknown{unknown}; {pieces['pieces_a_word']:.2f} a word; "
+            f"{pieces['vocabulary_size']:,} in the vocabulary, {case}",
+            ("unknown_pieces", "chopped_words", "vocabulary_case"),
+        ),
+        ("padding", padding, ("pads_visible",)),
+    ]
+    if asked["phase"] == "finetune":
+        cut = f"{pieces['truncated']:.1%} of the sequences are cut at {asked['max_length']} pieces"
+        rows.append(("length", cut, ("truncated",)))
+    return rows
+
+
+def _model(measures: Measures) -> list[Row]:
+    start = measures["start"]
+    layers = [norm for name, norm in start["gradient_norms"].items() if name.startswith("layer ")]
+    sizes = f"pieces of size {start['piece_size']:.3f}, segments {start['segment_size']:.3f}"
+    if start["position_size"] is not None:
+        ratio = start["position_size"] / start["piece_size"] if start["piece_size"] else math.inf
+        sizes += f", positions {start['position_size']:.3f}: {ratio:.1f} to 1"
+    rows: list[Row] = [
+        ("embeddings", sizes, ("embedding_scale",)),
+        (
+            "first loss",
+            f"{start['loss']:.3f}; who knows nothing has {start['uniform']:.3f}",
+            ("loss_at_start",),
+        ),
+    ]
+    if len(layers) > 1:
+        text = f"first layer {layers[0]:.2g}, last layer {layers[-1]:.2g}"
+        if layers[0]:
+            text += f": top to bottom {layers[-1] / layers[0]:.2g}"
+        rows.append(("gradient", text, ("gradient_by_layer", "no_warmup")))
+    if start["cls_spread"]:
+        spread = list(start["cls_spread"].values())[-1]
+        rows.append(("inputs", f"their [CLS] vectors differ by {spread:.1%} at the top", ("inputs_alike",)))
+    return rows
+
+
+def _trials(measures: Measures) -> list[Row]:
+    rows: list[Row] = []
+    if trial := measures["by_heart"]:
+        rows.append(("by heart", _by_heart(trial), ("not_by_heart",)))
+    if tested := measures["range_test"]:
+        asked = measures["asked"]
+        falls, cliff = tested["falls_at"], tested["cliff"]
+        reached = tested["rates"][-1] if tested["rates"] else 0.0
+        text = f"{asked['lr']:g}; a loss falls from {falls:.1g} on" if falls else f"{asked['lr']:g}; no fall"
+        text += f", the cliff is at {cliff:.1g}" if cliff else f", no cliff up to {reached:.1g}"
+        text += ", where time was up" if tested["ended"] == "time" else ""
+        rows.append(("rate", text, ("rate_over_cliff", "rate_too_small")))
+    return rows
+
+
+def _by_heart(trial: Measures) -> str:
+    steps, last = len(trial["losses"]), trial["losses"][-1] if trial["losses"] else math.nan
+    text = {
+        "learnt": f"{trial['rows']} texts are known after {steps} steps",
+        "steps": f"{trial['rows']} texts are not known after {steps} steps: the loss is {last:.3f}",
+        "time": f"time was up after {steps} of {trial['limit']} steps, the loss {last:.3f}",
+        "diverged": f"the loss was no number after {steps} steps",
+    }[trial["ended"]]
+    if (calmer := trial["calmer"]) and calmer["losses"]:
+        text += f"; at a tenth of the rate {calmer['losses'][-1]:.3f} after {len(calmer['losses'])}"
+    return f"{text} at a rate of {trial['rate']:g}" if not calmer else text
+
+
+def _cost(cost: Measures | None) -> list[Row]:
+    if cost is None:
+        return []
+    own = cost["weights"] + cost["gradients"] + cost["moments"]
+    free = f"; {cost['available'] / 1e9:.1f} GB are free" if cost["available"] else ""
+    return [
+        (
+            "memory",
+            f"about {(cost['base'] + own + cost['activations']) / 1e9:.2f} GB: {own / 1e9:.2f} for weights, "
+            f"gradients and moments, {cost['activations'] / 1e9:.2f} for the largest batch{free}",
+            ("memory",),
+        ),
+        (
+            "time",
+            f"about {duration(cost['seconds'])}: {cost['steps']:,} steps of {cost['seconds_a_step']:.2g} s, "
+            f"{cost['parameters']:,} parameters",
+            (),
+        ),
+    ]
+
+
+def range_sketch(tested: Measures, lr: float) -> list[str]:
+    """The smoothed loss as bars over a logarithmic axis of rates; below, the recipe's and the cliff."""
+    first, last = FIRST_RATE, LAST_RATE
+
+    def column(rate: float) -> int:
+        place = math.log(max(rate, first) / first) / math.log(last / first)
+        return min(WIDTH - 1, round(place * (WIDTH - 1)))
+
+    low, high = min(tested["smoothed"], default=0.0), max(tested["smoothed"], default=1.0)
+    bars, marks = [" "] * WIDTH, [" "] * WIDTH
+    for rate, loss in zip(tested["rates"], tested["smoothed"], strict=True):
+        bars[column(rate)] = BLOCKS[round((loss - low) / max(high - low, 1e-9) * (len(BLOCKS) - 1))]
+    words = []
+    if tested["cliff"] is not None:
+        marks[column(tested["cliff"])] = "┃"
+        words.append(f"┃ cliff {tested['cliff']:.1g}")
+    marks[column(lr)] = "▲"
+    words.insert(0, f"▲ the recipe's {lr:g}")
+    return [
+        f"{''.join(bars)}  {low:.2f} to {high:.2f}",
+        f"{''.join(marks)}  {', '.join(words)}",
+        f"{f'{first:.0e}':<{WIDTH // 2}}{f'{last:.0e}':>{WIDTH // 2}}",
+    ]
+
+
+def gradient_sketch(norms: Mapping[str, float], ends: Mapping[str, float] | None) -> list[str]:
+    """A bar a layer, the top first, on a logarithmic scale; beside it the norm after learning by heart."""
+    most = max([*norms.values(), LEAST * 10])
+    width = max(len(name) for name in norms)
+    lines = []
+    for name, norm in reversed(norms.items()):
+        share = math.log(max(norm, LEAST) / LEAST) / math.log(most / LEAST)
+        bar = "█" * round(share * WIDTH / 2)
+        after = f"  at the end of the trial {ends[name]:.1e}" if ends and name in ends else ""
+        lines.append(f"{name:<{width}}  {bar:<{WIDTH // 2}}  {norm:.1e}{after}")
+    return lines

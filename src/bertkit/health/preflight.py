@@ -1,0 +1,261 @@
+"""What is measured before a run: plain numbers, which checks read and files keep."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Phase = Literal["finetune", "pretrain"]
+Ended = Literal["learnt", "steps", "time", "diverged", "cliff"]
+"""Why a trial ended: all is learnt, all steps are made, time is up, a loss is no number, it rose."""
+
+
+READ = "docs/doctor.md#before-a-run"
+"""Where a finding of these measures is explained."""
+
+SECONDS = 20.0
+"""For the trials together, at most, where nobody says otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What of the recipe the checks read; `steps` of one seed, `reach` is the sum of all its rates."""
+
+    phase: Phase
+    model: str
+    fresh: bool
+    optimiser: str
+    lr: float
+    warmup: float
+    clip: float
+    steps: int
+    reach: float
+    norm: str
+    positions: str
+    embedding_norm: bool
+    layers: int
+    max_length: int
+    max_positions: int
+    at_once: int
+    pad_to: int = 0
+    shuffle: bool = True
+    metric: str = ""
+    budget_minutes: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowMeasures:
+    """Labelled rows, and in which order they come.
+
+    Attributes:
+        train_rows: rows to learn from.
+        dev_rows: rows to score on.
+        counts: rows of each label in train.
+        dev_counts: the same of dev.
+        prior_loss: entropy of the shares of labels in nats: the loss of who knows them and nothing else.
+        majority_label: the commonest in train.
+        majority_score: of always answering it, in the task's metric, on dev.
+        majority_accuracy: the same in accuracy.
+        duplicates: rows of train whose texts stand in an earlier one.
+        contradictions: rows of train whose texts also stand there with another label.
+        leaks: rows of dev whose texts stand in train.
+        lines: lines of the files with the first few of these.
+        one_label: share of the first epoch's batches in which all rows have one label.
+        one_label_by_chance: the share to expect of rows in random order.
+        batch_dispersion: how much the labels of the first epoch's batches vary from batch to batch, as a
+            multiple of what random order gives: about 1, and the size of a batch where labels come sorted.
+        file_dispersion: the same of batches cut from the file as it stands.
+        neighbours_alike: mean share of pieces that a row of train has in common with the next one.
+        strangers_alike: the same of two rows at random.
+    """
+
+    train_rows: int
+    dev_rows: int
+    counts: dict[str, int]
+    dev_counts: dict[str, int]
+    prior_loss: float
+    majority_label: str
+    majority_score: float
+    majority_accuracy: float
+    duplicates: int
+    contradictions: int
+    leaks: int
+    lines: dict[str, list[int]]
+    one_label: float
+    one_label_by_chance: float
+    batch_dispersion: float
+    file_dispersion: float
+    neighbours_alike: float
+    strangers_alike: float
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of each label in train."""
+        return {label: count / self.train_rows for label, count in self.counts.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PieceMeasures:
+    """What the tokenizer made of the texts.
+
+    Attributes:
+        pieces: of the text, pads and special pieces left out.
+        padding: share of pads that a batch padded to `max_length` would have.
+        visible_pads: share of the pieces that are pads and are seen by the attention of others.
+        truncated: share of the sequences that lost pieces to the length limit.
+        unknown: share of the text's pieces that are `[UNK]`.
+        unknown_words: the commonest words that are.
+        pieces_a_word: pieces over words.
+        vocabulary_size: V.
+        cased_pieces: share of the vocabulary's pieces that have a capital letter.
+        capitals: share of the letters of the texts that are capitals.
+        lowercase: whether the tokenizer makes letters small.
+    """
+
+    pieces: int
+    padding: float
+    visible_pads: float
+    truncated: float
+    unknown: float
+    unknown_words: list[str]
+    pieces_a_word: float
+    vocabulary_size: int
+    cased_pieces: float
+    capitals: float
+    lowercase: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartMeasures:
+    """The model before its first update, on the first batch or as much of it as is quick.
+
+    Attributes:
+        rows: sequences.
+        pieces: of them together.
+        loss: in nats.
+        uniform: loss of who knows nothing: ln C, or ln V (and ln 2 more with pairs).
+        gradient_norms: of each layer, from the bottom to the top.
+        cls_spread: of the `[CLS]` vectors behind each layer, see `layers.spread`.
+        piece_size: root mean square of the embeddings of the batch's pieces.
+        position_size: the same of what is added for their positions; None where nothing is.
+        segment_size: the same of their segments.
+        attention_to_pads: share of the attention of `[CLS]` that goes to pads, a mean over layers and heads.
+    """
+
+    rows: int
+    pieces: int
+    loss: float
+    uniform: float
+    gradient_norms: dict[str, float]
+    cls_spread: dict[str, float]
+    piece_size: float
+    position_size: float | None
+    segment_size: float
+    attention_to_pads: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByHeart:
+    """A copy of the model is given the same few sequences at every step, without dropout.
+
+    Attributes:
+        rows: sequences.
+        pieces: of them together.
+        prior_loss: of who knows the shares of the labels (or pieces) of these and nothing else.
+        rate: the learning rate, after the recipe's share of warm-up.
+        limit: steps asked for.
+        losses: before each update.
+        ended: why.
+        gradient_norms: at the end.
+        cls_spread: at the end.
+        calmer: the same again at a tenth of the rate, where this was not learnt.
+    """
+
+    rows: int
+    pieces: int
+    prior_loss: float
+    rate: float
+    limit: int
+    losses: list[float]
+    ended: Ended
+    gradient_norms: dict[str, float]
+    cls_spread: dict[str, float]
+    calmer: ByHeart | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RangeTest:
+    """A copy of the model is trained on the same few sequences at exponentially growing rates (Smith 2017).
+
+    Attributes:
+        rates: of each update.
+        losses: before each update.
+        smoothed: of these.
+        falls_at: the rate at which the smoothed loss had clearly begun to fall; None if it never did.
+        reach: sum of the rates up to there: about how far Adam has moved each weight.
+        cliff: the rate at which it rose again; None if it did not.
+        ended: why.
+    """
+
+    rates: list[float]
+    losses: list[float]
+    smoothed: list[float]
+    falls_at: float | None
+    reach: float | None
+    cliff: float | None
+    ended: Ended
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What the run will take; bytes, seconds.
+
+    `activations` are what the largest batch keeps for its backward pass; `base` is the process before the
+    model; `available` is None where the system does not say. `steps` and `seconds` are of all seeds.
+    """
+
+    parameters: int
+    weights: int
+    gradients: int
+    moments: int
+    activations: int
+    base: int
+    available: int | None
+    seconds_a_step: float
+    steps: int
+    seconds: float
+
+    @property
+    def peak(self) -> int:
+        """Greatest memory of the process, estimated."""
+        return self.base + self.weights + self.gradients + self.moments + self.activations
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusMeasures:
+    """Text for pretraining, against what the run will read of it; `epochs` is how often."""
+
+    documents: int
+    train_pieces: int
+    heldout_pieces: int
+    pieces_a_step: int
+    epochs: float
+    unigram: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preflight:
+    """All of it. What was not measured is None: the trials and the cost at the quiet start of a run."""
+
+    asked: Asked
+    start: StartMeasures
+    pieces: PieceMeasures
+    rows: RowMeasures | None = None
+    corpus: CorpusMeasures | None = None
+    by_heart: ByHeart | None = None
+    range_test: RangeTest | None = None
+    cost: Cost | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As `bertkit doctor --json` prints it under `measures`."""
+        return asdict(self)

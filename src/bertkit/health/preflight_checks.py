@@ -1,0 +1,300 @@
+"""The checks before a run: one table of functions over what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bertkit.health import preflight_row_checks as rows
+from bertkit.health import preflight_text_checks as text
+from bertkit.health.finding import Change, Finding, by_weight
+from bertkit.health.preflight import READ, ByHeart, Preflight
+
+DROWNED = 4.0
+"""Positions against pieces. BERT's learned tables are of the same size at first and 0.4 when trained; the
+article's sinusoids are 24 times as large as its pieces."""
+LOUD_START = 1.0
+"""Nats over knowing nothing: what logits of a deviation of 1.4 cost (half its square). BERT's are near 0."""
+VANISHED = 1e-3
+"""Gradient of the first layer over that of the last. Healthy models have 0.1 to 10 at the start."""
+ALIKE = 1e-5
+"""Spread of the last layer's [CLS] vectors that is hardly more than float32's rounding. Usual fresh models
+have 0.01 to 0.2 and learn with 0.001 too, trained ones have 0.3 and more."""
+DEEP = 6
+"""Layers from which post-norm needs a warm-up (Xiong et al. 2020)."""
+UNLEARNT = 0.5
+"""Share of the prior's loss that a batch must have left behind, to count as being learnt."""
+DEAD = 1e-2
+"""Of what it was at the start: the share of gradient or spread under which the signal has stopped."""
+ENOUGH_STEPS = 20
+"""Of learning by heart, for those that time ended."""
+NEAR_CLIFF = 3.0
+SMALL_RESERVE = 0.9
+"""Share of the memory that is left, which an estimate may ask for."""
+
+
+def embedding_scale(record: Preflight) -> Finding | None:
+    """What is added for positions is far larger than the embeddings of pieces."""
+    start, asked = record.start, record.asked
+    if start.position_size is None or start.position_size <= DROWNED * start.piece_size:
+        return None
+    ratio = start.position_size / start.piece_size
+    normed = asked.embedding_norm
+    changes = (Change(words="start from a model whose pieces are not drowned"),)
+    if asked.fresh:
+        changes = (
+            Change("model.options.positions", "rotary"),
+            Change("model.options.position_scale", float(f"{start.piece_size / start.position_size:.2g}")),
+        )
+        if asked.positions != "sinusoidal":
+            changes = changes[:1]
+    return Finding(
+        check="embedding_scale",
+        weight="notable" if normed else "grave",
+        sureness="certain",
+        seen=f"Embeddings of pieces are of size {start.piece_size:.3f}, what is added for their positions of "
+        f"{start.position_size:.3f}: {ratio:.0f} to 1.",
+        means="The first layer sees where a piece stands and hardly which one it is"
+        + (", also behind the norm." if normed else "."),
+        changes=changes,
+        read=READ,
+    )
+
+
+def loss_at_start(record: Preflight) -> Finding | None:
+    """The model is sure of wrong answers before it has learnt anything."""
+    start = record.start
+    if start.loss <= start.uniform + LOUD_START:
+        return None
+    change = Change("model.options.initialiser_range", 0.02)
+    if not record.asked.fresh:
+        change = Change(words="look at what the model was trained for: its head may be of other labels")
+    return Finding(
+        check="loss_at_start",
+        weight="notable",
+        sureness="likely",
+        seen=f"The loss begins at {start.loss:.2f}, and who knows nothing has {start.uniform:.2f}.",
+        means="The first updates are spent on unlearning, and are large: the initialisation is too wide.",
+        changes=(change,),
+        read=READ,
+    )
+
+
+def gradient_by_layer(record: Preflight) -> Finding | None:
+    """The gradient of the first step is lost, or explodes, between the last layer and the first."""
+    norms = {name: norm for name, norm in record.start.gradient_norms.items() if name.startswith("layer ")}
+    if len(norms) < 2:
+        return None
+    bottom, *_, top = norms.values()
+    if top and VANISHED < bottom / top < 1 / VANISHED:
+        return None
+    lost = not top or bottom / top <= VANISHED
+    changes: tuple[Change, ...] = ()
+    if record.asked.fresh:
+        changes = (Change("model.options.norm", "pre"), Change("model.options.layers", 2))
+        changes = changes if record.asked.norm == "post" else changes[1:]
+    return Finding(
+        check="gradient_by_layer",
+        weight="grave",
+        sureness="likely",
+        seen=f"At the first step the gradient norm is {bottom:.1e} in the first layer and {top:.1e} in the "
+        "last.",
+        means="The lower layers hear nothing of the answers."
+        if lost
+        else "The lower layers will be torn about.",
+        changes=changes,
+        read="arXiv 2002.04745",
+    )
+
+
+def inputs_alike(record: Preflight) -> Finding | None:
+    """The [CLS] vectors of different texts are the same before the first update."""
+    spreads = list(record.start.cls_spread.values())
+    if record.start.rows < 2 or not spreads or spreads[-1] >= ALIKE:
+        return None
+    return Finding(
+        check="inputs_alike",
+        weight="grave",
+        sureness="likely",
+        seen=f"Behind the last layer the [CLS] vectors of {record.start.rows} texts differ by "
+        f"{spreads[-1]:.2%} of their length.",
+        means="The head gets the same vector for every text, so it can learn the shares of labels only.",
+        changes=(Change("head.pooling", "mean"),) if record.asked.phase == "finetune" else (),
+        read=READ,
+    )
+
+
+def no_warmup(record: Preflight) -> Finding | None:
+    """A deep post-norm model begins at the full rate."""
+    asked = record.asked
+    if asked.warmup or asked.norm != "post" or asked.layers < DEEP or not asked.fresh:
+        return None
+    return Finding(
+        check="no_warmup",
+        weight="notable",
+        sureness="likely",
+        seen=f"{asked.layers} fresh layers with norms behind their parts begin at the full rate of "
+        f"{asked.lr:g}, without warm-up.",
+        means="Their gradients are largest at the start, near the output, and Adam makes full steps of them.",
+        changes=(Change("optimiser.warmup", 0.1), Change("model.options.norm", "pre")),
+        read="arXiv 2002.04745",
+    )
+
+
+def not_by_heart(record: Preflight) -> Finding | None:
+    """A copy could not learn a few sequences by heart."""
+    trial = record.by_heart
+    if trial is None or trial.ended == "learnt" or not trial.losses:
+        return None
+    last = min(trial.losses[-5:])
+    dead = dead_from(record, trial)
+    tried_enough = trial.ended in ("steps", "diverged") or len(trial.losses) >= ENOUGH_STEPS
+    if not dead and (not tried_enough or last < UNLEARNT * trial.prior_loss):
+        return None
+    calmer = trial.calmer
+    better = calmer is not None and calmer.ended == "learnt"
+    norms = [norm for name, norm in trial.gradient_norms.items() if name.startswith("layer ")]
+    seen = (
+        f"{_ending(trial)} on the same {trial.rows} texts the loss is {trial.losses[-1]:.3f}; knowing the "
+        f"shares of their labels is {trial.prior_loss:.3f}. "
+    )
+    if dead:
+        seen += f"The signal stops at {dead}: the first layer's gradient is {norms[0]:.1e}"
+        seen += f", and [CLS] vectors differ by {list(trial.cls_spread.values())[-1]:.1e} at the end."
+    elif norms:
+        seen += f"The first layer's gradient is {norms[0]:.1e}, the last one's {norms[-1]:.1e}."
+    changes = [Change("optimiser.lr", float(f"{trial.rate / 10:.2g}"))]
+    if not better and record.asked.fresh:
+        changes += [Change("model.options.layers", max(1, record.asked.layers // 4))]
+        changes += [Change("model.options.positions", "rotary")] * (record.asked.positions != "rotary")
+    means = "It cannot even memorise a few texts, so it will not learn many."
+    if better and calmer is not None:
+        means = (
+            f"At a tenth of the rate it knows them after {len(calmer.losses)} steps: the rate is too high."
+        )
+    return Finding(
+        check="not_by_heart",
+        weight="grave",
+        sureness="certain" if better or (trial.ended == "steps" and dead) else "likely",
+        seen=seen,
+        means=means,
+        changes=tuple(changes),
+        read=READ,
+    )
+
+
+def _ending(trial: ByHeart) -> str:
+    steps = (
+        f"{len(trial.losses)} of {trial.limit} steps"
+        if trial.ended == "time"
+        else f"{len(trial.losses)} steps"
+    )
+    why = {"time": ", where the time was up,", "diverged": ", where it was no number any more,"}
+    return f"After {steps}{why.get(trial.ended, '')} at a rate of {trial.rate:g}"
+
+
+def dead_from(record: Preflight, trial: ByHeart) -> str | None:
+    """The lowest layer behind which a trial made inputs alike while its gradient died; None if it did not."""
+    start = record.start
+    first = next((name for name in trial.gradient_norms if name.startswith("layer ")), None)
+    last = next(reversed(trial.cls_spread), None)
+    if first is None or last is None:
+        return None
+    gone = trial.gradient_norms[first] < DEAD * start.gradient_norms.get(first, 0.0)
+    if not (gone and trial.cls_spread[last] < DEAD * start.cls_spread.get(last, 0.0)):
+        return None
+    return next(
+        name for name, value in trial.cls_spread.items() if value < DEAD * start.cls_spread.get(name, 0.0)
+    )
+
+
+def rate_over_cliff(record: Preflight) -> Finding | None:
+    """The recipe's learning rate is where the range test's loss rises."""
+    tested, lr = record.range_test, record.asked.lr
+    if tested is None or tested.cliff is None or lr * NEAR_CLIFF < tested.cliff:
+        return None
+    over = lr >= tested.cliff
+    return Finding(
+        check="rate_over_cliff",
+        weight="grave" if over else "notable",
+        sureness="likely" if over else "possible",
+        seen=f"The recipe's learning rate is {lr:g}; in the range test the loss rises from "
+        f"{tested.cliff:.1g} on.",
+        means="The updates throw the weights about."
+        if over
+        else "The rate is close to where updates break up.",
+        changes=(Change("optimiser.lr", float(f"{tested.cliff / 10:.1g}")),),
+        read="arXiv 1506.01186",
+    )
+
+
+def rate_too_small(record: Preflight) -> Finding | None:
+    """All updates of the run together move the weights less far than the loss needs to begin to fall."""
+    tested, asked = record.range_test, record.asked
+    if tested is None or tested.reach is None or tested.falls_at is None or not asked.steps:
+        return None
+    if asked.optimiser == "lamb" or asked.reach >= tested.reach:
+        return None
+    return Finding(
+        check="rate_too_small",
+        weight="grave",
+        sureness="likely",
+        seen=f"The rates of all {asked.steps:,} updates add up to {asked.reach:.1e}; in the range test the "
+        f"loss of a few texts began to fall after {tested.reach:.1e}.",
+        means="Adam moves a weight by about the rate at each update: the run will end about where it begins.",
+        changes=(Change("optimiser.lr", float(f"{tested.falls_at:.1g}")),),
+        read="arXiv 1506.01186",
+    )
+
+
+def memory(record: Preflight) -> Finding | None:
+    """The run needs more memory than there is."""
+    cost = record.cost
+    if cost is None or cost.available is None or cost.peak - cost.base < SMALL_RESERVE * cost.available:
+        return None
+    smaller = Change("batch.sequences", max(1, record.asked.at_once // 4))
+    if record.asked.phase == "pretrain":
+        smaller = Change("batch.at_once", max(record.asked.max_length, record.asked.at_once // 4))
+    return Finding(
+        check="memory",
+        weight="grave",
+        sureness="likely",
+        seen=f"The run needs about {(cost.peak - cost.base) / 1e9:.1f} GB more, "
+        f"{cost.activations / 1e9:.1f} GB for the largest batch; {cost.available / 1e9:.1f} GB are free.",
+        means="It will be killed, or swap.",
+        changes=(smaller, Change(words="a smaller model")),
+        read=READ,
+    )
+
+
+PREFLIGHT_CHECKS: tuple[Callable[[Preflight], Finding | None], ...] = (
+    rows.rare_label,
+    rows.accuracy_of_imbalance,
+    rows.labels_differ,
+    rows.batches_of_one_label,
+    rows.file_order,
+    rows.leaks,
+    rows.contradictions,
+    rows.duplicates,
+    text.pads_visible,
+    text.truncated,
+    text.unknown_pieces,
+    text.chopped_words,
+    text.vocabulary_case,
+    text.text_repeated,
+    text.few_updates,
+    embedding_scale,
+    loss_at_start,
+    gradient_by_layer,
+    inputs_alike,
+    no_warmup,
+    not_by_heart,
+    rate_over_cliff,
+    rate_too_small,
+    memory,
+)
+
+
+def check(record: Preflight) -> list[Finding]:
+    """What all checks find, the gravest first."""
+    found = [finding for row in PREFLIGHT_CHECKS if (finding := row(record)) is not None]
+    return by_weight(found)

@@ -1,0 +1,135 @@
+"""A model before its first update: its loss, gradients and embeddings, and the memory it takes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from bertkit.data.packed import PackedBatch
+from bertkit.health.layers import cls_spread_by_layer, encoder_of, evaluating, gradient_norms
+from bertkit.health.preflight import StartMeasures
+from bertkit.model.encoder import Encoder
+from bertkit.model.precision import Computing, autocast
+
+LossOf = Callable[[nn.Module], torch.Tensor]
+"""The loss of some sequences, a scalar."""
+
+MEMORY = Path("/proc/meminfo")
+OWN_MEMORY = Path("/proc/self/statm")
+LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current"))
+"""Of a container: what it may use, and what it uses."""
+
+
+def measure_start(
+    model: nn.Module,
+    loss: LossOf,
+    batch: PackedBatch,
+    *,
+    uniform: float,
+    precision: Computing,
+    pad_id: int | None = None,
+) -> StartMeasures:
+    """One forward and backward pass without dropout; the model is as before afterwards, without gradients.
+
+    Args:
+        model: has an `encoder`.
+        loss: of the sequences of `batch`.
+        batch: at least one sequence.
+        uniform: loss in nats of who knows nothing.
+        precision: of computing.
+        pad_id: where pads are pieces that others see: the share of attention that they get is measured.
+    """
+    with evaluating(model):
+        model.zero_grad(set_to_none=True)
+        with autocast(precision):
+            found = loss(model)
+        found.backward()  # type: ignore[no-untyped-call]
+        norms = gradient_norms(model)
+        model.zero_grad(set_to_none=True)
+        encoder = encoder_of(model)
+        sizes = embedding_sizes(encoder, batch)
+        return StartMeasures(
+            rows=len(batch.lengths),
+            pieces=len(batch.ids_T),
+            loss=found.item(),
+            uniform=uniform,
+            gradient_norms=norms,
+            cls_spread=cls_spread_by_layer(model, batch),
+            piece_size=sizes[0],
+            position_size=sizes[1],
+            segment_size=sizes[2],
+            attention_to_pads=0.0 if pad_id is None else _attention_to_pads(encoder, batch, pad_id),
+        )
+
+
+@torch.no_grad()
+def embedding_sizes(encoder: Encoder, batch: PackedBatch) -> tuple[float, float | None, float]:
+    """Root mean square of what the batch's pieces, their positions (None: nothing) and segments add up."""
+    tables = encoder.embeddings
+    positions = None
+    if tables.positions is not None:
+        positions = _size(tables.positions(batch.positions_T))
+    if tables.fixed_positions is not None:
+        positions = _size(tables.fixed_positions[batch.positions_T])
+    return _size(tables.pieces(batch.ids_T)), positions, _size(tables.segments(batch.segments_T))
+
+
+def _size(vectors: torch.Tensor) -> float:
+    return float(vectors.square().mean().sqrt())
+
+
+@torch.no_grad()
+def _attention_to_pads(encoder: Encoder, batch: PackedBatch, pad_id: int) -> float:
+    """Share of the attention of `[CLS]` that goes to pads, a mean over sequences, layers and heads."""
+    _, by_layer = encoder(batch, return_attention=True)
+    pads = [part == pad_id for part in torch.split(batch.ids_T, list(batch.lengths))]
+    shares = [
+        probabilities[:, 0, :][:, is_pad].sum(-1).mean()
+        for layer in by_layer
+        for probabilities, is_pad in zip(layer, pads, strict=True)
+    ]
+    return float(torch.stack(shares).mean())
+
+
+def kept_for_backward(model: nn.Module, loss: LossOf, precision: Computing) -> tuple[int, int]:
+    """Bytes that a forward pass in training keeps for the backward pass, and those of the largest tensor.
+
+    Parameters, which are there anyway, do not count. Random numbers for dropout are drawn.
+    """
+    own = {tensor.untyped_storage().data_ptr() for tensor in [*model.parameters(), *model.buffers()]}
+    kept: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor.detach()  # An output that kept itself would be a circle.
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), autocast(precision):
+        loss(model)
+    return sum(kept.values()), max(kept.values(), default=0)
+
+
+def resident_memory() -> int:
+    """Bytes of memory that this process has now; 0 where the system does not tell."""
+    if not OWN_MEMORY.is_file():
+        return 0
+    return int(OWN_MEMORY.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def available_memory() -> int | None:
+    """Bytes that may still be used, by the machine and by the container; None where neither tells."""
+    found = []
+    if MEMORY.is_file():
+        for line in MEMORY.read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                found.append(int(line.split()[1]) * 1_024)
+    if all(path.is_file() for path in LIMITS):
+        most, used = (path.read_text(encoding="ascii").strip() for path in LIMITS)
+        if most.isdecimal():
+            found.append(int(most) - int(used))
+    return min(found) if found else None

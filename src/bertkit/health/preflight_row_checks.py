@@ -1,0 +1,200 @@
+"""Checks before a run that read its labelled rows: their labels, copies and order."""
+
+from __future__ import annotations
+
+from bertkit.health.finding import Change, Finding
+from bertkit.health.preflight import READ, Preflight, RowMeasures
+
+FEW_ROWS = 10
+"""Of a label: fewer are a matter of few-shot learning, which fine-tuning all weights is not made for."""
+IMBALANCED = 0.8
+"""Share of the majority from which accuracy says little: 0.8 is reached by knowing nothing."""
+SHARES_DIFFER, SURELY = 0.15, 15.1
+"""Total variation between train's and dev's shares of labels, and chi-squared of one degree of freedom that
+chance exceeds once in ten thousand times."""
+ONE_LABEL = 0.25
+"""Share of batches of one label beyond chance: each moves the output's bias to and fro and teaches little."""
+SORTED = 0.3
+"""Of the way from labels in random order (a dispersion of 1) to batches of one label each (their size). Of
+CoLA as it stands, sorted by source, it is 0.06."""
+ALIKE = 1.5
+"""How much more neighbours of a file have in common than strangers, to be called sorted by source."""
+LEAKS_NOTABLE, LEAKS_GRAVE = 0.02, 0.1
+"""Shares of dev rows. Of CoLA 1.1 % are in train too: its authors' doing, and as much as a seed's noise."""
+CONTRADICTIONS_NOTABLE, CONTRADICTIONS_GRAVE = 0.01, 0.1
+DUPLICATES = 0.1
+
+
+def rare_label(record: Preflight) -> Finding | None:
+    """A label of which there are too few rows to learn it."""
+    if record.rows is None:
+        return None
+    rare = {label: count for label, count in record.rows.counts.items() if count < FEW_ROWS}
+    if not rare:
+        return None
+    shown = ", ".join(f"{label!r} {count}" for label, count in list(rare.items())[:5])
+    return Finding(
+        check="rare_label",
+        weight="notable",
+        sureness="certain",
+        seen=f"{len(rare)} of {len(record.rows.counts)} labels have fewer than {FEW_ROWS} rows of train: "
+        f"{shown}.",
+        means="They will hardly be learnt, and their scores are chance.",
+        changes=(Change(words="label more rows of them, or join labels"),),
+        read=READ,
+    )
+
+
+def accuracy_of_imbalance(record: Preflight) -> Finding | None:
+    """The metric is accuracy, and always giving the same answer reaches much of it."""
+    rows = record.rows
+    if rows is None or record.asked.metric != "accuracy":
+        return None
+    share = max(rows.shares.values())
+    if share < IMBALANCED:
+        return None
+    return Finding(
+        check="accuracy_of_imbalance",
+        weight="notable",
+        sureness="certain",
+        seen=f"{share:.0%} of train are {rows.majority_label!r}; always answering that has an accuracy of "
+        f"{rows.majority_accuracy:.3f} on dev.",
+        means="The best checkpoint is chosen by accuracy, which a model that has collapsed nearly reaches.",
+        changes=(Change("task.metric", "mcc"), Change("task.metric", "f1")),
+        read=READ,
+    )
+
+
+def labels_differ(record: Preflight) -> Finding | None:
+    """Train and dev have other shares of labels, by more than chance."""
+    rows = record.rows
+    if rows is None:
+        return None
+    train, dev = (
+        {label: count / sum(counts.values()) for label, count in counts.items()}
+        for counts in (rows.counts, rows.dev_counts)
+    )
+    apart = sum(abs(train[label] - dev[label]) for label in train) / 2
+    label = max(train, key=lambda name: abs(train[name] - dev[name]))
+    p = (rows.counts[label] + rows.dev_counts[label]) / (rows.train_rows + rows.dev_rows)
+    variance = p * (1 - p) * (1 / rows.train_rows + 1 / rows.dev_rows)
+    if apart < SHARES_DIFFER or (train[label] - dev[label]) ** 2 < SURELY * variance:
+        return None
+    return Finding(
+        check="labels_differ",
+        weight="notable",
+        sureness="certain",
+        seen=f"{label!r} is {train[label]:.1%} of train and {dev[label]:.1%} of dev.",
+        means="The two were not drawn alike, so the model learns other odds than it is scored by.",
+        changes=(
+            Change(words="draw dev at random from the same rows as train, or choose the threshold on dev"),
+        ),
+        read=READ,
+    )
+
+
+def batches_of_one_label(record: Preflight) -> Finding | None:
+    """Many batches of the first epoch hold one label alone."""
+    rows = record.rows
+    if rows is None or rows.one_label - rows.one_label_by_chance < ONE_LABEL:
+        return None
+    return Finding(
+        check="batches_of_one_label",
+        weight="grave",
+        sureness="certain",
+        seen=f"In {rows.one_label:.0%} of the first epoch's batches all rows have the same label; in random "
+        f"order it would be {rows.one_label_by_chance:.1%}.",
+        means="Each batch teaches to answer its own label always, and the next one the opposite.",
+        changes=_shuffled(record),
+        read=READ,
+    )
+
+
+def file_order(record: Preflight) -> Finding | None:
+    """The rows come in the order of their file, every epoch."""
+    rows = record.rows
+    if rows is None or record.asked.shuffle:
+        return None
+    seen = [
+        f"Batches are cut from the file as it stands, in every epoch the same ones: the labels vary "
+        f"{rows.file_dispersion:.1f} times as much between them as in random order"
+    ]
+    if rows.neighbours_alike > ALIKE * rows.strangers_alike:
+        seen.append(
+            f"and neighbours share {rows.neighbours_alike:.0%} of their pieces where strangers share "
+            f"{rows.strangers_alike:.0%}, so the file is sorted by source"
+        )
+    grave = rows.file_dispersion - 1 > SORTED * (record.asked.at_once - 1)
+    return Finding(
+        check="file_order",
+        weight="grave" if grave else "notable",
+        sureness="certain" if grave else "likely",
+        seen=", ".join(seen) + ".",
+        means="What the file's last batches have in common is what the model believes at an epoch's end.",
+        changes=_shuffled(record),
+        read=READ,
+    )
+
+
+def _shuffled(record: Preflight) -> tuple[Change, ...]:
+    if record.asked.shuffle:
+        return (Change("batch.by_length", False), Change(words="larger batches (--batch)"))
+    return (Change("batch.shuffle", True),)
+
+
+def leaks(record: Preflight) -> Finding | None:
+    """Rows of dev stand in train too."""
+    rows = record.rows
+    if rows is None or rows.leaks < LEAKS_NOTABLE * rows.dev_rows:
+        return None
+    share = rows.leaks / rows.dev_rows
+    return Finding(
+        check="leaks",
+        weight="grave" if share >= LEAKS_GRAVE else "notable",
+        sureness="certain",
+        seen=f"{rows.leaks:,} of {rows.dev_rows:,} rows of dev ({share:.1%}) stand in train too"
+        f"{_lines(rows, 'leaks')}.",
+        means="The score on them is memory, so the score of all is too high for new text.",
+        changes=(Change(words="remove them from train"),),
+        read=READ,
+    )
+
+
+def contradictions(record: Preflight) -> Finding | None:
+    """The same texts stand in train with different labels."""
+    rows = record.rows
+    if rows is None or rows.contradictions < CONTRADICTIONS_NOTABLE * rows.train_rows:
+        return None
+    share = rows.contradictions / rows.train_rows
+    return Finding(
+        check="contradictions",
+        weight="grave" if share >= CONTRADICTIONS_GRAVE else "notable",
+        sureness="certain",
+        seen=f"{rows.contradictions:,} rows of train ({share:.1%}) have texts that also stand there with "
+        f"another label{_lines(rows, 'contradictions')}.",
+        means="No model can learn both, and what decides is perhaps in a column that is not read.",
+        changes=(Change(words="settle their labels, or name the second text with --pair"),),
+        read=READ,
+    )
+
+
+def duplicates(record: Preflight) -> Finding | None:
+    """Many rows of train are there more than once."""
+    rows = record.rows
+    if rows is None or rows.duplicates < DUPLICATES * rows.train_rows:
+        return None
+    return Finding(
+        check="duplicates",
+        weight="notable",
+        sureness="certain",
+        seen=f"{rows.duplicates:,} of {rows.train_rows:,} rows of train "
+        f"({rows.duplicates / rows.train_rows:.1%}) repeat an earlier one{_lines(rows, 'duplicates')}.",
+        means="There is less to learn from than it seems, and what is repeated weighs more.",
+        changes=(Change(words="remove the copies"),),
+        read=READ,
+    )
+
+
+def _lines(rows: RowMeasures, what: str) -> str:
+    shown = rows.lines.get(what, [])
+    return f" (lines {', '.join(map(str, shown))} ...)" if shown else ""

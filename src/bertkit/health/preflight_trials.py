@@ -1,0 +1,184 @@
+"""A few steps on a copy of a model: can it learn a few sequences by heart, and at which rates at all."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from bertkit.data.packed import PackedBatch
+from bertkit.health.layers import cls_spread_by_layer, evaluating, gradient_norms
+from bertkit.health.preflight import ByHeart, Ended, RangeTest
+from bertkit.model.precision import Computing, autocast
+
+LEARNT = 0.1
+"""Loss in nats under which a batch is known by heart: the right answers have a probability of 0.9."""
+
+LEAST_STEPS = 5
+"""Made whatever time they take: others on the machine may stop a step for seconds."""
+
+FIRST_RATE, LAST_RATE = 1e-6, 0.1
+RANGE_STEPS = 40
+"""Eight for each power of ten."""
+FORGETTING = 0.7
+"""Of the range test's moving average: a rate counts for about three steps, a third of a power of ten."""
+FALLEN = 0.1
+"""Share of the first loss that must be gone before it counts as falling."""
+RISEN = 0.25
+"""The loss stands over a cliff when it has risen by this share of the first loss over its lowest."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is tried on copies of a model.
+
+    Attributes:
+        copy: makes a new copy of the model.
+        loss: of the trial's sequences, a scalar.
+        optimiser: of a copy, as the recipe has it.
+        batch: the sequences as the encoder takes them.
+        prior_loss: loss of who knows the shares of their answers alone.
+        clip: greatest norm of the gradient; 0 is no limit.
+        precision: of computing.
+    """
+
+    copy: Callable[[], nn.Module]
+    loss: Callable[[nn.Module], torch.Tensor]
+    optimiser: Callable[[nn.Module], torch.optim.Optimizer]
+    batch: PackedBatch
+    prior_loss: float
+    clip: float
+    precision: Computing
+
+
+def learn_by_heart(
+    trial: Trial, rate: Callable[[int], float], *, steps: int, seconds: float, calmer: bool = True
+) -> ByHeart:
+    """Show the same sequences `steps` times, without dropout, and say whether they are known then.
+
+    Args:
+        trial: what to learn, with what.
+        rate: learning rate of each step; the last one's is called the trial's.
+        steps: at most.
+        seconds: at most, for this and the calmer trial together.
+        calmer: try again at a tenth of the rates where this fails.
+    """
+    began = time.perf_counter()
+    model = trial.copy()
+    losses: list[float] = []
+    ended: Ended = "steps"
+    for loss in _updates(model, trial, rate, steps):
+        losses.append(loss)
+        if not math.isfinite(loss):
+            ended = "diverged"
+        elif loss < LEARNT:
+            ended = "learnt"
+        elif _late(began, seconds / 2 if calmer else seconds, len(losses)):
+            ended = "time"
+        else:
+            continue
+        break
+    with evaluating(model):
+        _backward(model, trial)
+    found = ByHeart(
+        rows=len(trial.batch.lengths),
+        pieces=len(trial.batch.ids_T),
+        prior_loss=trial.prior_loss,
+        rate=rate(max(0, steps - 1)),
+        limit=steps,
+        losses=losses,
+        ended=ended,
+        gradient_norms=gradient_norms(model),
+        cls_spread=cls_spread_by_layer(model, trial.batch),
+    )
+    if ended == "learnt" or not calmer:
+        return found
+    left = seconds - (time.perf_counter() - began)
+    again = learn_by_heart(trial, lambda step: rate(step) / 10, steps=steps, seconds=left, calmer=False)
+    return replace(found, calmer=again)
+
+
+def range_test(trial: Trial, *, seconds: float) -> RangeTest:
+    """Train on the same sequences at rates that grow from step to step, until the loss rises steeply.
+
+    Smith 2017, "Cyclical learning rates for training neural networks" (arXiv 1506.01186), section 3.3; the
+    sequences stay the same, so that the loss tells of the rate and not of the batch.
+    """
+    began = time.perf_counter()
+    rates, losses, smoothed = [], [], []
+    falls_at = reach = cliff = None
+    ended: Ended = "steps"
+
+    def rate(step: int) -> float:
+        return FIRST_RATE * (LAST_RATE / FIRST_RATE) ** (step / (RANGE_STEPS - 1))
+
+    # The loss that is yielded at a step was changed by the rates before it.
+    for step, loss in enumerate(_updates(trial.copy(), trial, rate, RANGE_STEPS)):
+        if not math.isfinite(loss):
+            cliff, ended = rate(max(0, step - 1)), "diverged"
+            break
+        rates.append(rate(step))
+        losses.append(loss)
+        smoothed.append(_smooth(losses))
+        if falls_at is None and smoothed[-1] < (1 - FALLEN) * losses[0]:
+            falls_at, reach = rate(max(0, step - 1)), sum(rates[:-1])
+        if smoothed[-1] > min(smoothed) + RISEN * losses[0]:
+            cliff, ended = _turn(rates, smoothed), "cliff"
+            break
+        if _late(began, seconds, len(losses)):
+            ended = "time"
+            break
+    return RangeTest(
+        rates=rates,
+        losses=losses,
+        smoothed=smoothed,
+        falls_at=falls_at,
+        reach=reach,
+        cliff=cliff,
+        ended=ended,
+    )
+
+
+def _late(began: float, seconds: float, steps: int) -> bool:
+    return steps >= LEAST_STEPS and time.perf_counter() - began > seconds
+
+
+def _turn(rates: list[float], smoothed: list[float]) -> float:
+    """The rate of the lowest loss's last step: what comes behind it is the cliff."""
+    lowest = min(range(len(smoothed)), key=smoothed.__getitem__)
+    return rates[lowest]
+
+
+def _smooth(losses: list[float]) -> float:
+    """The moving average without the bias of its beginning, as Adam's."""
+    weights = [FORGETTING**age for age in range(len(losses))]
+    return sum(w * loss for w, loss in zip(weights, reversed(losses), strict=True)) / sum(weights)
+
+
+def _updates(model: nn.Module, trial: Trial, rate: Callable[[int], float], steps: int) -> Iterator[float]:
+    """Update `model`, in evaluation mode, `steps` times; yields the loss before each update."""
+    optimiser = trial.optimiser(model)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    with evaluating(model):
+        for step in range(steps):
+            loss = _backward(model, trial)
+            yield loss
+            norm = nn.utils.clip_grad_norm_(parameters, trial.clip or math.inf, foreach=True).item()
+            if not math.isfinite(norm):
+                yield math.nan
+                return
+            for group in optimiser.param_groups:
+                group["lr"] = rate(step)
+            optimiser.step()
+
+
+def _backward(model: nn.Module, trial: Trial) -> float:
+    model.zero_grad(set_to_none=True)
+    with autocast(trial.precision):
+        loss = trial.loss(model)
+    loss.backward()  # type: ignore[no-untyped-call]
+    return loss.item()

@@ -1,0 +1,35 @@
+"""Which kind of recipe a file is."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from bertkit.errors import UserError
+from bertkit.recipe.finetune import Recipe
+from bertkit.recipe.pretrain import PretrainRecipe
+
+
+def kind_of_recipe(path: Path) -> type[Recipe] | type[PretrainRecipe]:
+    """The kind that knows more of the file's keys; that of fine-tuning where both know as many.
+
+    Raises:
+        UserError: no such file, or not TOML.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"There is no recipe at {path}.") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path} cannot be read as TOML: {error}.") from None
+    pretraining = _known(PretrainRecipe(), table) > _known(Recipe(), table)
+    return PretrainRecipe if pretraining else Recipe
+
+
+def _known(recipe: Recipe | PretrainRecipe, table: dict[str, Any]) -> int:
+    keys = {(part.name, key.name) for part in fields(recipe) for key in fields(getattr(recipe, part.name))}
+    sections = {part.name for part in fields(recipe)}
+    inner = {(name, key) for name, part in table.items() if isinstance(part, dict) for key in part}
+    return len(keys & inner) + len(sections & table.keys())

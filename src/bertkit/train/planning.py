@@ -1,0 +1,94 @@
+"""How long a run will be: its first seed's model, its steps, and the time of one."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from bertkit.model.heads import Classifier
+from bertkit.model.precision import Computing
+from bertkit.recipe import OptimiserRecipe, Recipe
+from bertkit.train.frozen import RowSource
+from bertkit.train.listener import Plan
+from bertkit.train.loop import Objective, StepRecord, run_steps
+from bertkit.train.objectives import Classification
+from bertkit.train.optimiser import build_optimiser, rates
+from bertkit.train.prepare import Prepared, build_classifier
+
+SECONDS_TO_ESTIMATE = 3.0
+STEPS_TO_ESTIMATE = 4
+
+
+def first_seed(prepared: Prepared, recipe: Recipe) -> Classifier:
+    """The classifier with which the first seed begins."""
+    torch.manual_seed(recipe.training.seed)
+    return build_classifier(prepared, recipe)
+
+
+def count_steps(steps_per_epoch: int, recipe: Recipe) -> int:
+    """Updates of one seed."""
+    whole = steps_per_epoch * recipe.training.epochs
+    return min(whole, recipe.training.steps or whole)
+
+
+def make_plan(
+    classifier: Classifier, prepared: Prepared, recipe: Recipe, precision: Computing, rows: RowSource
+) -> Plan:
+    """What a run of the recipe will be; a few steps are made with `classifier`, whose weights stay."""
+    inputs, seconds_before = rows.estimate(classifier)
+    objective = Classification(inputs, prepared.train_labels, recipe.batch, recipe.training.seed)
+    steps = count_steps(objective.steps_per_epoch, recipe)
+    seconds = seconds_a_step(
+        classifier,
+        objective,
+        recipe.optimiser,
+        most=min(STEPS_TO_ESTIMATE, objective.steps_per_epoch),
+        seed=recipe.training.seed,
+        precision=precision,
+    )
+    return Plan(
+        parameters=sum(p.numel() for p in classifier.parameters()),
+        trained=sum(p.numel() for p in classifier.parameters() if p.requires_grad),
+        precision=precision,
+        steps=steps,
+        steps_per_epoch=objective.steps_per_epoch,
+        seeds=recipe.training.seeds,
+        expected_seconds=seconds_before + seconds * steps * recipe.training.seeds,
+    )
+
+
+def seconds_a_step(
+    model: nn.Module,
+    objective: Objective,
+    recipe: OptimiserRecipe,
+    *,
+    seed: int,
+    precision: Computing,
+    most: int = STEPS_TO_ESTIMATE,
+) -> float:
+    """Median time of up to `most` real steps of one process, but of fewer where that takes long.
+
+    At a rate of zero: nothing can diverge here that would not in the run itself, and the weights stay.
+    """
+    seconds: list[float] = []
+    still = replace(recipe, lr=0.0)
+
+    def note(record: StepRecord) -> bool:
+        seconds.append(record.seconds)
+        return sum(seconds) > SECONDS_TO_ESTIMATE
+
+    run_steps(
+        model,
+        objective,
+        build_optimiser(model, still),
+        rate=rates(most, still),
+        clip=still.clip,
+        start=0,
+        seed=seed,
+        precision=precision,
+        after_step=note,
+    )
+    return statistics.median(seconds)

@@ -1,0 +1,104 @@
+"""`bertkit doctor` before a run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bertkit.cli import main
+from bertkit.cli.doctor_display import gradient_sketch, range_sketch
+from bertkit.errors import UserError
+from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.recipe.kinds import kind_of_recipe
+
+SMALL = [
+    *("--model", "tiny", "--vocab-size", "60", "--max-length", "16", "--batch", "4", "--epochs", "30"),
+    *("--lr", "3e-3", "--seconds", "20", "--set", "vocabulary.min_frequency=1"),
+    *("--set", "model.options.layers=1", "--set", "model.options.hidden_size=16"),
+    *("--set", "model.options.feedforward_size=16", "--set", "model.options.initialiser_range=0.2"),
+]
+
+
+def rows(folder: Path, split: str, start: int) -> list[str]:
+    path = folder / f"{split}.csv"
+    lines = [f"row {i} is {'good' if i % 2 else 'bad'} {i * 7},{i % 2}" for i in range(start, start + 24)]
+    path.write_text("\n".join(["text,label", *lines]) + "\n")
+    return [f"--{split}", str(path)]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    return [*rows(tmp_path, "train", 0), *rows(tmp_path, "dev", 100)]
+
+
+def test_a_healthy_task_exits_with_0_and_a_sick_one_with_3(
+    files: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", *files, *SMALL]) == 0
+    printed = capsys.readouterr().out
+    assert "Nothing is wrong" in printed
+    assert "by heart" in printed
+    sick = ["--set", "batch.pad_to=16", "--set", "batch.shuffle=false", "--set", "batch.by_length=false"]
+    assert main(["doctor", *files, *SMALL, *sick]) == 3
+    printed = capsys.readouterr().out
+    assert "grave, certain" in printed
+    assert "change: --set batch.pad_to=0" in printed
+
+
+def test_json_is_alone_on_standard_output(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main(["doctor", *files, *SMALL, "--seconds", "0.2", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert set(told) == {"measures", "findings"}
+    assert told["measures"]["rows"]["train_rows"] == 24
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["no-task"], "no task 'no-task'"),
+        (["--recipe", "absent.toml"], "no recipe at absent.toml"),
+        (["cola", "--pairs", "none"], "--pairs is no option of fine-tuning"),
+        ([], "Say what to learn"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_exit_with_2(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", *arguments]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_which_kind_a_recipe_is(tmp_path: Path) -> None:
+    for path in sorted((Path(__file__).parents[2] / "recipes").glob("*.toml")):
+        expected = Recipe if path.name.startswith("cola") else PretrainRecipe
+        assert kind_of_recipe(path) is expected, path
+    both = tmp_path / "both.toml"
+    both.write_text("[optimiser]\nlr = 1e-3\n")
+    assert kind_of_recipe(both) is Recipe
+    for kind in (Recipe, PretrainRecipe):
+        both.write_text(kind().to_toml())
+        assert kind_of_recipe(both) is kind
+    both.write_text("=")
+    with pytest.raises(UserError, match="TOML"):
+        kind_of_recipe(both)
+
+
+def test_the_sketch_of_rates_marks_the_recipes_and_the_cliff() -> None:
+    tested = {"rates": [1e-6, 1e-4, 1e-2], "smoothed": [1.0, 0.0, 0.5], "cliff": 1e-2}
+    bars, marks, axis = range_sketch(tested, 1e-4)
+    assert bars[0] == "█"
+    assert bars[16] == "▁"  # two of five powers of ten, of 40 columns
+    assert marks.index("▲") == 16
+    assert marks.index("┃") == 31
+    assert "0.00 to 1.00" in bars
+    assert axis.split() == ["1e-06", "1e-01"]
+    assert range_sketch({**tested, "cliff": None}, 5.0)[1].index("▲") == 39
+
+
+def test_the_sketch_of_gradients_has_the_top_first() -> None:
+    lines = gradient_sketch({"embeddings": 1e-8, "layer 1": 1e-4, "head": 1.0}, {"head": 2.0})
+    assert [line.split()[0] for line in lines] == ["head", "layer", "embeddings"]
+    assert lines[0].count("█") == 20
+    assert lines[1].count("█") == 10
+    assert lines[2].count("█") == 0
+    assert "2.0e+00" in lines[0]

@@ -1,0 +1,331 @@
+"""Each check before a run finds the fault that is planted in a healthy record, and is silent without."""
+
+import json
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from bertkit.health import preflight_checks
+from bertkit.health.finding import Finding
+from bertkit.health.preflight import (
+    Asked,
+    ByHeart,
+    CorpusMeasures,
+    Cost,
+    PieceMeasures,
+    Preflight,
+    RangeTest,
+    RowMeasures,
+    StartMeasures,
+)
+from bertkit.health.preflight_checks import PREFLIGHT_CHECKS, check
+from bertkit.recipe import PretrainRecipe, Recipe
+
+LAYERS = {"layer 1": 0.9, "layer 2": 1.1}
+
+ASKED = Asked(
+    phase="finetune",
+    model="mini",
+    fresh=True,
+    optimiser="adamw",
+    lr=5e-4,
+    warmup=0.1,
+    clip=1.0,
+    steps=1_000,
+    reach=0.25,
+    norm="post",
+    positions="sinusoidal",
+    embedding_norm=False,
+    layers=8,
+    max_length=128,
+    max_positions=128,
+    at_once=32,
+    metric="mcc",
+)
+START = StartMeasures(
+    rows=32,
+    pieces=400,
+    loss=0.75,
+    uniform=0.693,
+    gradient_norms={"embeddings": 0.5, **LAYERS, "head": 2.0},
+    cls_spread={"layer 1": 0.1, "layer 2": 0.2},
+    piece_size=0.03,
+    position_size=0.05,
+    segment_size=0.03,
+)
+PIECES = PieceMeasures(
+    pieces=80_000,
+    padding=0.9,
+    visible_pads=0.0,
+    truncated=0.01,
+    unknown=0.001,
+    unknown_words=["ł"],
+    pieces_a_word=1.2,
+    vocabulary_size=4_000,
+    cased_pieces=0.0,
+    capitals=0.04,
+    lowercase=True,
+)
+ROWS = RowMeasures(
+    train_rows=8_000,
+    dev_rows=500,
+    counts={"no": 2_400, "yes": 5_600},
+    dev_counts={"no": 160, "yes": 340},
+    prior_loss=0.611,
+    majority_label="yes",
+    majority_score=0.0,
+    majority_accuracy=0.68,
+    duplicates=20,
+    contradictions=20,
+    leaks=6,
+    lines={"duplicates": [3, 4], "contradictions": [3], "leaks": [7]},
+    one_label=0.004,
+    one_label_by_chance=0.001,
+    batch_dispersion=1.1,
+    file_dispersion=2.7,
+    neighbours_alike=0.36,
+    strangers_alike=0.08,
+)
+BY_HEART = ByHeart(
+    rows=16,
+    pieces=150,
+    prior_loss=0.69,
+    rate=5e-4,
+    limit=100,
+    losses=[0.9, 0.5, 0.2, 0.09],
+    ended="learnt",
+    gradient_norms=LAYERS,
+    cls_spread={"layer 1": 0.2, "layer 2": 0.4},
+)
+RANGE = RangeTest(
+    rates=[1e-6, 1e-5, 1e-4, 1e-3, 1e-2],
+    losses=[0.9, 0.8, 0.3, 0.1, 2.0],
+    smoothed=[0.9, 0.85, 0.5, 0.2, 1.2],
+    falls_at=1e-5,
+    reach=1e-5,
+    cliff=5e-3,
+    ended="cliff",
+)
+COST = Cost(
+    parameters=3_000_000,
+    weights=12_000_000,
+    gradients=12_000_000,
+    moments=24_000_000,
+    activations=50_000_000,
+    base=300_000_000,
+    available=8_000_000_000,
+    seconds_a_step=0.2,
+    steps=1_000,
+    seconds=200.0,
+)
+CORPUS = CorpusMeasures(
+    documents=1_000,
+    train_pieces=20_000_000,
+    heldout_pieces=100_000,
+    pieces_a_step=2_048,
+    epochs=0.6,
+    unigram=6.9,
+)
+FINETUNE = Preflight(
+    asked=ASKED,
+    start=START,
+    pieces=PIECES,
+    rows=ROWS,
+    by_heart=BY_HEART,
+    range_test=RANGE,
+    cost=COST,
+)
+PRETRAIN = Preflight(
+    asked=replace(ASKED, phase="pretrain", steps=5_000, metric=""),
+    start=replace(START, loss=9.2, uniform=9.0),
+    pieces=PIECES,
+    corpus=CORPUS,
+    range_test=replace(RANGE, losses=[9.0] * 5),
+    cost=COST,
+)
+TRAINED = replace(FINETUNE, asked=replace(ASKED, fresh=False, model="RUN", lr=5e-5))
+
+DEAD = {
+    "gradient_norms": {"layer 1": 1e-8, "layer 2": 1e-2},
+    "cls_spread": {"layer 1": 1e-2, "layer 2": 1e-6},
+}
+
+
+def changed(record: Preflight, **parts: Any) -> Preflight:
+    """The record with some fields of some of its parts replaced."""
+    return replace(record, **{name: replace(getattr(record, name), **part) for name, part in parts.items()})
+
+
+STUCK: dict[str, Any] = {"losses": [0.9] + [0.7] * 99, "ended": "steps"}
+
+# (check, weight, what is planted): the first of a check is the one whose changes must be keys of the recipe.
+FAULTS: list[tuple[str, str, Preflight]] = [
+    (
+        "rare_label",
+        "notable",
+        changed(FINETUNE, rows={"counts": {"no": 9, "yes": 7_991}, "dev_counts": {"no": 1, "yes": 499}}),
+    ),
+    (
+        "accuracy_of_imbalance",
+        "notable",
+        changed(
+            FINETUNE,
+            asked={"metric": "accuracy"},
+            rows={"counts": {"no": 1_600, "yes": 6_400}, "dev_counts": {"no": 100, "yes": 400}},
+        ),
+    ),
+    ("labels_differ", "notable", changed(FINETUNE, rows={"dev_counts": {"no": 300, "yes": 200}})),
+    ("batches_of_one_label", "grave", changed(FINETUNE, rows={"one_label": 0.98})),
+    ("batches_of_one_label", "grave", changed(FINETUNE, rows={"one_label": 0.5})),
+    ("file_order", "notable", changed(FINETUNE, asked={"shuffle": False})),
+    ("file_order", "grave", changed(FINETUNE, asked={"shuffle": False}, rows={"file_dispersion": 31.0})),
+    ("leaks", "notable", changed(FINETUNE, rows={"leaks": 20})),
+    ("leaks", "grave", changed(FINETUNE, rows={"leaks": 400})),
+    ("contradictions", "notable", changed(FINETUNE, rows={"contradictions": 100})),
+    ("contradictions", "grave", changed(FINETUNE, rows={"contradictions": 2_000})),
+    ("duplicates", "notable", changed(FINETUNE, rows={"duplicates": 900})),
+    (
+        "pads_visible",
+        "grave",
+        changed(FINETUNE, pieces={"visible_pads": 0.9}, start={"attention_to_pads": 0.88}),
+    ),
+    ("truncated", "notable", changed(FINETUNE, pieces={"truncated": 0.5})),
+    ("truncated", "notable", changed(TRAINED, pieces={"truncated": 0.5})),
+    ("unknown_pieces", "notable", changed(FINETUNE, pieces={"unknown": 0.02})),
+    ("unknown_pieces", "grave", changed(TRAINED, pieces={"unknown": 0.6})),
+    ("unknown_pieces", "grave", changed(PRETRAIN, pieces={"unknown": 0.6, "unknown_words": []})),
+    ("chopped_words", "notable", changed(FINETUNE, pieces={"pieces_a_word": 3.1})),
+    ("vocabulary_case", "grave", changed(FINETUNE, pieces={"cased_pieces": 0.3})),
+    ("vocabulary_case", "grave", changed(FINETUNE, pieces={"lowercase": False})),
+    ("vocabulary_case", "grave", changed(TRAINED, pieces={"lowercase": False})),
+    ("text_repeated", "notable", changed(PRETRAIN, corpus={"epochs": 200.0})),
+    ("few_updates", "notable", changed(PRETRAIN, asked={"steps": 120})),
+    ("few_updates", "notable", changed(PRETRAIN, asked={"steps": 60, "budget_minutes": 2.0})),
+    ("embedding_scale", "grave", changed(FINETUNE, start={"position_size": 0.7})),
+    (
+        "embedding_scale",
+        "notable",
+        changed(FINETUNE, start={"position_size": 0.7}, asked={"embedding_norm": True}),
+    ),
+    ("embedding_scale", "grave", changed(TRAINED, start={"position_size": 0.7})),
+    ("loss_at_start", "notable", changed(FINETUNE, start={"loss": 3.1})),
+    ("loss_at_start", "notable", changed(TRAINED, start={"loss": 3.1})),
+    (
+        "gradient_by_layer",
+        "grave",
+        changed(FINETUNE, start={"gradient_norms": {"layer 1": 1e-6, "layer 2": 1.0}}),
+    ),
+    (
+        "gradient_by_layer",
+        "grave",
+        changed(FINETUNE, start={"gradient_norms": {"layer 1": 0.0, "layer 2": 0.0}}),
+    ),
+    (
+        "gradient_by_layer",
+        "grave",
+        changed(TRAINED, start={"gradient_norms": {"layer 1": 5e4, "layer 2": 1.0}}),
+    ),
+    ("inputs_alike", "grave", changed(FINETUNE, start={"cls_spread": {"layer 1": 1e-2, "layer 2": 1e-6}})),
+    ("no_warmup", "notable", changed(FINETUNE, asked={"warmup": 0.0})),
+    ("not_by_heart", "grave", changed(FINETUNE, by_heart=STUCK)),
+    ("not_by_heart", "grave", changed(FINETUNE, by_heart={**STUCK, **DEAD})),
+    ("not_by_heart", "grave", changed(FINETUNE, by_heart={**STUCK, "calmer": replace(BY_HEART, rate=5e-5)})),
+    ("not_by_heart", "grave", changed(FINETUNE, by_heart={"losses": [0.9] * 8, "ended": "time", **DEAD})),
+    ("not_by_heart", "grave", changed(FINETUNE, by_heart={"losses": [0.9] * 3, "ended": "diverged"})),
+    ("rate_over_cliff", "grave", changed(FINETUNE, asked={"lr": 1e-2, "reach": 5.0})),
+    ("rate_over_cliff", "notable", changed(FINETUNE, asked={"lr": 2e-3, "reach": 1.0})),
+    ("rate_too_small", "grave", changed(FINETUNE, asked={"lr": 1e-9, "reach": 5e-7})),
+    ("memory", "grave", changed(FINETUNE, cost={"activations": 9_000_000_000})),
+    ("memory", "grave", changed(PRETRAIN, cost={"activations": 9_000_000_000})),
+]
+
+
+@pytest.mark.parametrize("record", [FINETUNE, PRETRAIN, TRAINED], ids=["finetune", "pretrain", "trained"])
+def test_nothing_is_found_in_a_healthy_record(record: Preflight) -> None:
+    assert check(record) == []
+    quick = replace(record, by_heart=None, range_test=None, cost=None)
+    assert check(quick) == []
+
+
+@pytest.mark.parametrize(("name", "weight", "record"), FAULTS, ids=lambda value: str(value)[:30])
+def test_a_planted_fault_is_found_and_nothing_else(name: str, weight: str, record: Preflight) -> None:
+    found = check(record)
+    assert [(each.check, each.weight) for each in found] == [(name, weight)]
+    (finding,) = found
+    assert finding.seen.endswith(".")
+    assert finding.means.endswith(".")
+    assert finding.read
+    json.dumps(finding.to_json())
+
+
+def test_every_check_has_a_planted_fault() -> None:
+    assert [row.__name__ for row in PREFLIGHT_CHECKS] == list(
+        dict.fromkeys(row.__name__ for row in PREFLIGHT_CHECKS)
+    )
+    assert {row.__name__ for row in PREFLIGHT_CHECKS} == {name for name, _, _ in FAULTS}
+
+
+@pytest.mark.parametrize(("name", "weight", "record"), FAULTS, ids=lambda value: str(value)[:30])
+def test_changes_are_keys_that_the_recipe_takes(name: str, weight: str, record: Preflight) -> None:
+    recipe: Recipe | PretrainRecipe = PretrainRecipe() if record.asked.phase == "pretrain" else Recipe()
+    for change in check(record)[0].changes:
+        assert change.key or change.words
+        if not change.key:
+            continue
+        section, key = change.key.split(".", 1)
+        if key.startswith("options."):
+            assert record.asked.fresh, "a trained model's options cannot be changed"
+            recipe.with_changes({section: {"options": {key.removeprefix("options."): change.value}}})
+        else:
+            recipe.with_changes({section: {key: change.value}})
+
+
+def test_a_change_changes_something() -> None:
+    """No check proposes what the recipe says already."""
+    for name, _, record in FAULTS:
+        for change in check(record)[0].changes:
+            if change.key == "optimiser.lr":
+                assert change.value != record.asked.lr, name
+            if change.key == "batch.max_length":
+                assert change.value > record.asked.max_length, name
+
+
+def test_the_signal_stops_where_inputs_become_alike() -> None:
+    record = changed(FINETUNE, by_heart={**STUCK, **DEAD})
+    assert record.by_heart is not None
+    assert preflight_checks.dead_from(record, record.by_heart) == "layer 2"
+    (finding,) = check(record)
+    assert finding.sureness == "certain"
+    assert "The signal stops at layer 2" in finding.seen
+
+
+def test_time_that_was_short_is_no_finding() -> None:
+    assert check(changed(FINETUNE, by_heart={"losses": [0.9] * 8, "ended": "time"})) == []
+    assert check(changed(FINETUNE, by_heart={"losses": [0.9] * 30 + [0.3], "ended": "time"})) == []
+
+
+def test_a_budget_is_doubted_before_its_updates_are_called_few() -> None:
+    assert check(changed(PRETRAIN, asked={"steps": 200, "budget_minutes": 60.0})) == []
+
+
+def test_a_record_is_plain() -> None:
+    table = FINETUNE.to_json()
+    assert json.loads(json.dumps(table)) == table
+    assert set(table) == {field.name for field in fields(Preflight)}
+
+
+def test_a_file_in_order_is_said_to_teach_one_thing_after_the_other() -> None:
+    sorted_by_label = {"one_label": 0.98, "batch_dispersion": 31.0, "file_dispersion": 31.0}
+    found = check(changed(FINETUNE, asked={"shuffle": False}, rows=sorted_by_label))
+    assert [(each.check, each.weight) for each in found] == [
+        ("batches_of_one_label", "grave"),
+        ("file_order", "grave"),
+    ]
+    assert all(str(each.changes[0]) == "--set batch.shuffle=true" for each in found)
+
+
+def test_the_gravest_comes_first() -> None:
+    record = changed(FINETUNE, rows={"leaks": 20}, start={"position_size": 0.7})
+    found: list[Finding] = check(record)
+    assert [each.check for each in found] == ["embedding_scale", "leaks"]

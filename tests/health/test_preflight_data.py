@@ -1,0 +1,123 @@
+"""Rows, their order and their pieces are measured."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bertkit.data.packing import encode_texts
+from bertkit.health.preflight_data import dispersion, entropy, measure_pieces, measure_rows
+from bertkit.tasks.examples import Examples, odd_rows
+from bertkit.text.tokenizer import SPECIALS, Tokenizer
+
+TOKENIZER = Tokenizer.from_vocabulary([*SPECIALS, "a", "cat", "dog", "sat", "##s", "the", "ran", "."])
+
+
+def examples(texts: list[str], labels: list[int]) -> Examples:
+    return Examples(texts, None, np.array(labels), list(range(2, len(texts) + 2)), Path("train.tsv"))
+
+
+def in_parts(rows: list[int], size: int) -> list[np.ndarray]:
+    return np.split(np.array(rows), range(size, len(rows), size))
+
+
+def test_dispersion_of_batches_of_one_label_is_their_size() -> None:
+    labels = np.repeat([0, 1], 32)
+    batches = in_parts(list(range(64)), 8)
+    # Each of 8 batches: (8 - 4)^2 / 4 twice, so 64 in all, for 7 degrees of freedom.
+    assert dispersion(labels, batches, 2) == pytest.approx(64 / 7)
+    even = np.arange(64) % 2
+    assert dispersion(even, batches, 2) == 0
+    assert dispersion(labels, [np.arange(64)], 2) == 1
+    assert dispersion(np.zeros(64, dtype=np.int64), batches, 2) == 1
+
+
+@given(st.integers(2, 4), st.integers(0, 2**32 - 1))
+def test_dispersion_in_random_order_is_about_one(classes: int, seed: int) -> None:
+    labels = np.random.default_rng(seed).integers(0, classes, 3_000)
+    assert dispersion(labels, in_parts(list(range(3_000)), 10), classes) == pytest.approx(1, abs=0.5)
+
+
+def test_entropy() -> None:
+    assert entropy(np.array([3, 3, 0])) == pytest.approx(np.log(2))
+    assert entropy(np.array([7, 0])) == 0
+
+
+def test_rows() -> None:
+    texts = ["the cat sat", "the  cat sat", "a dog ran", "the dog", "a cat", "the cat ran"]
+    train = examples(texts, [0, 1, 0, 1, 1, 1])
+    dev = examples(["a dog ran", "dog", "a"], [0, 1, 1])
+    found = measure_rows(
+        train,
+        dev,
+        ("no", "yes"),
+        odd_rows(train, dev),
+        encode_texts(TOKENIZER, texts, max_length=9),
+        [np.array([0, 2]), np.array([1, 3]), np.array([4, 5])],
+        at_once=2,
+        majority={"score": 0.5, "metrics": {"accuracy": 2 / 3}},
+    )
+    assert found.counts == {"no": 2, "yes": 4}
+    assert found.dev_counts == {"no": 1, "yes": 2}
+    assert found.shares == {"no": pytest.approx(1 / 3), "yes": pytest.approx(2 / 3)}
+    assert found.majority_label == "yes"
+    assert found.prior_loss == pytest.approx(entropy(np.array([2, 4])))
+    assert (found.duplicates, found.contradictions, found.leaks) == (1, 2, 1)
+    assert found.lines == {"duplicates": [3], "contradictions": [2, 3], "leaks": [2]}
+    assert found.one_label == 1.0
+    assert found.one_label_by_chance == pytest.approx(1 / 9 + 4 / 9)
+    assert found.batch_dispersion == pytest.approx(6 / 2)
+    assert found.majority_accuracy == pytest.approx(2 / 3)
+
+
+def test_neighbours_of_a_file_sorted_by_source_are_alike() -> None:
+    sources = [["the cat sat"] * 30, ["a dog ran"] * 30, ["dog ."] * 30]
+    texts = [text for source in sources for text in source]
+    train = examples(texts, [0, 1] * 45)
+    found = measure_rows(
+        train,
+        train,
+        ("no", "yes"),
+        odd_rows(train, train),
+        encode_texts(TOKENIZER, texts, max_length=9),
+        in_parts(list(range(90)), 9),
+        at_once=9,
+        majority={"score": 0.0, "metrics": {"accuracy": 0.5}},
+    )
+    assert found.neighbours_alike > 0.9
+    assert found.strangers_alike < 0.6
+
+
+def test_pieces() -> None:
+    texts = ["the cats sat .", "The zebra sat", "a zebra"]
+    sequences = encode_texts(TOKENIZER, texts, max_length=5)
+    found = measure_pieces(sequences, TOKENIZER, texts, max_length=5, visible_pads=False)
+    # the cat ##s | the [UNK] sat | a [UNK]: 7 words of 8 pieces; 14 of 15 places with [CLS] and [SEP].
+    assert found.pieces == 8
+    assert found.unknown == pytest.approx(2 / 8)
+    assert found.unknown_words == ["zebra"]
+    assert found.pieces_a_word == pytest.approx(8 / 7)
+    assert found.truncated == pytest.approx(1 / 3)
+    assert found.padding == pytest.approx(1 / 15)
+    assert found.capitals == pytest.approx(1 / 27)
+    assert (found.cased_pieces, found.visible_pads, found.vocabulary_size) == (0, 0, 13)
+
+
+def test_visible_pads_are_counted_and_are_no_text() -> None:
+    texts = ["the cat", "a dog sat"]
+    sequences = encode_texts(TOKENIZER, texts, max_length=10, pad_to=10)
+    found = measure_pieces(sequences, TOKENIZER, texts, max_length=10, visible_pads=True)
+    assert found.visible_pads == pytest.approx(11 / 20)
+    assert found.padding == pytest.approx(11 / 20)
+    assert (found.pieces, found.unknown) == (5, 0)
+
+
+def test_the_case_of_a_vocabulary() -> None:
+    cased = Tokenizer.from_vocabulary([*SPECIALS, "The", "the", "Cat", "##S"], lowercase=True)
+    sequences = encode_texts(cased, ["The Cat"], max_length=9)
+    found = measure_pieces(sequences, cased, ["The Cat"], max_length=9, visible_pads=False)
+    assert found.cased_pieces == 0.75
+    assert found.capitals == pytest.approx(2 / 6)
+    assert found.lowercase
