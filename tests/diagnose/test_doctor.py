@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import html
 import json
 import math
 import random
+import re
+import shlex
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from bertkit.diagnose.doctor import findings_of
+from bertkit.diagnose.doctor import examine, findings_of
+from bertkit.diagnose.doctor_page import write_doctor_page
 from bertkit.diagnose.histories import read_history
 from bertkit.errors import UserError
 from bertkit.health.finding import Finding
@@ -290,3 +299,211 @@ def test_what_was_measured_of_the_layers_is_read_with_its_types(tmp_path: Path) 
             findings_of(run)
         lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
         (run / "metrics.jsonl").write_text("".join(lines[:-1]))
+
+
+# ---- what the doctor says, and its page
+
+
+def test_a_healthy_run_is_told_in_a_sentence_and_answers(tmp_path: Path) -> None:
+    found = examine(finetuned(tmp_path / "run"))
+    assert (found.healthy, found.level, found.kind, found.finished) == (True, "good", "fine-tuning", True)
+    assert found.verdict == (
+        "It learned: MCC 0.330 [0.250, 0.410] on 527 dev rows, where always answering the majority scores "
+        "0.000 and an n-gram model scores 0.157."
+    )
+    said = {answer.question: answer.words for answer in found.answers}
+    assert said["Did it take in the training rows?"].startswith(
+        "Yes: the training loss of its last epoch is 0.300"
+    )
+    assert said["Does that hold for other rows?"].endswith("above the majority's and an n-gram model's.")
+    assert said["When was it best?"] == "After epoch 4 of 4."
+    assert said["Where did the rate go?"] == "It stayed at 0.0001."
+    assert "Is the log whole?" not in said
+    assert found.again == f"bertkit finetune --recipe {tmp_path}/run/recipe.toml -o {tmp_path}/run-again"
+
+
+def test_a_pretraining_is_told_by_its_curve(tmp_path: Path) -> None:
+    losses = (9.4, 6.5, 5.5, 5.0, 4.8, 4.65, 4.55, 4.5, 4.46, 4.43, 4.41)
+    log = pretraining_log(losses, each=10)
+    for record in log:
+        if record["event"] == "evaluation":
+            record |= {"pair_accuracy": 0.75, "pairs": 400}
+    found = examine(pretrained(tmp_path / "run", log))
+    assert found.verdict == (
+        "It learned: the held-out loss is 4.410, 2.490 below that of knowing only how frequent words are."
+    )
+    said = {answer.question: answer.words for answer in found.answers}
+    assert said["Did it leave the plateau of word frequencies?"] == "Yes, by step 30 of 100 (30%)."
+    assert said["Was it still learning at its end?"].startswith(
+        "Yes: over the last 30% of its steps a straight"
+    )
+    assert said["Is there enough text?"].startswith("It was read 0.40 times.")
+    assert said["Can it tell pairs?"].startswith("Yes: 75.0% of the held-out pairs are right [70.5%, 79.0%]")
+
+
+def test_a_run_that_goes_on_is_told_as_far_as_it_is(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", trained(seeds=3), None, {"seed-0": finetuning_log((0.6, 0.5))}, None)
+    found = examine(run)
+    assert (found.finished, found.level, found.healthy) == (False, "open", True)
+    assert found.verdict.startswith(
+        "It is not done: seed 0 of 3 is at epoch 2.00 of 4, its best score so far is 0.330 [0.250, 0.410]. "
+        "Its log was last written to "
+    )
+    (run / "seed-0" / "metrics.jsonl").write_text("")
+    assert examine(run).verdict.startswith("It is not done, and has logged nothing yet.")
+
+
+def test_the_stretches_that_a_log_lacks_are_told(tmp_path: Path) -> None:
+    log = [record for record in finetuning_log() if not 30 < record["step"] < 40]
+    said = {answer.question: answer.words for answer in examine(finetuned(tmp_path / "run", log)).answers}
+    assert said["Is the log whole?"] == "No: it lacks steps 31 to 39."
+
+
+def test_all_changes_go_into_one_command_that_a_shell_reads_back(tmp_path: Path) -> None:
+    blog = {
+        "model": {"start": "blog", "options": {}},
+        "optimiser": {"lr": 1e-3, "warmup": 0.0, "clip": 0.0},
+        "batch": {"shuffle": False, "by_length": False},
+    }
+    lost = {**SEED, "status": "collapsed"}
+    result = {**RESULT, "score": 0.0, "interval": [0.0, 0.0]}
+    log = {".": finetuning_log((0.61,) * 4)}
+    found = examine(write_run(tmp_path / "a run", trained().with_changes(blog), result, log, lost))
+    words = shlex.split(found.again)
+    assert words[:4] == ["bertkit", "finetune", "--recipe", f"{tmp_path}/a run/recipe.toml"]
+    assert words[-2:] == ["-o", f"{tmp_path}/a run-again"]
+    settings = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+    keys = [setting.partition("=")[0] for setting in settings]
+    assert len(keys) == len(set(keys))
+    assert {"optimiser.lr", "batch.shuffle", "model.options.norm", "model.options.positions"} <= set(keys)
+
+
+def test_what_was_found_while_it_trained_is_past_where_it_learned(tmp_path: Path) -> None:
+    early = Finding("inputs_alike", "grave", "likely", "All alike.", "Means something.")
+    before = Finding("leaks", "notable", "certain", "6 rows leak.", "Means something.")
+    learned, lost = finetuned(tmp_path / "a"), finetuned(tmp_path / "b", finetuning_log((0.61,) * 4))
+    (lost / "seed.json").write_text(json.dumps({**SEED, "status": "collapsed"}))
+    for run in (learned, lost):
+        append_findings(run, "watch", 20, [early, Finding("stuck_on_the_prior", "grave", "likely", "x", "y")])
+        append_findings(run, "preflight", 0, [before])
+    assert checks(learned) == ["leaks"]
+    assert checks(lost) == ["stuck", "inputs_alike", "leaks"]
+
+
+@pytest.mark.parametrize("make", [finetuned, pretrained])
+def test_the_page_needs_nothing_but_itself(tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    run = make(tmp_path / "<run> & co")
+    (run / "recipe.toml").write_text((run / "recipe.toml").read_text() + "# <b>mine</b>\n")
+    found, page = write_doctor_page(run)
+    text = page.read_text(encoding="utf-8")
+    assert page == run / "doctor.html"
+    assert "&lt;run&gt; &amp; co" in text
+    assert "<run>" not in text
+    assert "<b>" not in text
+    assert found.verdict in html.unescape(text)
+    assert "No check found anything wrong with this run." in text
+    assert text.count("<svg") == 3
+    assert not re.search(r"""(src|href)=["'](?!#)|url\((?!#)|@import|<script""", text)
+
+
+def test_the_page_of_a_run_with_findings_has_them_and_the_command(tmp_path: Path) -> None:
+    log = finetuning_log((0.61,) * 4)
+    run = finetuned(tmp_path / "run", log, score=0.0, interval=[0.0, 0.0])
+    looks = [
+        {"event": "health", "step": i, "epoch": i / 20, "gradient_norms": {"embeddings": 0.1, "head": 1.0}}
+        for i in (1, 20, 40)
+    ]
+    with (run / "metrics.jsonl").open("a") as file:
+        file.writelines(json.dumps(look) + "\n" for look in looks)
+    found, page = write_doctor_page(run)
+    text = html.unescape(page.read_text(encoding="utf-8"))
+    assert found.findings[0].check == "stuck"
+    for finding in found.findings:
+        assert finding.seen in text
+    assert "To do it again, with the changes" in text
+    assert "Gradients by layer" in text
+
+
+def test_a_page_is_written_of_a_run_that_has_logged_nothing(tmp_path: Path) -> None:
+    _, page = write_doctor_page(write_run(tmp_path / "run", trained(), None, {}))
+    assert "has logged nothing yet" in page.read_text(encoding="utf-8")
+
+
+# ---- damage of every kind
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.lists(st.floats(), max_size=3),
+    st.dictionaries(st.text(max_size=3), st.floats(), max_size=2),
+)
+
+
+@st.composite
+def damages(draw: st.DrawFn, log: list[dict[str, Any]]) -> bytes:
+    """A log of which some lines are gone, doubled, cut, of other bytes, or have other values or keys."""
+    lines = [json.dumps(record).encode() for record in log]
+    for _ in range(draw(st.integers(1, 4))):
+        place = draw(st.integers(0, len(lines) - 1))
+        match draw(st.sampled_from(["drop", "double", "cut", "bytes", "value", "key", "swap"])):
+            case "drop":
+                del lines[place : place + draw(st.integers(1, 40))]
+            case "double":
+                lines.insert(place, lines[draw(st.integers(0, len(lines) - 1))])
+            case "cut":
+                lines[place] = lines[place][: draw(st.integers(0, len(lines[place])))]
+            case "bytes":
+                lines[place] = draw(st.binary(max_size=20))
+            case "swap":
+                lines.reverse()
+            case kind:
+                with contextlib.suppress(ValueError):
+                    record = json.loads(lines[place])
+                    if isinstance(record, dict) and record:
+                        key = draw(st.sampled_from(sorted(record)))
+                        value = record.pop(key)
+                        if kind == "value":
+                            record[key] = draw(VALUES)
+                        else:
+                            record[draw(st.text(max_size=4))] = value
+                        lines[place] = json.dumps(record).encode()
+        if not lines:
+            return b""
+    return b"\n".join(lines) + draw(st.sampled_from([b"", b"\n"]))
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), pretraining=st.booleans(), finished=st.booleans())
+def test_no_damage_of_a_log_is_a_crash(
+    tmp_path: Path, data: st.DataObject, pretraining: bool, finished: bool
+) -> None:
+    folder = Path(tempfile.mkdtemp(dir=tmp_path))
+    log = pretraining_log(each=8) if pretraining else finetuning_log(each=12)
+    run = (pretrained if pretraining else finetuned)(folder / "run", log)
+    if not finished:
+        (run / "result.json").unlink()
+        (run / "seed.json").unlink(missing_ok=True)
+    (run / "metrics.jsonl").write_bytes(data.draw(damages(log)))
+    try:
+        found = examine(run)
+    except UserError:
+        return
+    assert json.loads(json.dumps(found.to_json()))["healthy"] == (not found.findings)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), pretraining=st.booleans())
+def test_no_damage_of_a_result_is_a_crash(tmp_path: Path, data: st.DataObject, pretraining: bool) -> None:
+    run = (pretrained if pretraining else finetuned)(Path(tempfile.mkdtemp(dir=tmp_path)) / "run")
+    result = json.loads((run / "result.json").read_text())
+    key = data.draw(st.sampled_from(sorted(result)))
+    if data.draw(st.booleans()):
+        result[key] = data.draw(VALUES)
+    else:
+        del result[key]
+    (run / "result.json").write_text(json.dumps(result))
+    with contextlib.suppress(UserError):
+        examine(run)

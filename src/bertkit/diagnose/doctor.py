@@ -1,16 +1,131 @@
-"""Is a run healthy: what its checks find, and what was found before and while it trained."""
+"""Whether a run is healthy: what its checks find, and what was found before and while it trained."""
 
 from __future__ import annotations
 
+import shlex
+import time
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bertkit.diagnose.answers import Answer, answers_of, verdict_of
 from bertkit.diagnose.histories import History, read_history, seed_folders
+from bertkit.diagnose.verdict import Level
+from bertkit.diagnose.wording import duration
 from bertkit.health.finding import Change, Finding, by_weight
 from bertkit.health.history import FinetuneHistory
 from bertkit.health.run_checks import check_run
 from bertkit.train.findings import read_findings
+from bertkit.train.runfolder import RECIPE
+from bertkit.train.runlog import METRICS
+
+SAME_MATTER = {
+    "diverged": {"not_a_number", "loss_rose"},
+    "stuck": {"stuck_on_the_prior"},
+    "collapsed": {"few_updates"},
+    "learned_by_heart": {"learnt_by_heart"},
+    "no_better_than_majority": {"learnt_by_heart"},
+}
+"""Checks of runs, and those before and during a run that say the same earlier, with less to go by."""
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What the doctor says of a run.
+
+    Attributes:
+        run: the folder.
+        kind: "fine-tuning" or "pretraining".
+        finished: it came to its end.
+        verdict: whether it learned, in one sentence.
+        answers: to what one would ask about it.
+        findings: what is wrong or clearly could be better, the gravest first.
+        again: the command that does it again, with the changes of the findings.
+    """
+
+    run: Path
+    kind: str
+    finished: bool
+    verdict: str
+    answers: tuple[Answer, ...]
+    findings: tuple[Finding, ...]
+    again: str
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    @property
+    def level(self) -> Level:
+        """Good, open or bad; what is not done is open at best."""
+        if any(finding.weight == "grave" for finding in self.findings):
+            return "bad"
+        return "good" if self.healthy and self.finished else "open"
+
+    def to_json(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return {
+            "run": str(self.run),
+            "kind": self.kind,
+            "finished": self.finished,
+            "healthy": self.healthy,
+            "verdict": self.verdict,
+            "answers": [asdict(answer) for answer in self.answers],
+            "findings": [finding.to_json() for finding in self.findings],
+            "again": self.again,
+        }
+
+
+def examine(run: Path) -> Examination:
+    """Look at a run of either kind that is done, cut off, stopped or going on; nothing is written.
+
+    Raises:
+        UserError: see `read_history`.
+    """
+    return examined(run, read_history(run))
+
+
+def examined(run: Path, history: History) -> Examination:
+    """See `examine`."""
+    finetuning = isinstance(history, FinetuneHistory)
+    finished = history.scores is not None if isinstance(history, FinetuneHistory) else history.finished
+    findings = tuple(_findings(run, history))
+    return Examination(
+        run=run,
+        kind="fine-tuning" if finetuning else "pretraining",
+        finished=finished,
+        verdict=verdict_of(history) + ("" if finished else _written(run)),
+        answers=answers_of(history),
+        findings=findings,
+        again=_again(run, "finetune" if finetuning else "pretrain", findings),
+    )
+
+
+def _written(run: Path) -> str:
+    """How long ago a run that is not done has last written to its log."""
+    times = [
+        folder.joinpath(METRICS).stat().st_mtime
+        for folder in (run, *run.glob("seed-*"))
+        if folder.joinpath(METRICS).is_file()
+    ]
+    if not times:
+        return ""
+    return f" Its log was last written to {duration(max(0.0, time.time() - max(times)))} ago."
+
+
+def _again(run: Path, command: str, findings: Sequence[Finding]) -> str:
+    """The command with every change that a key can say; of several values of a key the gravest finding's."""
+    chosen: dict[str, Change] = {}
+    for finding in findings:
+        for change in finding.changes:
+            if change.key:
+                chosen.setdefault(change.key, change)
+    words = ["bertkit", command, "--recipe", str(run / RECIPE)]
+    # A change as people read it has no quotes; a shell may need them.
+    words += [word for change in chosen.values() for word in ("--set", str(change).removeprefix("--set "))]
+    return shlex.join([*words, "-o", f"{run}-again"])
 
 
 def findings_of(run: Path) -> list[Finding]:
@@ -29,26 +144,49 @@ def findings_of(run: Path) -> list[Finding]:
 
 
 def _findings(run: Path, history: History) -> list[Finding]:
-    found = {finding.check: finding for finding in _recorded(run, history)}
-    found |= {finding.check: finding for finding in check_run(history)}
-    return by_weight(list(found.values()))
+    found = check_run(history)
+    said = {finding.check for finding in found}
+    said |= {earlier for finding in found for earlier in SAME_MATTER.get(finding.check, ())}
+    recorded = {finding.check: finding for finding in _recorded(run, history)}
+    return by_weight([*found, *(finding for check, finding in recorded.items() if check not in said)])
 
 
 def _recorded(run: Path, history: History) -> list[Finding]:
-    """As `findings.json` of the run and of its seeds have them."""
+    """As `findings.json` of the run and of its seeds have them.
+
+    What was found while it trained is about a model that had learned nothing so far, and is past where it
+    then learned.
+    """
     folders = [run]
     if isinstance(history, FinetuneHistory):
         folders += [folder for folder in seed_folders(run).values() if folder != run]
-    entries: Sequence[dict[str, Any]] = [entry for folder in folders for entry in read_findings(folder)]
-    return [
-        Finding(
-            entry["check"],
-            entry["weight"],
-            entry["sureness"],
-            entry["seen"],
-            entry["means"],
-            tuple(Change(**change) for change in entry.get("changes", ())),
-            entry.get("read", ""),
-        )
-        for entry in entries
-    ]
+    entries = [entry for folder in folders for entry in read_findings(folder)]
+    if _learned(history):
+        entries = [entry for entry in entries if entry["moment"] != "watch"]
+    return [_finding(entry) for entry in entries]
+
+
+def _learned(history: History) -> bool:
+    if isinstance(history, FinetuneHistory):
+        outcomes = [seed.outcome for seed in history.seeds]
+        return bool(outcomes) and all(each is not None and each.status == "learned" for each in outcomes)
+    return history.finished and history.through_at is not None
+
+
+def _finding(entry: dict[str, Any]) -> Finding:
+    """A finding as `append_findings` wrote it; `read_findings` has seen to the rest of it."""
+    changes = []
+    for change in entry.get("changes") or ():
+        if isinstance(change, dict):
+            changes.append(
+                Change(str(change.get("key", "")), change.get("value"), str(change.get("words", "")))
+            )
+    return Finding(
+        entry["check"],
+        entry["weight"],
+        entry["sureness"],
+        entry["seen"],
+        entry["means"],
+        tuple(changes),
+        str(entry.get("read", "")),
+    )

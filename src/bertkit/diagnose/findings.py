@@ -7,6 +7,8 @@ from html import escape
 
 from bertkit.health.finding import Finding, by_weight
 
+FEW = 3
+"""Changes that read well in one line."""
 LEVELS = {"grave": "bad", "notable": "open"}
 
 
@@ -19,11 +21,14 @@ def findings_section(findings: Sequence[Finding]) -> str:
 
 
 def _card(finding: Finding) -> str:
-    changes = " or ".join(
+    changes = [
         f"<code>{escape(str(change))}</code>" if change.key else escape(change.words)
         for change in finding.changes
-    )
-    tried = f"<p>Try {changes}</p>" if changes else ""
+    ]
+    tried = f"<p>Try {' or '.join(changes)}</p>" if changes else ""
+    if len(changes) > FEW:
+        items = "".join(f"<li>{change}</li>" for change in changes)
+        tried = f"<p>Try, together or one by one:</p><ul>{items}</ul>"
     read = f"; more in {escape(finding.read)}" if finding.read else ""
     return (
         f"<div class='finding {LEVELS[finding.weight]}'><p><strong>{escape(finding.seen)}</strong></p>"

@@ -10,7 +10,7 @@ from bertkit.health.finding import Change
 from bertkit.recipe import ModelRecipe, OptimiserRecipe, PretrainRecipe, Recipe
 
 READ = "docs/doctor.md#after-a-run"
-PRETRAINED = Change(words="begin with pretrained weights (--model)")
+PRETRAINED = Change(words="a pretrained model (--model)")
 FRESH_RATE = 5e-4
 """At which recipes/cola-scratch.toml leaves the plateau from fresh weights."""
 TRAINED_RATE = 5e-5

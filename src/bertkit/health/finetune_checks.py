@@ -15,6 +15,8 @@ CoLA and RTE, runs that answer every row alike end at 0.98 to 1.2 of it; of thos
 0.92, though all stand at 1.0 for their first epoch."""
 ENOUGH_STEPS = 30
 """Fewer say nothing of where a loss stays."""
+ENOUGH_UPDATES = 500
+"""That recipes/cola-scratch.toml takes to leave the labels' entropy."""
 ENOUGH_OF_A_RUN = 0.5
 """Share of a run that is not done after which being stuck is said: MiniLM on CoLA stands on the prior for the
 whole first of its four epochs, and then learns."""
@@ -99,14 +101,16 @@ def _causes(run: FinetuneHistory) -> str:
 
 
 def _unstick(run: FinetuneHistory) -> tuple[Change, ...]:
-    recipe = run.recipe
+    recipe, training = run.recipe, run.recipe.training
     changes = [*visible_inputs(recipe), *steadier(recipe.optimiser, usual_rate(recipe))]
     changes += trainable(recipe.model)
-    if run.fresh:
-        changes.append(PRETRAINED)
-    else:
-        changes.append(Change("training.epochs", 2 * recipe.training.epochs))
-    return tuple(changes)
+    if max((run.planned(seed) for seed in run.seeds), default=0) < ENOUGH_UPDATES:
+        changes.append(
+            Change("training.steps", 0) if training.steps else Change("training.epochs", 3 * training.epochs)
+        )
+    elif not run.fresh:
+        changes.append(Change("training.epochs", 2 * training.epochs))
+    return (*changes, PRETRAINED) if run.fresh else tuple(changes)
 
 
 def collapsed(run: FinetuneHistory) -> Finding | None:
@@ -125,7 +129,7 @@ def collapsed(run: FinetuneHistory) -> Finding | None:
         "So few updates teach a model nothing."
         if few
         else "The model does not tell the texts apart, or the dev rows are unlike those it was trained on.",
-        (Change("training.steps", 0),) if few and run.recipe.training.steps else _unstick(run),
+        _unstick(run),
         READ,
     )
 
@@ -137,7 +141,7 @@ def no_better_than_majority(run: FinetuneHistory) -> Finding | None:
         return None
     if any(plateau_of(run, s) or (s.outcome and s.outcome.status == "collapsed") for s in run.seeds):
         return None
-    start = PRETRAINED if run.fresh else Change(words="begin with a model that was trained on more text")
+    start = PRETRAINED if run.fresh else Change(words="a model that was pretrained on more text (--model)")
     return Finding(
         "no_better_than_majority",
         "grave",
@@ -146,7 +150,7 @@ def no_better_than_majority(run: FinetuneHistory) -> Finding | None:
         f"{scores.majority:.3f}, though the training loss fell to {last_train_loss(run):.3f}.",
         "What the model learned of its rows does not carry over to others: nothing shows that it is worth "
         "more than no model.",
-        (start, Change(words="label more rows")),
+        (start, Change(words="more labelled rows")),
         READ,
     )
 
@@ -165,11 +169,7 @@ def no_better_than_ngram(run: FinetuneHistory) -> Finding | None:
         f"It scores {scores.score:.3f} [{scores.low:.3f}, {scores.high:.3f}], and an n-gram model "
         f"{scores.ngram:.3f}.",
         "Counting words and their neighbours does as well as this model, in seconds.",
-        (
-            Change(
-                words="begin with pretrained weights (--model)" if run.fresh else "begin with a larger model"
-            ),
-        ),
+        (PRETRAINED if run.fresh else Change(words="a larger pretrained model (--model)"),),
         READ,
     )
 

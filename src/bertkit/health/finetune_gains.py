@@ -41,7 +41,7 @@ def learned_by_heart(run: FinetuneHistory) -> Finding | None:
     changes = [Change("training.epochs", max(1, round(best)))] if run.recipe.training.epochs > best else []
     if run.recipe.head.dropout == 0:
         changes.append(Change("head.dropout", 0.1))
-    changes.append(PRETRAINED if run.fresh else Change(words="label more rows"))
+    changes.append(PRETRAINED if run.fresh else Change(words="more labelled rows"))
     return Finding(
         "learned_by_heart",
         "notable",
@@ -171,7 +171,7 @@ def dev_too_small(run: FinetuneHistory) -> Finding | None:
         f"{scores.rows:,} dev rows leave the score between {scores.low:.3f} and {scores.high:.3f}, where "
         f"a baseline's {max(rivals):.3f} lies too.",
         f"These rows can't say which is better; it takes about {rows:,} to tell a difference of this size.",
-        (Change(words=f"label about {rows:,} dev rows"),),
+        (Change(words=f"about {rows:,} dev rows"),),
         READ,
     )
 

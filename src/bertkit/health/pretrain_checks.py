@@ -141,7 +141,7 @@ def heldout_rises(run: PretrainHistory) -> Finding | None:
     if scored[-1].loss < lowest.loss + BY_HEART:
         return None
     read = f"; the text was read {run.epochs:.1f} times" if math.isfinite(run.epochs) else ""
-    changes = [Change(words="prepare more text")]
+    changes = [Change(words="more text")]
     if run.recipe.training.steps:
         changes.insert(0, Change("training.steps", lowest.step))
     return Finding(
@@ -168,7 +168,7 @@ def starved_of_data(run: PretrainHistory) -> Finding | None:
         f"The run read its text {run.epochs:.1f} times, and over its last part the training loss drew "
         f"{gap.change:.2f} nats away from the held-out loss.",
         "More of the same steps teach the text by heart; more text would teach the language.",
-        (Change(words=f"prepare at least {math.ceil(run.epochs / OFTEN)} times the text"),),
+        (Change(words=f"at least {math.ceil(run.epochs / OFTEN)} times the text"),),
         READ,
     )
 

@@ -132,7 +132,7 @@ def slowed_down(run: Run) -> Finding | None:
                 "possible",
                 f"It began with {first:,.0f} pieces a second, and ended with {last:,.0f}.",
                 "Something else used the machine, or it became hot, or ran out of memory.",
-                (Change(words="look at what else runs there, and at its memory"),),
+                (Change(words="a look at what else runs there, and at its memory"),),
                 READ,
             )
     return None

@@ -1,0 +1,222 @@
+"""What a run came to in one sentence, and short answers to what one would ask about it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bertkit.diagnose.histories import History
+from bertkit.diagnose.verdict import BASELINES
+from bertkit.diagnose.wording import title
+from bertkit.health.finetune_checks import ON_THE_PRIOR, last_train_loss
+from bertkit.health.history import FinetuneHistory, PretrainHistory, SeedHistory, Step, numbers
+from bertkit.health.pretrain_checks import LAST, gap_trend, heldout_trend, pairs_interval, scored_after_start
+from bertkit.health.step_checks import gaps
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question about a run, and what its folder says to it."""
+
+    question: str
+    words: str
+
+
+def verdict_of(run: History) -> str:
+    """Whether it learned, in one sentence."""
+    return _finetuned(run) if isinstance(run, FinetuneHistory) else _pretrained(run)
+
+
+def answers_of(run: History) -> tuple[Answer, ...]:
+    """What there is to say of a run whether it is healthy or not."""
+    if isinstance(run, FinetuneHistory):
+        tracks: Sequence[SeedHistory] = run.seeds
+        asked = {
+            "Did it take in the training rows?": _taken_in(run),
+            "Does that hold for other rows?": _holds(run),
+            "When was it best?": _best(run),
+            "Do the seeds agree?": _seeds(run),
+            "Where did the rate go?": _rate(run.seeds[0].steps if run.seeds else ()),
+        }
+    else:
+        tracks = [SeedHistory(0, run.steps)]
+        asked = {
+            "Did it leave the plateau of word frequencies?": _left(run),
+            "Was it still learning at its end?" if run.finished else "Is it still learning?": _falling(run),
+            "Is there enough text?": _text(run),
+            "Can it tell pairs?": _pairs(run),
+            "Where did the rate go?": _rate(run.steps),
+        }
+    asked["Is the log whole?"] = _holes(tracks)
+    return tuple(Answer(question, words) for question, words in asked.items() if words)
+
+
+def _finetuned(run: FinetuneHistory) -> str:
+    if run.scores is None:
+        return _unfinished(run)
+    scores = run.scores
+    statuses = [seed.outcome.status for seed in run.seeds if seed.outcome]
+    learned = statuses.count("learned")
+    said = "It learned" if learned == len(statuses) else "It did not learn"
+    if 0 < learned < len(statuses):
+        said = f"{learned} of {len(statuses)} seeds learned"
+    beside = [
+        f"{words} scores {score:.3f}"
+        for words, score in zip(BASELINES.values(), (scores.majority, scores.ngram), strict=True)
+        if score is not None
+    ]
+    return (
+        f"{said}: {title(scores.metric)} {scores.score:.3f} [{scores.low:.3f}, {scores.high:.3f}] on "
+        f"{scores.rows:,} dev rows" + (f", where {' and '.join(beside)}." if beside else ".")
+    )
+
+
+def _unfinished(run: FinetuneHistory) -> str:
+    begun = [seed for seed in run.seeds if seed.steps]
+    if not begun:
+        return "It is not done, and has logged nothing yet."
+    last = begun[-1]
+    seeds = f"seed {last.seed} of {run.recipe.training.seeds} " if run.recipe.training.seeds > 1 else ""
+    where = f"{seeds}is at epoch {last.epochs:.2f} of {run.recipe.training.epochs}"
+    scored = [each for seed in begun for each in seed.evaluations if math.isfinite(each.score)]
+    so_far = ""
+    if scored:
+        best = max(scored, key=lambda each: each.score)
+        so_far = f", its best score so far is {best.score:.3f} [{best.low:.3f}, {best.high:.3f}]"
+    return f"It is not done: {where if seeds else f'it {where}'}{so_far}."
+
+
+def _pretrained(run: PretrainHistory) -> str:
+    if run.stopped:
+        return f"It was stopped: {run.stopped}"
+    scored = [each for each in run.heldout if math.isfinite(each.loss)]
+    held = f"the held-out loss is {scored[-1].loss:.3f}" if scored else "no text was held out"
+    if not run.finished:
+        if not run.steps:
+            return "It is not done, and has logged nothing yet."
+        return f"It is not done: {run.last_step:,} steps are, about {run.share_done:.0%} of it, and {held}."
+    if run.through_at is None:
+        return f"It did not learn to use the context: {held}, on the plateau of word frequencies."
+    if run.through_at == 0 and scored:
+        won = scored[0].loss - scored[-1].loss
+        said = f"It went on learning: {held}" if won > 0 else f"It won nothing: {held}"
+        return f"{said}, and it began with {scored[0].loss:.3f}."
+    if not scored or "unigram" not in run.floors:
+        return f"It learned: {held}."
+    below = run.floors["unigram"] - scored[-1].loss
+    return f"It learned: {held}, {below:.3f} below that of knowing only how frequent words are."
+
+
+def _taken_in(run: FinetuneHistory) -> str:
+    if not any(seed.evaluations for seed in run.seeds):
+        return ""
+    loss = last_train_loss(run)
+    if run.prior is None:
+        return f"The training loss of its last epoch is {loss:.3f}."
+    share = loss / run.prior if run.prior else math.inf
+    return (
+        f"{'Yes' if share < ON_THE_PRIOR else 'No'}: the training loss of its last epoch is {loss:.3f}, and "
+        f"knowing only how often each label occurs gives {run.prior:.3f}."
+    )
+
+
+def _holds(run: FinetuneHistory) -> str:
+    scores = run.scores
+    if scores is None or scores.majority is None:
+        return ""
+    if scores.low <= scores.majority:
+        return "Nothing shows it: the interval of its score includes the majority's."
+    if scores.ngram is None:
+        return "Yes: the interval of its score lies above the majority's."
+    if scores.low > scores.ngram:
+        return "Yes: the interval of its score lies above the majority's and an n-gram model's."
+    if scores.high < scores.ngram:
+        return "Yes, but an n-gram model's score lies above its interval."
+    return (
+        "Yes: the interval of its score lies above the majority's. It includes an n-gram model's, so these "
+        "rows can't tell which of the two is better."
+    )
+
+
+def _best(run: FinetuneHistory) -> str:
+    best = [seed.outcome.best_epoch for seed in run.seeds if seed.outcome]
+    if not best:
+        return ""
+    of = max(seed.epochs for seed in run.seeds)
+    if len(best) == 1:
+        return f"After epoch {best[0]:.3g} of {of:.3g}."
+    return f"After epochs {', '.join(f'{each:.3g}' for each in best)} of {of:.3g}, by seed."
+
+
+def _seeds(run: FinetuneHistory) -> str:
+    scores = numbers([seed.outcome.score for seed in run.seeds if seed.outcome])
+    if len(scores) < 2 or run.scores is None:
+        return ""
+    return (
+        f"Their scores go from {min(scores):.3f} to {max(scores):.3f}; the interval of their mean is "
+        f"{run.scores.high - run.scores.low:.3f} wide."
+    )
+
+
+def _rate(steps: Sequence[Step]) -> str:
+    rates = numbers([step.learning_rate for step in steps])
+    if not rates:
+        return ""
+    top = max(rates)
+    at = rates.index(top) / len(rates)
+    if min(rates) == top:
+        return f"It stayed at {top:.2g}."
+    return f"It was highest, {top:.2g}, after {at:.0%} of the steps there are, and ends at {rates[-1]:.1g}."
+
+
+def _holes(tracks: Sequence[SeedHistory]) -> str:
+    missing = [hole for track in tracks for hole in gaps(track.steps)]
+    if not missing:
+        return ""
+    first, last = missing[0]
+    return f"No: it lacks steps {first:,} to {last:,}" + (
+        f", and {len(missing) - 1:,} more stretches." if len(missing) > 1 else "."
+    )
+
+
+def _left(run: PretrainHistory) -> str:
+    if run.through_at is None:
+        return "No." if run.finished else "Not yet."
+    if run.through_at == 0:
+        return "It began beyond it."
+    share = f" of {run.last_step:,} ({run.through_at / run.last_step:.0%})" if run.last_step else ""
+    return f"Yes, by step {run.through_at:,}{share}."
+
+
+def _falling(run: PretrainHistory) -> str:
+    curve = heldout_trend(run)
+    if curve is None:
+        return ""
+    line = (
+        f"over the last {LAST:.0%} of its steps a straight line through the held-out losses "
+        f"{'falls' if curve.change < 0 else 'rises'} by {abs(curve.change):.3f} nats (±{2 * curve.error:.3f})"
+    )
+    if curve.falls:
+        return f"Yes: {line}. More steps would bring more."
+    return f"No: {line}{'.' if curve.rises else ', no more than its noise.'}"
+
+
+def _text(run: PretrainHistory) -> str:
+    if math.isnan(run.epochs):
+        return ""
+    gap = gap_trend(run)
+    drawn = ""
+    if gap is not None and len(scored_after_start(run)) > 1:
+        way = "draws away from" if gap.rises else "stays with"
+        drawn = f" The training loss {way} the held-out loss."
+    return f"It was read {run.epochs:.2f} times.{drawn}"
+
+
+def _pairs(run: PretrainHistory) -> str:
+    told = pairs_interval(run)
+    if told is None:
+        return ""
+    right, low, high = told
+    said = "Yes" if low > 0.5 else "No"
+    return f"{said}: {right:.1%} of the held-out pairs are right [{low:.1%}, {high:.1%}]; a coin gives 50 %."
