@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import stat
 import tempfile
@@ -68,6 +69,10 @@ def unpacked(path: Path) -> Iterator[Path]:
                 _check_sizes(path, members, shutil.disk_usage(folder).free)
                 for member in members:
                     _copy(archive, member, folder / PurePosixPath(member.filename).name)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a place before the file's beginning
+                raise
+            raise UserError(f"{path} is damaged: copy it again from its source.") from None
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
             raise UserError(
                 f"{path} is no zip archive or damaged ({error}): copy it again from its source."

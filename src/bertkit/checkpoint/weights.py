@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import pickle
 import zipfile
 from collections.abc import Callable, Iterable
@@ -61,8 +63,7 @@ def _read_pickle(file: Path) -> Tensors:
     if zipped:
         _check_archive(file)
     try:
-        # The map of the file would need a zip archive; files from before 2020 are none.
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
+        content = _load(file, zipped)
     except pickle.UnpicklingError as error:
         if not any(words in str(error) for words in NEEDS_CODE):
             raise _damaged(file) from None
@@ -76,6 +77,22 @@ def _read_pickle(file: Path) -> Tensors:
     except Exception:  # A damaged pickle may make the library raise anything.
         raise _damaged(file) from None
     return _only_tensors(file, content)
+
+
+class _Bounded(io.BufferedReader):
+    """A file that is never asked for more than it has left: for that much, memory would be taken first."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, os.fstat(self.fileno()).st_size - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
+def _load(file: Path, zipped: bool) -> Any:
+    if zipped:
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    # Files from before 2020 are no archives, and cannot be mapped.
+    with _Bounded(io.FileIO(file)) as source:
+        return torch.load(source, map_location="cpu", weights_only=True)
 
 
 def _check_archive(file: Path) -> None:

@@ -24,11 +24,17 @@ VOCABULARY_FILE = "vocab.txt"
 TOKENIZER_FILE = "tokenizer.json"
 SETTINGS_FILE = "tokenizer_config.json"
 
+LONGEST_FILE = 1 << 28
+"""Bytes of a file with a vocabulary; one of a million pieces has a tenth of it."""
+
 MAX_WORD_CHARACTERS = 100
 """A longer word becomes one [UNK] (google-research/bert, tokenization.py)."""
 
 TEXTS_AT_ONCE = 4_096
 """Texts given to the Rust threads in one call: bounds the memory of their answers."""
+
+SETTINGS = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")
+"""What the settings are called in files; null means no, and of accents: as the lower case."""
 
 _BRACKETED = re.compile(r"\[.+\]|<.+>")
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -154,7 +160,11 @@ class Tokenizer:
             )
         _check(str(path), pieces)
         if (folder / SETTINGS_FILE).is_file():
-            settings |= _read_json(folder / SETTINGS_FILE)
+            path = folder / SETTINGS_FILE
+            settings |= _read_json(path)
+        for name in SETTINGS:
+            if not isinstance(settings.get(name), bool | None):
+                raise UserError(f"{path}: {name} must be true, false or null, not {settings[name]!r}.")
         return cls(
             pieces,
             lowercase=bool(settings.get("do_lower_case", True)),
@@ -246,6 +256,7 @@ def assumed_settings(folder: Path) -> tuple[str, ...]:
 
 
 def _read_pieces(path: Path) -> list[str]:
+    _check_size(path)
     try:
         # Not splitlines(): a vocabulary may hold U+2028 and others that it takes for line ends.
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -266,10 +277,16 @@ def _has_capital(piece: str) -> bool:
     return piece != piece.lower() and not _BRACKETED.fullmatch(piece)
 
 
+def _check_size(path: Path) -> None:
+    if path.is_file() and path.stat().st_size > LONGEST_FILE:
+        raise UserError(f"{path} has {path.stat().st_size:,} bytes: this is no vocabulary of BERT's.")
+
+
 def _read_json(path: Path) -> dict[str, Any]:
+    _check_size(path)
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error}): copy it again from its source.") from None
     if not isinstance(value, dict):
         raise UserError(f"{path} holds no JSON object: copy it again from its source.")
@@ -284,6 +301,9 @@ def _read_tokenizer_json(path: Path) -> tuple[list[str], dict[str, Any]]:
     """
     content = _read_json(path)
     parts = {name: content.get(name) or {} for name in ("model", "normalizer", "pre_tokenizer")}
+    for name, part in parts.items():
+        if not isinstance(part, dict):
+            raise UserError(f"{path}: {name} must be an object, not {part!r}.")
     model, normaliser = parts["model"], parts["normalizer"]
     found = {
         "model": model.get("type"),
@@ -306,18 +326,25 @@ def _read_tokenizer_json(path: Path) -> tuple[list[str], dict[str, Any]]:
     for name, value in wanted.items():
         if found[name] != value:
             raise UserError(f"{path}: {name} is {found[name]!r}, and BERT's tokenizer needs {value!r}.")
-    vocabulary = model["vocab"]
-    added = [token["content"] for token in content.get("added_tokens", [])]
-    unknown = [name for name in added if name not in vocabulary]
+    vocabulary, added = model.get("vocab"), content.get("added_tokens", [])
+    if not isinstance(vocabulary, dict) or not all(type(number) is int for number in vocabulary.values()):
+        raise UserError(f"{path}: the vocabulary must be an object with a whole number for each piece.")
+    if not isinstance(added, list) or not all(isinstance(token, dict) for token in added):
+        raise UserError(f"{path}: added_tokens must be a list of objects.")
+    names = [token.get("content") for token in added]
+    unknown = [name for name in names if not isinstance(name, str) or name not in vocabulary]
     if unknown:
         raise UserError(
             f"{path} adds the pieces {unknown} outside the vocabulary; bertkit cannot cut them out."
         )
     if sorted(vocabulary.values()) != list(range(len(vocabulary))):
         raise UserError(f"{path}: the ids of the vocabulary do not run from 0 to {len(vocabulary) - 1}.")
+    for name in ("lowercase", "handle_chinese_chars"):
+        if not isinstance(normaliser.get(name), bool):
+            raise UserError(f"{path}: {name} must be true or false, not {normaliser.get(name)!r}.")
     settings = {
         "do_lower_case": normaliser["lowercase"],
-        "strip_accents": normaliser["strip_accents"],
+        "strip_accents": normaliser.get("strip_accents"),
         "tokenize_chinese_chars": normaliser["handle_chinese_chars"],
     }
     return sorted(vocabulary, key=vocabulary.__getitem__), settings
@@ -329,6 +356,8 @@ def _check(owner: str, pieces: list[str]) -> None:
         # Not any white space: the released Chinese vocabulary has U+2028 for a piece.
         if not piece.strip(" \t\r"):
             raise UserError(f"{owner}, line {line} is blank: a vocabulary has one piece on every line.")
+        if _SURROGATES.search(piece):
+            raise UserError(f"{owner}, line {line} has the piece {piece!r}, which is no text.")
         if piece in first:
             raise UserError(
                 f"{owner}, line {line} repeats the piece {piece!r} of line {first[piece]}: remove the file's "
