@@ -53,7 +53,7 @@ FILES: dict[str, tuple[str, str, bool]] = {
     "tokenizer": ("hf", "tokenizer.json", False),
     "settings": ("hf", "tokenizer_config.json", False),
     "vocabulary": ("vocabulary", "vocab.txt", False),
-    "pickle": ("pickle", "pytorch_model.bin", False),
+    "pickle": ("pickle", "pytorch_model.bin", True),
     "old pickle": ("old pickle", "pytorch_model.bin", False),
     "shards": ("shards", "model.safetensors.index.json", False),
 }
