@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, BertModel
 
-from bertkit.checkpoint.bert import write_bert
+from bertkit.checkpoint.bert import HEADS, write_bert
 from bertkit.checkpoint.folder import read_model_folder, write_model_folder
 from bertkit.checkpoint.layouts import read_config, write_own
-from bertkit.config import HeadConfig, ModelConfig
+from bertkit.config import HEAD_KINDS, HeadConfig, ModelConfig
 from bertkit.data.packed import pack
 from bertkit.errors import UserError
 from bertkit.model.encoder import ACTIVATIONS, Encoder
@@ -59,6 +59,11 @@ VARIANTS = {
         for activation in ACTIVATIONS
     },
     "pre-norm": (replace(CONFIG, norm="pre"), HEAD, "bertkit"),
+    "gated, without biases": (
+        replace(CONFIG, gated=True, biases=False, segment_types=0, initialisation="keras"),
+        HEAD,
+        "bertkit",
+    ),
     "rotary": (replace(CONFIG, positions="rotary", rotary_base=500.0), None, "bertkit"),
     "no embedding norm": (replace(CONFIG, embedding_norm=False), HEAD, "bertkit"),
     "sigmoid": (replace(CONFIG, positions="sinusoidal", pooler=False), SIGMOID, "bertkit"),
@@ -87,6 +92,23 @@ def test_there_and_back(config, head, kind, tmp_path):
             assert not after.training
             torch.testing.assert_close(after.state_dict(), before.state_dict(), atol=0, rtol=0)
             assert all(parameter.requires_grad for parameter in after.parameters())
+
+
+def test_folders_from_before_heads_had_kinds_are_read(tmp_path):
+    model, head = replace(CONFIG, norm="pre"), replace(HEAD, pooling="mean", dropout=0.3)
+    write(tmp_path / "model", model, head)
+    content = json.loads((tmp_path / "model" / "config.json").read_text())
+    known = {"labels", "pooling", "hidden_size", "loss", "dropout"}
+    content["head"] = {key: value for key, value in content["head"].items() if key in known}
+    for key in ("gated", "biases", "first_norm"):
+        del content["model"][key]
+    (tmp_path / "model" / "config.json").write_text(json.dumps(content))
+    folder = read_model_folder(tmp_path / "model")
+    assert (folder.encoder_config, folder.head_config) == (model, head)
+
+
+def test_every_kind_of_head_has_a_class_of_transformers():
+    assert HEADS.keys() == HEAD_KINDS.keys()
 
 
 def test_options_change_what_was_written(tmp_path):

@@ -41,7 +41,11 @@ def step(model, sequences, masked):
 
 
 @pytest.mark.parametrize("pairs", [False, True])
-@pytest.mark.parametrize("change", [{}, {"layers": 1}, {"norm": "pre"}, {"positions": "rotary"}], ids=str)
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"layers": 1}, {"norm": "pre"}, {"positions": "rotary"}, {"gated": True, "biases": False}],
+    ids=str,
+)
 def test_a_step_has_the_operations_that_pytorch_counts(change, pairs, random_sequences):
     config = replace(SMALL, **change)
     lengths = [13, 13, 13]

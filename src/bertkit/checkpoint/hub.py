@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from bertkit.checkpoint.card import CARD_FILE, read_note
 from bertkit.checkpoint.hf import CONFIG_FILE, OLD_CONFIG_FILE
@@ -130,7 +131,7 @@ def _cached(name: str, repository: str, revision: str | None) -> Path:
     )
 
 
-def hub_card(folder: Path | None) -> dict[str, dict[str, str]]:
+def hub_card(folder: Path | None) -> dict[str, dict[str, Any]]:
     """What a card says of the hub: `{"hub": {"model", "commit"}}` if the weights in `folder` are from there.
 
     A folder of the hub's cache tells by where it is, any other by its `bertkit.json`, so that the commit goes
@@ -146,5 +147,7 @@ def hub_card(folder: Path | None) -> dict[str, dict[str, str]]:
         model = repository.removeprefix("models--").replace("--", "/")
         return {HUB_KEY: {"model": model, "commit": folder.name}}
     said = read_note(folder).get(HUB_KEY) if (folder / CARD_FILE).is_file() else None
-    known = isinstance(said, dict) and all(isinstance(said.get(key), str) for key in ("model", "commit"))
-    return {HUB_KEY: {key: said[key] for key in ("model", "commit")}} if known else {}
+    if not isinstance(said, dict):
+        return {}
+    origin = {key: said.get(key) for key in ("model", "commit")}
+    return {HUB_KEY: origin} if all(isinstance(value, str) for value in origin.values()) else {}

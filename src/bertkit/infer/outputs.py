@@ -66,6 +66,6 @@ def outputs(
             logits = classifier(batch).float()
             if not logits.isfinite().all():
                 raise UserError(f"{name} answers with NaN: its weights are damaged.")
-            parts = logits.split(list(batch.lengths)) if pieces else logits.unbind(0)
+            parts = torch.split(logits, list(batch.lengths)) if pieces else logits.unbind(0)
             found |= {int(row): part.numpy() for row, part in zip(rows, parts, strict=True)}
     return [found[row] for row in range(len(sequences))]

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bertkit.checkpoint.folder import CARD_FILE, ModelFolder
+from bertkit.checkpoint.card import CARD_FILE
+from bertkit.checkpoint.folder import ModelFolder
 from bertkit.config import HEAD_KINDS, check_at_least
 from bertkit.data.packed import Sequences
 from bertkit.data.packing import encode_texts

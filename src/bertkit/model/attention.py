@@ -189,8 +189,8 @@ class SelfAttention(nn.Module):
             query, key, value = self.qkv(hidden_TH).chunk(3, dim=-1)
             return query, key, value
         size = hidden_TH.shape[-1]
-        weights = self.qkv.weight.split([size, 2 * size])
-        biases = (None, None) if self.qkv.bias is None else self.qkv.bias.split([size, 2 * size])
+        weights = torch.split(self.qkv.weight, [size, 2 * size])
+        biases = (None, None) if self.qkv.bias is None else torch.split(self.qkv.bias, [size, 2 * size])
         key, value = F.linear(hidden_TH, weights[1], biases[1]).chunk(2, dim=-1)
         return F.linear(hidden_TH.index_select(0, rows), weights[0], biases[0]), key, value
 

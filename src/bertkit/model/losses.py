@@ -99,7 +99,7 @@ def _answers(
     head: HeadConfig, logits_T2: torch.Tensor, places_B2: torch.Tensor, batch: PackedBatch
 ) -> Losses:
     # Of pads transformers takes the logits too, as of places where an answer may be; here there are none.
-    parts = logits_T2.split(list(batch.lengths))
+    parts = torch.split(logits_T2, list(batch.lengths))
     logits_BS2 = pad_sequence(list(parts), batch_first=True, padding_value=-torch.inf)
     places_B2 = places_B2.clamp(min=0)
     inside_B2 = places_B2 < torch.tensor(batch.lengths, device=places_B2.device)[:, None]
