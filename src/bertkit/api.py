@@ -11,6 +11,8 @@ from bertkit.config import Precision
 from bertkit.data.prepare import Options as PrepareOptions
 from bertkit.data.prepare import prepare as run_prepare
 from bertkit.data.shards import is_shards
+from bertkit.diagnose.doctor import is_about_a_run
+from bertkit.diagnose.doctor_page import write_doctor_page
 from bertkit.diagnose.pretrain_curves import is_pretraining
 from bertkit.diagnose.report import write_report
 from bertkit.errors import UserError
@@ -201,22 +203,32 @@ def doctor(
     changes: Mapping[str, Mapping[str, Any]] | None = None,
     seconds: float = SECONDS,
 ) -> dict[str, Any]:
-    """Say what may keep a run from learning, before it begins: what `bertkit doctor` does; writes nothing.
+    """Say why a run is, or is not, learning: what `bertkit doctor` does.
+
+    Of a run, done or going on, its folder is read, and `RUN/doctor.html` written. Of a task or shards a few
+    steps are made on copies of the model, and nothing is written.
 
     Args:
-        what: a named task, or a folder of shards; empty for the recipe's.
+        what: a run folder, a named task, or a folder of shards; empty for the recipe's.
         model: a preset or a model folder; empty for the recipe's.
         recipe: of fine-tuning or of pretraining, or the path of one; the defaults without.
         changes: `{section: {key: value}}` over the recipe, such as `{"optimiser": {"lr": 1e-4}}`.
         seconds: for the few steps that are made on copies of the model, at most.
 
     Returns:
-        `measures` and `findings`, the gravest first; no findings mean that nothing is wrong as far as one can
-        see before.
+        Of a run what `Examination.to_json` has, and `page`, the path of its page. Else `measures` and
+        `findings`, the gravest first; no findings mean that nothing is wrong as far as one can see before.
 
     Raises:
-        UserError: bad data or options.
+        UserError: bad data or options, or a run folder that cannot be read.
     """
+    if is_about_a_run(what):
+        if model or recipe or changes:
+            raise UserError(
+                f"{what} is a run, which has its recipe; leave out a model, a recipe and changes."
+            )
+        found, page = write_doctor_page(Path(what))
+        return {**found.to_json(), "page": str(page) if page else None}
     shards = bool(what) and is_shards(Path(what))
     if isinstance(recipe, str | Path):
         recipe = kind_of_recipe(Path(recipe)).from_toml(Path(recipe))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import bertkit
 from bertkit.cli import main
 from bertkit.cli.doctor_display import gradient_sketch, range_sketch
 from bertkit.errors import UserError
@@ -102,3 +103,97 @@ def test_the_sketch_of_gradients_has_the_top_first() -> None:
     assert lines[1].count("█") == 10
     assert lines[2].count("█") == 0
     assert "2.0e+00" in lines[0]
+
+
+# ---- after a run
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    """A run that was cut off before it logged anything: healthy as far as one can see."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "recipe.toml").write_text(Recipe().to_toml())
+    return folder
+
+
+def make_stuck(run: Path) -> None:
+    """Let the run have stood on its prior to the end."""
+    lines = [
+        {
+            "event": "train",
+            "step": i,
+            "epoch": i / 30,
+            "loss": 0.69,
+            "learning_rate": 1e-4,
+            "gradient_norm": 1.0,
+        }
+        for i in range(1, 91)
+    ]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    prior = {"event": "health", "step": 90, "epoch": 3.0, "prior_entropy": 0.69}
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(prior) + "\n")
+
+
+def test_a_run_exits_with_0_or_with_3_and_has_a_page(
+    run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", str(run_folder)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("It is not done, and has logged nothing yet.")
+    assert "No check found anything wrong with it." in printed
+    assert (run_folder / "doctor.html").is_file()
+    make_stuck(run_folder)
+    assert main(["doctor", str(run_folder)]) == 3
+    printed = capsys.readouterr().out
+    assert "grave, likely: The training loss still stood at 0.690 at the end" in printed
+    assert "change: --set model.options.norm=pre" in printed
+    assert f"bertkit finetune --recipe {run_folder}/recipe.toml --set " in printed
+    assert "read: docs/doctor.md#after-a-run" in printed
+
+
+def test_json_of_a_run_is_alone_on_standard_output(
+    run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_stuck(run_folder)
+    assert main(["doctor", str(run_folder), "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert {"run", "kind", "healthy", "verdict", "findings"} <= set(told)
+    assert (told["healthy"], told["kind"]) == (False, "fine-tuning")
+    assert [finding["check"] for finding in told["findings"]] == ["stuck"]
+    assert told["page"] == str(run_folder / "doctor.html")
+
+
+def test_a_run_that_may_only_be_read_is_told_without_a_page(
+    run_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "doctor.html")
+
+    monkeypatch.setattr("bertkit.diagnose.doctor_page.write_page", refuse)
+    assert main(["doctor", str(run_folder)]) == 0
+    assert "No page was written" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["{run}", "--lr", "1e-4"], "is a run, which has its recipe; leave out --lr."),
+        (["{run}", "--set", "optimiser.lr=1"], "is a run, which has its recipe; leave out --set."),
+        (["{run}/.."], "There are runs in it: give one of run."),
+        (["{run}/nothing"], "There is no run at"),
+    ],
+)
+def test_mistakes_about_runs_are_one_sentence(
+    run_folder: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", *(each.format(run=run_folder) for each in arguments)]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_from_python_it_is_the_same(run_folder: Path) -> None:
+    make_stuck(run_folder)
+    assert bertkit.doctor(run_folder)["healthy"] is False
+    with pytest.raises(UserError, match="leave out a model"):
+        bertkit.doctor(run_folder, model="tiny")

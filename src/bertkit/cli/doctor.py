@@ -1,7 +1,9 @@
 """Say why a run is, or is not, learning.
 
-Of a task (or shards) with a model or a recipe: what may go wrong, from its data and a few steps on a copy of
-the model, before it begins; nothing is written. The exit code is 0 where nothing is found, else 3.
+Of a run, done or going on: whether it learned, and what is wrong with it, from its folder; RUN/doctor.html
+has it with pictures. Of a task (or shards) with a model or a recipe: what may go wrong, from its data and a
+few steps on a copy of the model, before it begins; nothing is written. The exit code is 0 where nothing is
+found, else 3.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ FLAGS: tuple[Flag, ...] = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("what", nargs="?", default="", help="a named task, such as cola, or shards")
+    parser.add_argument(
+        "what", nargs="?", default="", help="a run folder, a named task, such as cola, or shards"
+    )
     add_recipe_arguments(parser, FLAGS)
     parser.add_argument(
         "--seconds", type=float, default=SECONDS, help="for the steps on copies, at most (%(default)g)"
@@ -41,11 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Look and print."""
-    if is_run_folder(arguments.what):
-        raise UserError(
-            f"{arguments.what} is a run; its report.html says how it went. Give a task, shards or a recipe "
-            "to look at before a run."
-        )
+    from bertkit.diagnose.doctor import is_about_a_run
+
+    if is_about_a_run(arguments.what):
+        return _look_at_run(arguments)
     recipe = read_recipe(arguments)
     from bertkit import api
     from bertkit.cli.doctor_display import show
@@ -58,11 +61,25 @@ def run(arguments: argparse.Namespace) -> int:
     return FINDINGS if found["findings"] else 0
 
 
-def is_run_folder(what: str) -> bool:
-    """Whether `what` is the folder of a run, of either kind, at whatever stage."""
-    from bertkit.train.runfolder import RECIPE
+def _look_at_run(arguments: argparse.Namespace) -> int:
+    """Look at a run and print what it came to.
 
-    return bool(what) and (Path(what) / RECIPE).is_file()
+    Raises:
+        UserError: an option of what is before a run.
+    """
+    asked = [flag for flag, *_ in FLAGS if getattr(arguments, flag) is not None]
+    asked += ["--recipe"] * bool(arguments.recipe) + ["--set"] * bool(arguments.set)
+    if asked:
+        raise UserError(f"{arguments.what} is a run, which has its recipe; leave out {', '.join(asked)}.")
+    from bertkit import api
+    from bertkit.cli.doctor_run import show_run
+
+    found = api.doctor(arguments.what)
+    if arguments.json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        show_run(found)
+    return 0 if found["healthy"] else FINDINGS
 
 
 def read_recipe(arguments: argparse.Namespace) -> Recipe | PretrainRecipe:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bertkit.data.shards import is_shards
 from bertkit.diagnose.answers import Answer, answers_of, verdict_of
 from bertkit.diagnose.histories import History, read_history, seed_folders
 from bertkit.diagnose.verdict import Level
@@ -16,6 +17,7 @@ from bertkit.diagnose.wording import duration
 from bertkit.health.finding import Change, Finding, by_weight
 from bertkit.health.history import FinetuneHistory
 from bertkit.health.run_checks import check_run
+from bertkit.tasks.registry import TASKS
 from bertkit.train.findings import read_findings
 from bertkit.train.runfolder import RECIPE
 from bertkit.train.runlog import METRICS
@@ -71,11 +73,25 @@ class Examination:
             "kind": self.kind,
             "finished": self.finished,
             "healthy": self.healthy,
+            "level": self.level,
             "verdict": self.verdict,
             "answers": [asdict(answer) for answer in self.answers],
             "findings": [finding.to_json() for finding in self.findings],
             "again": self.again,
         }
+
+
+def is_about_a_run(what: str | Path) -> bool:
+    """Whether who gives `what` means a run, and no task or shards: it is a folder, or a path at least."""
+    path = Path(what)
+    try:
+        if not str(what) or is_shards(path):
+            return False
+        return (path / RECIPE).is_file() or (
+            str(what) not in TASKS and (path.exists() or len(path.parts) > 1)
+        )
+    except OSError:  # It may not be read, which is said when it is.
+        return True
 
 
 def examine(run: Path) -> Examination:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 from collections.abc import Sequence
 from html import escape
@@ -25,19 +26,27 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PAGE = "doctor.html"
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def write_doctor_page(run: Path) -> tuple[Examination, Path]:
-    """Examine a run and write `RUN/doctor.html`; returns what was found, and the page's path.
+def write_doctor_page(run: Path) -> tuple[Examination, Path | None]:
+    """Examine a run and write `RUN/doctor.html`; returns what was found and the page's path.
+
+    The path is None where the folder may be read and not written to.
 
     Raises:
         UserError: see `read_history`.
-        OSError: the folder cannot be written to.
     """
     history = read_history(run)
     found = examined(run, history)
     name = run.resolve().name
-    return found, write_page(run / PAGE, f"doctor · {name}", _parts(found, name, history))
+    parts = _parts(found, name, history)
+    try:
+        return found, write_page(run / PAGE, f"doctor · {name}", parts)
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        return found, None
 
 
 def _parts(found: Examination, name: str, history: History) -> list[str]:
