@@ -25,10 +25,10 @@ def _card(finding: Finding) -> str:
         f"<code>{escape(str(change))}</code>" if change.key else escape(change.words)
         for change in finding.changes
     ]
-    tried = f"<p>Try {' or '.join(changes)}</p>" if changes else ""
+    tried = f"<p>To try: {'; or '.join(changes)}</p>" if changes else ""
     if len(changes) > FEW:
         items = "".join(f"<li>{change}</li>" for change in changes)
-        tried = f"<p>Try, together or one by one:</p><ul>{items}</ul>"
+        tried = f"<p>To try, together or one by one:</p><ul>{items}</ul>"
     read = f"; more in {escape(finding.read)}" if finding.read else ""
     return (
         f"<div class='finding {LEVELS[finding.weight]}'><p><strong>{escape(finding.seen)}</strong></p>"

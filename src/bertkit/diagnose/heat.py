@@ -21,7 +21,7 @@ def heat_map(looks: Looks, across: str, remark: str = "") -> str:
     if len(looks) < 2:
         return ""
     columns = _columns(looks)
-    norms = [norm for _, _, column in columns for norm in column.values() if norm > LEAST]
+    norms = [norm for _, _, column in columns for norm in column.values() if norm > 2 * LEAST]
     if not norms:
         return ""
     low, high = min(norms), max(norms)

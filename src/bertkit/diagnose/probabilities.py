@@ -101,7 +101,7 @@ def _errors(found: Found) -> str:
             if found.get("kept")
             else "Keep it in the model folder: <code>--set training.temperature=true</code>"
         )
-    return table(["", *names.values()], lines, numbers=(1, 2, 3), caption=caption, name="plain errors")
+    return table(["", *names.values()], lines, numbers=(1, 2, 3), caption=caption, name="errors")
 
 
 def threshold_curve(found: Found | None, ngram: float | None, of_best: str = "") -> str:

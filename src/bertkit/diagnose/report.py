@@ -37,7 +37,7 @@ def write_report(run: Path) -> Path:
             raise UserError(
                 f"{run} is no run folder: it has neither {RESULT} nor a log. Give the folder of a run."
             )
-        name = f"{result['task']} · {result['model']}" if result else run.resolve().name
+        name = f"{result['task']} · {Path(result['model']).name}" if result else run.resolve().name
         parts = finetune_parts(run, name, result, seeds, findings)
     return write_page(run / REPORT, name, parts, result.get("version", __version__))
 
