@@ -21,6 +21,7 @@ from transformers import (
     ModernBertModel,
 )
 
+from bertkit import finetune, load
 from bertkit.checkpoint.folder import ModelFolder, read_model_folder, write_model_folder
 from bertkit.checkpoint.layouts import why_only_bertkit
 from bertkit.config import HeadConfig, ModelConfig
@@ -266,3 +267,31 @@ def test_a_pair_head_keeps_the_model_bertkits_own(tmp_path):
     write_model_folder(tmp_path / "ours", encoder, None, tokenizer(), {}, masked=masked, pair=pair)
     assert model_type(tmp_path / "ours") == "bertkit"
     assert read_model_folder(tmp_path / "ours").pair is not None
+
+
+def test_what_is_fine_tuned_with_these_options_opens_there(tmp_path):
+    rows = "sentence,label\na cat sat,good\nthe dog ran,bad\nthe cat ran,good\na dog sat,bad\n"
+    for part in ("train", "dev"):
+        (tmp_path / f"{part}.csv").write_text(rows)
+    modern = {"norm": "pre", "positions": "rotary", "gated": True, "first_norm": False}
+    modern |= {"segment_types": 0, "pooler": False, "biases": False}
+    small = {"layers": 2, "hidden_size": 12, "heads": 3, "feedforward_size": 20}
+    changes = {
+        "task": {"train": str(tmp_path / "train.csv"), "dev": str(tmp_path / "dev.csv"), "text": "sentence"},
+        "model": {"start": "tiny", "options": {**modern, **small}},
+        "head": {"pooling": "mean", "transform": True},
+        "vocabulary": {"size": 40},
+        "batch": {"max_length": 9},
+        "training": {"epochs": 1},
+    }
+    finetune(out=tmp_path / "run", changes=changes)
+    model = load(tmp_path / "run", precision="fp32")
+    path = tmp_path / "run" / "model"
+    theirs, report = ModernBertForSequenceClassification.from_pretrained(path, output_loading_info=True)
+    assert not any(report.values()), report
+    inputs = AutoTokenizer.from_pretrained(path)("the cat sat", return_tensors="pt")
+    logits = theirs.eval()(inputs["input_ids"], inputs["attention_mask"]).logits[0]
+    torch.testing.assert_close(torch.from_numpy(model.outputs(["the cat sat"])[0]), logits, atol=1e-5, rtol=0)
+    answer = model.predict(["the cat sat"])[0]["probabilities"]
+    names = [theirs.config.id2label[index] for index in range(2)]
+    assert [answer[name] for name in names] == pytest.approx(logits.softmax(0).tolist(), abs=1e-5)

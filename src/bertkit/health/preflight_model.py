@@ -68,14 +68,18 @@ def measure_start(
 
 @torch.no_grad()
 def embedding_sizes(encoder: Encoder, batch: PackedBatch) -> tuple[float, float | None, float]:
-    """Root mean square of what the batch's pieces, their positions (None: nothing) and segments add up."""
+    """Root mean square of what the batch's pieces, their positions (None: nothing) and segments add up.
+
+    A model that does not tell segments apart adds 0 for them.
+    """
     tables = encoder.embeddings
     positions = None
     if tables.positions is not None:
         positions = _size(tables.positions(batch.positions_T))
     if tables.fixed_positions is not None:
         positions = _size(tables.fixed_positions[batch.positions_T])
-    return _size(tables.pieces(batch.ids_T)), positions, _size(tables.segments(batch.segments_T))
+    segments = 0.0 if tables.segments is None else _size(tables.segments(batch.segments_T))
+    return _size(tables.pieces(batch.ids_T)), positions, segments
 
 
 def _size(vectors: torch.Tensor) -> float:
