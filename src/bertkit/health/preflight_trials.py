@@ -64,8 +64,8 @@ def learn_by_heart(
         trial: what to learn, with what.
         rate: learning rate of each step; the last one's is called the trial's.
         steps: at most.
-        seconds: at most, for this and the calmer trial together.
-        calmer: try again at a tenth of the rates where this fails.
+        seconds: at most, after five steps; the calmer trial has what is left, or half as many.
+        calmer: try again at a tenth of the rates where this fails, unless for lack of time.
     """
     began = time.perf_counter()
     model = trial.copy()
@@ -77,7 +77,7 @@ def learn_by_heart(
             ended = "diverged"
         elif loss < LEARNT:
             ended = "learnt"
-        elif _late(began, seconds / 2 if calmer else seconds, len(losses)):
+        elif _late(began, seconds, len(losses)):
             ended = "time"
         else:
             continue
@@ -95,9 +95,9 @@ def learn_by_heart(
         gradient_norms=gradient_norms(model),
         cls_spread=cls_spread_by_layer(model, trial.batch),
     )
-    if ended == "learnt" or not calmer:
+    if ended in ("learnt", "time") or not calmer:
         return found
-    left = seconds - (time.perf_counter() - began)
+    left = max(seconds - (time.perf_counter() - began), seconds / 2)
     again = learn_by_heart(trial, lambda step: rate(step) / 10, steps=steps, seconds=left, calmer=False)
     return replace(found, calmer=again)
 
