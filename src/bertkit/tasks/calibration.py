@@ -25,7 +25,8 @@ _DRAWS = 200
 
 def logarithms(probabilities: npt.ArrayLike) -> FloatArray:
     """Log-probabilities [N, C] of probabilities that may have been rounded to 0."""
-    return np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), _LEAST))
+    logs: FloatArray = np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), _LEAST))
+    return logs
 
 
 def tempered(logs: npt.NDArray[Any], temperature: float) -> FloatArray:
@@ -35,7 +36,8 @@ def tempered(logs: npt.NDArray[Any], temperature: float) -> FloatArray:
     """
     scaled = np.asarray(logs, dtype=np.float64) / temperature
     scaled -= scaled.max(axis=1, keepdims=True)
-    return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+    normed: FloatArray = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+    return normed
 
 
 def log_loss(logs: npt.NDArray[Any], labels: IntArray) -> float:
@@ -67,7 +69,7 @@ def calibration(logs: npt.NDArray[Any], labels: IntArray) -> dict[str, Any]:
     right = np.argmax(logs, axis=1) == labels
     places = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     rows = np.bincount(places, minlength=BINS)
-    sums = np.bincount(places, weights=confidence, minlength=BINS)
+    sums = np.bincount(places, weights=confidence, minlength=BINS).astype(np.float64)
     hits = np.bincount(places, weights=right, minlength=BINS)
     bins = [
         {
