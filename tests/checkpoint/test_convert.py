@@ -73,6 +73,7 @@ def test_what_stands_there_is_kept_until_the_new_is_whole(
     [
         ("tiny", "x", "hf", "is a preset, a model without weights"),
         ("{model}", "{model}", "hf", "is the model itself"),
+        ("{model}", "{model}/..", "hf", "or holds it"),
         ("{model}", "x", "onnx", "no format 'onnx'. Known: google, hf"),
     ],
 )

@@ -230,9 +230,14 @@ def test_damage(damage, words: str, tmp_path: Path) -> None:
 
 
 UNSAYABLE = {
-    "rotary": (replace(CONFIG, positions="rotary"), None, "positions are learned, not rotary"),
-    "pre-norm": (replace(CONFIG, norm="pre"), None, "norms stand after each part"),
-    "no norm": (replace(CONFIG, embedding_norm=False), None, "has a norm after the embeddings"),
+    "rotary": (replace(CONFIG, positions="rotary"), None, "positions 'rotary', not 'learned'"),
+    "pre-norm": (replace(CONFIG, norm="pre"), None, "norm 'pre', not 'post'"),
+    "no norm": (replace(CONFIG, embedding_norm=False), None, "embedding_norm False, not True"),
+    "modern": (
+        replace(CONFIG, positions="rotary", norm="pre"),
+        None,
+        "'pre', not 'post', positions 'rotary'",
+    ),
     "tags": (
         CONFIG,
         replace(HEAD, kind="tag", pooling="none"),
@@ -243,7 +248,7 @@ UNSAYABLE = {
         replace(HEAD, kind="multilabel", loss="sigmoid"),
         "no head that is a BertForSequence",
     ),
-    "mean": (CONFIG, replace(HEAD, pooling="mean"), "classifier is one layer on the pooler"),
+    "mean": (CONFIG, replace(HEAD, pooling="mean"), "a head that pools, or is layered, in another way"),
     "epsilon": (replace(CONFIG, norm_eps=1e-5), None, "layer norms add 1e-12, the model's 1e-05"),
     "gelu": (replace(CONFIG, activation="gelu_tanh"), None, "one name for both gelus"),
 }

@@ -36,8 +36,8 @@ def convert(model: str, out: Path, *, to: str, overwrite: bool = False) -> dict[
     path = find_model(model)
     if path is None:
         raise UserError(f"{model} is a preset, a model without weights; there is nothing to convert.")
-    if out.resolve() == path.resolve():
-        raise UserError(f"{out} is the model itself; name another folder to write.")
+    if path.resolve().is_relative_to(out.resolve()):
+        raise UserError(f"{out} is the model itself, or holds it; name another folder to write.")
     folder = read_model_folder(path)
     why = why_only_bertkit(folder.encoder_config, folder.head_config, pair=folder.pair is not None)
     if format is HF and why:

@@ -5,6 +5,7 @@ Names and shapes: modeling.py, run_pretraining.py, run_classifier.py and run_squ
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 
 import torch
 
-from bertkit.checkpoint.bert import CLASSIFIER, HEADS, PRETRAINED
+from bertkit.checkpoint.bert import CLASSIFIER, HEADS, PRETRAINED, not_bert
 from bertkit.checkpoint.bundle import INDEX, Bundle, open_bundle, write_bundle
 from bertkit.checkpoint.content import Content, read_json, write_json
+from bertkit.checkpoint.layouts import read_config
 from bertkit.errors import UserError
 
 CONFIG_FILE = "bert_config.json"
@@ -256,16 +258,5 @@ def _check_sayable(config: Mapping[str, Any]) -> None:
 
 
 def _beyond_bert(config: Mapping[str, Any]) -> str:
-    model, head = config.get("model", {}), config.get("head")
-    found = []
-    if model.get("positions") == "rotary":
-        found.append("its positions are learned, not rotary")
-    if model.get("norm") == "pre":
-        found.append("its norms stand after each part, not before")
-    if model.get("gated") or model.get("biases") is False or model.get("segment_types") == 0:
-        found.append("its layers have biases and no gates, and its texts segments")
-    if model.get("embedding_norm") is False:
-        found.append("it has a norm after the embeddings, and the model none")
-    if head:
-        found.append("its classifier is one layer on the pooler, with an output a class")
-    return ", ".join(found) or f"the layout {config['model_type']!r} is not BERT's"
+    model, head = read_config(json.loads(json.dumps(config)), {})  # As a file would give it, with lists.
+    return f"modeling.py computes BERT, and the model has {', '.join(not_bert(model, head))}"

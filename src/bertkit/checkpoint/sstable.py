@@ -33,7 +33,7 @@ class Damaged(ValueError):
 
 def checksum(data: bytes) -> int:
     """The masked CRC32C of LevelDB and TensorFlow (crc32c.h): rotated and shifted by a constant."""
-    crc = google_crc32c.value(data)
+    crc: int = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
@@ -94,7 +94,9 @@ def read_table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def write_table(rows: Iterable[tuple[bytes, bytes]]) -> bytes:
     """A table with these keys, which ascend, and values. Nothing is compressed and no key is shortened."""
-    written, index, block, last = bytearray(), [], [], b""
+    written, last = bytearray(), b""
+    index: list[tuple[bytes, bytes]] = []
+    block: list[tuple[bytes, bytes]] = []
 
     def finish(entries: list[tuple[bytes, bytes]]) -> bytes:
         content = b"".join(
