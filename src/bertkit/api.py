@@ -159,13 +159,22 @@ def pretrain(
     return result
 
 
-def evaluate(model: str | Path, task: str | TaskRecipe, *, precision: Precision = "auto") -> dict[str, Any]:
+def evaluate(
+    model: str | Path,
+    task: str | TaskRecipe,
+    *,
+    precision: Precision = "auto",
+    window: int | None = None,
+    stride: int | None = None,
+) -> dict[str, Any]:
     """Score a trained model beside baselines: what `bertkit evaluate` does.
 
     Args:
         model: a run or a model folder.
         task: a named task, or `TaskRecipe(dev="test.csv", text="sentence", label="label")` of your own files.
         precision: "fp32", "bf16", or "auto" for the faster that this processor has.
+        window: of long texts, see `load`.
+        stride: likewise.
 
     Returns:
         What `infer.evaluate.evaluate` returns.
@@ -174,7 +183,8 @@ def evaluate(model: str | Path, task: str | TaskRecipe, *, precision: Precision 
         UserError: no such model or task, bad data, or labels that are not those of the model.
     """
     recipe = task if isinstance(task, TaskRecipe) else TaskRecipe(name=task)
-    return run_evaluate(load(model, precision=precision).predictor, recipe)
+    loaded = load(model, precision=precision, window=window, stride=stride)
+    return run_evaluate(loaded.predictor, recipe)
 
 
 def convert(model: str | Path, out: str | Path, *, to: str = "hf", overwrite: bool = False) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def test_no_texts() -> None:
     [
         (None, {"max_length": 2}, "must be at least 3"),
         (["b"], {"max_length": 4}, "must be at least 5"),
-        (None, {"max_length": 7, "pad_to": 8}, "pad_to 8 is longer"),
+        (None, {"max_length": 7, "pad_to": 8}, "pad_to 8 is beyond"),
     ],
 )
 def test_lengths_that_cannot_be(second, options, sentence: str) -> None:

@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from bertkit.config import HeadConfig, ModelConfig, layer_numbers
+from bertkit.data.long import WindowIndex
 from bertkit.data.packed import pack
 from bertkit.errors import UserError
+from bertkit.model.bulk import log_probabilities, pooled
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.model.pooling import pool
@@ -71,3 +74,22 @@ def test_layers_that_are_not_there(layers):
 def test_the_pooler_reads_the_last_layer_alone():
     with pytest.raises(UserError, match=r"the pooler reads the last layer, \[-1\], and not \[-2\]"):
         HeadConfig(labels=("a", "b"), layers=(-2,))
+
+
+@pytest.mark.parametrize("pooling", ["pooler", "cls", "mean", "max"])
+def test_windows_of_a_row_are_pooled_again(pooling, random_sequences):
+    apart = random_sequences([7, 3, 13, 5, 4])
+    rows = replace(apart, windows=WindowIndex(np.array([0, 1, 4, 5]), np.zeros(5, dtype=np.int64)))
+    head = HeadConfig(labels=("a", "b", "c"), pooling=pooling)
+    model = Classifier(Encoder(CONFIG), ClassificationHead(head, CONFIG)).eval()
+    single_MW = model.pool(apart.batch(range(5)))
+    middle = single_MW[1:4].max(0).values if pooling == "max" else single_MW[1:4].mean(0)
+    expected = torch.stack([single_MW[4], middle, single_MW[0]])
+    torch.testing.assert_close(model.pool(rows.batch([2, 1, 0])), expected)
+    torch.testing.assert_close(model(rows.batch([2, 1, 0])), model.head(expected))
+    # Many rows at once, however they fall into batches, and with the windows of a row apart.
+    for pieces in (1, 16, 4096):
+        found = pooled(model, rows, pieces=pieces)
+        np.testing.assert_allclose(found[[2, 1, 0]], expected.detach(), atol=1e-6)
+        logs = log_probabilities(model, rows, pieces=pieces)
+        np.testing.assert_allclose(logs[[2, 1, 0]], model.head(expected).log_softmax(1).detach(), atol=1e-6)

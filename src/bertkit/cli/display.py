@@ -69,12 +69,13 @@ class Display:
         """Print the header."""
         shares = ", ".join(f"{label} {share:.1%}" for label, share in facts.shares.items())
         seeds = f" x {plan.seeds} seeds" if plan.seeds > 1 else ""
+        windows = f", read in {facts.windows:,} windows" if facts.windows else ""
         frozen = "" if plan.trained == plan.parameters else f" ({plan.trained:,} of them are trained)"
         rows = {
             "task": f"{facts.task}: {facts.train_rows:,} rows to train on, {facts.dev_rows:,} to score",
             "labels": shares,
             "lengths": f"median {facts.median_length}, longest {facts.longest} pieces; "
-            f"{facts.truncated} cut; {facts.padding_saved:.0%} of the padded work saved",
+            f"{facts.truncated} cut{windows}; {facts.padding_saved:.0%} of the padded work saved",
             "data": f"{facts.duplicates} duplicates within train, {facts.leaks} rows of dev also in train",
             "model": f"{facts.model}: {plan.parameters:,} parameters{frozen}, "
             f"{facts.vocabulary_size:,} pieces, {plan.precision}",

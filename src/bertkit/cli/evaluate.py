@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from bertkit.cli.finetune import FLAGS
+from bertkit.cli.recipes import add_window_arguments
 from bertkit.recipe import TaskRecipe, from_table
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto, fp32 or bf16"
     )
+    add_window_arguments(parser)
     parser.add_argument(
         "--json", action="store_true", help="print the result object alone on standard output"
     )
@@ -39,7 +41,13 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = from_table(TaskRecipe, {"name": arguments.task, **asked}, "task.")
     from bertkit import api
 
-    result = api.evaluate(arguments.model, recipe, precision=arguments.precision)
+    result = api.evaluate(
+        arguments.model,
+        recipe,
+        precision=arguments.precision,
+        window=arguments.window,
+        stride=arguments.stride,
+    )
     if arguments.json:
         print(json.dumps(result, ensure_ascii=False))
     else:

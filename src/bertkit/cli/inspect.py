@@ -131,7 +131,9 @@ def _origin(origin: dict[str, Any]) -> str:
         low, high = origin["interval"]
         told.append(f"{origin.get('metric', 'score')} {origin['score']:.3f} [{low:.3f}, {high:.3f}]")
     if "max_length" in origin:
-        told.append(f"texts up to {origin['max_length']} pieces")
+        window = origin.get("window")
+        length = f"in windows of {window}" if window else f"up to {origin['max_length']}"
+        told.append(f"texts {length} pieces")
     if origin.get("pad_to"):
         told.append(f"visible pads up to {origin['pad_to']}")
     if origin.get("temperature"):

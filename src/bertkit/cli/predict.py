@@ -18,6 +18,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from bertkit.cli.recipes import add_window_arguments
 from bertkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=FORMATS,
         help="what the files are, where their names do not tell; standard input is txt",
     )
+    add_window_arguments(parser)
     add("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto, fp32 or bf16")
     add("--json", action="store_true", help="print a list of objects, with the probabilities of all labels")
     add(
@@ -83,7 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
     from bertkit.infer.model import load
     from bertkit.infer.predict import ROWS_AT_ONCE, Tally
 
-    predictor = load(arguments.model, precision=arguments.precision).predictor
+    windows = {"window": arguments.window, "stride": arguments.stride}
+    predictor = load(arguments.model, precision=arguments.precision, **windows).predictor
     typed = not arguments.say and not arguments.files and os.isatty(0)
     if typed:
         print("Type one text a line; Ctrl-D ends.", file=sys.stderr)
@@ -106,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
             lines = tab_separated_lines(answers)
         for line in lines:
             print(line, file=out)
-    _report_tally(tally, predictor.max_length)
+    _report_tally(tally, predictor.reading.longest)
     return 2 if tally.bad else 0
 
 

@@ -44,6 +44,23 @@ def add_recipe_arguments(parser: argparse.ArgumentParser, flags: Sequence[Flag])
     )
 
 
+def add_window_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how the commands that ask a trained model read long texts."""
+    add = parser.add_argument
+    add(
+        "--window",
+        type=int,
+        metavar="PIECES",
+        help="read longer texts in windows of so many; 0: cut them",
+    )
+    add(
+        "--stride",
+        type=int,
+        metavar="PIECES",
+        help="from one window to the next (default: as trained)",
+    )
+
+
 def recipe_to_change(kind: type[AnyRecipe], arguments: argparse.Namespace) -> AnyRecipe:
     """The recipe file, or the recipe of the run to resume, or the defaults."""
     from bertkit.train.runfolder import RECIPE

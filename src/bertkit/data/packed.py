@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from bertkit.data.long import WindowIndex
+
 if TYPE_CHECKING:
     import torch
 
@@ -24,32 +26,40 @@ class Sequences:
         ids: pieces of all sequences end to end, int32 [sum of lengths].
         starts: where each sequence begins in `ids`, and the end of the last, int64 [N + 1].
         second: how many pieces of each sequence belong to segment 0, int32 [N]; the rest is segment 1.
-        truncated: how many sequences lost pieces to the length limit.
+        truncated: how many rows lost pieces to the length limit.
+        windows: which sequences are windows of one long text; None: each is a row of its own. With it, rows
+            are the N texts, and the arrays above are of the M sequences.
     """
 
     ids: IntArray
     starts: npt.NDArray[np.int64]
     second: IntArray
     truncated: int = 0
+    windows: WindowIndex | None = None
 
     def __len__(self) -> int:
-        return len(self.second)
+        return len(self.second if self.windows is None else self.windows.counts)
+
+    @cached_property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Pieces of each sequence, [M]."""
+        return np.diff(self.starts)
 
     @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """Pieces of each sequence, [N]."""
-        return np.diff(self.starts)
+        """Pieces of each row, in all its windows, [N]."""
+        return self.sizes if self.windows is None else np.diff(self.starts[self.windows.firsts])
 
     def places(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Where in `ids` the pieces of the sequences `rows` lie, in that order, int64 [T]."""
-        lengths = self.lengths[rows]
+        lengths = self.sizes[rows]
         ends = np.cumsum(lengths)
         inside = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
         places: npt.NDArray[np.int64] = np.repeat(self.starts[rows], lengths) + inside
         return places
 
     def batch(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> PackedBatch:
-        """The sequences `rows` end to end, in that order."""
+        """The sequences of `rows` end to end, in that order."""
         return pack(self, rows)
 
 
@@ -62,12 +72,14 @@ class PackedBatch:
         segments_T: 0 for the first text, 1 for the second, int64 [T].
         positions_T: place of each piece in its own sequence, int64 [T].
         lengths: pieces of each sequence, B integers.
+        windows: how many sequences, one after the other, are windows of each row; None: one a row.
     """
 
     ids_T: torch.Tensor
     segments_T: torch.Tensor
     positions_T: torch.Tensor
     lengths: tuple[int, ...]
+    windows: tuple[int, ...] | None = None
 
     @cached_property
     def starts_B(self) -> torch.Tensor:
@@ -83,11 +95,15 @@ class PackedBatch:
 
 
 def pack(sequences: Sequences, rows: Sequence[int] | npt.NDArray[np.int64]) -> PackedBatch:
-    """Lay the sequences `rows` end to end, in that order."""
+    """Lay the sequences of `rows` end to end, in that order."""
     import torch
 
     rows = np.asarray(rows, dtype=np.int64)
-    lengths = sequences.lengths[rows]
+    counts = None
+    if sequences.windows is not None:
+        counts = tuple(sequences.windows.counts[rows].tolist())
+        rows = sequences.windows.windows_of(rows)
+    lengths = sequences.sizes[rows]
     places = sequences.places(rows)
     positions = places - np.repeat(sequences.starts[rows], lengths)
     ids = sequences.ids[places]
@@ -97,4 +113,5 @@ def pack(sequences: Sequences, rows: Sequence[int] | npt.NDArray[np.int64]) -> P
         segments_T=torch.from_numpy(segments.astype(np.int64)),
         positions_T=torch.from_numpy(positions),
         lengths=tuple(lengths.tolist()),
+        windows=counts,
     )

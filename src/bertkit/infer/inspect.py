@@ -25,6 +25,8 @@ ORIGIN = (
     "interval",
     "max_length",
     "pad_to",
+    "window",
+    "stride",
     "temperature",
     "recipe",
     "hub",

@@ -29,8 +29,11 @@ class Model:
         precision: the number format it computes in.
     """
 
-    def __init__(self, path: Path, name: str, precision: Precision) -> None:
+    def __init__(
+        self, path: Path, name: str, precision: Precision, window: int | None, stride: int | None
+    ) -> None:
         self._folder = read_model_folder(path)
+        self._windows = {"window": window, "stride": stride}
         self.name = name
         self.card = self._folder.card
         self.labels = self._folder.head_config.labels if self._folder.head_config else ()
@@ -46,7 +49,7 @@ class Model:
         Raises:
             UserError: it has no classification head.
         """
-        return Predictor(self._folder, self.name, self.precision)
+        return Predictor(self._folder, self.name, self.precision, **self._windows)
 
     @cached_property
     def masked(self) -> MaskedModel:
@@ -92,12 +95,20 @@ class Model:
         return [{"text": text, "score": nats, "pieces": pieces} for text, nats, pieces in rows]
 
 
-def load(model: str | Path, *, precision: Precision = "auto") -> Model:
+def load(
+    model: str | Path,
+    *,
+    precision: Precision = "auto",
+    window: int | None = None,
+    stride: int | None = None,
+) -> Model:
     """A trained model, ready to answer what its heads can.
 
     Args:
         model: what MODEL may be on the command line: a run, a model folder or `pkg:PACKAGE/FOLDER`.
         precision: "fp32", "bf16", or "auto" for the faster that this processor has.
+        window: read texts longer than so many pieces in windows of so many; 0: cut them; None: as trained.
+        stride: pieces from one window to the next; 0: three quarters of one; None: as trained.
 
     Raises:
         UserError: there is no such model, or it is damaged, or without heads, or a preset, which nothing has
@@ -110,4 +121,4 @@ def load(model: str | Path, *, precision: Precision = "auto") -> Model:
             f"{model} is a preset, a model without training; train it first with `bertkit pretrain SHARDS "
             f"--model {model} -o RUN` or with `bertkit finetune TASK --model {model} -o RUN`."
         )
-    return Model(path, str(model), precision)
+    return Model(path, str(model), precision, window, stride)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from bertkit.checkpoint.card import CARD_FILE
 from bertkit.checkpoint.folder import ModelFolder
-from bertkit.config import HEAD_KINDS, check_at_least
+from bertkit.config import HEAD_KINDS
 from bertkit.data.packed import Sequences
 from bertkit.data.packing import encode_texts
 from bertkit.data.tables import BadRow, Columns, Row, iterate_rows
 from bertkit.errors import UserError
+from bertkit.infer.reading import reading_of
 from bertkit.model.bulk import log_probabilities
 from bertkit.model.heads import Classifier
 from bertkit.model.precision import Computing
@@ -42,13 +43,20 @@ class Predictor:
         labels: names of the classes in their order.
         card: what training noted about the model; empty for a folder that another program wrote.
         precision: the number format it computes in.
-        max_length: pieces of a sequence at most; what is longer is cut.
-        pad_to: the visible pads that it was trained with, see `encode_texts`.
+        reading: how texts become sequences: as it was trained to, but for windows that were asked for.
         temperature: what its logits are divided by, so that its probabilities mean what they say; None where
             the folder keeps none (`training.temperature` of a recipe).
     """
 
-    def __init__(self, folder: ModelFolder, name: str, precision: Computing) -> None:
+    def __init__(
+        self,
+        folder: ModelFolder,
+        name: str,
+        precision: Computing,
+        *,
+        window: int | None = None,
+        stride: int | None = None,
+    ) -> None:
         if folder.head is None:
             raise UserError(
                 f"{name} has no trained head to label texts with, so it cannot answer: "
@@ -64,10 +72,7 @@ class Predictor:
         self.labels = folder.head.config.labels
         self.card = folder.card
         self.precision = precision
-        self.max_length: int = folder.card.get("max_length", folder.encoder_config.max_positions)
-        self.pad_to: int = folder.card.get("pad_to", 0)
-        check_at_least(f"{folder.path / CARD_FILE}", "max_length", self.max_length, 3)
-        check_at_least(f"{folder.path / CARD_FILE}", "pad_to", self.pad_to, 0)
+        self.reading = reading_of(folder, window=window, stride=stride)
         self.temperature = _temperature(folder)
         self._tokenizer = folder.tokenizer
         self._classifier = Classifier(folder.encoder, folder.head)
@@ -104,7 +109,7 @@ class Predictor:
                 f"{self.name} was trained on {'pairs of texts' if trained_on_pairs else 'single texts'}: "
                 f"give it {'the second texts too' if trained_on_pairs else 'no second texts'}."
             )
-        return encode_texts(self._tokenizer, texts, pairs, max_length=self.max_length, pad_to=self.pad_to)
+        return encode_texts(self._tokenizer, texts, pairs, **asdict(self.reading))
 
     def log_probabilities(self, sequences: Sequences) -> npt.NDArray[np.floating[Any]]:
         """Log-probability of each class, [N, C]; with a temperature in float64, see `tempered`.

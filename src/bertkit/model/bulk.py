@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from torch import nn
 from bertkit.data.features import Features
 from bertkit.data.packed import Sequences
 from bertkit.model.heads import Classifier
+from bertkit.model.pooling import over_windows
 from bertkit.model.precision import Computing, autocast
 
 PIECES = 4096
@@ -25,7 +27,13 @@ def log_probabilities(
     precision: Computing = "fp32",
     pieces: int = PIECES,
 ) -> npt.NDArray[np.float32]:
-    """Log-probability of each class for each row, [N, C], in the order given; see `in_batches`."""
+    """Log-probability of each class for each row, [N, C], in the order given; see `in_batches`.
+
+    Rows in windows are pooled first, a few windows at a time: a text of any length takes little memory.
+    """
+    if isinstance(inputs, Sequences) and inputs.windows is not None:
+        vectors_NW = pooled(classifier, inputs, precision=precision, pieces=pieces)
+        inputs = Features(vectors_NW, np.ones(len(inputs), dtype=np.int64))
 
     def compute(rows: npt.NDArray[np.int64]) -> torch.Tensor:
         return classifier.log_probabilities(classifier(inputs.batch(rows)))
@@ -49,16 +57,22 @@ def pooled(
         sequences: N rows.
         precision: "fp32" or "bf16".
         pieces: of a batch, at most.
-        after: called with the number of rows of each batch when they are done.
+        after: called with the number of sequences of each batch when they are done.
     """
+    apart = replace(sequences, windows=None)
 
     def compute(rows: npt.NDArray[np.int64]) -> torch.Tensor:
-        vectors_BW = classifier.pool(sequences.batch(rows)).float()
+        vectors_BW = classifier.pool(apart.batch(rows)).float()
         after(len(rows))
         return vectors_BW
 
-    width = classifier.head.config.pooled_size(classifier.encoder.config)
-    return in_batches(classifier, sequences.lengths, width, compute, precision=precision, pieces=pieces)
+    config = classifier.head.config
+    width = config.pooled_size(classifier.encoder.config)
+    vectors_MW = in_batches(classifier, apart.lengths, width, compute, precision=precision, pieces=pieces)
+    if sequences.windows is None or not len(sequences):
+        return vectors_MW
+    counts = sequences.windows.counts.tolist()
+    return over_windows(torch.from_numpy(vectors_MW), counts, config.pooling).numpy()
 
 
 def in_batches(

@@ -43,54 +43,67 @@ def combined(
     return COMBINATIONS[combine](encoder.states(batch, layers, rows))
 
 
-def owners(batch: PackedBatch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pieces of each sequence [B], and the sequence that each piece belongs to [T]."""
-    lengths_B = torch.tensor(batch.lengths, device=device)
-    return lengths_B, torch.repeat_interleave(torch.arange(len(lengths_B), device=device), lengths_B)
+def _owners(lengths_B: torch.Tensor) -> torch.Tensor:
+    return torch.repeat_interleave(torch.arange(len(lengths_B), device=lengths_B.device), lengths_B)
 
 
-def _mean(hidden_TW: torch.Tensor, batch: PackedBatch) -> torch.Tensor:
-    lengths_B, owner_T = owners(batch, hidden_TW.device)
-    sums_BW = hidden_TW.new_zeros(len(lengths_B), hidden_TW.shape[1]).index_add(0, owner_T, hidden_TW)
-    return torch.div(sums_BW, lengths_B[:, None])
+def _mean(states_TW: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
+    sums_BW = states_TW.new_zeros(len(lengths_B), states_TW.shape[1])
+    return torch.div(sums_BW.index_add(0, _owners(lengths_B), states_TW), lengths_B[:, None])
 
 
-def _max(hidden_TW: torch.Tensor, batch: PackedBatch) -> torch.Tensor:
-    lengths_B, owner_T = owners(batch, hidden_TW.device)
-    lowest_BW = hidden_TW.new_full((len(lengths_B), hidden_TW.shape[1]), -torch.inf)
-    return lowest_BW.scatter_reduce(0, owner_T[:, None].expand_as(hidden_TW), hidden_TW, "amax")
+def _max(states_TW: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
+    owners_TW = _owners(lengths_B)[:, None].expand_as(states_TW)
+    lowest_BW = states_TW.new_full((len(lengths_B), states_TW.shape[1]), -torch.inf)
+    return lowest_BW.scatter_reduce(0, owners_TW, states_TW, "amax")
 
 
-def _none(hidden_TW: torch.Tensor, batch: PackedBatch) -> torch.Tensor:
-    return hidden_TW
+SEGMENTS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {"mean": _mean, "max": _max}
+"""Poolings of all pieces: of rows [T, W] that stand together by so many, [B], to one of each, [B, W].
+The other poolings need the states of `[CLS]` alone."""
 
 
-OVER_PIECES: dict[Pooling, Callable[[torch.Tensor, PackedBatch], torch.Tensor]] = {
-    "mean": _mean,
-    "max": _max,
-    "none": _none,
-}
-"""Poolings of all pieces; the others need those of `[CLS]` alone."""
+def over_windows(vectors_MW: torch.Tensor, counts: Sequence[int], pooling: Pooling) -> torch.Tensor:
+    """One vector of each row [B, W] from those of its windows, which follow each other, [M, W].
+
+    Their mean, or, where pieces were pooled by their greatest, the greatest again. The vectors are averaged,
+    not the answers: so a frozen encoder still gives one vector a row, and a text is trained on as it is
+    read. (For a linear head it is the same, up to a constant, as averaging the log-probabilities.) Windows
+    of a text are equally long, so the mean of their means is that of all pieces, those in two windows twice.
+
+    Args:
+        vectors_MW: pooled windows.
+        counts: windows of each row, B integers of at least 1.
+        pooling: how pieces were pooled.
+    """
+    counts_B = torch.tensor(counts, device=vectors_MW.device)
+    return SEGMENTS["max" if pooling == "max" else "mean"](vectors_MW, counts_B)
 
 
 def pool(
     encoder: Encoder, batch: PackedBatch, pooling: Pooling, layers: Sequence[int], combine: Combination
 ) -> torch.Tensor:
-    """One vector of each sequence, [B, W].
+    """One vector of each row of the batch, [B, W]; of one in windows see `over_windows`.
 
     Args:
         encoder: the model.
         batch: B sequences.
         pooling: "cls" is the state of `[CLS]`; "pooler" BERT's dense and tanh on that of the last layer;
             "mean" and "max" are over all pieces, `[CLS]` and `[SEP]` included, as in sentence-transformers;
-            "none" leaves them all: [T, W] for heads that stand on each.
+            "none" leaves them all: [T, W] for heads that stand on each, of windows too.
         layers: see `config.layer_numbers`.
         combine: "sum" of the layers or their "concat"enation.
 
     Raises:
         UserError: see `Encoder.states`.
     """
-    if pooling in OVER_PIECES:
-        return OVER_PIECES[pooling](combined(encoder, batch, layers, combine), batch)
-    first_BW = combined(encoder, batch, layers, combine, batch.starts_B)
-    return encoder.pool(first_BW) if pooling == "pooler" else first_BW
+    if pooling == "none":
+        return combined(encoder, batch, layers, combine)
+    if pooling in SEGMENTS:
+        states_TW = combined(encoder, batch, layers, combine)
+        lengths_B = torch.tensor(batch.lengths, device=states_TW.device)
+        vectors_MW = SEGMENTS[pooling](states_TW, lengths_B)
+    else:
+        vectors_MW = combined(encoder, batch, layers, combine, batch.starts_B)
+        vectors_MW = encoder.pool(vectors_MW) if pooling == "pooler" else vectors_MW
+    return vectors_MW if batch.windows is None else over_windows(vectors_MW, batch.windows, pooling)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bertkit.config import Combination, Loss, Pooling, Precision, check_at_least, check_choice
+from bertkit.config import (
+    Combination,
+    Loss,
+    Pooling,
+    Precision,
+    Reading,
+    check_at_least,
+    check_choice,
+    check_reading,
+)
 from bertkit.errors import UserError
 from bertkit.recipe.base import BaseRecipe
 from bertkit.recipe.parts import ModelRecipe, OptimiserRecipe
@@ -75,12 +84,16 @@ class BatchRecipe:
     With `by_length` sequences of like length go together. `alike` says what batches have the same number of:
     "sequences", so that every row weighs the same, or "pieces", so that every step takes the same time and
     memory and `sequences` is their mean number. `pad_to` > 0 appends visible `[PAD]` pieces up to that
-    length: the article's fault, kept as an option so that it can be shown.
+    length: the article's fault, kept as an option so that it can be shown. With `window` > 0 a longer text is
+    not cut to `max_length` but read in windows of so many pieces, at most `stride` apart (0: three quarters
+    of a window): their pooled vectors are averaged.
     """
 
     sequences: int = 32
     max_length: int = 128
     pad_to: int = 0
+    window: int = 0
+    stride: int = 0
     shuffle: bool = True
     by_length: bool = True
     alike: Alike = "sequences"
@@ -88,12 +101,14 @@ class BatchRecipe:
     def __post_init__(self) -> None:
         check_choice("batch", "alike", self.alike, Alike)
         check_at_least("batch", "sequences", self.sequences, 1)
-        check_at_least("batch", "max_length", self.max_length, 3)
-        check_at_least("batch", "pad_to", self.pad_to, 0)
-        if self.pad_to > self.max_length:
-            raise UserError(f"batch: pad_to {self.pad_to} is beyond max_length {self.max_length}.")
+        check_reading("batch", self.max_length, self.pad_to, self.window, self.stride)
         if self.by_length and not self.shuffle:
             raise UserError("batch: by_length = true needs shuffle = true; file order has no length groups.")
+
+    @property
+    def reading(self) -> Reading:
+        """How texts become sequences."""
+        return Reading(max_length=self.max_length, pad_to=self.pad_to, window=self.window, stride=self.stride)
 
 
 @dataclass(frozen=True, kw_only=True)

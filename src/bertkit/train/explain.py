@@ -26,6 +26,8 @@ def explain_mistakes(
 ) -> None:
     """Add `explanation` to the first of `mistakes`, as many as `EXPLAINED` and the time for them allow.
 
+    A text that was read in several windows has none.
+
     An explanation has `pieces` (each `piece`, the `text` it stands in (0, or 1 of a pair), the characters
     `from` and `to`, and its `push` towards the prediction and away from the true label, in logits), and
     `difference`, `baseline`, `gap`, `steps`, `complete` as `model.attribution.Attribution` has them.
@@ -42,6 +44,8 @@ def explain_mistakes(
     room = max(LEAST_PIECES, SHARE * trained_pieces)
     for mistake in mistakes[:EXPLAINED]:
         row = prepared.dev.lines.index(mistake["line"])
+        if prepared.dev_sequences.windows is not None and prepared.dev_sequences.windows.counts[row] > 1:
+            continue  # No one sequence made this answer.
         length = int(prepared.dev_sequences.lengths[row])
         if length * STEPS[0] > room:
             break

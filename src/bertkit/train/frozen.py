@@ -10,6 +10,7 @@ import torch
 
 from bertkit.data.features import Features
 from bertkit.data.packed import Sequences
+from bertkit.errors import UserError
 from bertkit.model.bulk import pooled
 from bertkit.model.heads import Classifier
 from bertkit.model.precision import Computing, autocast
@@ -57,7 +58,7 @@ class RowSource:
         if self._shared is not None:
             return self._shared
         began = time.perf_counter()
-        done, rows = 0, len(train) + len(dev)
+        done, rows = 0, len(train.sizes) + len(dev.sizes)
 
         def after(more: int) -> None:
             nonlocal done
@@ -78,10 +79,18 @@ class RowSource:
         """Training rows that cost as much as those of `of`, and about how many seconds `of` will take.
 
         Features are zeros here: only a few rows go through the encoder, to see how long it takes.
+
+        Raises:
+            UserError: the head wants more than one vector a row.
         """
         train, dev = self._prepared.train_sequences, self._prepared.dev_sequences
         if not self._freeze:
             return train, 0.0
+        if classifier.head.config.pooling == "none":
+            raise UserError(
+                "A head that stands on every piece cannot be trained on features, which are one vector a text: "
+                "leave out --freeze."
+            )
         batch = train.batch(np.random.default_rng(0).permutation(len(train))[:ROWS_TO_ESTIMATE])
         began = time.perf_counter()
         with torch.inference_mode(), autocast(self._precision):

@@ -39,7 +39,7 @@ class Listener(Protocol):
         """A seed begins at `step` (more than 0 if resumed) of `steps`."""
 
     def encoded(self, done: int, rows: int) -> None:
-        """The features of `done` of all `rows` are computed: where the encoder is frozen, before training."""
+        """Features of `done` of all `rows`, or of all their windows, are computed: of a frozen encoder."""
 
     def stepped(self, record: StepRecord) -> None:
         """One update was made."""

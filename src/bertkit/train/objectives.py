@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
 
-from bertkit.data.batches import epoch_batches
+from bertkit.data.batches import Rows, epoch_batches
 from bertkit.data.features import FeatureBatch, Features
 from bertkit.data.packed import PackedBatch, Sequences
+from bertkit.model.bulk import batches_by_length
 from bertkit.model.heads import Classifier
 from bertkit.recipe import BatchRecipe
 from bertkit.tasks.metrics import IntArray
 
-Batch = tuple[PackedBatch | FeatureBatch, torch.Tensor]
-"""Rows, and their labels [B]."""
+PIECES_OF_WINDOWS = 8_192
+"""A step over long texts is computed in parts of so many pieces at most (or of one text), to save memory."""
+
+
+class Batch(NamedTuple):
+    """B rows of a step, their labels [B], and what share of the step's rows they are."""
+
+    inputs: PackedBatch | FeatureBatch
+    labels_B: torch.Tensor
+    share: float
 
 
 class Classification:
@@ -31,20 +42,27 @@ class Classification:
         self.steps_per_epoch = len(self._batches)
 
     def batches(self, step: int) -> list[Batch]:
-        """The one batch of a step with its labels [B]."""
+        """The rows of a step: one batch, or several of long texts."""
         epoch, index = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._epoch = epoch
             self._batches = epoch_batches(self._inputs.lengths, self._recipe, self._seed, epoch)
         rows = self._batches[index]
-        return [(self._inputs.batch(rows), self._labels[rows])]
+        return [
+            Batch(self._inputs.batch(part), self._labels[part], len(part) / len(rows))
+            for part in self._parts(rows)
+        ]
+
+    def _parts(self, rows: Rows) -> list[Rows]:
+        if isinstance(self._inputs, Features) or self._inputs.windows is None:
+            return [rows]
+        return [rows[part] for part in batches_by_length(self._inputs.lengths[rows], PIECES_OF_WINDOWS)]
 
     def pieces(self, batch: Batch) -> int:
         """Pieces of one batch's rows, T."""
-        return sum(batch[0].lengths)
+        return sum(batch.inputs.lengths)
 
     def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
-        """Mean of the rows' losses."""
+        """The batch's share of the mean of the rows' losses."""
         assert isinstance(model, Classifier)
-        inputs, labels_B = batch
-        return model.loss(model(inputs), labels_B).mean()
+        return model.loss(model(batch.inputs), batch.labels_B).mean() * batch.share

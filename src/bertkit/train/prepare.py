@@ -11,7 +11,7 @@ import numpy as np
 
 from bertkit.checkpoint.folder import ModelFolder, read_model_folder
 from bertkit.checkpoint.locate import find_model
-from bertkit.config import HeadConfig, ModelConfig, changed_preset
+from bertkit.config import HeadConfig, ModelConfig, Reading, changed_preset
 from bertkit.data.packed import Sequences
 from bertkit.data.packing import encode_texts
 from bertkit.errors import UserError, nearest
@@ -28,7 +28,10 @@ from bertkit.text.vocabulary import learn
 
 @dataclass(frozen=True)
 class Facts:
-    """What a person should know before the run; `shares` and `lengths` are of the training rows."""
+    """What a person should know before the run; of lengths those of the training rows.
+
+    `windows` is how many they are read in, 0 without windows; lengths then are those of all of a row's.
+    """
 
     task: str
     model: str
@@ -37,6 +40,7 @@ class Facts:
     shares: dict[str, float]
     median_length: int
     longest: int
+    windows: int
     padding_saved: float
     truncated: int
     duplicates: int
@@ -74,7 +78,8 @@ class Prepared:
             (self.train_sequences, self.train_labels),
             (self.dev_sequences, self.dev_labels),
         ):
-            for array in (sequences.ids, sequences.starts, sequences.second, labels):
+            windows = [] if sequences.windows is None else [sequences.windows.firsts]
+            for array in (sequences.ids, sequences.starts, sequences.second, *windows, labels):
                 digest.update(array.tobytes())
         return digest.hexdigest()
 
@@ -100,21 +105,13 @@ def prepare(recipe: Recipe) -> Prepared:
     train, labels = load_examples(task, "train")
     dev, _ = load_examples(task, "dev", labels)
     tokenizer, config = _starting_point(recipe, start, train)
-    if recipe.batch.max_length > config.max_positions:
-        raise UserError(
-            f"max_length {recipe.batch.max_length} is beyond the {config.max_positions} positions of the "
-            f"model; set --max-length {config.max_positions} or less."
-        )
+    check_positions(recipe.batch.reading, config)
     if recipe.head.pooling == "pooler" and not config.pooler:
         raise UserError(
             f"The model {recipe.model.start!r} has no pooler; say how to pool: --set head.pooling=cls"
         )
-    encoded = [
-        encode_texts(
-            tokenizer, rows.texts, rows.pairs, max_length=recipe.batch.max_length, pad_to=recipe.batch.pad_to
-        )
-        for rows in (train, dev)
-    ]
+    reading = asdict(recipe.batch.reading)
+    encoded = [encode_texts(tokenizer, rows.texts, rows.pairs, **reading) for rows in (train, dev)]
     odd = odd_rows(train, dev)
     return Prepared(
         task=task,
@@ -130,6 +127,16 @@ def prepare(recipe: Recipe) -> Prepared:
         odd=odd,
         facts=_facts(recipe, task.name, labels, train, dev, odd, encoded[0], tokenizer),
     )
+
+
+def check_positions(reading: Reading, config: ModelConfig) -> None:
+    """Raise `UserError` if the model has not positions enough for such sequences."""
+    if reading.longest > config.max_positions:
+        name = "window" if reading.window else "max_length"
+        raise UserError(
+            f"{name} {reading.longest} is beyond the {config.max_positions} positions of the model; set "
+            f"--{name.replace('_', '-')} {config.max_positions} or less."
+        )
 
 
 def find_task(recipe: TaskRecipe) -> Task:
@@ -196,7 +203,7 @@ def _starting_point(recipe: Recipe, start: Path | None, train: Examples) -> tupl
     config = changed_preset(
         recipe.model.start,
         {
-            "max_positions": recipe.batch.max_length,
+            "max_positions": recipe.batch.reading.longest,
             **recipe.model.options,
             "vocabulary_size": tokenizer.size,
         },
@@ -253,7 +260,8 @@ def _facts(
         shares={label: float(count / counts.sum()) for label, count in zip(labels, counts, strict=True)},
         median_length=int(np.median(lengths)),
         longest=int(lengths.max()),
-        padding_saved=float(1 - lengths.sum() / (len(lengths) * recipe.batch.max_length)),
+        windows=0 if sequences.windows is None else len(sequences.second),
+        padding_saved=float(1 - lengths.sum() / (len(sequences.second) * recipe.batch.reading.longest)),
         truncated=sequences.truncated,
         duplicates=len(odd.duplicates),
         leaks=len(odd.leaks),

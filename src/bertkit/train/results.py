@@ -95,6 +95,8 @@ def aggregate(
         "model": prepared.facts.model,
         "rows": len(labels),
         "train_rows": prepared.facts.train_rows,
+        "truncated": prepared.dev_sequences.truncated,
+        "train_truncated": prepared.train_sequences.truncated,
         **shown,
         "baselines": prepared.baselines,
         "seeds": [{key: value for key, value in asdict(r).items() if key not in BY_ROW} for r in seeds],

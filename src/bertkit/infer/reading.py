@@ -1,0 +1,33 @@
+"""How a model folder's texts are read: as it was trained to, or as somebody asks for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bertkit.checkpoint.folder import CARD_FILE, ModelFolder
+from bertkit.config import Reading, check_reading
+from bertkit.train.prepare import check_positions
+
+
+def reading_of(folder: ModelFolder, *, window: int | None, stride: int | None) -> Reading:
+    """What `bertkit.json` says, changed by what is asked for; the model's positions where it says nothing.
+
+    Args:
+        folder: the model.
+        window: pieces of a window; 0: cut instead; None: as the folder says.
+        stride: between windows; 0: three quarters of one; None: as the folder says, or 0 with another window.
+
+    Raises:
+        UserError: what is asked for, or what the folder says, cannot be.
+    """
+    card = folder.card
+    said = {name: card.get(name, 0) for name in ("pad_to", "window", "stride")}
+    said["max_length"] = card.get("max_length", folder.encoder_config.max_positions)
+    check_reading(str(folder.path / CARD_FILE), **said)
+    reading = Reading(**said)
+    if window is not None and window != reading.window:
+        reading = replace(reading, window=window, stride=0)
+    if stride is not None:
+        reading = replace(reading, stride=stride)
+    check_positions(reading, folder.encoder_config)
+    return reading
