@@ -88,7 +88,7 @@ class RowSource:
             return train, 0.0
         if classifier.head.config.pooling == "none":
             raise UserError(
-                "A head that stands on every piece cannot be trained on features, which are one vector a text: "
+                "A head on every piece cannot be trained on features, which are one vector a text: "
                 "leave out --freeze."
             )
         batch = train.batch(np.random.default_rng(0).permutation(len(train))[:ROWS_TO_ESTIMATE])
