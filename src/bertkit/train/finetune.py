@@ -88,5 +88,7 @@ def _finish(
     if result["calibration"] is not None:
         result["calibration"]["kept"] = recipe.training.temperature
         best = next(found for found in seeds if found.seed == result["best_seed"])
-        explain_mistakes(out / "model", prepared, result["mistakes"], best.pieces)
+        # A frozen encoder has seen each row once.
+        pieces = int(prepared.train_sequences.lengths.sum()) if recipe.model.freeze else best.pieces
+        explain_mistakes(out / "model", prepared, result["mistakes"], pieces)
     return result
