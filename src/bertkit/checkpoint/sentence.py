@@ -13,6 +13,7 @@ from typing import Any
 
 from bertkit.checkpoint.content import read_json
 from bertkit.errors import UserError
+from bertkit.text.tokenizer import SETTINGS_FILE
 
 MODULES_FILE = "modules.json"
 LENGTH_FILE = "sentence_bert_config.json"
@@ -116,10 +117,14 @@ def _modes(file: Path) -> tuple[str, ...]:
 
 
 def _max_length(folder: Path) -> int | None:
-    file = folder / LENGTH_FILE
-    length = read_json(file).get("max_seq_length") if file.is_file() else None
-    if length is None:
-        return None
-    if isinstance(length, bool) or not isinstance(length, int) or length < 3:
-        raise UserError(f"{file}: max_seq_length must be a whole number of at least 3, not {length!r}.")
-    return length
+    """The length that inputs are cut to: of today's folders that of the tokenizer."""
+    for name, key in ((LENGTH_FILE, "max_seq_length"), (SETTINGS_FILE, "model_max_length")):
+        file = folder / name
+        length = read_json(file).get(key) if file.is_file() else None
+        if length is None:
+            continue
+        if isinstance(length, bool) or not isinstance(length, int | float) or not length >= 3:
+            raise UserError(f"{file}: {key} must be a whole number of at least 3, not {length!r}.")
+        # transformers writes 10 ** 30 for no limit.
+        return int(length) if length < 10**9 else None
+    return None

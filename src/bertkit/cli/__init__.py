@@ -38,6 +38,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("doctor", "say why a run is, or is not, learning", "doctor"),
     Command("evaluate", "score a trained model on labelled text, beside baselines", "evaluate"),
     Command("predict", "label raw text with a trained model", "predict"),
+    Command("embed", "turn texts into vectors: any layers, any pooling", "embed"),
     Command("fill", "say what may stand at the [MASK]s of a text", "fill"),
     Command("score", "say how likely sentences are, and which of two a model prefers", "score"),
     Command("study", "answer a question by experiment: recipes over seeds, with intervals", "study"),

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bertkit.cli.predict import CONTROL, FORMATS, check_out, ending_of, source
+from bertkit.cli.inputs import FORMATS, check_out, ending_of, source
+from bertkit.cli.predict import CONTROL
 from bertkit.errors import UserError
 
 if TYPE_CHECKING:

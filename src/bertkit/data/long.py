@@ -41,6 +41,20 @@ Cutter = Callable[[int, int], list[Cut]]
 """From the numbers of pieces of two texts to the sequences that they are read as, at least one."""
 
 
+def answerable(offsets: Index, sizes: Index) -> list[tuple[int, int]]:
+    """From where to where each window of a text answers for its pieces: to the middle of what two share.
+
+    So each piece of the text is answered for once, where it stands farthest from a cut.
+
+    Args:
+        offsets: where each window begins, [K].
+        sizes: pieces of the text in each, [K].
+    """
+    ends = offsets + sizes
+    middles = ((offsets[1:] + ends[:-1]) // 2).tolist()
+    return list(zip([0, *middles], [*middles, int(ends[-1])], strict=True))
+
+
 @dataclass(frozen=True)
 class WindowIndex:
     """Which of M sequences are windows of which of N texts.

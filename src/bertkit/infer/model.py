@@ -9,18 +9,21 @@ from typing import Any
 
 from bertkit.checkpoint.folder import read_model_folder
 from bertkit.checkpoint.locate import find_model
-from bertkit.config import Precision
+from bertkit.config import Combination, Precision
 from bertkit.errors import UserError
+from bertkit.infer.embed import Embedder, EmbedPooling
 from bertkit.infer.fill import Filled, fill
 from bertkit.infer.masked import MaskedModel
 from bertkit.infer.outputs import FloatArray, outputs
 from bertkit.infer.predict import Answer, Predictor
+from bertkit.infer.rows import Texts
 from bertkit.infer.score import score
 from bertkit.model.precision import choose_precision, flush_denormals
 
 
 class Model:
-    """A trained model: `predict` needs a classification head, `fill` and `score` one for masked pieces.
+    """A trained model: `predict` needs a classification head, `fill` and `score` one for masked pieces, and
+    `embed` none.
 
     Attributes:
         name: what the user called the model.
@@ -38,9 +41,6 @@ class Model:
         self.card = self._folder.card
         self.labels = self._folder.head_config.labels if self._folder.head_config else ()
         self.precision = choose_precision(precision)
-        head = self._folder.head_config
-        if self._folder.masked is None and (head is None or head.kind == "classify"):
-            _ = self.predictor  # Refused now, and not when something is asked of it.
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -60,7 +60,7 @@ class Model:
         """
         return MaskedModel(self._folder, self.name, self.precision)
 
-    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Answer]:
+    def predict(self, texts: Texts, pairs: Texts | None = None) -> list[Answer]:
         """Label N texts, or N pairs of texts: see `Predictor.predict`."""
         return self.predictor.predict(texts, pairs)
 
@@ -71,6 +71,53 @@ class Model:
             For each text, or pair of texts, in the order given: [C], or [S, C] of a head on pieces.
         """
         return outputs(self._folder, self.name, texts, pairs, self.precision)
+
+    def embedder(
+        self,
+        *,
+        layers: Sequence[int] | None = None,
+        combine: Combination | None = None,
+        pooling: EmbedPooling | None = None,
+        normalise: bool | None = None,
+    ) -> Embedder:
+        """The model as one that makes vectors; see `embed`."""
+        asked: dict[str, Any] = {"layers": layers, "combine": combine, "pooling": pooling}
+        return Embedder(
+            self._folder, self.name, self.precision, **asked, normalise=normalise, **self._windows
+        )
+
+    def embed(
+        self,
+        texts: Texts,
+        pairs: Texts | None = None,
+        *,
+        layers: Sequence[int] | None = None,
+        combine: Combination | None = None,
+        pooling: EmbedPooling | None = None,
+        normalise: bool | None = None,
+    ) -> Any:
+        """Vectors of N texts, or of N pairs of texts, in the order given.
+
+        Without `pooling`, a folder of sentence-transformers gives its own vectors, and any other the mean of
+        the last layer's pieces.
+
+        Args:
+            texts: a list or an array of strings.
+            pairs: the second texts, as many.
+            layers: 1 is the lowest layer, 0 the embeddings; -1 the last, -2 the one below it.
+            combine: "sum" of the layers, or their "concat"enation.
+            pooling: "cls", "mean", "max", "pooler", or "words": a vector for each word.
+            normalise: divide each vector by its length.
+
+        Returns:
+            float32 [N, W], W being the hidden size or a multiple of it; with the pooling "words" a
+            `WordVectors` for each text.
+
+        Raises:
+            UserError: there is no such layer or pooling, or an argument is no list of strings.
+        """
+        embedder = self.embedder(layers=layers, combine=combine, pooling=pooling, normalise=normalise)
+        return embedder.embed(texts, pairs)
 
     def fill(self, texts: str | Sequence[str], *, top: int = 5) -> Any:
         """The likeliest pieces for each `[MASK]`: see `infer.fill.fill`.

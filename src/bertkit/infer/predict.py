@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,19 +15,14 @@ from bertkit.checkpoint.folder import ModelFolder
 from bertkit.config import HEAD_KINDS
 from bertkit.data.packed import Sequences
 from bertkit.data.packing import encode_texts
-from bertkit.data.tables import BadRow, Columns, Row, iterate_rows
+from bertkit.data.tables import BadRow, Row
 from bertkit.errors import UserError
 from bertkit.infer.reading import reading_of
+from bertkit.infer.rows import ROWS_AT_ONCE, Tally, Texts, checked_texts, in_chunks
 from bertkit.model.bulk import log_probabilities
 from bertkit.model.heads import Classifier
 from bertkit.model.precision import Computing
 from bertkit.tasks.calibration import tempered
-from bertkit.tasks.examples import empty_part
-
-# Rows answered together. Many, so that batches hold sequences of like length; but no more of them, and of
-# their characters, than keeps memory small and a progress bar moving.
-ROWS_AT_ONCE = 4_096
-CHARACTERS_AT_ONCE = 1_000_000
 
 Answer = dict[str, Any]
 """`{"text", "label", "probabilities": {label: p}}`, with `"pair"` where there is one; or, in the place of a
@@ -77,11 +71,12 @@ class Predictor:
         self._tokenizer = folder.tokenizer
         self._classifier = Classifier(folder.encoder, folder.head)
 
-    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Answer]:
+    def predict(self, texts: Texts, pairs: Texts | None = None) -> list[Answer]:
         """Answer N texts, or N pairs of texts.
 
         Args:
-            texts: the texts, or the first ones of the pairs. Every string has an answer, an empty one too.
+            texts: the texts, or the first ones of the pairs, in a list or an array. Every string has an
+                answer, an empty one too.
             pairs: the second texts, as many.
 
         Returns:
@@ -90,12 +85,8 @@ class Predictor:
         Raises:
             UserError: an argument is not a list of strings, or `pairs` is not as long as `texts`.
         """
-        _check_texts("texts", texts)
-        if pairs is not None:
-            _check_texts("pairs", pairs)
-            if len(pairs) != len(texts):
-                raise UserError(f"There are {len(texts)} texts but {len(pairs)} pairs; each text needs one.")
-        return self._answers(texts, pairs, self.encode(texts, pairs))
+        first, second = checked_texts(texts, pairs)
+        return self._answers(first, second, self.encode(first, second))
 
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Sequences:
         """The texts as the model was trained to read them.
@@ -132,7 +123,7 @@ class Predictor:
             tally: what to count in.
             at_once: rows to wait for before any is answered.
         """
-        for chunk in _chunks(rows, at_once):
+        for chunk in in_chunks(rows, at_once):
             good = [row for row in chunk if isinstance(row, Row)]
             tally.rows += len(chunk)
             tally.bad += len(chunk) - len(good)
@@ -142,6 +133,7 @@ class Predictor:
                 pairs = [row.pair for row in good if row.pair is not None] or None
                 sequences = self.encode(texts, pairs)
                 tally.truncated += sequences.truncated
+                tally.pieces += len(sequences.ids)
                 answers = iter(self._answers(texts, pairs, sequences))
             for row in chunk:
                 yield {"line": row.line, "error": row.problem} if isinstance(row, BadRow) else next(answers)
@@ -159,24 +151,6 @@ class Predictor:
         return answers
 
 
-@dataclass
-class Tally:
-    """What went by: rows in all, those without an answer, and those that lost pieces to the length limit."""
-
-    rows: int = 0
-    bad: int = 0
-    truncated: int = 0
-
-
-def rows_to_answer(
-    path: Path, columns: Columns, *, header: bool | None = None, ending: str | None = None
-) -> Iterator[Row | BadRow]:
-    """As `iterate_rows`; a row without text is a bad one too."""
-    for row in iterate_rows(path, columns, header=header, ending=ending):
-        problem = empty_part(path, row) if isinstance(row, Row) else None
-        yield BadRow(row.line, problem) if problem else row
-
-
 def _temperature(folder: ModelFolder) -> float | None:
     found = folder.card.get("temperature")
     if found is None:
@@ -187,27 +161,3 @@ def _temperature(folder: ModelFolder) -> float | None:
             "mend it, or remove it to have the probabilities as trained."
         )
     return float(found)
-
-
-def _chunks(rows: Iterable[Row | BadRow], at_once: int) -> Iterator[list[Row | BadRow]]:
-    chunk: list[Row | BadRow] = []
-    characters = 0
-    for row in rows:
-        chunk.append(row)
-        if isinstance(row, Row):
-            characters += len(row.text) + len(row.pair or "")
-        if len(chunk) == at_once or characters >= CHARACTERS_AT_ONCE:
-            yield chunk
-            chunk, characters = [], 0
-    if chunk:
-        yield chunk
-
-
-def _check_texts(name: str, texts: object) -> None:
-    if isinstance(texts, str) or not isinstance(texts, Sequence):
-        raise UserError(
-            f"`{name}` must be a list of strings, not {type(texts).__name__}; put one text in a list."
-        )
-    for index, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise UserError(f"`{name}`[{index}] is not a string but of type {type(text).__name__}.")

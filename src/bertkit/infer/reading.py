@@ -10,7 +10,10 @@ from bertkit.train.prepare import check_positions
 
 
 def reading_of(folder: ModelFolder, *, window: int | None, stride: int | None) -> Reading:
-    """What `bertkit.json` says, changed by what is asked for; the model's positions where it says nothing.
+    """What `bertkit.json` says, changed by what is asked for.
+
+    Where it says nothing, texts may be as long as a folder of sentence-transformers says, or as the model has
+    positions.
 
     Args:
         folder: the model.
@@ -22,7 +25,10 @@ def reading_of(folder: ModelFolder, *, window: int | None, stride: int | None) -
     """
     card = folder.card
     said = {name: card.get(name, 0) for name in ("pad_to", "window", "stride")}
-    said["max_length"] = card.get("max_length", folder.encoder_config.max_positions)
+    longest = folder.encoder_config.max_positions
+    if folder.pooling is not None and folder.pooling.max_length is not None:
+        longest = min(longest, folder.pooling.max_length)
+    said["max_length"] = card.get("max_length", longest)
     check_reading(str(folder.path / CARD_FILE), **said)
     reading = Reading(**said)
     if window is not None and window != reading.window:

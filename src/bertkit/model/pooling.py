@@ -63,6 +63,13 @@ SEGMENTS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {"me
 The other poolings need the states of `[CLS]` alone."""
 
 
+def over_pieces(states_TW: torch.Tensor, batch: PackedBatch, pooling: Pooling) -> torch.Tensor:
+    """One vector of each sequence, [M, W], of the states of all its pieces: "cls", "mean" or "max"."""
+    if pooling == "cls":
+        return states_TW.index_select(0, batch.starts_B)
+    return SEGMENTS[pooling](states_TW, torch.tensor(batch.lengths, device=states_TW.device))
+
+
 def over_windows(vectors_MW: torch.Tensor, counts: Sequence[int], pooling: Pooling) -> torch.Tensor:
     """One vector of each row [B, W] from those of its windows, which follow each other, [M, W].
 
@@ -100,9 +107,7 @@ def pool(
     if pooling == "none":
         return combined(encoder, batch, layers, combine)
     if pooling in SEGMENTS:
-        states_TW = combined(encoder, batch, layers, combine)
-        lengths_B = torch.tensor(batch.lengths, device=states_TW.device)
-        vectors_MW = SEGMENTS[pooling](states_TW, lengths_B)
+        vectors_MW = over_pieces(combined(encoder, batch, layers, combine), batch, pooling)
     else:
         vectors_MW = combined(encoder, batch, layers, combine, batch.starts_B)
         vectors_MW = encoder.pool(vectors_MW) if pooling == "pooler" else vectors_MW

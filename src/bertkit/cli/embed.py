@@ -1,0 +1,133 @@
+"""Turn texts into vectors with a model: the states of any layers, pooled, one vector a text or a word.
+
+The file has a row for each row of the input, in its order. A row that cannot be read, or has no text, is
+reported and keeps its place: NaN in .npy, an error in Parquet; the exit code is then 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bertkit.cli.inputs import (
+    add_input_arguments,
+    check_out,
+    check_sources,
+    input_rows,
+    readable_twice,
+    report_tally,
+)
+
+if TYPE_CHECKING:
+    from bertkit.infer.embed import Embedder
+    from bertkit.infer.rows import Tally
+
+EXAMPLES = """examples:
+  bertkit embed RUN sentences.txt -o vectors.npy                  the mean of the last layer's pieces
+  bertkit embed MODEL reviews.csv --text review -o vectors.parquet --layers -2 --pooling max
+  bertkit embed MODEL sentences.txt -o vectors.npy --layers -4 -3 -2 -1 --combine concat
+  bertkit embed MODEL sentences.txt -o words.parquet --pooling words"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXAMPLES
+    add = parser.add_argument
+    add("model", help="a run, a model folder, or a folder of sentence-transformers")
+    add_input_arguments(parser)
+    add("-o", "--out", type=Path, required=True, metavar="FILE", help="the .npy or .parquet file to make")
+    add(
+        "--layers",
+        nargs="+",
+        type=int,
+        metavar="LAYER",
+        help="1 is the lowest layer, 0 the embeddings; -1 the last, -2 the one below it (default: -1)",
+    )
+    add("--combine", choices=("sum", "concat"), help="what is made of several layers (default: sum)")
+    add(
+        "--pooling",
+        choices=("cls", "mean", "max", "pooler", "words"),
+        help="what is made of the pieces of a text (default: as sentence-transformers noted, or mean); "
+        "words: a vector for each word",
+    )
+    add(
+        "--normalise",
+        action=argparse.BooleanOptionalAction,
+        help="divide each vector by its length (default: as sentence-transformers noted, or not)",
+    )
+    add("--json", action="store_true", help="print what was done as an object on standard output")
+    add("--overwrite", action="store_true", help="replace the file that is there")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the vectors; 2 if some rows have none."""
+    check_out(arguments.out, arguments.overwrite)
+    check_sources(arguments)
+    from dataclasses import asdict
+
+    from bertkit.infer.model import load
+    from bertkit.infer.rows import Tally
+    from bertkit.infer.vectors import check_ending
+
+    check_ending(arguments.out, by_word=arguments.pooling == "words")
+    windows = {"window": arguments.window, "stride": arguments.stride}
+    embedder = load(arguments.model, precision=arguments.precision, **windows).embedder(
+        layers=arguments.layers,
+        combine=arguments.combine,
+        pooling=arguments.pooling,
+        normalise=arguments.normalise,
+    )
+    tally, began = Tally(), time.perf_counter()
+    _embed(arguments, embedder, tally)
+    seconds = time.perf_counter() - began
+    report_tally(tally, embedder.reading.longest, "vector")
+    result = {
+        "model": arguments.model,
+        "out": str(arguments.out),
+        **asdict(tally),
+        "width": embedder.width,
+        **asdict(embedder.embedding),
+        **asdict(embedder.reading),
+        "precision": embedder.precision,
+        "seconds": seconds,
+        "pieces_per_second": tally.pieces / seconds,
+    }
+    if arguments.json:
+        print(json.dumps(result, ensure_ascii=False))
+    else:
+        layers = ", ".join(map(str, embedder.embedding.layers))
+        print(
+            f"{arguments.out}: {tally.rows:,} rows of {embedder.width}, "
+            f"{' and '.join(embedder.embedding.poolings)} of layer {layers}"
+            f"{', of length 1' if embedder.embedding.normalise else ''}; "
+            f"{seconds:.1f} s, {tally.pieces / seconds:,.0f} pieces/s",
+            file=sys.stderr,
+        )
+    return 2 if tally.bad else 0
+
+
+def _embed(arguments: argparse.Namespace, embedder: Embedder, tally: Tally) -> None:
+    """Write the vectors, with a bar on standard error where it is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from bertkit.data.tables import BadRow
+    from bertkit.infer.vectors import open_writer
+
+    counted = sys.stderr.isatty() and readable_twice(arguments)
+    # Counting the rows first takes a thousandth of the whole time.
+    total = sum(1 for _ in input_rows(arguments)) if counted else None
+    bar = Progress(console=Console(stderr=True), transient=True, redirect_stdout=False, disable=not counted)
+    with bar, open_writer(arguments.out, embedder.width, by_word=embedder.embedding.by_word) as writer:
+        task = bar.add_task("embedding", total=total)
+        for rows, vectors in embedder.embed_rows(input_rows(arguments), tally):
+            for row in rows:
+                if isinstance(row, BadRow):
+                    print(f"bertkit: {row.problem}", file=sys.stderr)
+            writer.write(rows, vectors)
+            bar.advance(task, len(rows))

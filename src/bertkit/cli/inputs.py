@@ -1,0 +1,145 @@
+"""What the commands that read raw texts share: files, standard input or texts of the command line itself."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from bertkit.cli.recipes import add_window_arguments
+from bertkit.errors import UserError
+
+if TYPE_CHECKING:
+    from bertkit.data.tables import BadRow, Row
+    from bertkit.infer.rows import Tally
+
+FORMATS = ("tsv", "csv", "jsonl", "txt", "parquet")
+
+Item = TypeVar("Item")
+
+
+def add_input_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare where the texts are, how they are read, and in which number format is computed."""
+    add = parser.add_argument
+    add(
+        "files",
+        nargs="*",
+        type=source,
+        metavar="FILE",
+        help="TXT, TSV, CSV, JSONL or Parquet; none is standard input",
+    )
+    add("--say", action="append", default=[], metavar="TEXT", help="a text; may be repeated")
+    add("--say-pair", action="append", default=[], metavar="TEXT", help="the second text of each --say")
+    add("--text", metavar="COLUMN", help="column of the text: a name, or a number from 1 (default: text)")
+    add("--pair", metavar="COLUMN", help="column of the second text, if there are pairs")
+    add(
+        "--header",
+        choices=("auto", "yes", "no"),
+        default="auto",
+        help="whether the first line names the columns",
+    )
+    add(
+        "--format",
+        choices=FORMATS,
+        help="what the files are, where their names do not tell; standard input is txt",
+    )
+    add_window_arguments(parser)
+    add("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto, fp32 or bf16")
+
+
+def source(name: str) -> Path:
+    """A file named on the command line."""
+    from bertkit.data.files import STANDARD_INPUT
+
+    return STANDARD_INPUT if name == "-" else Path(name)
+
+
+def check_out(out: Path | None, overwrite: bool) -> None:
+    """Refuse, before anything is computed, a file that could not be written after it."""
+    if out is None:
+        return
+    if out.is_dir():
+        raise UserError(f"{out} is a folder; name a file in it.")
+    if out.exists() and not overwrite:
+        raise UserError(f"{out} exists; choose another name or say --overwrite to replace it.")
+    if not out.parent.is_dir():
+        raise UserError(f"There is no folder {out.parent} to write {out.name} in; make it first.")
+
+
+def check_sources(arguments: argparse.Namespace) -> None:
+    """Refuse the last file of many before the first one is read."""
+    from bertkit.data.files import open_bytes
+
+    if len(arguments.say_pair) not in (0, len(arguments.say)):
+        raise UserError(f"There are {len(arguments.say)} --say but {len(arguments.say_pair)} --say-pair.")
+    if arguments.say and arguments.files:
+        raise UserError("Give either files or --say, not both.")
+    for path in arguments.files:
+        ending_of(path, arguments.format)
+        if not path.is_fifo():  # which can be opened only once
+            open_bytes(path).close()
+
+
+def readable_twice(arguments: argparse.Namespace) -> bool:
+    """Whether the rows can be counted before they are read."""
+    return bool(arguments.files) and all(path.is_file() for path in arguments.files)
+
+
+def input_rows(arguments: argparse.Namespace) -> Iterator[Row | BadRow]:
+    """All rows of all sources, from the start."""
+    from bertkit.data.files import STANDARD_INPUT
+    from bertkit.data.tables import Columns
+    from bertkit.infer.rows import rows_to_answer
+
+    if arguments.say:
+        yield from _said(arguments.say, arguments.say_pair)
+        return
+    for path in arguments.files or [STANDARD_INPUT]:
+        ending = ending_of(path, arguments.format)
+        text = arguments.text or ("1" if ending == ".txt" else "text")
+        header = {"auto": None, "yes": True, "no": False}[arguments.header]
+        yield from rows_to_answer(path, Columns(text=text, pair=arguments.pair), header=header, ending=ending)
+
+
+def ending_of(path: Path, asked: str | None) -> str:
+    """Which of `tables.READERS` reads the file."""
+    from bertkit.data.files import STANDARD_INPUT
+    from bertkit.data.tables import table_ending
+
+    if asked:
+        return f".{asked}"
+    return ".txt" if path == STANDARD_INPUT else table_ending(path)
+
+
+def _said(texts: list[str], pairs: list[str]) -> Iterator[Row | BadRow]:
+    from bertkit.data.tables import BadRow, Row, text_problem
+
+    for number, (text, pair) in enumerate(zip_longest(texts, pairs), 1):
+        blank = not text.strip() or (pair is not None and not pair.strip())
+        problem = "is empty" if blank else text_problem(text) or (pair and text_problem(pair))
+        yield BadRow(number, f"The text {number} of --say {problem}.") if problem else Row(number, text, pair)
+
+
+def with_bar(items: Iterable[Item], arguments: argparse.Namespace, doing: str) -> Iterator[Item]:
+    """Show on standard error how far it is, where there is an item for each row.
+
+    Counting the rows first takes a thousandth of the whole time.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    total = sum(1 for _ in input_rows(arguments))
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, redirect_stdout=False) as progress:
+        yield from progress.track(items, total=total, description=doing)
+
+
+def report_tally(tally: Tally, longest: int, what: str) -> None:
+    """Say on standard error what was cut, and how many rows have no `what`."""
+    if tally.truncated:
+        print(f"bertkit: {tally.truncated:,} texts were cut to {longest} pieces.", file=sys.stderr)
+    if tally.bad:
+        print(f"bertkit: {tally.bad:,} of {tally.rows:,} rows have no {what}.", file=sys.stderr)

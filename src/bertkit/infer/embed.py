@@ -1,0 +1,280 @@
+"""Texts to vectors: the states of any layers, pooled; the features of Devlin et al. 2018, section 5.3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bertkit.checkpoint.folder import ModelFolder
+from bertkit.config import Combination, Pooling, check_choice, layer_numbers
+from bertkit.data.long import answerable
+from bertkit.data.packed import Sequences
+from bertkit.data.packing import encode_texts
+from bertkit.data.tables import BadRow, Row
+from bertkit.errors import UserError
+from bertkit.infer.reading import reading_of
+from bertkit.infer.rows import ROWS_AT_ONCE, Tally, Texts, checked_texts, in_chunks
+from bertkit.model.bulk import PIECES, batches_by_length, in_batches
+from bertkit.model.pooling import combined, over_pieces, over_windows, pool
+from bertkit.model.precision import Computing, autocast
+from bertkit.text.tokenizer import Encoding
+
+EmbedPooling = Literal["cls", "mean", "max", "pooler", "words"]
+
+WORD_CHARACTERS_AT_ONCE = 50_000
+"""Characters of a block where every word has its vector: these are many times as large as their text."""
+
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedding:
+    """What becomes of the states of a text's pieces.
+
+    Attributes:
+        layers: see `config.layer_numbers`.
+        combine: the layers' sum or their concatenation.
+        poolings: how pieces become a vector; of several the vectors are laid end to end.
+        normalise: divide each vector by its length.
+    """
+
+    layers: tuple[int, ...] = (-1,)
+    combine: Combination = "sum"
+    poolings: tuple[EmbedPooling, ...] = ("mean",)
+    normalise: bool = False
+
+    @property
+    def by_word(self) -> bool:
+        """Whether every word has a vector, and not every text."""
+        return self.poolings == ("words",)
+
+
+@dataclass(frozen=True)
+class WordVectors:
+    """The words of a text, the (start, end) of their characters in it, and their vectors [words, W].
+
+    What stands between spaces is a word, and so is a punctuation mark or a Chinese character. A word's
+    vector is the mean of its pieces'.
+    """
+
+    words: list[str]
+    spans: list[tuple[int, int]]
+    vectors: Vectors
+
+
+class Embedder:
+    """An encoder with its tokenizer, and how its states become vectors.
+
+    Attributes:
+        name: what the user called the model.
+        embedding: what becomes of the states.
+        reading: how texts become sequences.
+        width: of a vector, W.
+        precision: the number format it computes in.
+    """
+
+    def __init__(
+        self,
+        folder: ModelFolder,
+        name: str,
+        precision: Computing,
+        *,
+        layers: Sequence[int] | None = None,
+        combine: Combination | None = None,
+        pooling: EmbedPooling | None = None,
+        normalise: bool | None = None,
+        window: int | None = None,
+        stride: int | None = None,
+    ) -> None:
+        self.name = name
+        self.precision = precision
+        self.embedding = embedding_of(folder, name, layers, combine, pooling, normalise)
+        self.reading = reading_of(folder, window=window, stride=stride)
+        self._tokenizer = folder.tokenizer
+        self._encoder = folder.encoder
+        numbers = layer_numbers(self.embedding.layers, folder.encoder_config.layers)
+        joined = len(numbers) if self.embedding.combine == "concat" else 1
+        self._joined = joined * folder.encoder_config.hidden_size
+        self.width = self._joined * len(self.embedding.poolings)
+
+    def embed(self, texts: Texts, pairs: Texts | None = None) -> Vectors | list[WordVectors]:
+        """Vectors of N texts, or N pairs of texts, in the order given.
+
+        Returns:
+            float32 [N, W]; with the pooling "words" the words of each text.
+
+        Raises:
+            UserError: an argument is no list of strings, or the weights make numbers that are none.
+        """
+        first, second = checked_texts(texts, pairs)
+        return self._embed(first, second)[0]
+
+    def embed_rows(
+        self, rows: Iterable[Row | BadRow], tally: Tally
+    ) -> Iterator[tuple[list[Row | BadRow], Vectors | list[WordVectors]]]:
+        """Blocks of rows with the vectors of the good ones among them, in constant memory; `tally` counts."""
+        characters = {"characters_at_once": WORD_CHARACTERS_AT_ONCE} if self.embedding.by_word else {}
+        for chunk in in_chunks(rows, ROWS_AT_ONCE, **characters):
+            good = [row for row in chunk if isinstance(row, Row)]
+            pairs = [row.pair for row in good if row.pair is not None] or None
+            found, sequences = self._embed([row.text for row in good], pairs)
+            tally.rows += len(chunk)
+            tally.bad += len(chunk) - len(good)
+            tally.truncated += sequences.truncated
+            tally.pieces += len(sequences.ids)
+            yield chunk, found
+
+    def _embed(
+        self, texts: list[str], pairs: list[str] | None
+    ) -> tuple[Vectors | list[WordVectors], Sequences]:
+        if self.embedding.by_word and pairs is not None:
+            raise UserError("Words have vectors in single texts; leave out the second texts.")
+        sequences = encode_texts(self._tokenizer, texts, pairs, **asdict(self.reading))
+        found: Vectors | list[WordVectors]
+        if self.embedding.by_word:
+            found = self._words(texts, sequences)
+            finite = all(np.isfinite(each.vectors).all() for each in found)
+        else:
+            found = self._texts(sequences)
+            finite = bool(np.isfinite(found).all())
+        if not finite:
+            raise UserError(f"{self.name} makes vectors that are no numbers: its weights are damaged.")
+        return found, sequences
+
+    def _texts(self, sequences: Sequences) -> Vectors:
+        """One vector a row, [N, W]."""
+        apart, how = replace(sequences, windows=None), self.embedding
+
+        def compute(rows: npt.NDArray[np.int64]) -> torch.Tensor:
+            batch = apart.batch(rows)
+            if len(how.poolings) == 1:
+                return pool(self._encoder, batch, _of_model(how.poolings[0]), how.layers, how.combine).float()
+            states_TW = combined(self._encoder, batch, how.layers, how.combine)
+            parts = [over_pieces(states_TW, batch, _of_model(each)) for each in how.poolings]
+            return torch.cat(parts, dim=1).float()
+
+        found = in_batches(
+            self._encoder, apart.lengths, self.width, compute, precision=self.precision, pieces=PIECES
+        )
+        if sequences.windows is not None and len(sequences):
+            counts = sequences.windows.counts.tolist()
+            parts = torch.from_numpy(found).split(self._joined, dim=1)
+            pooled = [
+                over_windows(part, counts, _of_model(each))
+                for part, each in zip(parts, how.poolings, strict=True)
+            ]
+            found = torch.cat(pooled, dim=1).numpy()
+        return _normalised(found) if how.normalise else found
+
+    def _words(self, texts: list[str], sequences: Sequences) -> list[WordVectors]:
+        """The words of each text, but those that were cut off."""
+        encodings = [self._tokenizer.encode(text) for text in texts]
+        firsts = np.arange(len(texts) + 1)
+        offsets = np.zeros(len(texts), dtype=np.int64)
+        if sequences.windows is not None:
+            firsts, offsets = sequences.windows.firsts, sequences.windows.offsets
+        # Of each sequence: which text, and the pieces of it that are taken from here.
+        parts: list[tuple[int, int, int]] = []
+        states = []
+        for text, (start, end) in enumerate(pairwise(firsts.tolist())):
+            length = len(encodings[text].ids)
+            sizes = np.minimum(sequences.sizes[start:end] - 2, length - offsets[start:end])
+            spans = answerable(offsets[start:end], sizes)
+            parts += [(text, *span) for span in spans]
+            states.append(np.empty((spans[-1][1], self._joined), dtype=np.float32))
+        self._fill(replace(sequences, windows=None), offsets, parts, states)
+        found = [_word_vectors(*each) for each in zip(texts, encodings, states, strict=True)]
+        if self.embedding.normalise:
+            found = [replace(each, vectors=_normalised(each.vectors)) for each in found]
+        return found
+
+    def _fill(
+        self,
+        sequences: Sequences,
+        offsets: npt.NDArray[np.int64],
+        parts: list[tuple[int, int, int]],
+        states: list[Vectors],
+    ) -> None:
+        """Compute the states of all pieces of each text; see `_words`."""
+        how = self.embedding
+        self._encoder.eval()
+        with torch.inference_mode(), autocast(self.precision):
+            for rows in batches_by_length(sequences.lengths, PIECES):
+                batch = sequences.batch(rows)
+                found_TW = combined(self._encoder, batch, how.layers, how.combine).float().numpy()
+                for row, place in zip(rows.tolist(), batch.starts_B.tolist(), strict=True):
+                    text, start, end = parts[row]
+                    first = place + 1 + start - offsets[row]  # behind [CLS]
+                    states[text][start:end] = found_TW[first : first + end - start]
+
+
+def embedding_of(
+    folder: ModelFolder,
+    name: str,
+    layers: Sequence[int] | None,
+    combine: Combination | None,
+    pooling: EmbedPooling | None,
+    normalise: bool | None,
+) -> Embedding:
+    """What is asked for; otherwise what a folder of sentence-transformers says, or the mean of all pieces.
+
+    Raises:
+        UserError: there is no such pooling, layer or combination, or the folder's own is none of bertkit's.
+    """
+    asked: dict[str, Any] = {"layers": layers and tuple(layers), "combine": combine, "normalise": normalise}
+    if pooling is not None:
+        check_choice("embed", "pooling", pooling, EmbedPooling)
+        asked["poolings"] = (pooling,)
+    if combine is not None:
+        check_choice("embed", "combine", combine, Combination)
+    usual = Embedding()
+    if folder.pooling is not None and pooling is None:
+        unknown = [mode for mode in folder.pooling.modes if mode not in get_args(EmbedPooling)]
+        if unknown or folder.pooling.beyond:
+            parts = ", ".join([*unknown, *folder.pooling.beyond])
+            raise UserError(
+                f"{name} makes its vectors with {parts}, which bertkit does not compute; say --pooling cls, "
+                "mean or max to have others."
+            )
+        usual = Embedding(poolings=folder.pooling.modes, normalise=folder.pooling.normalise)  # type: ignore[arg-type]
+    found = replace(usual, **{key: value for key, value in asked.items() if value is not None})
+    layer_numbers(found.layers, folder.encoder_config.layers)
+    if "pooler" in found.poolings:
+        if folder.encoder.pooler is None or "pooler" in folder.new:
+            raise UserError(f"{name} has no trained pooler; take the pooling cls, mean or max.")
+        if found.layers != (-1,):
+            raise UserError("The pooler reads the last layer, -1; pool other layers with cls, mean or max.")
+    return found
+
+
+def _of_model(pooling: EmbedPooling) -> Pooling:
+    assert pooling != "words", "the words of a text are not one vector"
+    return pooling
+
+
+def _normalised(vectors_NW: Vectors) -> Vectors:
+    lengths_N1 = np.linalg.norm(vectors_NW, axis=1, keepdims=True)
+    return vectors_NW / np.maximum(lengths_N1, 1e-12).astype(np.float32)
+
+
+def _word_vectors(text: str, encoding: Encoding, states_SW: Vectors) -> WordVectors:
+    """Means over the pieces of each word that is there whole."""
+    starts = np.flatnonzero(encoding.word_starts)
+    ends = np.append(starts[1:], len(encoding.ids))[: len(starts)]
+    whole = ends <= len(states_SW)
+    starts, ends = starts[whole], ends[whole]
+    if not len(starts):
+        return WordVectors([], [], np.empty((0, states_SW.shape[1]), dtype=np.float32))
+    sums = np.add.reduceat(states_SW[: ends[-1]], starts, axis=0)
+    spans = [
+        (encoding.offsets[start][0], encoding.offsets[end - 1][1])
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+    ]
+    means = sums / (ends - starts)[:, None].astype(np.float32)
+    return WordVectors([text[start:end] for start, end in spans], spans, means)
