@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(result, ensure_ascii=False))
     else:
-        layers = ", ".join(map(str, embedder.embedding.layers))
+        layers = " and ".join(map(str, embedder.embedding.layers))
         print(
             f"{arguments.out}: {tally.rows:,} rows of {embedder.width}, "
             f"{' and '.join(embedder.embedding.poolings)} of layer {layers}"
