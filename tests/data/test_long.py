@@ -63,6 +63,9 @@ def test_one_text_in_windows() -> None:
     assert found.windows.offsets.tolist() == [0, 3, 7, 0, 0, 0]
     assert found.windows.counts.tolist() == [3, 1, 1, 1]
     assert found.truncated == 0
+    first = found.beginnings()
+    assert first.ids.tolist() == [p for row in ("abcdef", "a", "abcdef", "") for p in (CLS, *ids(row), SEP)]
+    assert (first.lengths.tolist(), first.windows) == ([8, 3, 8, 2], None)
     batch = found.batch([2, 0])
     assert batch.windows == (1, 3)
     assert batch.lengths == (8, 8, 8, 8)

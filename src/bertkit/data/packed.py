@@ -58,6 +58,14 @@ class Sequences:
         places: npt.NDArray[np.int64] = np.repeat(self.starts[rows], lengths) + inside
         return places
 
+    def beginnings(self) -> Sequences:
+        """Each row as the one sequence that it begins with: itself, or the first of its windows."""
+        if self.windows is None:
+            return self
+        rows = self.windows.firsts[:-1]
+        starts = np.concatenate([[0], np.cumsum(self.sizes[rows])]).astype(np.int64)
+        return Sequences(self.ids[self.places(rows)], starts, self.second[rows], self.truncated)
+
     def batch(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> PackedBatch:
         """The sequences of `rows` end to end, in that order."""
         return pack(self, rows)

@@ -12,13 +12,12 @@ import numpy.typing as npt
 import torch
 
 from bertkit.checkpoint.folder import ModelFolder
-from bertkit.config import Combination, Pooling, check_choice, layer_numbers
+from bertkit.config import Combination, Pooling, Reading, check_choice, layer_numbers
 from bertkit.data.long import answerable
 from bertkit.data.packed import Sequences
 from bertkit.data.packing import encode_texts
 from bertkit.data.tables import BadRow, Row
 from bertkit.errors import UserError
-from bertkit.infer.reading import reading_of
 from bertkit.infer.rows import ROWS_AT_ONCE, Tally, Texts, checked_texts, in_chunks
 from bertkit.model.bulk import PIECES, batches_by_length, in_batches
 from bertkit.model.pooling import combined, over_pieces, over_windows, pool
@@ -84,18 +83,13 @@ class Embedder:
         folder: ModelFolder,
         name: str,
         precision: Computing,
-        *,
-        layers: Sequence[int] | None = None,
-        combine: Combination | None = None,
-        pooling: EmbedPooling | None = None,
-        normalise: bool | None = None,
-        window: int | None = None,
-        stride: int | None = None,
+        reading: Reading,
+        embedding: Embedding,
     ) -> None:
         self.name = name
         self.precision = precision
-        self.embedding = embedding_of(folder, name, layers, combine, pooling, normalise)
-        self.reading = reading_of(folder, window=window, stride=stride)
+        self.embedding = embedding
+        self.reading = reading
         self._tokenizer = folder.tokenizer
         self._encoder = folder.encoder
         numbers = layer_numbers(self.embedding.layers, folder.encoder_config.layers)
@@ -164,7 +158,7 @@ class Embedder:
         )
         if sequences.windows is not None and len(sequences):
             counts = sequences.windows.counts.tolist()
-            parts = torch.from_numpy(found).split(self._joined, dim=1)
+            parts = torch.split(torch.from_numpy(found), self._joined, dim=1)
             pooled = [
                 over_windows(part, counts, _of_model(each))
                 for part, each in zip(parts, how.poolings, strict=True)
@@ -260,7 +254,8 @@ def _of_model(pooling: EmbedPooling) -> Pooling:
 
 def _normalised(vectors_NW: Vectors) -> Vectors:
     lengths_N1 = np.linalg.norm(vectors_NW, axis=1, keepdims=True)
-    return vectors_NW / np.maximum(lengths_N1, 1e-12).astype(np.float32)
+    normalised: Vectors = vectors_NW / np.maximum(lengths_N1, 1e-12).astype(np.float32)
+    return normalised
 
 
 def _word_vectors(text: str, encoding: Encoding, states_SW: Vectors) -> WordVectors:
@@ -276,5 +271,5 @@ def _word_vectors(text: str, encoding: Encoding, states_SW: Vectors) -> WordVect
         (encoding.offsets[start][0], encoding.offsets[end - 1][1])
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
     ]
-    means = sums / (ends - starts)[:, None].astype(np.float32)
+    means: Vectors = sums / (ends - starts)[:, None].astype(np.float32)
     return WordVectors([text[start:end] for start, end in spans], spans, means)

@@ -11,11 +11,12 @@ from bertkit.checkpoint.folder import read_model_folder
 from bertkit.checkpoint.locate import find_model
 from bertkit.config import Combination, Precision
 from bertkit.errors import UserError
-from bertkit.infer.embed import Embedder, EmbedPooling
+from bertkit.infer.embed import Embedder, EmbedPooling, embedding_of
 from bertkit.infer.fill import Filled, fill
 from bertkit.infer.masked import MaskedModel
 from bertkit.infer.outputs import FloatArray, outputs
 from bertkit.infer.predict import Answer, Predictor
+from bertkit.infer.reading import reading_of
 from bertkit.infer.rows import Texts
 from bertkit.infer.score import score
 from bertkit.model.precision import choose_precision, flush_denormals
@@ -30,17 +31,20 @@ class Model:
         card: what training noted about it; empty for a folder that another program wrote.
         labels: names of the classes in their order; empty where it does not classify.
         precision: the number format it computes in.
+        reading: how texts become sequences, for labels and vectors.
     """
 
     def __init__(
         self, path: Path, name: str, precision: Precision, window: int | None, stride: int | None
     ) -> None:
         self._folder = read_model_folder(path)
-        self._windows = {"window": window, "stride": stride}
         self.name = name
         self.card = self._folder.card
         self.labels = self._folder.head_config.labels if self._folder.head_config else ()
         self.precision = choose_precision(precision)
+        self.reading = reading_of(self._folder, window=window, stride=stride)
+        if self._folder.head_config is not None and self._folder.head_config.kind == "classify":
+            _ = self.predictor  # What is wrong with it is told now, and not when something is asked of it.
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -49,7 +53,7 @@ class Model:
         Raises:
             UserError: it has no classification head.
         """
-        return Predictor(self._folder, self.name, self.precision, **self._windows)
+        return Predictor(self._folder, self.name, self.precision, self.reading)
 
     @cached_property
     def masked(self) -> MaskedModel:
@@ -81,10 +85,8 @@ class Model:
         normalise: bool | None = None,
     ) -> Embedder:
         """The model as one that makes vectors; see `embed`."""
-        asked: dict[str, Any] = {"layers": layers, "combine": combine, "pooling": pooling}
-        return Embedder(
-            self._folder, self.name, self.precision, **asked, normalise=normalise, **self._windows
-        )
+        embedding = embedding_of(self._folder, self.name, layers, combine, pooling, normalise)
+        return Embedder(self._folder, self.name, self.precision, self.reading, embedding)
 
     def embed(
         self,

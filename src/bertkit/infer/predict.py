@@ -12,12 +12,11 @@ import numpy.typing as npt
 
 from bertkit.checkpoint.card import CARD_FILE
 from bertkit.checkpoint.folder import ModelFolder
-from bertkit.config import HEAD_KINDS
+from bertkit.config import HEAD_KINDS, Reading
 from bertkit.data.packed import Sequences
 from bertkit.data.packing import encode_texts
 from bertkit.data.tables import BadRow, Row
 from bertkit.errors import UserError
-from bertkit.infer.reading import reading_of
 from bertkit.infer.rows import ROWS_AT_ONCE, Tally, Texts, checked_texts, in_chunks
 from bertkit.model.bulk import log_probabilities
 from bertkit.model.heads import Classifier
@@ -42,15 +41,7 @@ class Predictor:
             the folder keeps none (`training.temperature` of a recipe).
     """
 
-    def __init__(
-        self,
-        folder: ModelFolder,
-        name: str,
-        precision: Computing,
-        *,
-        window: int | None = None,
-        stride: int | None = None,
-    ) -> None:
+    def __init__(self, folder: ModelFolder, name: str, precision: Computing, reading: Reading) -> None:
         if folder.head is None:
             raise UserError(
                 f"{name} has no trained head to label texts with, so it cannot answer: "
@@ -66,7 +57,7 @@ class Predictor:
         self.labels = folder.head.config.labels
         self.card = folder.card
         self.precision = precision
-        self.reading = reading_of(folder, window=window, stride=stride)
+        self.reading = reading
         self.temperature = _temperature(folder)
         self._tokenizer = folder.tokenizer
         self._classifier = Classifier(folder.encoder, folder.head)

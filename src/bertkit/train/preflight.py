@@ -57,6 +57,8 @@ def measure(prepared: Prepared, recipe: Recipe, classifier: Classifier, precisio
         precision: of computing.
     """
     batches = epoch_batches(prepared.train_sequences.lengths, recipe.batch, recipe.training.seed, 0)
+    # Of a text in windows its beginning tells enough.
+    sequences = prepared.train_sequences.beginnings()
     with torch.random.fork_rng(devices=[]):
         batch, loss = _quick(prepared, batches[0])
         return Preflight(
@@ -70,10 +72,10 @@ def measure(prepared: Prepared, recipe: Recipe, classifier: Classifier, precisio
                 pad_id=prepared.tokenizer.pad_id if recipe.batch.pad_to else None,
             ),
             pieces=measure_pieces(
-                prepared.train_sequences,
+                sequences,
                 prepared.tokenizer,
                 prepared.train.texts,
-                max_length=recipe.batch.max_length,
+                max_length=recipe.batch.reading.longest,
                 visible_pads=recipe.batch.pad_to > 0,
             ),
             rows=measure_rows(
@@ -81,7 +83,7 @@ def measure(prepared: Prepared, recipe: Recipe, classifier: Classifier, precisio
                 prepared.dev,
                 prepared.labels,
                 prepared.odd,
-                prepared.train_sequences,
+                sequences,
                 batches,
                 at_once=recipe.batch.sequences,
                 majority=prepared.baselines["majority"],
@@ -208,7 +210,7 @@ def _asked(prepared: Prepared, recipe: Recipe, steps: int) -> Asked:
         recipe.optimiser,
         fresh=prepared.start is None,
         steps=steps,
-        max_length=recipe.batch.max_length,
+        max_length=recipe.batch.reading.longest,
         at_once=recipe.batch.sequences,
     )
     return replace(
