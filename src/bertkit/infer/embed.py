@@ -113,8 +113,8 @@ class Embedder:
         self, rows: Iterable[Row | BadRow], tally: Tally
     ) -> Iterator[tuple[list[Row | BadRow], Vectors | list[WordVectors]]]:
         """Blocks of rows with the vectors of the good ones among them, in constant memory; `tally` counts."""
-        characters = {"characters_at_once": WORD_CHARACTERS_AT_ONCE} if self.embedding.by_word else {}
-        for chunk in in_chunks(rows, ROWS_AT_ONCE, **characters):
+        characters = WORD_CHARACTERS_AT_ONCE if self.embedding.by_word else None
+        for chunk in in_chunks(rows, ROWS_AT_ONCE, characters_at_once=characters):
             good = [row for row in chunk if isinstance(row, Row)]
             pairs = [row.pair for row in good if row.pair is not None] or None
             found, sequences = self._embed([row.text for row in good], pairs)

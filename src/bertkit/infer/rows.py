@@ -41,16 +41,17 @@ def rows_to_answer(
 
 
 def in_chunks(
-    rows: Iterable[Row | BadRow], at_once: int, *, characters_at_once: int = CHARACTERS_AT_ONCE
+    rows: Iterable[Row | BadRow], at_once: int, *, characters_at_once: int | None = None
 ) -> Iterator[list[Row | BadRow]]:
     """Blocks of at most `at_once` rows, or of about so many characters, in their order."""
+    most = CHARACTERS_AT_ONCE if characters_at_once is None else characters_at_once
     chunk: list[Row | BadRow] = []
     characters = 0
     for row in rows:
         chunk.append(row)
         if isinstance(row, Row):
             characters += len(row.text) + len(row.pair or "")
-        if len(chunk) == at_once or characters >= characters_at_once:
+        if len(chunk) == at_once or characters >= most:
             yield chunk
             chunk, characters = [], 0
     if chunk:
