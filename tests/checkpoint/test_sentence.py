@@ -76,7 +76,7 @@ def test_steps_that_bertkit_does_not_compute_are_named(tiny_model: Path, tmp_pat
     dense = "sentence_transformers.base.modules.dense.Dense", "2_Dense"
     path = sentence_folder(tmp_path / "model", tiny_model, POOLING, dense)
     write_pooling(path / "1_Pooling", {"pooling_mode": "mean"})
-    assert read_model_folder(path).pooling == SentencePooling(("mean",), beyond=("Dense",))
+    assert read_model_folder(path).pooling == SentencePooling(("mean",), max_length=32, beyond=("Dense",))
 
 
 WRONG = {
