@@ -187,8 +187,10 @@ class Encoder(nn.Module):
         found = {}
         for number, hidden in enumerate(self._climb(batch, rows, top, None)):
             if number in wanted:
-                whole = rows is not None and (number < top or top == 0)
-                found[number] = hidden.index_select(0, rows) if whole else hidden
+                # The highest layer was computed for `rows` alone.
+                if rows is not None and (number < top or top == 0):
+                    hidden = hidden.index_select(0, rows)
+                found[number] = hidden
         return [found[number] for number in wanted]
 
     def _climb(
