@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bertkit.checkpoint.folder import CARD_FILE, ModelFolder
+from bertkit.checkpoint.card import CARD_FILE
+from bertkit.checkpoint.folder import ModelFolder
 from bertkit.config import Reading, check_reading
 from bertkit.train.prepare import check_positions
 
