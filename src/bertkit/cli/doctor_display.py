@@ -254,7 +254,7 @@ def gradient_sketch(norms: Mapping[str, float], ends: Mapping[str, float] | None
     most = max([*norms.values(), LEAST * 10])
     width = max(len(name) for name in norms)
     lines = []
-    for name, norm in reversed(norms.items()):
+    for name, norm in reversed(list(norms.items())):
         share = math.log(max(norm, LEAST) / LEAST) / math.log(most / LEAST)
         bar = "█" * round(share * WIDTH / 2)
         after = f"  at the end of the trial {ends[name]:.1e}" if ends and name in ends else ""

@@ -39,7 +39,7 @@ def embedding_scale(record: Preflight) -> Finding | None:
         return None
     ratio = start.position_size / start.piece_size
     normed = asked.embedding_norm
-    changes = (Change(words="start from a model whose pieces are not drowned"),)
+    changes: tuple[Change, ...] = (Change(words="start from a model whose pieces are not drowned"),)
     if asked.fresh:
         changes = (
             Change("model.options.positions", "rotary"),

@@ -114,7 +114,7 @@ def range_test(trial: Trial, *, seconds: float) -> RangeTest:
     ended: Ended = "steps"
 
     def rate(step: int) -> float:
-        return FIRST_RATE * (LAST_RATE / FIRST_RATE) ** (step / (RANGE_STEPS - 1))
+        return FIRST_RATE * math.pow(LAST_RATE / FIRST_RATE, step / (RANGE_STEPS - 1))
 
     # The loss that is yielded at a step was changed by the rates before it.
     for step, loss in enumerate(_updates(trial.copy(), trial, rate, RANGE_STEPS)):
