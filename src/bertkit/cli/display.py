@@ -95,6 +95,10 @@ class Display:
             style = "red" if finding.weight == "grave" else "yellow"
             self._console.print(f"{finding.weight}: {finding.line}", style=style, soft_wrap=True)
 
+    def told(self, sentence: str) -> None:
+        """Print it."""
+        self._console.print(sentence, style="bold", soft_wrap=True)
+
     def seed_started(self, seed: int, step: int, steps: int) -> None:
         """Start a bar."""
         if self._task is not None:

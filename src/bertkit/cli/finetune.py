@@ -45,6 +45,13 @@ FLAGS: tuple[Flag, ...] = (
     ("--seed", "training", "seed", int, "the first seed"),
     ("--seeds", "training", "seeds", int, "how many seeds to train"),
     ("--precision", "training", "precision", str, "auto, fp32 or bf16"),
+    (
+        "--on-collapse",
+        "training",
+        "on_collapse",
+        str,
+        "what to do with a run that has collapsed: continue, stop or restart",
+    ),
     ("--save-every", "training", "save_every", float, "minutes between checkpoints"),
 )
 

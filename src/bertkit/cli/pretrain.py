@@ -45,6 +45,13 @@ FLAGS = (
     ("--replay", "training", "replay", str, "a run folder whose log of learning rates is followed"),
     ("--seed", "training", "seed", int, "of weights, order and masks"),
     ("--precision", "training", "precision", str, "auto, fp32 or bf16"),
+    (
+        "--on-collapse",
+        "training",
+        "on_collapse",
+        str,
+        "what to do with a run that has collapsed: continue, stop or restart",
+    ),
     ("--save-every", "training", "save_every", float, "minutes between checkpoints"),
 )
 

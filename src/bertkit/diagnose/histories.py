@@ -24,13 +24,12 @@ from bertkit.health.history import (
     SeedHistory,
     Step,
 )
-from bertkit.health.watch import HEALTH, Health
+from bertkit.health.watch import HEALTH, THROUGH, Health
 from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe
 from bertkit.train.pretrainrun import STOPPED
 from bertkit.train.results import SEED_RESULT
 from bertkit.train.runfolder import RECIPE, RESULT
 from bertkit.train.runlog import METRICS
-from bertkit.train.watch import THROUGH
 
 History = FinetuneHistory | PretrainHistory
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)

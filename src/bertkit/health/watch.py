@@ -1,13 +1,28 @@
-"""What is seen of a run while it trains: the records of event "health" in `metrics.jsonl`."""
+"""What is seen of a run while it trains: records of event "health" in `metrics.jsonl`, and what is kept."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
+
+from bertkit.config import ModelConfig
+from bertkit.recipe import OptimiserRecipe
 
 HEALTH = "health"
 """The event of these records."""
+SMOOTHING = 0.95
+SETTLED = 50
+"""Steps before the smoothed loss says anything."""
+LEARNT = 0.75
+"""Share of the prior's entropy below which a smoothed loss shows that something was learnt: the noise of
+batches, also of a file in order, stays above it."""
+THROUGH = 0.85
+"""Share of the unigram entropy below which a loss can't be that of word frequencies alone, or of them and the
+nearest neighbours."""
+KEPT = 4
+"""Looks that are remembered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,3 +81,167 @@ class Health:
         """Of a line of `metrics.jsonl`, whose other fields are passed over."""
         known = {spec.name for spec in fields(cls)}
         return cls(**{name: value for name, value in record.items() if name in known})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What an evaluation found; losses in nats.
+
+    Attributes:
+        step: updates made.
+        train_loss: mean since the evaluation before.
+        loss: of the dev rows, or of the held-out text.
+        one_answer: whether every dev row got the same answer.
+        beats_majority: whether the interval of the score lies above always answering the majority.
+    """
+
+    step: int
+    train_loss: float
+    loss: float
+    one_answer: bool = False
+    beats_majority: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What a check must know of the run that it judges.
+
+    Attributes:
+        phase: which kind of run it is.
+        optimiser: of its recipe.
+        model: the encoder's options.
+        trained: whether it began with trained weights.
+        prior_entropy: see `Health.prior_entropy`; None where there is none.
+        uniform: of a pretraining run: loss of one who knows nothing, ln V.
+        steps: that it will have; 0 where the clock decides.
+        spike: of a pretraining run: nats over its lowest that the smoothed loss may stand; 0 is any.
+    """
+
+    phase: Literal["finetune", "pretrain"]
+    optimiser: OptimiserRecipe
+    model: ModelConfig
+    trained: bool = False
+    prior_entropy: float | None = None
+    uniform: float = math.inf
+    steps: int = 0
+    spike: float = 0.0
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The greatest gradient norm of a layer, and the step that had it."""
+
+    step: int
+    norm: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """A run at one moment, as the checks see it.
+
+    Attributes:
+        setting: what it is.
+        step: updates made.
+        fraction: share of the run that is done.
+        smoothed_loss: see `Health`.
+        lowest_loss: the least that it has been, once it had settled.
+        risen_at: the first of the last steps whose losses all stand over the lowest by more than a spike.
+        looks: the first one and the newest few, oldest first.
+        peaks: by layer.
+        evaluations: all, oldest first.
+        through_at: of a pretraining run: the step by which it was through the plateau of word frequencies.
+        broke: loss and gradient norm of the step that could not be made, because one is no number.
+    """
+
+    setting: Setting
+    step: int
+    fraction: float
+    smoothed_loss: float
+    lowest_loss: float = math.inf
+    risen_at: int | None = None
+    looks: tuple[Health, ...] = ()
+    peaks: Mapping[str, Peak] = field(default_factory=dict)
+    evaluations: tuple[Evaluation, ...] = ()
+    through_at: int | None = None
+    broke: tuple[float, float] | None = None
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the training loss is well below what the labels' shares alone give."""
+        prior = self.setting.prior_entropy
+        return prior is None or self.smoothed_loss < LEARNT * prior
+
+
+@dataclass
+class Watch:
+    """What is remembered of a run while it trains; its fields are saved with the run's progress.
+
+    Attributes:
+        every: steps between looks at inputs; 0 while it is not known.
+        steps: losses seen.
+        smoothed: training loss.
+        lowest, risen_at, looks, peaks, evaluations, through_at: see `Watched`, as JSON has them.
+        told: the checks that have found something.
+    """
+
+    every: int = 0
+    steps: int = 0
+    smoothed: float = 0.0
+    lowest: float = math.inf
+    risen_at: int | None = None
+    through_at: int | None = None
+    looks: list[dict[str, Any]] = field(default_factory=list)
+    peaks: dict[str, tuple[int, float]] = field(default_factory=dict)
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+
+    def stepped(self, loss: float, spike: float) -> bool:
+        """Take one step's loss; True if, smoothed, it is over its lowest by over `spike` (0: never)."""
+        self.steps += 1
+        share = max(1 - SMOOTHING, 1 / self.steps)
+        self.smoothed += share * (loss - self.smoothed)
+        if self.steps < SETTLED:
+            return False
+        self.lowest = min(self.lowest, self.smoothed)
+        if not spike or loss <= self.lowest + spike:
+            self.risen_at = None
+        elif self.risen_at is None:
+            self.risen_at = self.steps
+        return bool(spike) and self.smoothed > self.lowest + spike
+
+    def looked(self, health: Health) -> None:
+        """Remember a look; of all the first and the newest are kept."""
+        for layer, norm in health.gradient_norms.items():
+            # The comparison is False for what is no number.
+            if norm > self.peaks.get(layer, (0, 0.0))[1]:
+                self.peaks[layer] = (health.step, norm)
+        self.looks = [*self.looks[:1], *self.looks[1:][-(KEPT - 1) :], health.to_record()]
+
+    def evaluated(self, evaluation: Evaluation) -> None:
+        """Remember an evaluation."""
+        self.evaluations.append(asdict(evaluation))
+
+    def passed(self, step: int, loss: float, unigram: float) -> bool:
+        """Take a pretraining run's loss; True where it has just broken through the plateau, by `step`."""
+        if self.through_at is not None or loss >= THROUGH * unigram:
+            return False
+        self.through_at = step
+        return True
+
+    def at(
+        self, setting: Setting, step: int, fraction: float, broke: tuple[float, float] | None = None
+    ) -> Watched:
+        """The run as it is now."""
+        return Watched(
+            setting=setting,
+            step=step,
+            fraction=fraction,
+            smoothed_loss=self.smoothed,
+            lowest_loss=self.lowest,
+            risen_at=self.risen_at,
+            looks=tuple(Health.from_record(look) for look in self.looks),
+            peaks={layer: Peak(*peak) for layer, peak in self.peaks.items()},
+            evaluations=tuple(Evaluation(**evaluation) for evaluation in self.evaluations),
+            through_at=self.through_at,
+            broke=broke,
+        )

@@ -17,7 +17,7 @@ from bertkit.config import (
 )
 from bertkit.errors import UserError
 from bertkit.recipe.base import BaseRecipe
-from bertkit.recipe.parts import ModelRecipe, OptimiserRecipe
+from bertkit.recipe.parts import ModelRecipe, OnCollapse, OptimiserRecipe
 
 Header = Literal["auto", "yes", "no"]
 Kind = Literal["classify"]
@@ -119,6 +119,12 @@ class TrainingRecipe:
     `patience` > 0 stops after so many epochs without a better dev score. `save_every` is in minutes. With
     `temperature` the model folder keeps the temperature that fits the dev rows, for those who ask the model:
     its probabilities then mean what they say more nearly, and its answers stay the same.
+
+    The run's health is looked at every `watch_every` steps: 0 chooses a number that costs less than a
+    hundredth of the time, -1 is never. A seed that collapses is told of, and goes on to its end
+    (`on_collapse` "continue"), ends there ("stop"), or begins again, twice at most, with the proposed
+    changes of the optimiser ("restart"). When a collapse is seen depends on `watch_every`: give one to make
+    runs that stop or restart repeatable.
     """
 
     epochs: int = 3
@@ -128,12 +134,16 @@ class TrainingRecipe:
     seeds: int = 1
     precision: Precision = "auto"
     save_every: float = 5.0
+    watch_every: int = 0
+    on_collapse: OnCollapse = "continue"
     temperature: bool = False
 
     def __post_init__(self) -> None:
         check_choice("training", "precision", self.precision, Precision)
         check_at_least("training", "epochs", self.epochs, 1)
         check_at_least("training", "seeds", self.seeds, 1)
+        check_choice("training", "on_collapse", self.on_collapse, OnCollapse)
+        check_at_least("training", "watch_every", self.watch_every, -1)
         for name in ("steps", "patience", "seed", "save_every"):
             check_at_least("training", name, getattr(self, name), 0)
 

@@ -11,6 +11,7 @@ from bertkit.errors import UserError
 
 Schedule = Literal["linear", "constant"]
 OptimiserName = Literal["adamw", "adam", "lamb"]
+OnCollapse = Literal["continue", "stop", "restart"]
 
 
 @dataclass(frozen=True, kw_only=True)

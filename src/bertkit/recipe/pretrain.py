@@ -8,7 +8,7 @@ from typing import Literal
 from bertkit.config import Precision, check_at_least, check_choice
 from bertkit.errors import UserError
 from bertkit.recipe.base import BaseRecipe
-from bertkit.recipe.parts import ModelRecipe, OptimiserRecipe
+from bertkit.recipe.parts import ModelRecipe, OnCollapse, OptimiserRecipe
 
 Pairs = Literal["nsp", "sop", "none"]
 MaskingPolicy = Literal["piece", "whole-word", "span"]
@@ -95,7 +95,11 @@ class PretrainTrainingRecipe:
     learning rates in the log of the run folder `replay`: exactly one of the three. `evaluations` are
     spread evenly over the run and score about `heldout_pieces` pieces of held-out text each. `save_every` is
     in minutes; the newest `keep` checkpoints stay. The run stops where the training loss, smoothed, rises
-    by `spike` nats over its lowest; 0 is never.
+    by `spike` nats over its lowest; 0 is never. The run's health is looked at every `watch_every` steps: 0
+    chooses a number that costs less than a hundredth of the time, -1 is never. Where it collapses, it goes on
+    if it can (`on_collapse` "continue": not with a loss that is no number or has risen), ends ("stop"), or
+    begins again from the last good checkpoint, twice at most, with the proposed changes of the optimiser
+    ("restart").
     """
 
     steps: int = 0
@@ -108,11 +112,15 @@ class PretrainTrainingRecipe:
     save_every: float = 5.0
     keep: int = 2
     spike: float = 2.0
+    watch_every: int = 0
+    on_collapse: OnCollapse = "continue"
 
     def __post_init__(self) -> None:
         check_choice("training", "precision", self.precision, Precision)
         for name in ("steps", "budget", "seed", "save_every", "spike"):
             check_at_least("training", name, getattr(self, name), 0)
+        check_choice("training", "on_collapse", self.on_collapse, OnCollapse)
+        check_at_least("training", "watch_every", self.watch_every, -1)
         for name in ("evaluations", "keep"):
             check_at_least("training", name, getattr(self, name), 1)
         check_at_least("training", "heldout_pieces", self.heldout_pieces, 0)

@@ -52,9 +52,10 @@ class Checkpoints:
             older = f" Remove it to go on from {paths[-2].name}." if len(paths) > 1 else ""
             raise UserError(f"{error}{older}") from None
 
-    def remove(self) -> None:
-        """Delete all: the run is finished."""
+    def remove(self, after: int = -1) -> None:
+        """Delete those of steps after `after`: all of them when the run is finished."""
         for path in self.paths():
-            path.unlink()
+            if int(path.stem.partition("-")[2]) > after:
+                path.unlink()
         if self._folder.is_dir() and not any(self._folder.iterdir()):
             self._folder.rmdir()

@@ -20,7 +20,7 @@ from bertkit.train.preflight import measure
 from bertkit.train.prepare import Prepared, prepare
 from bertkit.train.results import SeedResult, aggregate, write_json
 from bertkit.train.runfolder import RESULT, check_run, open_run
-from bertkit.train.seedrun import SeedRun
+from bertkit.train.seeds import train_seed
 
 
 def finetune(
@@ -63,7 +63,7 @@ def finetune(
         folder = out if len(seeds) == 1 else out / f"seed-{seed}"
         folder.mkdir(exist_ok=True)
         if (done := SeedResult.read(folder)) is None:
-            done = SeedRun(prepared, recipe, seed, folder, precision, plan.steps, rows, listener).run()
+            done = train_seed(prepared, recipe, seed, folder, precision, plan.steps, rows, listener)
         results.append(done)
     result = _finish(out, recipe, prepared, plan, results, rows.seconds)
     result["wall_seconds"] = time.perf_counter() - began

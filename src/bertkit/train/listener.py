@@ -35,6 +35,9 @@ class Listener(Protocol):
     def found(self, findings: Sequence[Finding]) -> None:
         """Something is wrong, or could be better: before the first step, or while training."""
 
+    def told(self, sentence: str) -> None:
+        """There is something else to say about how it goes."""
+
     def seed_started(self, seed: int, step: int, steps: int) -> None:
         """A seed begins at `step` (more than 0 if resumed) of `steps`."""
 
@@ -58,6 +61,9 @@ class Silent:
         """Show nothing."""
 
     def found(self, findings: Sequence[Finding]) -> None:
+        """Show nothing."""
+
+    def told(self, sentence: str) -> None:
         """Show nothing."""
 
     def seed_started(self, seed: int, step: int, steps: int) -> None:

@@ -53,6 +53,8 @@ class Diverged(RuntimeError):
     def __init__(self, step: int, loss: float, norm: float) -> None:
         super().__init__(f"The loss is {loss} and its gradient norm {norm} in step {step}.")
         self.step = step
+        self.loss = loss
+        self.norm = norm
 
 
 class Interrupted(KeyboardInterrupt):
@@ -91,7 +93,8 @@ def run_steps(
         seed: the run's.
         precision: "fp32" or "bf16".
         after_step: called after each update; True ends the run. It must say the same in all processes.
-        before_update: called when the gradient is known: what may still fail, such as sums over processes.
+        before_update: called when the gradient is known, before it is clipped: for what looks at it, and for
+            what may still fail, such as sums over processes.
         processes: those that share the work of each step.
 
     Raises:
@@ -109,19 +112,13 @@ def run_steps(
             model.train()
             for group in optimiser.param_groups:
                 group["lr"] = lr
-            loss, pieces = 0.0, 0
-            for batch in objective.batches(step):
-                with autocast(precision):
-                    share = objective.loss(model, batch)
-                share.backward()  # type: ignore[no-untyped-call]
-                loss += share.item()
-                pieces += objective.pieces(batch)
+            loss, pieces = _accumulate(model, objective, step, precision)
             loss, total, signals = processes.add_gradients(parameters, loss, pieces, interrupted())
+            before_update()
             norm = nn.utils.clip_grad_norm_(parameters, clip or math.inf, foreach=True).item()
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 optimiser.zero_grad(set_to_none=True)
                 raise Diverged(step + 1, loss, norm)
-            before_update()
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             record = StepRecord(step + 1, loss, lr, norm, round(total), time.perf_counter() - began)
@@ -130,6 +127,18 @@ def run_steps(
                 raise Interrupted
             if enough:
                 return
+
+
+def _accumulate(model: nn.Module, objective: Objective, step: int, precision: Computing) -> tuple[float, int]:
+    """Add up the gradients of a step's micro-batches of this process; their loss and their pieces."""
+    loss, pieces = 0.0, 0
+    for batch in objective.batches(step):
+        with autocast(precision):
+            share = objective.loss(model, batch)
+        share.backward()  # type: ignore[no-untyped-call]
+        loss += share.item()
+        pieces += objective.pieces(batch)
+    return loss, pieces
 
 
 _held: list[list[int]] = []

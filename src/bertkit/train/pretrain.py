@@ -8,7 +8,9 @@ from typing import Any
 
 from bertkit.model.precision import flush_denormals
 from bertkit.recipe import PretrainRecipe
+from bertkit.train.attempts import Collapsed, changed, read_restarts
 from bertkit.train.listener import PretrainListener
+from bertkit.train.loop import deferred_signals
 from bertkit.train.pretrainrun import PretrainRun
 from bertkit.train.processes import (
     NotStarted,
@@ -20,7 +22,7 @@ from bertkit.train.processes import (
     restarted,
 )
 from bertkit.train.runfolder import check_run, open_run
-from bertkit.train.starting import prepare_start
+from bertkit.train.starting import Start, prepare_start
 
 LAUNCHER = "launcher.txt"
 """In the run folder: which torchrun runs it."""
@@ -64,9 +66,38 @@ def pretrain(
             open_run(out, recipe, resume=resume, fingerprint=start.shards.fingerprint, inputs=inputs)
             (out / LAUNCHER).write_text(launcher(), encoding="utf-8")
         _wait_for_the_folder(processes)
-        return PretrainRun(recipe, start, out, processes, listener, began).run()
+        return _run(recipe, start, out, processes, listener, began)
     finally:
         leave_processes()
+
+
+def _run(
+    recipe: PretrainRecipe,
+    start: Start,
+    out: Path,
+    processes: Processes,
+    listener: PretrainListener,
+    began: float,
+) -> dict[str, Any]:
+    """Train to the end, in another attempt after a collapse where the recipe wants that."""
+    # A signal that comes while one attempt ends and another begins is not to be lost.
+    with deferred_signals():
+        restarts = read_restarts(out)
+        if restarts:
+            start = prepare_start(changed(recipe, restarts), processes)
+        run = PretrainRun(recipe, start, out, processes, listener, began, restarts)
+        while True:
+            try:
+                return run.run()
+            except Collapsed as collapse:
+                if processes.first:
+                    listener.told(str(run.restart(collapse)))
+                processes.wait()
+                restarts = read_restarts(out)
+                start = prepare_start(changed(recipe, restarts), processes)
+                before, run = run, PretrainRun(recipe, start, out, processes, listener, began, restarts)
+                # The time of the attempt that failed is spent, too.
+                run.began = before.began
 
 
 def _goes_on_after_a_restart(out: Path) -> bool:

@@ -12,15 +12,19 @@ from bertkit import __version__
 from bertkit.checkpoint.folder import write_model_folder
 from bertkit.checkpoint.hub import hub_card
 from bertkit.errors import UserError
+from bertkit.health.finding import Finding
 from bertkit.health.preflight_checks import check
+from bertkit.health.watch import Evaluation
 from bertkit.model.precision import choose_precision
 from bertkit.model.work import gemm_rate
 from bertkit.recipe import PretrainRecipe
+from bertkit.train.attempts import Collapsed, Restart, add_restart, change_of, changed, may_restart
 from bertkit.train.checkpoints import Checkpoints
 from bertkit.train.findings import append_findings
 from bertkit.train.listener import PretrainListener
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, deferred_signals, run_steps
 from bertkit.train.preflight_pretrain import measure_pretraining
+from bertkit.train.pretrainwatch import watch_pretraining
 from bertkit.train.processes import Processes, ProcessLost
 from bertkit.train.restoring import Tally, score
 from bertkit.train.results import write_json
@@ -28,7 +32,7 @@ from bertkit.train.runfolder import RESULT
 from bertkit.train.runlog import open_log
 from bertkit.train.schedule import ByClock, BySteps, Moment, Schedule
 from bertkit.train.starting import Start, facts_of
-from bertkit.train.watch import Watch
+from bertkit.train.watching import collapse_among
 
 STOPPED = "stopped.json"
 BYTES_A_PARAMETER = 16
@@ -57,6 +61,7 @@ class Progress:
     before: dict[str, float] = field(default_factory=dict)
     heldout: dict[str, float] = field(default_factory=dict)
     watch: dict[str, Any] = field(default_factory=dict)
+    good_step: int = 0
 
 
 class PretrainRun:
@@ -70,8 +75,10 @@ class PretrainRun:
         processes: Processes,
         listener: PretrainListener,
         began: float,
+        restarts: list[Restart],
     ) -> None:
-        self.recipe = recipe
+        self.restarts = restarts
+        self.recipe = changed(recipe, restarts)
         self.start = start
         self.out = out
         self.processes = processes
@@ -85,8 +92,16 @@ class PretrainRun:
         if (saved := self.checkpoints.load(self.model, self.optimiser)) is not None:
             self.progress = Progress(**saved)
             self.objective.long_from = self.progress.long_from
-        uniform = math.log(start.shards.tokenizer.size)
-        self.watch = Watch(**{"unigram": start.unigram, "uniform": uniform, **self.progress.watch})
+        self.uniform = math.log(start.shards.tokenizer.size)
+        self.watching = watch_pretraining(
+            self.recipe,
+            start,
+            self.precision,
+            self.progress.watch,
+            folder=out,
+            processes=processes,
+            listener=listener,
+        )
         # As if this process had begun when the run did, the time between its processes left out.
         self.began = began - self.progress.seconds
         self.saved_at = time.monotonic()
@@ -120,6 +135,8 @@ class PretrainRun:
             except ProcessLost as error:
                 raise self._lost(error) from None
             except Diverged as error:
+                found = self.watching.diverged(error, self.moment.fraction, self.log)
+                self._begin_again_if_lost(found)
                 self._save()
                 self._write_model()
                 raise self._stopped(error.step, str(error)) from None
@@ -143,7 +160,7 @@ class PretrainRun:
         if self.start.new:
             self._tell(f"{self.recipe.model.start} has no {', no '.join(self.start.new)}: fresh weights.")
         if not progress.opened:
-            self.log.record("floors", 0, unigram=self.watch.unigram, uniform=self.watch.uniform)
+            self.log.record("floors", 0, unigram=self.start.unigram, uniform=self.uniform)
             self._look()
             progress.reserve = self._evaluate() + self._seconds_to_save()
             progress.opened = True
@@ -195,7 +212,7 @@ class PretrainRun:
             seed=self.recipe.training.seed,
             precision=self.precision,
             after_step=self._after_step,
-            before_update=lambda: self.objective.tally.add_up(self.processes),
+            before_update=self._before_update,
             processes=self.processes,
         )
 
@@ -209,6 +226,10 @@ class PretrainRun:
         if self.start.replay is not None:
             return self.start.replay
         return BySteps(training.steps, self.recipe.optimiser)
+
+    def _before_update(self) -> None:
+        self.objective.tally.add_up(self.processes)
+        self.watching.before_update()
 
     def _after_step(self, record: StepRecord) -> bool:
         progress, tally = self.progress, self.objective.tally
@@ -231,20 +252,16 @@ class PretrainRun:
             progress.train_mlm_loss += share * (figures["mlm_loss"] - progress.train_mlm_loss)
         self.log.record("train", record.step, **figures)
         self.listener.stepped(record, self.moment.fraction, figures)
-        if self.watch.stepped(record.loss, self.recipe.training.spike):
-            began = self.watch.risen_at or record.step
-            raise self._stopped(
-                began,
-                f"The loss rose suddenly from step {began} on: smoothed it is {self.watch.smoothed:.3f} at "
-                f"step {record.step}, and it was {self.watch.lowest:.3f}.",
-            )
+        fraction = self.moment.fraction
+        found = self.watching.stepped(record, self.log, {"fraction": fraction}, fraction)
+        self._stop_if_lost(found)
         due = int(self.moment.fraction * self.recipe.training.evaluations)
         if due > progress.evaluations:
             self._evaluate()
             progress.evaluations = due
-        # Not while the loss stands high: what is kept is to be good.
+        # Not while something may be wrong: what is kept is to be good.
         due_to_save = time.monotonic() - self.saved_at > self.recipe.training.save_every * 60
-        if due_to_save and self.watch.risen_at is None:
+        if due_to_save and not self.watching.doubts(fraction):
             self._save()
             self._write_model()
         return False
@@ -257,18 +274,51 @@ class PretrainRun:
         began = time.monotonic()
         progress, heldout = self.progress, self.start.heldout
         if heldout is None:
-            loss = progress.train_mlm_loss
-            said = self.watch.scored(progress.step, self.moment.fraction, loss) if progress.step else None
+            if progress.step:
+                self._judge(progress.train_mlm_loss)
         else:
             found = score(self.model, heldout.parts, self.precision, self.processes)
             progress.heldout = {"step": progress.step, **found}
             progress.before = progress.before or found
             self.log.record("evaluation", progress.step, fraction=self.moment.fraction, **found)
-            said = self.watch.scored(progress.step, self.moment.fraction, found["mlm_loss"])
             self.listener.evaluated(progress.step, self.moment.fraction, found)
-        if said:
-            self._tell(said)
+            self._judge(found["mlm_loss"])
         return time.monotonic() - began
+
+    def _judge(self, loss: float) -> None:
+        """Say what there is to say of the MLM loss that was just found."""
+        step, unigram = self.progress.step, self.start.unigram
+        if self.watching.watch.passed(step, loss, unigram):
+            self._tell(
+                f"The loss {loss:.3f} broke through the plateau of word frequencies ({unigram:.3f}) by "
+                f"step {step:,}: the model uses the context."
+            )
+        evaluation = Evaluation(step=step, train_loss=self.progress.train_mlm_loss, loss=loss)
+        self.watching.evaluated(evaluation, self.moment.fraction, self.log)
+
+    def _stop_if_lost(self, found: list[Finding]) -> None:
+        """End the run where what was found is a collapse, and the recipe has it ended.
+
+        Raises:
+            Stopped: it is ended.
+        """
+        lost = collapse_among(found)
+        self._begin_again_if_lost(found)
+        if lost and (lost.check == "loss_rose" or self.recipe.training.on_collapse != "continue"):
+            raise self._stopped(self.watching.watch.risen_at or self.progress.step, lost.seen)
+
+    def _begin_again_if_lost(self, found: list[Finding]) -> None:
+        lost = collapse_among(found)
+        if lost and may_restart(self.recipe.training.on_collapse, self.restarts):
+            raise Collapsed(lost, self.progress.step)
+
+    def restart(self, collapse: Collapsed) -> Restart:
+        """Lay down that this attempt is over, and what the next one changes; of the first process."""
+        good, finding = self.progress.good_step, collapse.finding
+        self.checkpoints.remove(after=good)
+        restart = Restart(collapse.step, finding.check, finding.seen, change_of(finding), good)
+        add_restart(self.out, restart)
+        return restart
 
     def _tell(self, sentence: str) -> None:
         self.log.say(sentence)
@@ -277,7 +327,9 @@ class PretrainRun:
     def _save(self) -> None:
         progress = self.progress
         progress.seconds = time.monotonic() - self.began
-        progress.watch = asdict(self.watch)
+        progress.watch = asdict(self.watching.watch)
+        if not self.watching.doubts(self.moment.fraction):
+            progress.good_step = progress.step
         self.saved_at = time.monotonic()
         if self.processes.first:
             progress.log_size = self.log.flushed_size()
@@ -294,6 +346,7 @@ class PretrainRun:
             "corpus": self.start.shards.fingerprint,
             "recipe": self.recipe.to_toml(),
             **hub_card(self.start.start),
+            "restarts": [asdict(restart) for restart in self.restarts],
         }
         write_model_folder(
             self.out / "model",
@@ -343,13 +396,14 @@ class PretrainRun:
             "epochs": self.objective.epochs(progress.step),
             "seconds": progress.seconds,
             "pieces_per_second": progress.pieces / progress.seconds,
-            "train_loss": self.watch.smoothed,
+            "train_loss": self.watching.watch.smoothed,
             "train_mlm_loss": progress.train_mlm_loss,
             "heldout": progress.heldout or None,
             "before": progress.before or None,
-            "floors": {"unigram": self.watch.unigram, "uniform": self.watch.uniform},
-            "through_at": self.watch.through_at,
+            "floors": {"unigram": self.start.unigram, "uniform": self.uniform},
+            "through_at": self.watching.watch.through_at,
             "long_from": progress.long_from,
+            "restarts": [asdict(restart) for restart in self.restarts],
             "processes": self.processes.count,
             "precision": self.precision,
             "version": __version__,

@@ -32,7 +32,8 @@ class SeedResult:
 
     `status` is "collapsed" if every dev row gets the same answer at the best checkpoint, "learned" if the
     interval of its score lies above the majority's score, "diverged" if its loss stopped being a number
-    (the scores are then those of before), else "not learned".
+    (the scores are then those of before), else "not learned". It also is "collapsed" if a collapse ended it,
+    whose check `collapse` names. `restarts` are the attempts before it: see `train.attempts.Restart`.
     """
 
     seed: int
@@ -45,6 +46,8 @@ class SeedResult:
     seconds: float
     probabilities: list[list[float]]
     labels: list[int] = field(default_factory=list)
+    collapse: str = ""
+    restarts: list[dict[str, Any]] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
         """Keep it in the folder of the seed: a seed with this file is done."""

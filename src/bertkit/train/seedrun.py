@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,11 +14,22 @@ import torch
 from bertkit.checkpoint.folder import write_model_folder
 from bertkit.checkpoint.hub import hub_card
 from bertkit.checkpoint.state import load_state, save_state
+from bertkit.health.finding import Finding
+from bertkit.health.watch import Evaluation
 from bertkit.model.bulk import log_probabilities
 from bertkit.model.precision import Computing
 from bertkit.recipe import Recipe
 from bertkit.tasks.calibration import fit_temperature, logarithms
 from bertkit.tasks.metrics import confusion_matrix, summary
+from bertkit.train.attempts import (
+    Collapsed,
+    Restart,
+    add_restart,
+    change_of,
+    changed,
+    may_restart,
+    read_restarts,
+)
 from bertkit.train.frozen import RowSource
 from bertkit.train.listener import Listener
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, run_steps
@@ -27,6 +39,11 @@ from bertkit.train.prepare import Prepared, build_classifier
 from bertkit.train.results import SeedResult, status
 from bertkit.train.runfolder import STATE
 from bertkit.train.runlog import RunLog
+from bertkit.train.seedwatch import watch_seed
+from bertkit.train.watching import collapse_among
+
+GOOD = "checkpoint/good.safetensors"
+"""The state of the last evaluation that showed no sign of a collapse, where the recipe may go back to it."""
 
 
 @dataclass
@@ -47,10 +64,13 @@ class Progress:
     epochs_without_gain: int = 0
     patience_ended: bool = False
     diverged: bool = False
+    collapse: str = ""
+    good_step: int = 0
+    watch: dict[str, Any] = field(default_factory=dict)
 
 
 class SeedRun:
-    """Trains one seed in `folder`, from its beginning or from the state that an earlier run left there."""
+    """One attempt at a seed, from its beginning or from the state that an earlier run left in `folder`."""
 
     def __init__(
         self,
@@ -64,7 +84,8 @@ class SeedRun:
         listener: Listener,
     ) -> None:
         self.prepared = prepared
-        self.recipe = recipe
+        self.restarts = read_restarts(folder)
+        self.recipe = recipe = changed(recipe, self.restarts)
         self.seed = seed
         self.folder = folder
         self.precision = precision
@@ -76,9 +97,25 @@ class SeedRun:
         inputs = rows.of(self.model)
         self.dev_inputs = inputs.dev
         self.objective = Classification(inputs.train, prepared.train_labels, recipe.batch, seed)
+        self.state = folder / (
+            STATE if not self.restarts else f"checkpoint/state-{len(self.restarts)}.safetensors"
+        )
+        self.good = folder / GOOD
+        saved = next((path for path in (self.state, self.good) if path.is_file()), None)
         self.progress = Progress()
-        if (folder / STATE).is_file():
-            self.progress = Progress(**load_state(folder / STATE, self.model, self.optimiser))
+        if saved is not None:
+            self.progress = Progress(**load_state(saved, self.model, self.optimiser))
+        self.watching = watch_seed(
+            prepared,
+            recipe,
+            self.model,
+            precision,
+            self.progress.watch,
+            steps=steps,
+            steps_per_epoch=self.objective.steps_per_epoch,
+            folder=folder,
+            listener=listener,
+        )
         self.saved_at = time.perf_counter()
 
     def run(self) -> SeedResult:
@@ -87,23 +124,37 @@ class SeedRun:
         with RunLog(self.folder, self.progress.log_size, self.progress.step) as self.log:
             self.log.say(f"seed {self.seed}: step {self.progress.step} of {self.steps}")
             try:
-                if not self.progress.patience_ended:
+                if not (self.progress.patience_ended or self.progress.collapse):
                     self._train()
             except Diverged as error:
-                # The weights are those before the update that was not made: they can still be scored.
                 self.log.say(str(error))
                 self.progress.diverged = True
+                self._end_if_lost(self.watching.diverged(error, self._fraction, self.log))
+                # The weights are those before the update that was not made: they can still be scored.
                 if self.progress.best_score is None:
                     self._evaluate()
             except Interrupted:
-                self._save()
+                self._save(self.state)
                 self.log.say(f"interrupted after step {self.progress.step}")
                 raise
             self.log.say(f"done: best score {self.progress.best_score} in epoch {self.progress.best_epoch}")
         result = self._result()
         result.write(self.folder)
-        (self.folder / STATE).unlink(missing_ok=True)
+        shutil.rmtree(self.state.parent, ignore_errors=True)
         return result
+
+    def restart(self, collapse: Collapsed) -> Restart:
+        """Lay down that this attempt is over, and what the next one changes."""
+        finding = collapse.finding
+        restart = Restart(
+            collapse.step, finding.check, finding.seen, change_of(finding), self.progress.good_step
+        )
+        add_restart(self.folder, restart)
+        return restart
+
+    @property
+    def _fraction(self) -> float:
+        return self.progress.step / self.steps
 
     def _train(self) -> None:
         run_steps(
@@ -116,6 +167,7 @@ class SeedRun:
             seed=self.seed,
             precision=self.precision,
             after_step=self._after_step,
+            before_update=self.watching.before_update,
         )
 
     def _after_step(self, record: StepRecord) -> bool:
@@ -125,24 +177,44 @@ class SeedRun:
         progress.seconds += record.seconds
         progress.loss += record.loss
         progress.loss_steps += 1
+        epoch = record.step / self.objective.steps_per_epoch
         self.log.record(
             "train",
             record.step,
-            epoch=record.step / self.objective.steps_per_epoch,
+            epoch=epoch,
             loss=record.loss,
             learning_rate=record.learning_rate,
             gradient_norm=record.gradient_norm,
             pieces_per_second=record.pieces / record.seconds,
         )
         self.listener.stepped(record)
+        found = self.watching.stepped(record, self.log, {"epoch": epoch}, self._fraction)
         if record.step % self.objective.steps_per_epoch == 0 or record.step == self.steps:
-            self._evaluate()
+            found += self._evaluate()
+        self._end_if_lost(found)
         if time.perf_counter() - self.saved_at > self.recipe.training.save_every * 60:
-            self._save()
-        return progress.patience_ended
+            self._save(self.state)
+        return progress.patience_ended or bool(progress.collapse)
 
-    def _evaluate(self) -> None:
-        """Score the dev rows and keep the model if it is the best yet."""
+    def _end_if_lost(self, found: list[Finding]) -> None:
+        """Do what the recipe wants where something that was found is a collapse.
+
+        Raises:
+            Collapsed: the seed is to begin again.
+        """
+        lost = collapse_among(found)
+        on_collapse = self.recipe.training.on_collapse
+        if lost is None or on_collapse == "continue":
+            return
+        if may_restart(on_collapse, self.restarts):
+            raise Collapsed(lost, self.progress.step)
+        if on_collapse == "stop":
+            self.progress.collapse = lost.check
+            if self.progress.best_score is None:
+                self._evaluate()
+
+    def _evaluate(self) -> list[Finding]:
+        """Score the dev rows and keep the model if it is the best yet; what the watch finds in it."""
         progress, prepared = self.progress, self.prepared
         logs = log_probabilities(self.model, self.dev_inputs, precision=self.precision)
         labels = prepared.dev_labels
@@ -154,7 +226,10 @@ class SeedRun:
         loss = -float(logs[np.arange(len(labels)), labels].mean())
         self.log.record("evaluation", progress.step, epoch=epoch, loss=loss, train_loss=train_loss, **found)
         progress.last_score = found["score"]
-        best = progress.best_score is None or found["score"] > progress.best_score
+        # What another attempt goes back behind is not to be the best of that attempt.
+        goes_back = may_restart(self.recipe.training.on_collapse, self.restarts)
+        doubted = goes_back and self.watching.doubts(self._fraction)
+        best = progress.best_score is None or (found["score"] > progress.best_score and not doubted)
         progress.epochs_without_gain = 0 if best else progress.epochs_without_gain + 1
         if best:
             progress.best_score, progress.best_epoch = found["score"], epoch
@@ -169,6 +244,18 @@ class SeedRun:
         )
         patience = self.recipe.training.patience
         progress.patience_ended = 0 < patience <= progress.epochs_without_gain
+        evaluation = Evaluation(
+            step=progress.step,
+            train_loss=train_loss,
+            loss=loss,
+            one_answer=len(np.unique(predictions)) == 1,
+            beats_majority=found["interval"][0] > prepared.baselines["majority"]["score"],
+        )
+        judged = self.watching.evaluated(evaluation, self._fraction, self.log)
+        if goes_back and not self.watching.doubts(self._fraction):
+            progress.good_step = progress.step
+            self._save(self.good)
+        return judged
 
     def _write_model(self, found: dict[str, Any], logs: np.ndarray[Any, Any]) -> None:
         card: dict[str, Any] = {
@@ -182,6 +269,7 @@ class SeedRun:
             "interval": found["interval"],
             "recipe": self.recipe.to_toml(),
             **hub_card(self.prepared.start),
+            "restarts": [asdict(restart) for restart in self.restarts],
         }
         if self.recipe.training.temperature:
             fitted = fit_temperature(logarithms(np.exp(logs)), self.prepared.dev_labels)
@@ -195,11 +283,13 @@ class SeedRun:
             overwrite=True,
         )
 
-    def _save(self) -> None:
+    def _save(self, path: Path) -> None:
         self.progress.log_size = self.log.flushed_size()
-        (self.folder / STATE).parent.mkdir(exist_ok=True)
-        save_state(self.folder / STATE, self.model, self.optimiser, asdict(self.progress))
-        self.saved_at = time.perf_counter()
+        self.progress.watch = asdict(self.watching.watch)
+        path.parent.mkdir(exist_ok=True)
+        save_state(path, self.model, self.optimiser, asdict(self.progress))
+        if path == self.state:
+            self.saved_at = time.perf_counter()
 
     def _result(self) -> SeedResult:
         progress = self.progress
@@ -208,11 +298,18 @@ class SeedRun:
             seed=self.seed,
             score=progress.best_score,
             last_score=progress.last_score,
-            status="diverged" if progress.diverged else progress.best_status,
+            status=self._status(),
             best_epoch=progress.best_epoch,
             steps=progress.step,
             pieces=progress.pieces,
             seconds=progress.seconds,
             probabilities=progress.best_probabilities,
             labels=self.prepared.dev_labels.tolist(),
+            collapse=progress.collapse,
+            restarts=[asdict(restart) for restart in self.restarts],
         )
+
+    def _status(self) -> str:
+        if self.progress.diverged:
+            return "diverged"
+        return "collapsed" if self.progress.collapse else self.progress.best_status

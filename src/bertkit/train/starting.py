@@ -11,7 +11,7 @@ import torch
 from bertkit.checkpoint.locate import find_model
 from bertkit.config import ModelConfig, changed_preset
 from bertkit.data.shards import Shards, open_shards
-from bertkit.data.windows import Windows
+from bertkit.data.windows import Masks, Windows
 from bertkit.errors import UserError
 from bertkit.model.encoder import Encoder
 from bertkit.model.precision import Computing
@@ -31,11 +31,13 @@ class Heldout:
 
     Attributes:
         parts: this process's micro-batches.
+        masks: all of it, as cut and masked.
         pieces: of all processes.
         unigram: see `unigram_entropy`.
     """
 
     parts: list[Part]
+    masks: Masks
     pieces: int
     unigram: float
 
@@ -175,7 +177,9 @@ def _heldout(recipe: PretrainRecipe, shards: Shards, processes: Processes) -> He
     )
     masks = windows.masks(0)
     parts = parts_of(masks, max(recipe.batch.at_once, 4_096), processes)
-    return Heldout(parts, len(masks.sequences.ids), unigram_entropy(shards.counts, masks.masked.targets_M))
+    return Heldout(
+        parts, masks, len(masks.sequences.ids), unigram_entropy(shards.counts, masks.masked.targets_M)
+    )
 
 
 def _train_unigram(objective: Restoring, shards: Shards) -> float:

@@ -1,0 +1,128 @@
+"""What watching a run in training costs: as a share of the time, and with it against without.
+
+Blocks of steps with and without the watch take turns, on CoLA from fresh weights and from MiniLM. The share
+is the time inside the watch over the time of all steps, the first twenty included, which are looked at more
+often; the ratio of the blocks contains the noise of the machine as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from bertkit.health.watch import Watch
+from bertkit.model.precision import choose_precision, flush_denormals
+from bertkit.recipe import Recipe
+from bertkit.train.listener import Silent
+from bertkit.train.loop import StepRecord, run_steps
+from bertkit.train.objectives import Classification
+from bertkit.train.optimiser import build_optimiser, rates
+from bertkit.train.prepare import build_classifier, prepare
+from bertkit.train.runlog import NoLog
+from bertkit.train.seedwatch import watch_seed
+from bertkit.train.watching import NEVER
+from common import emit, emit_machine
+
+RECIPES = Path(__file__).resolve().parents[1] / "recipes"
+
+
+class Run:
+    """A fine-tuning run whose steps are made in blocks, with or without the watch."""
+
+    def __init__(self, recipe: Recipe, steps: int, folder: Path) -> None:
+        torch.manual_seed(0)
+        prepared = prepare(recipe)
+        self.recipe = recipe
+        self.model = build_classifier(prepared, recipe)
+        self.optimiser = build_optimiser(self.model, recipe.optimiser)
+        self.objective = Classification(prepared.train_sequences, prepared.train_labels, recipe.batch, 0)
+        self.precision = choose_precision(recipe.training.precision)
+        self.steps = steps
+        self.step = 0
+        self.inside = 0.0
+        self.log = NoLog()
+        self.watching = watch_seed(
+            prepared,
+            recipe,
+            self.model,
+            self.precision,
+            asdict(Watch()),
+            steps=steps,
+            steps_per_epoch=self.objective.steps_per_epoch,
+            folder=folder,
+            listener=Silent(),
+        )
+
+    def block(self, count: int) -> float:
+        """Make `count` more steps; the seconds that they took."""
+        end = self.step + count
+
+        def after(record: StepRecord) -> bool:
+            self.step = record.step
+            place = {"epoch": record.step / self.objective.steps_per_epoch}
+            self._timed(lambda: self.watching.stepped(record, self.log, place, record.step / self.steps))
+            return record.step == end
+
+        began = time.perf_counter()
+        run_steps(
+            self.model,
+            self.objective,
+            self.optimiser,
+            rate=rates(self.steps, self.recipe.optimiser),
+            clip=self.recipe.optimiser.clip,
+            start=self.step,
+            seed=0,
+            precision=self.precision,
+            after_step=after,
+            before_update=lambda: self._timed(self.watching.before_update),
+        )
+        return time.perf_counter() - began
+
+    def _timed(self, call: Callable[[], object]) -> None:
+        began = time.perf_counter()
+        call()
+        self.inside += time.perf_counter() - began
+
+
+def compare(name: str, steps: int, block: int) -> None:
+    """Emit one recipe's figures."""
+    recipe = Recipe.from_toml(RECIPES / f"{name}.toml")
+    without = recipe.with_changes({"training": {"watch_every": NEVER}})
+    with tempfile.TemporaryDirectory() as folder:
+        runs = {"with": Run(recipe, steps, Path(folder)), "without": Run(without, steps, Path(folder))}
+        seconds: dict[str, list[float]] = {which: [] for which in runs}
+        for _ in range(steps // block):
+            for which, run in runs.items():
+                seconds[which].append(run.block(block))
+    watched = runs["with"]
+    every = watched.watching.watch.every
+    share = watched.inside / sum(seconds["with"])
+    emit("watch", 100 * share, "% of the time", recipe=name, steps=steps, every=every)
+    ratio = statistics.median(seconds["with"]) / statistics.median(seconds["without"])
+    emit("watch", ratio, "times the time without", recipe=name, steps=steps, every=every)
+
+
+def main() -> None:
+    """Print every figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recipes", nargs="+", default=["cola-scratch", "cola-minilm"])
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--block", type=int, default=20, help="steps of a turn")
+    arguments = parser.parse_args()
+    os.environ.setdefault("BERTKIT_DATA", str(Path(__file__).resolve().parents[2] / "shared" / "data"))
+    flush_denormals()
+    emit_machine()
+    for name in arguments.recipes:
+        compare(name, arguments.steps, arguments.block)
+
+
+if __name__ == "__main__":
+    main()

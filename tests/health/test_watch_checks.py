@@ -1,0 +1,199 @@
+"""What can go wrong while a run trains: each check finds its fault, and all are silent on a healthy run."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from bertkit.config import ModelConfig
+from bertkit.health.collapse import doubtful
+from bertkit.health.watch import Evaluation, Health, Peak, Setting, Watch, Watched
+from bertkit.health.watch_checks import COLLAPSES, WATCH_CHECKS, findings_of
+from bertkit.recipe import OptimiserRecipe, PretrainRecipe, Recipe
+
+PRIOR = 0.607
+ARTICLE = OptimiserRecipe(name="adam", lr=1e-3, weight_decay=0.0, clip=0.0, warmup=0.0, schedule="constant")
+MODEL = ModelConfig(vocabulary_size=99, layers=2, hidden_size=12, heads=3, feedforward_size=20)
+SETTING = Setting(phase="finetune", optimiser=ARTICLE, model=MODEL, prior_entropy=PRIOR, steps=400)
+
+
+def look(step: int, bottom: float = 0.2, head: float = 1.0, **changes) -> Health:
+    seen = {
+        "learning_rate": 1e-3,
+        "gradient_norms": {"embeddings": bottom, "layer 1": bottom, "layer 2": 0.5, "head": head},
+        "update_ratios": {"embeddings": 1e-3, "layer 1": 1e-3, "layer 2": 1e-3, "head": 2e-3},
+        "cls_spread": 0.1,
+        "probability_spread": 0.02,
+        "majority_share": 1.0,
+        "attention_entropy": {"layer 1": 0.9, "layer 2": 0.7},
+        "dead_units": {"layer 1": 0.1, "layer 2": 0.4, "pooler": 0.0},
+    }
+    return Health(step=step, **seen | changes)
+
+
+def at(step: int, *looks: Health, loss: float = 0.63, **changes) -> Watched:
+    peaks = {name: Peak(1, 1.8 if "l" in name else 2.0) for name in looks[0].gradient_norms} if looks else {}
+    given = {"setting": SETTING, "fraction": step / 400, "looks": looks, "peaks": peaks}
+    return Watched(step=step, smoothed_loss=loss, **given | changes)
+
+
+def evaluation(step: int, **changes) -> Evaluation:
+    given = {"train_loss": 0.61, "loss": 0.62, "one_answer": True, "beats_majority": False}
+    return Evaluation(step=step, **given | changes)
+
+
+HEALTHY = at(100, look(1), look(50), look(100))
+PRETRAINING = at(
+    30,
+    look(1),
+    look(20),
+    loss=6.9,
+    setting=replace(SETTING, phase="pretrain", prior_entropy=6.9, uniform=9.0, spike=2.0),
+    fraction=0.3,
+    evaluations=(evaluation(30, loss=6.8),),
+)
+FAULTS: dict[str, Watched] = {
+    "not_a_number": at(3, broke=(math.nan, math.inf)),
+    "loss_rose": at(90, look(1), loss=0.8, lowest_loss=0.3, risen_at=77),
+    "gradient_vanished": at(20, look(1), look(10, 1e-3), look(20, 5e-4)),
+    "inputs_alike": at(100, look(1), look(50, cls_spread=5e-4), look(100, cls_spread=4e-5)),
+    "weights_stand_still": at(
+        50, look(1), *(look(step, update_ratios={"layer 1": 1e-8, "head": 3e-7}) for step in (20, 50))
+    ),
+    "dead_units": at(
+        50, look(1), *(look(step, dead_units={"layer 1": 0.2, "layer 2": 0.97}) for step in (20, 50))
+    ),
+    "attention_at_one_place": at(
+        50, look(1), *(look(step, attention_entropy={"layer 1": 0.01, "layer 2": 0.7}) for step in (20, 50))
+    ),
+    "stuck_on_the_prior": at(260, look(1), loss=0.61, evaluations=(evaluation(130), evaluation(260))),
+    "learnt_by_heart": at(
+        260,
+        look(1),
+        loss=0.1,
+        evaluations=(evaluation(130), evaluation(260, train_loss=0.1, loss=1.4, one_answer=False)),
+    ),
+    "plateau": PRETRAINING,
+    "heldout_rises": replace(
+        PRETRAINING,
+        through_at=10,
+        evaluations=tuple(evaluation(step, loss=loss) for step, loss in ((10, 4.0), (20, 4.2), (30, 4.3))),
+    ),
+}  # fmt: skip
+
+
+def test_every_check_has_a_fault_here() -> None:
+    assert FAULTS.keys() == WATCH_CHECKS.keys()
+    assert set(COLLAPSES) < WATCH_CHECKS.keys()
+
+
+@pytest.mark.parametrize("name", WATCH_CHECKS)
+def test_a_check_finds_its_fault_and_nothing_in_a_healthy_run(name: str) -> None:
+    found = WATCH_CHECKS[name](FAULTS[name])
+    assert found is not None
+    assert found.check == name
+    assert WATCH_CHECKS[name](HEALTHY) is None
+    for change in found.changes:  # Keys that recipes have, and values that they take.
+        section, _, key = change.key.partition(".")
+        if change.key and not key.startswith("options."):
+            Recipe().with_changes({section: {key: change.value}})
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in WATCH_CHECKS if n not in ("stuck_on_the_prior", "learnt_by_heart")]
+)
+def test_changes_of_what_both_kinds_of_run_are_told_are_keys_of_both(name: str) -> None:
+    found = WATCH_CHECKS[name](FAULTS[name])
+    assert found is not None
+    for change in found.changes:
+        section, _, key = change.key.partition(".")
+        if change.key and not key.startswith("options."):
+            PretrainRecipe().with_changes({section: {key: change.value}})
+
+
+def test_the_articles_collapse_is_told_with_its_cause_and_what_to_change() -> None:
+    hot = look(1, 1.8, update_ratios={"layer 1": 1e-2})
+    found = WATCH_CHECKS["gradient_vanished"](at(20, hot, look(10, 1e-3), look(20, 3e-8)))
+    assert found is not None
+    assert found.sureness == "likely"
+    assert found.line == (
+        "The gradient of layer 1 fell from 1.8 in step 1 to 3e-08 in step 20, at lr 0.001 without warm-up. "
+        "The run has collapsed: the rate is too high for a model with its norms behind the parts (post-norm) "
+        "without warm-up, whose first updates destroy it (Xiong et al., arXiv 2002.04745). "
+        "Try --set optimiser.lr=0.0001 or --set optimiser.warmup=0.1 or --set optimiser.clip=1."
+    )
+
+
+@pytest.mark.parametrize(
+    "watched",
+    [
+        at(10, look(1), look(5, 1e-4), look(10, 1e-5)),  # too early
+        at(20, look(1), look(10, 0.3), look(20, 1e-5)),  # one look
+        at(200, look(1), look(150, 1e-4), look(200, 1e-5), loss=0.02),  # all is learnt
+        at(200, look(1), look(150, 1e-4, head=1e-4), look(200, 1e-5, head=1e-5)),  # the head's is gone too
+    ],
+    ids=["early", "once", "learnt", "everywhere"],
+)
+def test_a_small_gradient_alone_is_no_collapse(watched: Watched) -> None:
+    assert findings_of(watched, []) == []
+
+
+def test_inputs_that_begin_alike_are_no_collapse() -> None:
+    first = look(1, cls_spread=6e-4)
+    alike = at(60, first, look(10, cls_spread=5e-4), look(50, cls_spread=5e-4))
+    assert findings_of(alike, []) == []
+
+
+def test_a_run_that_sits_on_the_prior_for_an_epoch_and_then_learns_hears_nothing() -> None:
+    told: list[str] = []
+    sitting = at(130, look(1), look(100), loss=0.612, evaluations=(evaluation(130),))
+    assert findings_of(sitting, told) == []
+    learning = at(
+        260, look(1), look(200), loss=0.55, evaluations=(evaluation(130), evaluation(260, one_answer=False))
+    )
+    assert findings_of(learning, told) == []
+
+
+def test_a_finding_is_made_once_and_one_collapse_is_enough() -> None:
+    told: list[str] = []
+    both = at(
+        100, look(1), look(50, 1e-4, cls_spread=5e-4), look(100, 1e-5, cls_spread=4e-5), lowest_loss=0.55
+    )
+    assert [finding.check for finding in findings_of(both, told)] == ["gradient_vanished"]
+    assert findings_of(both, told) == []
+
+
+def test_what_is_to_be_gone_back_to_shows_no_sign_of_a_collapse() -> None:
+    assert not doubtful(HEALTHY)
+    assert doubtful(at(100, look(1), look(100, 5e-3)))
+    assert doubtful(at(100, look(1), look(100, cls_spread=5e-3)))
+    assert doubtful(at(100, look(1), look(100), risen_at=98))
+    assert not doubtful(at(100, look(1), look(100, 5e-3), loss=0.1))
+
+
+def test_the_smoothed_loss_is_watched_for_a_rise_that_lasts() -> None:
+    watch = Watch()
+    assert not any(watch.stepped(0.5, spike=0.2) for _ in range(60))
+    assert watch.smoothed == pytest.approx(0.5)
+    assert not watch.stepped(1.5, spike=0.2)  # one spike is smoothed away
+    assert watch.risen_at == 61
+    assert not watch.stepped(0.5, spike=0.2)
+    assert watch.risen_at is None
+    assert any(watch.stepped(1.5, spike=0.2) for _ in range(10))
+    assert watch.risen_at == 63
+    assert not any(watch.stepped(9.0, spike=0.0) for _ in range(10))
+
+
+def test_the_first_look_and_the_newest_few_are_remembered_with_the_peaks() -> None:
+    watch = Watch()
+    for step in range(1, 10):
+        watch.looked(look(step, bottom=3.0 if step == 4 else 1 / step))
+    watched = watch.at(SETTING, 9, 0.1)
+    assert [look.step for look in watched.looks] == [1, 6, 7, 8, 9]
+    assert watched.peaks["layer 1"] == Peak(4, 3.0)
+    assert watched.looks[0] == look(1, bottom=1.0)
+
+
+def test_a_run_of_few_updates_is_not_said_to_be_stuck() -> None:
+    few = replace(FAULTS["stuck_on_the_prior"], step=72)
+    assert findings_of(few, []) == []

@@ -1,0 +1,247 @@
+"""A run is watched while it trains: nothing of it changes, and what collapses is told of or begun again."""
+
+import json
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bertkit.errors import UserError
+from bertkit.health.finding import Change, Finding
+from bertkit.health.watch import Health, Watched
+from bertkit.health.watch_checks import findings_of
+from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.train import watching
+from bertkit.train.attempts import RESTARTS, Restart, changed, read_restarts
+from bertkit.train.findings import read_findings
+from bertkit.train.finetune import finetune
+from bertkit.train.listener import Listener, Silent, SilentPretrain
+from bertkit.train.loop import StepRecord
+from bertkit.train.pretrain import pretrain
+
+LOST = Finding(
+    "gradient_vanished",
+    "grave",
+    "likely",
+    "It fell.",
+    "It has collapsed.",
+    (Change("optimiser.lr", 1e-3), Change("model.options.norm", "pre")),
+)
+
+
+class Told(Silent):
+    """Keeps what was found and told, and stops the run in the given steps."""
+
+    def __init__(self, *stops: int) -> None:
+        self.stops = list(stops)
+        self.findings: list[Finding] = []
+        self.sentences: list[str] = []
+
+    def found(self, findings: Sequence[Finding]) -> None:
+        self.findings += [finding for finding in findings if finding == LOST]
+
+    def told(self, sentence: str) -> None:
+        self.sentences.append(sentence)
+
+    def stepped(self, record: StepRecord) -> None:
+        if self.stops and record.step == self.stops[0]:
+            self.stops.pop(0)
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def train(
+    recipe: Recipe, out: Path, listener: Listener | None = None, resume: bool = False
+) -> dict[str, Any]:
+    return finetune(recipe, out, resume=resume, overwrite=False, listener=listener or Silent())
+
+
+@pytest.fixture
+def watched(toy: Recipe) -> Recipe:
+    """27 steps, of which 1, 2, 5, 10 and 20 are looked at."""
+    return toy.with_changes({"training": {"watch_every": 10}})
+
+
+@pytest.fixture
+def planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collapse at step 20 of every attempt with the rate that the recipe began with."""
+
+    def plant(now: Watched, told: list[str]) -> list[Finding]:
+        if now.step != 20 or now.setting.optimiser.lr != 5e-3 or LOST.check in told:
+            return []
+        told.append(LOST.check)
+        return [LOST]
+
+    monkeypatch.setattr(watching, "findings_of", plant)
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "model" / "model.safetensors")
+
+
+def equal(one: Path, other: Path) -> bool:
+    first, second = weights(one), weights(other)
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def records(run: Path, event: str, log: str = "metrics.jsonl") -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (run / log).read_text().splitlines()]
+    kept = [line for line in lines if line["event"] == event]
+    return [{key: value for key, value in line.items() if key != "pieces_per_second"} for line in kept]
+
+
+def test_a_watched_run_is_bit_for_bit_the_one_that_is_not(toy: Recipe, tmp_path: Path) -> None:
+    toy = toy.with_changes({"optimiser": {"clip": 0.2}})
+    for name, every in (("never", -1), ("always", 1)):
+        train(toy.with_changes({"training": {"watch_every": every}}), tmp_path / name)
+    assert equal(tmp_path / "never", tmp_path / "always")
+    assert records(tmp_path / "never", "train") == records(tmp_path / "always", "train")
+    assert records(tmp_path / "never", "health") == []
+    seen = [Health.from_record(record) for record in records(tmp_path / "always", "health")]
+    assert [look.step for look in seen] == list(range(1, 28))
+    layers = ["embeddings", "layer 1", "pooler", "head"]
+    assert all(list(look.gradient_norms) == list(look.update_ratios) == layers for look in seen)
+    assert all(0 < ratio < 1 for look in seen for ratio in look.update_ratios.values())
+    assert all(look.prior_entropy and look.epoch == look.step / 9 and look.cls_spread for look in seen)
+    # The norm of all layers together is the one in the log of steps, before it was clipped.
+    norms = [record["gradient_norm"] for record in records(tmp_path / "always", "train")]
+    whole = [sum(norm**2 for norm in look.gradient_norms.values()) ** 0.5 for look in seen]
+    assert whole == pytest.approx(norms, rel=1e-4)
+    assert max(norms) > toy.optimiser.clip
+    assert seen[9].heldout_gap is not None
+
+
+def test_the_first_steps_are_looked_at_and_then_as_often_as_is_cheap(toy: Recipe, tmp_path: Path) -> None:
+    train(toy, tmp_path / "run")
+    looks = records(tmp_path / "run", "health")
+    assert [look["step"] for look in looks][:5] == [1, 2, 5, 10, 20]
+    assert ["cls_spread" in look for look in looks][:4] == [True, False, False, True]
+
+
+@pytest.mark.usefixtures("planted")
+def test_a_collapse_is_told_at_once_and_once_and_the_run_goes_on(watched: Recipe, tmp_path: Path) -> None:
+    told = Told(24)
+    with pytest.raises(KeyboardInterrupt):
+        train(watched, tmp_path / "run", listener=told)
+    result = train(watched, tmp_path / "run", listener=told, resume=True)
+    assert told.findings == [LOST]
+    entries = [entry for entry in read_findings(tmp_path / "run") if entry["moment"] == "watch"]
+    assert [(entry["step"], entry["check"]) for entry in entries] == [(20, "gradient_vanished")]
+    assert LOST.line in (tmp_path / "run" / "log.txt").read_text()
+    assert result["seeds"][0]["steps"] == 27
+
+
+@pytest.mark.usefixtures("planted")
+def test_a_collapse_may_end_the_seed(watched: Recipe, tmp_path: Path) -> None:
+    stopping = watched.with_changes({"training": {"on_collapse": "stop"}})
+    result = train(stopping, tmp_path / "run")
+    seed = result["seeds"][0]
+    assert (seed["steps"], seed["status"], seed["collapse"]) == (20, "collapsed", "gradient_vanished")
+    assert result["failed"] == 1
+    assert (tmp_path / "run" / "model").is_dir()
+
+
+@pytest.mark.usefixtures("planted")
+@pytest.mark.parametrize("stops", [(12, 20, 24), (19, 25)], ids=str)
+def test_a_collapse_may_begin_the_seed_again_and_resuming_it_is_exact(
+    watched: Recipe, tmp_path: Path, stops: tuple[int, ...]
+) -> None:
+    again = watched.with_changes({"training": {"on_collapse": "restart"}})
+    told = Told()
+    whole = train(again, tmp_path / "whole", listener=told)
+    # The last evaluation before the collapse was after step 18; the model's norm is not for a restart.
+    restart = {
+        "step": 20,
+        "check": "gradient_vanished",
+        "seen": "It fell.",
+        "change": {"optimiser.lr": 1e-3},
+        "from_step": 18,
+    }
+    assert whole["seeds"][0]["restarts"] == [restart]
+    assert told.sentences == ["Starting again from step 18 with optimiser.lr=0.001."]
+    assert Recipe.from_toml(tmp_path / "whole" / "recipe.toml") == again
+    card = json.loads((tmp_path / "whole" / "model" / "bertkit.json").read_text())
+    if whole["seeds"][0]["best_epoch"] == 3:
+        assert card["restarts"] == [restart]
+    assert [line["step"] for line in records(tmp_path / "whole", "train")] == list(range(1, 28))
+    assert [line["step"] for line in records(tmp_path / "whole", "train", "attempt-1.jsonl")] == list(
+        range(1, 21)
+    )
+    rates = [line["learning_rate"] for line in records(tmp_path / "whole", "train")]
+    assert rates[18] < rates[17] / 3
+    assert not (tmp_path / "whole" / "checkpoint").exists()
+
+    stopping = Told(*stops)
+    for count in range(len(stops)):
+        with pytest.raises(KeyboardInterrupt):
+            train(again, tmp_path / "cut", listener=stopping, resume=count > 0)
+    train(again, tmp_path / "cut", resume=True)
+    assert equal(tmp_path / "whole", tmp_path / "cut")
+    assert records(tmp_path / "whole", "train") == records(tmp_path / "cut", "train")
+    assert records(tmp_path / "whole", "health") == records(tmp_path / "cut", "health")
+
+
+def test_a_seed_begins_again_twice_and_then_goes_on(
+    watched: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def always(now: Watched, told: list[str]) -> list[Finding]:
+        return [LOST] if now.step == 5 else []
+
+    monkeypatch.setattr(watching, "findings_of", always)
+    again = watched.with_changes({"training": {"on_collapse": "restart", "epochs": 1}})
+    result = train(again, tmp_path / "run")
+    seed = result["seeds"][0]
+    assert [(restart["step"], restart["from_step"]) for restart in seed["restarts"]] == [(5, 0), (5, 0)]
+    assert seed["steps"] == 9
+    card = json.loads((tmp_path / "run" / "model" / "bertkit.json").read_text())
+    assert card["restarts"] == seed["restarts"]
+    assert "lr = 0.001" in card["recipe"]
+
+
+@pytest.mark.usefixtures("planted")
+def test_pretraining_begins_again_from_its_last_good_checkpoint(
+    restoring: PretrainRecipe, tmp_path: Path
+) -> None:
+    class Sentences(SilentPretrain):
+        def __init__(self) -> None:
+            self.sentences: list[str] = []
+
+        def told(self, sentence: str) -> None:
+            self.sentences.append(sentence)
+
+    again = restoring.with_changes(
+        {"training": {"steps": 24, "watch_every": 10, "on_collapse": "restart", "save_every": 0.0}}
+    )
+    told = Sentences()
+    result = pretrain(again, tmp_path / "run", resume=False, overwrite=False, listener=told)
+    assert [(each["step"], each["from_step"]) for each in result["restarts"]] == [(20, 19)]
+    assert "Starting again from step 19 with optimiser.lr=0.001." in told.sentences
+    assert [line["step"] for line in records(tmp_path / "run", "train")] == list(range(1, 25))
+    assert result["steps"] == 24
+
+
+def test_restarts_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    assert read_restarts(tmp_path) == []
+    (tmp_path / RESTARTS).write_text('{"restarts": [{"steps": 3}]}')
+    with pytest.raises(UserError, match="--overwrite"):
+        read_restarts(tmp_path)
+
+
+def test_later_restarts_change_what_earlier_ones_changed() -> None:
+    restarts = [
+        Restart(5, "a", "", {"optimiser.lr": 1e-3, "optimiser.warmup": 0.1}),
+        Restart(5, "a", "", {"optimiser.lr": 1e-4}),
+    ]
+    recipe = changed(Recipe(), restarts)
+    assert (recipe.optimiser.lr, recipe.optimiser.warmup) == (1e-4, 0.1)
+    assert changed(Recipe(), []) == Recipe()
+
+
+def test_the_toy_run_hears_nothing(toy: Recipe, tmp_path: Path) -> None:
+    assert findings_of is watching.findings_of
+    train(toy.with_changes({"training": {"epochs": 8, "watch_every": 10}}), tmp_path / "run")
+    assert [entry for entry in read_findings(tmp_path / "run") if entry["moment"] == "watch"] == []
