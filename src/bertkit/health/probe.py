@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from bertkit.health.layers import HEAD, POOLER, encoder_of, evaluating, parameters_by_layer, spread
+from bertkit.model.encoder import Block
 from bertkit.model.heads import Classifier
 from bertkit.model.precision import Computing, autocast
 from bertkit.model.pretraining import Pretrainer, PretrainingBatch
@@ -98,6 +99,7 @@ def _units_noted(model: Classifier | Pretrainer, looked: Looked) -> Iterator[Non
     hooks = []
     if off is not None:
         for number, block in enumerate(encoder.blocks, start=1):
+            assert isinstance(block, Block)
             hooks.append(block.intermediate.register_forward_hook(note(f"layer {number}", off)))
     if encoder.pooler is not None:
         hooks.append(encoder.pooler.register_forward_hook(note_pooler))
