@@ -198,8 +198,8 @@ def _draw_curves(stage: str, found: Sequence[tuple[str, Sequence[PretrainCurves]
             for curves in seeds:
                 draw_line(axes, curves.heldout, colour, 0.9)
                 axes.lines[-1].set_linestyle(style)
-            # What comes before the plateau is as high as ln V and says nothing.
-            axes.set_ylim(top=1.08 * unigram if unigram is not None else None)
+        # What comes before the plateau is as high as ln V and says nothing.
+        axes.set_ylim(top=1.08 * unigram if unigram is not None else None)
         axes.set_xlim(left=0)
         axes.set_xlabel("step")
         axes.set_ylabel("held-out MLM loss, nats")
