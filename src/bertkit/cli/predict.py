@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_sources(arguments)
     from bertkit.checkpoint.atomic import replace_file
     from bertkit.infer.model import load
-    from bertkit.infer.predict import ROWS_AT_ONCE, Tally
+    from bertkit.infer.rows import ROWS_AT_ONCE, Tally
 
     windows = {"window": arguments.window, "stride": arguments.stride}
     predictor = load(arguments.model, precision=arguments.precision, **windows).predictor

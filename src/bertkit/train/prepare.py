@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bertkit.checkpoint.folder import ModelFolder, read_model_folder
 from bertkit.checkpoint.locate import find_model
@@ -78,8 +79,10 @@ class Prepared:
             (self.train_sequences, self.train_labels),
             (self.dev_sequences, self.dev_labels),
         ):
-            windows = [] if sequences.windows is None else [sequences.windows.firsts]
-            for array in (sequences.ids, sequences.starts, sequences.second, *windows, labels):
+            arrays: list[npt.NDArray[Any]] = [sequences.ids, sequences.starts, sequences.second]
+            if sequences.windows is not None:
+                arrays.append(sequences.windows.firsts)
+            for array in (*arrays, labels):
                 digest.update(array.tobytes())
         return digest.hexdigest()
 
