@@ -271,5 +271,5 @@ def _word_vectors(text: str, encoding: Encoding, states_SW: Vectors) -> WordVect
         (encoding.offsets[start][0], encoding.offsets[end - 1][1])
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
     ]
-    means: Vectors = sums / (ends - starts).astype(np.float32)[:, None]
+    means: Vectors = (sums / (ends - starts)[:, None]).astype(np.float32)
     return WordVectors([text[start:end] for start, end in spans], spans, means)
