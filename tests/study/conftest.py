@@ -83,7 +83,7 @@ def finished() -> Callable[..., None]:
         right = float(np.mean(np.array(answers) == np.array(labels)))
         seed = {"seed": 0, "score": right, "last_score": right, "best_epoch": 1.0, "steps": 8, "pieces": 99}
         seed |= {"seconds": 1.5, "status": "collapsed" if len(set(answers)) == 1 else "learned"}
-        seed["probabilities"] = np.eye(2)[answers].tolist()
+        seed |= {"probabilities": np.eye(2)[answers].tolist(), "labels": labels}
         (run.folder / "seed.json").write_text(json.dumps(seed))
         result = {
             "task": "toy",

@@ -13,6 +13,7 @@ from bertkit.errors import UserError
 from bertkit.recipe.study import Study
 from bertkit.study.outcomes import FinetuneOutcome, PretrainOutcome, Row, Runs, rows_of
 from bertkit.study.plan import plan
+from bertkit.study.runner import hold
 from bertkit.study.sentences import say
 from bertkit.study.study import run_study
 from bertkit.study.tables import lines_of, markdown
@@ -75,6 +76,8 @@ def pretrained(name: str, losses: tuple[float, ...], through: tuple[int | None, 
         runs=runs,
         loss=sum(losses) / len(losses),
         losses=losses,
+        interval=None,
+        heldout=True,
         accuracy=0.1,
         unigram=6.9,
         through_at=through,
@@ -91,9 +94,10 @@ def test_what_left_the_plateau_is_told_apart_from_what_did_not() -> None:
         pretrained("a", (5.0, 5.2, 5.1), (300, 400, 300)),
         pretrained("b", (5.15, 5.4, 5.3), (500, None, 500)),
         pretrained("c", (6.5, 6.5, 6.6), (None, None, None)),
+        pretrained("d", (5.5,), (0,)),
     ]
     told = " ".join(say(rows))
-    assert "(6.90 nats) were 'a' by steps 300 to 400; 'b' by step 500 in 2 of 3 seeds." in told
+    assert "were 'a' by step 300 to 400; 'b' by step 500 in 2 of 3 seeds; 'd' by step 0." in told
     assert "Still on it after 800 steps: 'c'." in told
     assert "The lowest held-out loss is 5.100, of 'a'." in told
     assert "The seeds of 'b' reach into its range" in told
@@ -124,6 +128,62 @@ def test_an_unfinished_study_has_a_page_tables_and_a_picture(
     picture = ElementTree.parse(out / "picture-toy.svg").getroot()
     assert any("high and long" in "".join(text.itertext()) for text in picture.iter())
     assert "| high and long |" in (out / "tables.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("result.json", '{"score": 1'),
+        ("result.json", "{}"),
+        ("seed.json", '{"seed": 0'),
+        ("seed.json", None),
+        ("metrics.jsonl", ""),
+        ("metrics.jsonl", None),
+    ],
+)
+def test_a_damaged_run_counts_as_failed_and_the_others_are_told(
+    name: str,
+    content: str | None,
+    study: Study,
+    tmp_path: Path,
+    finished: Callable[..., None],
+    labels: list[int],
+) -> None:
+    done(study, tmp_path / "s", finished, labels)
+    damaged = plan(study, tmp_path / "s")[1].runs["toy"][0].folder / name
+    if content is None:
+        damaged.unlink()
+    else:
+        damaged.write_text(content)
+    low, high, _ = rows_of(plan(study, tmp_path / "s"), "toy")
+    assert low.runs.done == (0, 1)
+    assert high.runs.done == (1,)
+    assert "is damaged" in high.runs.failed[0]
+
+
+def test_a_study_that_is_running_keeps_its_own_results(
+    study: Study, study_file: Path, tmp_path: Path, finished: Callable[..., None], labels: list[int]
+) -> None:
+    out = tmp_path / "s"
+    done(study, out, finished, labels)
+    (out / "study.toml").write_text("the first")
+    study_file.write_text(study_file.read_text().replace("Does the rate matter?", "Another?"))
+    another = Study.from_toml(study_file)
+    with hold(out), pytest.raises(UserError, match="is running already"):
+        run_study(another, out, settings={}, seeds=0, jobs=1, again=False, listener=Silent())
+    assert (out / "study.toml").read_text() == "the first"
+    assert not (out / "result.json").exists()
+
+
+def test_equal_recipes_are_counted_once(
+    study: Study, study_file: Path, tmp_path: Path, finished: Callable[..., None], labels: list[int]
+) -> None:
+    done(study, tmp_path / "s", finished, labels)
+    (tmp_path / "s" / "study.toml").touch()
+    study_file.write_text(study_file.read_text().replace("training.epochs=7", "training.epochs=2"))
+    same = Study.from_toml(study_file)
+    result = run_study(same, tmp_path / "s", settings={}, seeds=0, jobs=0, again=False, listener=Silent())
+    assert (result["runs"], result["planned"]) == (4, 4)
 
 
 def test_a_folder_that_is_no_study_is_left_alone(study: Study, tmp_path: Path) -> None:
@@ -162,6 +222,8 @@ def test_the_command_runs_a_study_to_its_end_and_never_repeats_it(
         (["--jobs", "-1"], "jobs must be a number of at least 0"),
         (["--set", "optimiser.lrr=1"], "Did you mean 'lr'"),
         (["--set", "x"], "SECTION.KEY=VALUE"),
+        (["--set", "training.seed=9"], "the seeds are the study's"),
+        (["--set", "training.seeds=2"], "the seeds are the study's"),
     ],
 )
 def test_a_wrong_option_is_told(

@@ -12,7 +12,7 @@ import pytest
 from bertkit.errors import UserError
 from bertkit.recipe.study import Study
 from bertkit.study.plan import Run, distinct, plan
-from bertkit.study.runner import failure, run_all, state
+from bertkit.study.runner import failure, hold, run_all, state
 
 FINISH = "FOLDER.mkdir(exist_ok=True); (FOLDER / 'result.json').write_text('{}')"
 
@@ -20,7 +20,8 @@ FINISH = "FOLDER.mkdir(exist_ok=True); (FOLDER / 'result.json').write_text('{}')
 def run(runs: list[Run], out: Path, jobs: int = 2, again: bool = False) -> list[tuple[str, str]]:
     out.mkdir(exist_ok=True)
     told: list[tuple[str, str]] = []
-    run_all(runs, out, jobs=jobs, again=again, told=lambda r, s: told.append((r.folder.name, s)))
+    with hold(out) as lock:
+        run_all(runs, lock, jobs=jobs, again=again, told=lambda r, s: told.append((r.folder.name, s)))
     return told
 
 
@@ -67,8 +68,18 @@ def test_what_needs_a_run_waits_for_it(study: Study, tmp_path: Path, pretend: Ca
     assert told.index((first.folder.name, "done")) < told.index(("second", "running"))
 
 
-def test_an_interrupted_run_is_neither_done_nor_failed_and_is_gone_on_with(
+def test_what_the_system_killed_did_not_fail_by_its_last_line(
     study: Study, tmp_path: Path, pretend: Callable[[str], None]
+) -> None:
+    runs = distinct(plan(study, tmp_path / "s"))[:1]
+    pretend("print('epoch 1: all is well', flush=True); os.kill(os.getpid(), signal.SIGKILL)")
+    run(runs, tmp_path / "s")
+    assert failure(runs[0]) == "It was ended by SIGKILL, perhaps because the memory was full."
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_is_neither_done_nor_failed_and_is_gone_on_with(
+    number: int, study: Study, tmp_path: Path, pretend: Callable[[str], None]
 ) -> None:
     runs = distinct(plan(study, tmp_path / "s"))[:1]
     pretend(
@@ -80,7 +91,7 @@ def test_an_interrupted_run_is_neither_done_nor_failed_and_is_gone_on_with(
     def interrupt() -> None:
         while not (runs[0].folder / "ready").exists():
             time.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
 
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):

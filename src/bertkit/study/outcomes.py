@@ -7,7 +7,6 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,12 @@ import numpy as np
 from bertkit.diagnose.curves import read_curves
 from bertkit.diagnose.histories import entropy
 from bertkit.errors import UserError
-from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
+from bertkit.recipe import PretrainRecipe
 from bertkit.study.neighbours import Offsets, look
 from bertkit.study.plan import Planned, Run
 from bertkit.study.runner import failure, state
-from bertkit.tasks.examples import load_examples
 from bertkit.tasks.intervals import paired_interval, seeds_interval
 from bertkit.tasks.metrics import IntArray
-from bertkit.train.prepare import find_task
 from bertkit.train.results import SeedResult
 from bertkit.train.runfolder import RESULT
 
@@ -96,7 +93,9 @@ class PretrainOutcome:
         runs: which seeds these are.
         loss: mean over the seeds; `losses` are the seeds'.
         losses: of each seed.
-        accuracy: share of masked pieces that are restored.
+        interval: Student's of the mean over seeds; None of one seed.
+        heldout: False of a corpus without held-out text: the losses are those of training then.
+        accuracy: share of held-out masked pieces that are restored.
         unigram: the loss of one who knows the pieces' frequencies alone.
         through_at: for each seed the step by which it was off that plateau, None if never.
         steps: of each seed.
@@ -108,7 +107,9 @@ class PretrainOutcome:
     runs: Runs
     loss: float
     losses: tuple[float, ...]
-    accuracy: float
+    interval: tuple[float, float] | None
+    heldout: bool
+    accuracy: float | None
     unigram: float
     through_at: tuple[int | None, ...]
     steps: int
@@ -135,36 +136,76 @@ class Difference:
         return low > 0 or high < 0
 
 
+@dataclass(frozen=True)
+class _Finished:
+    """A finished run: its result, and of a fine-tuning its seed's answers and last training loss."""
+
+    run: Run
+    result: Mapping[str, Any]
+    seed: SeedResult | None = None
+    train_loss: float = 0.0
+
+
 def outcome(runs: Sequence[Run]) -> tuple[Runs, Outcome | None]:
-    """What the runs of a variant in one stage found; None where none is done."""
-    done = tuple(seed for seed, run in enumerate(runs) if state(run) == "done")
+    """What the runs of a variant in one stage found; None where none is done.
+
+    A finished run whose files are damaged counts as failed, with that for a reason.
+    """
     failed = {seed: failure(run) for seed, run in enumerate(runs) if state(run) == "failed"}
-    how = Runs(len(runs), done, failed)
-    if not done:
+    finished = {}
+    for seed, run in enumerate(runs):
+        if state(run) == "done":
+            try:
+                finished[seed] = _read(run)
+            except (OSError, ValueError, KeyError, TypeError, IndexError, UserError) as error:
+                failed[seed] = f"{run.folder} is damaged ({error}); remove it, and it is run again"
+    how = Runs(len(runs), tuple(finished), failed)
+    if not finished:
         return how, None
-    finished = [runs[seed] for seed in done]
-    results = [json.loads((run.folder / RESULT).read_text(encoding="utf-8")) for run in finished]
-    if finished[0].kind == "pretrain":
-        return how, _pretrain(how, finished, results)
-    return how, _finetune(how, finished, results)
+    make = _pretrain if runs[0].kind == "pretrain" else _finetune
+    return how, make(how, list(finished.values()))
 
 
-def _pretrain(runs: Runs, finished: Sequence[Run], results: Sequence[Mapping[str, Any]]) -> PretrainOutcome:
-    losses = [_heldout(result) for result in results]
+def _read(run: Run) -> _Finished:
+    result = json.loads((run.folder / RESULT).read_text(encoding="utf-8"))
+    if run.kind == "pretrain":
+        float(_loss(result) + result["floors"]["unigram"] + result["pieces"] + result["seconds"])
+        return _Finished(run, result)
+    seed = SeedResult.read(run.folder)
+    if seed is None or len(seed.labels) != len(seed.probabilities):
+        raise ValueError("its seed's answers are not there")
+    float(result["score"] + result["metrics"]["accuracy"] + result["baselines"]["majority"]["score"])
+    return _Finished(run, result, seed, _last_train_loss(run.folder))
+
+
+def _pretrain(runs: Runs, finished: Sequence[_Finished]) -> PretrainOutcome:
+    results = [one.result for one in finished]
+    losses = [_loss(result) for result in results]
+    scored = [result["heldout"]["mlm_accuracy"] for result in results if result["heldout"]]
     return PretrainOutcome(
         runs=runs,
         loss=statistics.mean(losses),
         losses=tuple(losses),
-        accuracy=statistics.mean(
-            (result["heldout"] or {}).get("mlm_accuracy", math.nan) for result in results
-        ),
+        interval=_mean_interval(losses),
+        heldout=len(scored) == len(results),
+        accuracy=statistics.mean(scored) if scored else None,
         unigram=results[0]["floors"]["unigram"],
         through_at=tuple(result["through_at"] for result in results),
         steps=results[0]["steps"],
         pieces=results[0]["pieces"],
         seconds=sum(result["seconds"] for result in results),
-        offsets=_offsets(finished[0]),
+        offsets=_offsets(finished[0].run),
     )
+
+
+def _mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Student's 95 % interval of the mean of seeds; None of one alone."""
+    if len(values) < 2:
+        return None
+    from scipy import stats
+
+    half = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return statistics.mean(values) - float(half), statistics.mean(values) + float(half)
 
 
 def _offsets(run: Run) -> Offsets | None:
@@ -175,26 +216,24 @@ def _offsets(run: Run) -> Offsets | None:
         return None
 
 
-def _heldout(result: Mapping[str, Any]) -> float:
+def _loss(result: Mapping[str, Any]) -> float:
     """The held-out loss, or, of a corpus without held-out text, the training loss."""
     return float(result["heldout"]["mlm_loss"] if result["heldout"] else result["train_mlm_loss"])
 
 
-def _finetune(runs: Runs, finished: Sequence[Run], results: Sequence[Mapping[str, Any]]) -> FinetuneOutcome:
-    recipe = finished[0].recipe
-    assert isinstance(recipe, Recipe), "a fine-tuning has a recipe of its kind"
-    labels = _dev_labels(recipe.task, tuple(results[0]["labels"]))
-    seeds = [_seed(run.folder) for run in finished]
+def _finetune(runs: Runs, finished: Sequence[_Finished]) -> FinetuneOutcome:
+    results = [one.result for one in finished]
+    seeds = [one.seed for one in finished if one.seed is not None]
     predictions = np.array([np.argmax(seed.probabilities, axis=1) for seed in seeds])
+    labels = np.array(seeds[0].labels)
     metric, prior = results[0]["metric"], entropy(list(results[0]["label_shares"].values()))
-    losses = [_last_train_loss(run.folder) for run in finished]
-    scores = [result["score"] for result in results]
+    losses = [one.train_loss for one in finished]
     return FinetuneOutcome(
         runs=runs,
         metric=metric,
-        score=statistics.mean(scores),
+        score=statistics.mean(result["score"] for result in results),
         interval=seeds_interval(labels, predictions, len(results[0]["labels"]), metric),
-        scores=tuple(scores),
+        scores=tuple(result["score"] for result in results),
         accuracy=statistics.mean(result["metrics"]["accuracy"] for result in results),
         majority=results[0]["baselines"]["majority"]["score"],
         train_loss=statistics.mean(losses),
@@ -208,23 +247,11 @@ def _finetune(runs: Runs, finished: Sequence[Run], results: Sequence[Mapping[str
     )
 
 
-def _seed(folder: Path) -> SeedResult:
-    found = SeedResult.read(folder)
-    assert found is not None, "a finished run has its seed's result"
-    return found
-
-
 def _last_train_loss(folder: Path) -> float:
     """Mean training loss of the last whole epoch that was logged."""
     (curves,) = read_curves(folder)
     end = curves.train[-1][0]
-    return statistics.mean(loss for epoch, loss in curves.train if epoch > end - 1)
-
-
-@lru_cache
-def _dev_labels(task: TaskRecipe, labels: tuple[str, ...]) -> IntArray:
-    examples, _ = load_examples(find_task(task), "dev", labels)
-    return examples.known_labels
+    return statistics.mean([loss for epoch, loss in curves.train if epoch > end - 1])
 
 
 def difference(one: Outcome | None, other: Outcome | None, to: str) -> Difference | None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.recipe.study import Study
 
@@ -56,7 +57,7 @@ def plan(
         seeds: seeds of every variant; 0 is as the study says.
 
     Raises:
-        UserError: a recipe that cannot be read or has no such key.
+        UserError: a recipe that cannot be read, has no such key, or chooses its own seeds.
     """
     planned = []
     for variant in study.variants:
@@ -65,7 +66,7 @@ def plan(
         for seed in range(count):
             for stage, spec in study.stages.items():
                 recipe = study.recipe_of(variant, stage, (settings or {}).get(stage, ()))
-                recipe = recipe.with_changes({"training": {"seed": seed}})
+                recipe = _seeded(recipe, seed, f"variant {variant.name!r}, stage {stage!r}")
                 needs = runs[spec.start][seed].folder if spec.start else None
                 # Where the study lies is no part of what a run does: the name of the folder before is.
                 named = recipe if needs is None else _starting_at(recipe, needs.name)
@@ -99,6 +100,16 @@ def _key(recipe: Recipe | PretrainRecipe) -> str:
         if value != default[section][key]
     }
     return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def _seeded(recipe: Recipe | PretrainRecipe, seed: int, owner: str) -> Recipe | PretrainRecipe:
+    given = recipe.training
+    if given.seed or getattr(given, "seeds", 1) > 1:
+        raise UserError(
+            f"{owner}: the seeds are the study's; leave out training.seed and training.seeds, and give "
+            "`seeds` in the study or --seeds."
+        )
+    return recipe.with_changes({"training": {"seed": seed}})
 
 
 def _starting_at(recipe: Recipe | PretrainRecipe, start: str) -> Recipe | PretrainRecipe:

@@ -18,6 +18,7 @@ from typing import IO, Literal
 from bertkit.checkpoint.atomic import replace_file
 from bertkit.errors import UserError
 from bertkit.study.plan import Run
+from bertkit.train.loop import deferred_signals
 from bertkit.train.runfolder import FINGERPRINT, RECIPE, RESULT
 
 State = Literal["waiting", "running", "done", "failed"]
@@ -51,42 +52,46 @@ def failure(run: Run) -> str:
 
 
 def run_all(
-    runs: Sequence[Run], out: Path, *, jobs: int, again: bool, told: Callable[[Run, State], None]
+    runs: Sequence[Run], lock: int, *, jobs: int, again: bool, told: Callable[[Run, State], None]
 ) -> None:
     """Run what is not done yet, `jobs` at a time; a run that fails does not end the others.
 
     Args:
         runs: what to do; a run that needs another comes after it.
-        out: the study's folder, which exists.
+        lock: what `hold` gives.
         jobs: processes at a time, each with its share of the processor's cores.
         again: try those again that failed before.
         told: of every change of a run's state.
 
     Raises:
-        UserError: the same study is running elsewhere.
-        KeyboardInterrupt: Ctrl-C, after the runs under way have saved where they are.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, after the runs under way have saved where they are.
     """
-    with _alone(out) as lock:
-        if again:
-            for run in runs:
-                _beside(run, FAILED).unlink(missing_ok=True)
-        waiting = [run for run in runs if state(run) in ("waiting", "running")]
-        under_way: list[Job] = []
+    if again:
+        for run in runs:
+            _beside(run, FAILED).unlink(missing_ok=True)
+    waiting = [run for run in runs if state(run) in ("waiting", "running")]
+    under_way: list[Job] = []
+    with deferred_signals() as interrupted:
         try:
-            while waiting or under_way:
+            while (waiting or under_way) and not interrupted():
                 waiting = _start(waiting, under_way, jobs, lock, told)
                 for job in [job for job in under_way if job.process.poll() is not None]:
                     under_way.remove(job)
                     told(job.run, _ended(job))
                 time.sleep(SECONDS_BETWEEN_LOOKS if under_way else 0)
-        except BaseException:
+        finally:
             _stop(under_way)
-            raise
+        if interrupted():
+            raise KeyboardInterrupt
 
 
 @contextmanager
-def _alone(out: Path) -> Iterator[int]:
-    """Hold the study's folder. The runs' processes hold it too, should they outlive this one."""
+def hold(out: Path) -> Iterator[int]:
+    """Hold a study's folder, which exists. The runs' processes hold it too, should they outlive this one.
+
+    Raises:
+        UserError: the study is running already.
+    """
     with (out / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -150,7 +155,13 @@ def _ended(job: Job) -> State:
         return "done"
     lines = _beside(job.run, "log").read_text(encoding="utf-8", errors="replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    _note_failure(job.run, last.removeprefix("bertkit: ") or f"It ended with {job.process.returncode}.")
+    code = job.process.returncode
+    if code < 0:
+        killed = signal.Signals(-code).name
+        hint = ", perhaps because the memory was full" if killed == "SIGKILL" else ""
+        _note_failure(job.run, f"It was ended by {killed}{hint}.")
+    else:
+        _note_failure(job.run, last.removeprefix("bertkit: ") or f"It ended with {code}.")
     return "failed"
 
 

@@ -29,6 +29,7 @@ def _finetuning(found: Sequence[tuple[Row, FinetuneOutcome]]) -> list[str]:
     told = [
         f"The highest {name} is {best.score:.3f} [{low:.3f}, {high:.3f}], of {best_row.name!r}; its interval "
         f"{beyond} the {best.majority:.3f} of always answering the majority."
+        + (f" It is the best of {len(found)} on the same rows: a new set would show less." * (len(found) > 2))
     ]
     return [*_stuck(found), *told, *_differences(found, name)]
 
@@ -67,21 +68,23 @@ def _differences(found: Sequence[tuple[Row, FinetuneOutcome]], name: str) -> lis
         for row, d in compared
         if d.clear
     ]
+    count = len(compared)
     if not clear:
-        which = "The one difference" if len(compared) == 1 else f"None of the {len(compared)} differences"
-        if len(compared) == 1:
-            return [f"{which} in {name} is within what rows and seeds scatter."]
-        return [
-            f"{which} in {name} between a variant and the one before it is "
-            "beyond what rows and seeds scatter: these data do not say which of them matters for the score."
-        ]
-    others = len(compared) - len(clear)
+        which = "The one difference" if count == 1 else f"None of the {count} differences"
+        verb = "within" if count == 1 else "beyond"
+        return [f"{which} in {name} is {verb} what rows and seeds scatter."]
+    others = count - len(clear)
     what = "other is" if others == 1 else f"other {others} are"
     rest = f" The {what} within what rows and seeds scatter." if others else ""
-    return [
-        f"Of {len(compared)} differences in {name} these leave out 0: {'; '.join(clear)}.{rest} By chance "
-        f"alone about {0.05 * len(compared):.1f} of so many would."
-    ]
+    enough = min(len(one.scores) for _, one in found) >= FEW_SEEDS
+    chance = (
+        f"By chance alone about {0.05 * count:.1f} of so many would."
+        if enough
+        else "With fewer than three seeds of a variant, chance makes more of them than the intervals say."
+    )
+    head = "The difference" if count == 1 else f"Of {count} differences"
+    these = "leaves" if count == 1 else f"in {name} these leave"
+    return [f"{head} {these} out 0: {'; '.join(clear)}.{rest} {chance}"]
 
 
 def _pretraining(found: Sequence[tuple[Row, PretrainOutcome]]) -> list[str]:
@@ -90,20 +93,20 @@ def _pretraining(found: Sequence[tuple[Row, PretrainOutcome]]) -> list[str]:
     for row, one in found:
         steps = [step for step in one.through_at if step is not None]
         if steps:
-            first, last = min(steps), max(steps)
-            by = f"by step {last:,}" if first == last else f"by steps {first:,} to {last:,}"
+            by = f"by step {_range(steps)}"
             some = (
                 ""
                 if len(steps) == len(one.through_at)
                 else f" in {len(steps)} of {len(one.through_at)} seeds"
             )
             through.append(f"{row.name!r} {by}{some}")
-    stuck = [row.name for row, one in found if not any(one.through_at)]
+    stuck = [(row.name, one.steps) for row, one in found if all(step is None for step in one.through_at)]
     told = []
     if through:
         told.append(f"Off the plateau of word frequencies ({unigram:.2f} nats) were {'; '.join(through)}.")
     if stuck:
-        told.append(f"Still on it after {found[0][1].steps:,} steps: {_listed(stuck)}.")
+        names, steps = zip(*stuck, strict=True)
+        told.append(f"Still on it after {_range(steps)} steps: {_listed(names)}.")
     best_row, best = min(found, key=lambda pair: pair[1].loss)
     told.append(f"The lowest held-out loss is {best.loss:.3f}, of {best_row.name!r}.")
     close = [row.name for row, one in found if row is not best_row and min(one.losses) <= max(best.losses)]
@@ -131,6 +134,11 @@ def _gaps(rows: Sequence[Row]) -> list[str]:
             "take small differences for noise."
         )
     return told
+
+
+def _range(steps: Sequence[int]) -> str:
+    first, last = min(steps), max(steps)
+    return f"{last:,}" if first == last else f"{first:,} to {last:,}"
 
 
 def _which(names: Sequence[str], found: Sequence[object]) -> str:

@@ -16,7 +16,7 @@ from bertkit.recipe.study import Study
 from bertkit.study.outcomes import Row, rows_of
 from bertkit.study.page import write_study_page
 from bertkit.study.plan import RUNS, Planned, Run, distinct, plan
-from bertkit.study.runner import State, run_all, state
+from bertkit.study.runner import State, hold, run_all, state
 from bertkit.study.sentences import say
 from bertkit.study.tables import lines_of, markdown
 from bertkit.train.results import write_json
@@ -74,24 +74,35 @@ def run_study(
     planned = plan(study, out, settings=settings, seeds=seeds)
     runs = distinct(planned)
     out.mkdir(parents=True, exist_ok=True)
-    with replace_file(out / STUDY) as temporary:
-        shutil.copyfile(study.path, temporary)
     listener.planned(study, runs)
     began = time.perf_counter()
-    try:
-        if jobs:
-            run_all(runs, out, jobs=jobs, again=again, told=listener.changed)
-    finally:  # Also of a study that was interrupted there is something to tell.
-        if any(state(run) == "done" for run in runs):
-            stages = {stage: rows_of(planned, stage) for stage in study.stages}
-            result = _result(study, planned, stages, time.perf_counter() - began)
-            _write(study, out, planned, stages, result)
-    if not any(state(run) == "done" for run in runs):
-        failures = [row for stage in study.stages for row in rows_of(planned, stage) if row.runs.failed]
-        why = next(iter(failures[0].runs.failed.values())) if failures else "nothing was run yet."
-        raise UserError(f"The study at {out} has no finished run: {why}")
+    if jobs:
+        with hold(out) as lock:
+            with replace_file(out / STUDY) as temporary:
+                shutil.copyfile(study.path, temporary)
+            try:
+                run_all(runs, lock, jobs=jobs, again=again, told=listener.changed)
+            except KeyboardInterrupt:
+                _tell(study, out, planned, began)  # There is something to tell already.
+                raise
+    stages, result = _tell(study, out, planned, began)
+    if not result["runs"]:
+        why = next((why for rows in stages.values() for row in rows for why in row.runs.failed.values()), "")
+        raise UserError(f"The study at {out} has no finished run: {why or 'nothing was run yet.'}")
     listener.finished(study, stages, result)
     return result
+
+
+Stages = dict[str, list[Row]]
+
+
+def _tell(study: Study, out: Path, planned: Sequence[Planned], began: float) -> tuple[Stages, dict[str, Any]]:
+    """What the runs found so far, and, where there is something, the files that say it."""
+    stages = {stage: rows_of(planned, stage) for stage in study.stages}
+    result = _result(study, planned, stages, time.perf_counter() - began)
+    if result["runs"]:
+        _write(study, out, planned, stages, result)
+    return stages, result
 
 
 def _check_folder(out: Path) -> None:
@@ -103,14 +114,15 @@ def _check_folder(out: Path) -> None:
 def _result(
     study: Study, planned: Sequence[Planned], stages: Mapping[str, Sequence[Row]], seconds: float
 ) -> dict[str, Any]:
-    every = [row.runs for rows in stages.values() for row in rows]
+    runs = distinct(planned)
+    states = [state(run) for run in runs]
     return {
         "kind": "study",
         "study": study.name,
         "question": study.question,
-        "runs": sum(len(runs.done) for runs in every),
-        "planned": sum(runs.planned for runs in every),
-        "failed": sum(len(runs.failed) for runs in every),
+        "runs": states.count("done"),
+        "planned": len(runs),
+        "failed": states.count("failed"),
         "stages": {
             stage: {"rows": [row.to_json() for row in rows], "sentences": say(rows)}
             for stage, rows in stages.items()

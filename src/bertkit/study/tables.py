@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bertkit.diagnose.wording import duration, title
-from bertkit.study.outcomes import FinetuneOutcome, PretrainOutcome, Row
+from bertkit.study.outcomes import Difference, FinetuneOutcome, PretrainOutcome, Row
 
-WIDE = ("accuracy", "off the prior", "to the one before", "steps", "time a seed")
+WIDE = ("accuracy", "off the prior", "difference", "steps", "time a seed")
 """Columns that only a page has room for."""
 
 Lines = tuple[list[str], list[list[str]]]
@@ -27,7 +27,7 @@ def lines_of(rows: Sequence[Row], *, brief: bool = False) -> Lines:
 def _finetune(rows: Sequence[Row]) -> Lines:
     metrics = [row.outcome.metric for row in rows if isinstance(row.outcome, FinetuneOutcome)]
     name = title(metrics[0]) if metrics else "score"
-    heads = ["variant", "train loss", "off the prior", "accuracy", f"{name} [95 %]", "to the one before"]
+    heads = ["variant", "train loss", "off the prior", "accuracy", f"{name} [95 %]", "difference"]
     heads += ["collapsed", "steps"]
     lines = []
     for row in rows:
@@ -43,7 +43,7 @@ def _finetune(rows: Sequence[Row]) -> Lines:
                 f"{one.off_prior}/{seeds}",
                 f"{one.accuracy:.3f}",
                 f"{one.score:.3f} [{one.interval[0]:.3f}, {one.interval[1]:.3f}]",
-                "" if d is None else f"{d.value:+.3f} [{d.interval[0]:+.3f}, {d.interval[1]:+.3f}]",
+                "" if d is None else _difference(d),
                 f"{one.collapsed}/{seeds}",
                 f"{one.steps:,}",
             ]
@@ -52,7 +52,7 @@ def _finetune(rows: Sequence[Row]) -> Lines:
 
 
 def _pretrain(rows: Sequence[Row]) -> Lines:
-    heads = ["variant", "held-out loss", "of the seeds", "right", "off the plateau by step"]
+    heads = ["variant", "held-out loss [95 %]", "of the seeds", "right", "off the plateau by step"]
     heads += ["most on a neighbour", "steps", "time a seed"]
     lines = []
     for row in rows:
@@ -60,12 +60,13 @@ def _pretrain(rows: Sequence[Row]) -> Lines:
         if not isinstance(one, PretrainOutcome):
             lines.append([row.name, _why_not(row), *[""] * (len(heads) - 2)])
             continue
+        interval = "" if one.interval is None else f" [{one.interval[0]:.3f}, {one.interval[1]:.3f}]"
         lines.append(
             [
                 row.name,
-                f"{one.loss:.3f}",
+                f"{one.loss:.3f}{interval}" + ("" if one.heldout else " (of training)"),
                 ", ".join(f"{loss:.3f}" for loss in one.losses),
-                f"{one.accuracy:.1%}",
+                "" if one.accuracy is None else f"{one.accuracy:.1%}",
                 ", ".join("never" if step is None else f"{step:,}" for step in one.through_at),
                 "text is gone" if one.offsets is None else f"{one.offsets.strongest()[-1]:.0%}",
                 f"{one.steps:,}",
@@ -73,6 +74,11 @@ def _pretrain(rows: Sequence[Row]) -> Lines:
             ]
         )
     return heads, lines
+
+
+def _difference(found: Difference) -> str:
+    low, high = found.interval
+    return f"{found.value:+.3f} [{low:+.3f}, {high:+.3f}] from {found.to!r}"
 
 
 def _why_not(row: Row) -> str:
