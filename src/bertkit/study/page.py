@@ -7,13 +7,13 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bertkit.checkpoint.atomic import replace_file
 from bertkit.diagnose.page import REPORT, commands, facts, figure, header, key, table, write_page
 from bertkit.diagnose.pictures import DEV, MAJORITY, NGRAM, TRAIN, draw_level, draw_line, picture, standalone
 from bertkit.diagnose.pretrain_curves import PretrainCurves, read_pretraining
-from bertkit.diagnose.wording import capital, duration, title
+from bertkit.diagnose.wording import capital, title
 from bertkit.recipe.study import Study
 from bertkit.study.neighbours import REACH
 from bertkit.study.outcomes import FinetuneOutcome, PretrainOutcome, Row
@@ -41,38 +41,34 @@ NAMES = ("dev", "ngram", "majority", "train")
 
 
 def write_study_page(
-    out: Path, study: Study, planned: Sequence[Planned], stages: Mapping[str, Sequence[Row]]
+    out: Path,
+    study: Study,
+    planned: Sequence[Planned],
+    stages: Mapping[str, Sequence[Row]],
+    result: Mapping[str, Any],
 ) -> Path:
-    """Write `report.html` and a `picture-STAGE.svg` for each stage that has a result."""
+    """Write `report.html`, and its pictures as files: `picture-STAGE.svg` and `heads-STAGE.svg`."""
     sentences = [sentence for rows in stages.values() for sentence in say(rows)]
+    counts = {"variants": len(planned), "runs done": result["runs"], "of": result["planned"]}
+    counts["failed"] = result["failed"]
     parts = [
         header("bertkit study", study.question, "open", " ".join(sentences[:2]) or "Nothing is done yet."),
-        _facts(stages),
+        facts({name: f"{count:,}" for name, count in counts.items()}),
     ]
-    for variants, (stage, rows) in ((planned, item) for item in stages.items()):
-        svg, keys = draw_stage(stage, rows, variants)
-        if svg:
-            with replace_file(out / f"picture-{stage}.svg") as temporary:
-                temporary.write_text(standalone(svg), encoding="utf-8")
-            parts.append(figure(capital(stage), svg, keys))
-        parts += [_heads(stage, rows), _table(stage, rows)]
+    for stage, rows in stages.items():
+        pictures = {
+            ("picture", capital(stage)): draw_stage(stage, rows, planned),
+            ("heads", f"{capital(stage)}: where heads look"): draw_heads(stage, rows),
+        }
+        for (name, heading), (svg, keys) in pictures.items():
+            if svg:
+                with replace_file(out / f"{name}-{stage}.svg") as temporary:
+                    temporary.write_text(standalone(svg), encoding="utf-8")
+                parts.append(figure(heading, svg, keys))
+        parts.append(_table(stage, rows))
     again = f"bertkit study {shlex.quote(study.name)} -o {shlex.quote(str(out))}"
     parts.append(commands("To go on, or to do it again", [again]))
     return write_page(out / REPORT, study.question, parts)
-
-
-def _facts(stages: Mapping[str, Sequence[Row]]) -> str:
-    rows = [row for of_stage in stages.values() for row in of_stage]
-    seconds = sum(row.outcome.seconds for row in rows if row.outcome is not None)
-    return facts(
-        {
-            "variants": f"{len({row.name for row in rows})}",
-            "runs done": f"{sum(len(row.runs.done) for row in rows):,}",
-            "of": f"{sum(row.runs.planned for row in rows):,}",
-            "failed": f"{sum(len(row.runs.failed) for row in rows):,}",
-            "training time": duration(seconds),
-        }
-    )
 
 
 def _table(stage: str, rows: Sequence[Row]) -> str:
@@ -142,7 +138,7 @@ def _draw_scores(stage: str, found: Sequence[tuple[str, FinetuneOutcome]]) -> tu
     return svg, keys
 
 
-def _heads(stage: str, rows: Sequence[Row]) -> str:
+def draw_heads(stage: str, rows: Sequence[Row]) -> tuple[str, list[str]]:
     """A map for each variant: how much each head attends to the pieces around a piece."""
     found = [
         (row.name, row.outcome.offsets)
@@ -150,7 +146,7 @@ def _heads(stage: str, rows: Sequence[Row]) -> str:
         if isinstance(row.outcome, PretrainOutcome) and row.outcome.offsets is not None
     ]
     if not found:
-        return ""
+        return "", []
 
     def draw(all_axes: Sequence[Axes]) -> None:
         from matplotlib.patches import Rectangle
@@ -182,7 +178,7 @@ def _heads(stage: str, rows: Sequence[Row]) -> str:
         ),
         key("majority", "between layers, the first on top"),
     ]
-    return figure(f"{capital(stage)}: where heads look", svg, keys)
+    return svg, keys
 
 
 def _draw_curves(stage: str, found: Sequence[tuple[str, Sequence[PretrainCurves]]]) -> tuple[str, list[str]]:

@@ -105,8 +105,8 @@ def _pretraining(found: Sequence[tuple[Row, PretrainOutcome]]) -> list[str]:
     if through:
         told.append(f"Off the plateau of word frequencies ({unigram:.2f} nats) were {'; '.join(through)}.")
     if stuck:
-        names, steps = zip(*stuck, strict=True)
-        told.append(f"Still on it after {_range(steps)} steps: {_listed(names)}.")
+        names, made = zip(*stuck, strict=True)
+        told.append(f"Still on it after {_range(made)} steps: {_listed(names)}.")
     best_row, best = min(found, key=lambda pair: pair[1].loss)
     told.append(f"The lowest held-out loss is {best.loss:.3f}, of {best_row.name!r}.")
     close = [row.name for row, one in found if row is not best_row and min(one.losses) <= max(best.losses)]

@@ -154,4 +154,4 @@ def _write(
             ),
             encoding="utf-8",
         )
-    write_study_page(out, study, planned, stages)
+    write_study_page(out, study, planned, stages, result)
