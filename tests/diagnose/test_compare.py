@@ -9,7 +9,7 @@ import pytest
 
 from bertkit.cli import main
 from bertkit.diagnose.compare import compare, differing
-from bertkit.diagnose.compare_page import write_comparison
+from bertkit.diagnose.compare_page import _verdict, write_comparison
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.tasks.intervals import paired_interval
@@ -99,6 +99,7 @@ def test_a_difference_is_paired_row_by_row(tmp_path: Path) -> None:
     assert told["interval"][0] > 0
     assert told["ahead"] > 0.99
     assert told["words"].startswith("It is better: ahead in ")
+    assert told["words"].endswith("resampled sets of rows. Rows only: another seed may differ.")
     (other,) = (row["difference"] for row in compare([good, bad])["rows"] if row["difference"])
     assert other["words"].startswith("It is worse: behind in ")
     assert (second["train_loss"], second["parameters"], second["seeds"]) == (0.4, 1_234_567, 1)
@@ -119,6 +120,48 @@ def test_seeds_are_drawn_too(tmp_path: Path) -> None:
     assert "cannot be told apart" in row["difference"]["words"]
     assert len(row["seed_scores"]) == 3
     assert row["train_loss"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "level", "words"),
+    [
+        ((1, 1, 1), "open", "Of 2 differences from a, 1 is more than the rows explain. Rows only"),
+        ((3, 1, 3), "open", "Of 2 differences from a, 1 is more than the rows explain. Rows only"),
+        ((3, 3, 3), "open", "Of 2 differences from a, 1 is more than chance."),
+        ((3, 3), "good", "The difference from a is more than chance."),
+        ((1, 1), "open", "The difference from a is more than the rows explain. Rows only"),
+    ],
+)
+def test_more_than_chance_takes_several_seeds_on_both_sides(
+    tmp_path: Path, seeds: tuple[int, ...], level: str, words: str
+) -> None:
+    rights = zip("abc", (0.6, 0.95, 0.6), seeds, strict=False)
+    runs = [write_finetuning(tmp_path / name, right, seeds=count) for name, right, count in rights]
+    found = compare(runs)
+    text = write_comparison(tmp_path / "page.html", found).read_text()
+    assert words in text
+    assert _verdict(found)[0] == level
+    assert ("rows and seeds are drawn anew" in text) == (min(seeds) > 1)
+
+
+def test_what_a_result_does_not_tell_is_left_out_or_named(tmp_path: Path) -> None:
+    one = write_finetuning(tmp_path / "one", 0.6)
+    for number, labels in enumerate((None, 3)):
+        runs = [write_finetuning(tmp_path / f"{n}-{number}", 0.9, labels=labels) for n in "ab"]
+        if labels is None:
+            assert (
+                "in which order its labels stand" in compare([one, runs[0]])["rows"][1]["difference"]["words"]
+            )
+            assert compare(runs)["rows"][1]["difference"]["interval"] is None
+        else:
+            with pytest.raises(UserError, match="'labels' is no list"):
+                compare(runs)
+    text = write_pretraining(tmp_path / "p", 4.0)
+    result = json.loads((text / "result.json").read_text())
+    result["heldout"]["mlm_accuracy"] = "much"
+    (text / "result.json").write_text(json.dumps(result))
+    with pytest.raises(UserError, match="'mlm_accuracy' is 'much', and not a number"):
+        compare([text, write_pretraining(tmp_path / "q", 4.0)])
 
 
 def test_the_same_answers_are_no_difference(tmp_path: Path) -> None:

@@ -22,9 +22,10 @@ from bertkit.diagnose.doctor import examine, findings_of
 from bertkit.diagnose.doctor_page import write_doctor_page
 from bertkit.diagnose.histories import read_history
 from bertkit.errors import UserError
-from bertkit.health.finding import Finding
+from bertkit.health.finding import Change, Finding
 from bertkit.health.history import FinetuneHistory, PretrainHistory
 from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.recipe.base import add_settings
 from bertkit.train.findings import append_findings
 
 SUMMARY: dict[str, Any] = {"metric": "mcc", "score": 0.33, "interval": [0.25, 0.41]}
@@ -376,6 +377,34 @@ def test_all_changes_go_into_one_command_that_a_shell_reads_back(tmp_path: Path)
     keys = [setting.partition("=")[0] for setting in settings]
     assert len(keys) == len(set(keys))
     assert {"optimiser.lr", "batch.shuffle", "model.options.norm", "model.options.positions"} <= set(keys)
+
+
+def test_alternatives_do_not_go_into_one_command(tmp_path: Path) -> None:
+    run = finetuned(tmp_path / "run")
+    recipe = trained().with_changes({"model": {"start": "blog", "options": {}}})
+    (run / "recipe.toml").write_text(recipe.to_toml())
+    drowned = (
+        Change("model.options.positions", "rotary"),
+        Change("model.options.position_scale", 0.04),
+    )
+    by_heart = (Change("optimiser.lr", 1e-5), Change("model.options.layers", 2))
+    short = (Change("training.epochs", 8), Change("training.steps", 0, together=True))
+    later = (Change("optimiser.lr", 7e-5), Change("optimiser.warmup", 0.1))
+    odd = (Change("model.options.hidden_size", 7),)  # No recipe: heads do not divide it.
+    unknown = (Change("training.future", 1),)
+    for index, changes in enumerate((drowned, by_heart, short, later, odd, unknown)):
+        finding = Finding(f"check {index}", "grave", "certain", "Seen.", "Means.", changes)
+        append_findings(run, "preflight", 0, [finding])
+    words = shlex.split(examine(run).again)
+    settings = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+    assert settings == [
+        "model.options.positions=rotary",
+        "optimiser.lr=1e-05",
+        "training.epochs=8",
+        "training.steps=0",
+    ]
+    changed = recipe.with_changes(add_settings({}, settings, recipe.model.options))
+    assert changed.training.epochs == 8
 
 
 def test_what_was_found_while_it_trained_is_past_where_it_learned(tmp_path: Path) -> None:

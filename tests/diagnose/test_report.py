@@ -245,7 +245,8 @@ def test_a_folder_that_is_no_run_and_a_damaged_result_are_refused(tmp_path: Path
         ({}, "good", "The interval lies above both"),
         ({"interval": [0.02, 0.2], "score": 0.11}, "open", "these dev rows cannot tell the two apart"),
         ({"interval": [0.01, 0.07], "score": 0.05}, "open", "The interval lies below the n-gram model"),
-        ({"interval": [-0.03, 0.2], "score": 0.09}, "bad", "nothing shows that the model learned"),
+        ({"interval": [-0.03, 0.2], "score": 0.09}, "open", "nothing shows that the model learned"),
+        ({"interval": [-0.13, 0.1], "score": 0.0}, "bad", "nothing shows that the model learned"),
         ({"seeds": SEEDS, "deviation": 0.2}, "open", "The interval lies above both"),
         ({"baselines": {"majority": {"score": 0.0}}}, "good", "The interval lies above it"),
         (

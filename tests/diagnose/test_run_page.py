@@ -76,6 +76,21 @@ def test_calibration_says_which_way_it_errs_and_what_a_temperature_gives() -> No
         assert part in text
     assert "It is right more often than it says" in words(reliability(found(0.2)["calibration"]))
     assert "no more than so few rows show by chance" in words(reliability(found(1.0)["calibration"]))
+    crossed = [
+        {
+            "from": low,
+            "to": low + 0.1,
+            "rows": 100,
+            "confidence": low + 0.05,
+            "right": right,
+            "interval": [0, 1],
+        }
+        for low, right in ((0.6, 0.85), (0.9, 0.75))
+    ]
+    both = found(4.0)["calibration"] | {"bins": crossed, "ece": 0.2}
+    assert "too sure of itself at some probabilities and not sure enough at others" in words(
+        reliability(both)
+    )
     assert "The model folder keeps it." in words(reliability(found(4.0, kept=True)["calibration"]))
     assert "these rows set no limit" in words(reliability(found(1.0, temperature=None)["calibration"]))
     assert reliability(None) == ""

@@ -14,6 +14,7 @@ from bertkit.health.finding import Change, Finding, by_weight
         (Change("batch.shuffle", True), "--set batch.shuffle=true"),
         (Change("model.options.positions", "rotary"), "--set model.options.positions=rotary"),
         (Change(words="remove the rows"), "remove the rows"),
+        (Change("vocabulary.file", "FILE", "a cased one"), "--set vocabulary.file=FILE (a cased one)"),
     ],
 )
 def test_a_change_is_what_a_person_types(change: Change, typed: str) -> None:

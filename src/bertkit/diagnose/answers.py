@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bertkit.diagnose.conclusion import Conclusion, conclude
 from bertkit.diagnose.histories import History
 from bertkit.diagnose.verdict import BASELINES
 from bertkit.diagnose.wording import title
 from bertkit.health.finetune_checks import ON_THE_PRIOR, last_train_loss
-from bertkit.health.history import FinetuneHistory, PretrainHistory, SeedHistory, Step, numbers
+from bertkit.health.history import FinetuneHistory, PretrainHistory, Scores, SeedHistory, Step, numbers
 from bertkit.health.pretrain_checks import LAST, gap_trend, heldout_trend, pairs_interval, scored_after_start
 from bertkit.health.step_checks import gaps
 
@@ -56,11 +57,7 @@ def _finetuned(run: FinetuneHistory) -> str:
     if run.scores is None:
         return _unfinished(run)
     scores = run.scores
-    statuses = [seed.outcome.status for seed in run.seeds if seed.outcome]
-    learned = statuses.count("learned")
-    said = "It learned" if learned == len(statuses) else "It did not learn"
-    if 0 < learned < len(statuses):
-        said = f"{learned} of {len(statuses)} seeds learned"
+    said = _conclusion(run, scores).lead.removesuffix(".")
     beside = [
         f"{words} scores {score:.3f}"
         for words, score in zip(BASELINES.values(), (scores.majority, scores.ngram), strict=True)
@@ -121,22 +118,25 @@ def _taken_in(run: FinetuneHistory) -> str:
     )
 
 
+def _conclusion(run: FinetuneHistory, scores: Scores) -> Conclusion:
+    return conclude(scores, [seed.outcome.status for seed in run.seeds if seed.outcome])
+
+
 def _holds(run: FinetuneHistory) -> str:
-    scores = run.scores
-    if scores is None or scores.majority is None:
+    if run.scores is None:
         return ""
-    if scores.low <= scores.majority:
+    found = _conclusion(run, run.scores)
+    if found.learned is None:
+        return ""
+    if not found.learned:
         return "Nothing shows it: the interval of its score includes the majority's."
-    if scores.ngram is None:
-        return "Yes: the interval of its score lies above the majority's."
-    if scores.low > scores.ngram:
-        return "Yes: the interval of its score lies above the majority's and an n-gram model's."
-    if scores.high < scores.ngram:
-        return "Yes, but an n-gram model's score lies above its interval."
-    return (
-        "Yes: the interval of its score lies above the majority's. It includes an n-gram model's, so these "
-        "rows can't tell which of the two is better."
-    )
+    return {
+        None: "Yes: the interval of its score lies above the majority's.",
+        "above": "Yes: the interval of its score lies above the majority's and an n-gram model's.",
+        "below": "Yes, but an n-gram model's score lies above its interval.",
+        "around": "Yes: the interval of its score lies above the majority's. It includes an n-gram model's, "
+        "so these rows can't tell which of the two is better.",
+    }[found.ngram]
 
 
 def _best(run: FinetuneHistory) -> str:

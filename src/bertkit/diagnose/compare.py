@@ -28,7 +28,8 @@ def compare(runs: Sequence[Path]) -> dict[str, Any]:
         say), `recipe` ({key: the value in each run}, of the keys that differ), `version`. A row has `run`,
         `name` and `finished`; of a finished run also what it came to and its `difference` from the first:
         `value`, `interval` (None where the rows cannot be paired, and `why`), `ahead` (the share of the
-        resampled sets of rows and seeds in which it is ahead) and `words`.
+        resampled sets of rows and seeds in which it is ahead), `seeds_drawn` (False where a run has one
+        seed, so that the interval is of rows only) and `words`.
 
     Raises:
         UserError: fewer than two runs, one of them twice, no run folder, a damaged one, or runs of different

@@ -99,7 +99,13 @@ def _train_loss(folder: Path) -> float | None:
 
 def _difference(first: Path, reference: Record, run: Path, result: Record) -> dict[str, Any]:
     value = result.number("score") - reference.number("score")
-    found: dict[str, Any] = {"value": value, "interval": None, "ahead": None, "why": None}
+    found: dict[str, Any] = {
+        "value": value,
+        "interval": None,
+        "ahead": None,
+        "why": None,
+        "seeds_drawn": False,
+    }
     why = _not_paired(reference, result)
     answers = None if why else [_answers(first, reference), _answers(run, result)]
     if answers is None or None in answers:
@@ -110,7 +116,9 @@ def _difference(first: Path, reference: Record, run: Path, result: Record) -> di
     ahead = float((samples > 0).mean() + (samples == 0).mean() / 2)
     low, high = middle(samples)
     found |= {"interval": [low, high], "ahead": ahead}
-    return found | {"words": _words(value, low, high, ahead, len(samples))}
+    # One seed is drawn again and again: the samples say nothing of what another one would change.
+    seeds = min(len(ours), len(theirs)) > 1
+    return found | {"words": _words(low, high, ahead, len(samples), seeds), "seeds_drawn": seeds}
 
 
 def _not_paired(reference: Record, result: Record) -> str | None:
@@ -119,8 +127,13 @@ def _not_paired(reference: Record, result: Record) -> str | None:
         return "one of the runs is of a bertkit that did not yet note which dev rows it scored"
     if reference.text("dev_fingerprint") != result.text("dev_fingerprint"):
         return "their dev rows are not the same"
-    if reference.values.get("labels") != result.values.get("labels"):
+    if not (reference.has("labels") and result.has("labels")):
+        return "one of the results does not tell in which order its labels stand"
+    if reference.values["labels"] != result.values["labels"]:
         return "their labels stand in another order"
+    for each in (reference, result):
+        if not isinstance(each.values["labels"], list):
+            raise each.fault("'labels' is no list")
     return None
 
 
@@ -143,14 +156,13 @@ def _answers(run: Path, result: Record) -> tuple[IntArray, IntArray] | None:
     return None if labels is None else (labels, np.array(predictions))
 
 
-def _words(value: float, low: float, high: float, ahead: float, samples: int) -> str:
+def _words(low: float, high: float, ahead: float, samples: int, seeds: bool) -> str:
     if low == high == 0:
         return "It scores the same on these rows, whichever are drawn."
+    drawn = f"of {samples:,} resampled sets of rows{' and seeds' if seeds else ''}"
+    rest = "" if seeds else " Rows only: another seed may differ."
     if low > 0:
-        return f"It is better: ahead in {ahead:.1%} of {samples:,} resampled sets of rows and seeds."
+        return f"It is better: ahead in {ahead:.1%} {drawn}.{rest}"
     if high < 0:
-        return f"It is worse: behind in {1 - ahead:.1%} of {samples:,} resampled sets of rows and seeds."
-    return (
-        f"The two cannot be told apart on these rows: it is ahead in {ahead:.0%} of {samples:,} resampled "
-        "sets of rows and seeds."
-    )
+        return f"It is worse: behind in {1 - ahead:.1%} {drawn}.{rest}"
+    return f"The two cannot be told apart on these rows: it is ahead in {ahead:.0%} {drawn}.{rest}"

@@ -97,9 +97,14 @@ def _verdict(found: Found) -> tuple[str, str, str]:
     if not paired:
         return "open", lead, "No difference has an interval: see below why."
     first = next(row["name"] for row in finished if row["run"] == found["first"])
-    words = "difference from" if len(paired) == 1 else "differences from"
-    verdict = f"Of {len(paired)} {words} {first}, {apart or 'none'} is more than chance."
-    return "good" if apart == len(paired) else "open", lead, verdict
+    drawn = all(each["seeds_drawn"] for each in paired)
+    more = "more than chance" if drawn else "more than the rows explain"
+    verdict = f"Of {len(paired)} differences from {first}, {apart} {'is' if apart == 1 else 'are'} {more}."
+    if len(paired) == 1:
+        verdict = f"The difference from {first} is {'' if apart else 'no '}{more}."
+    if not drawn:
+        verdict += " Rows only, where a run has one seed: another seed may differ."
+    return "good" if drawn and apart == len(paired) else "open", lead, verdict
 
 
 def _words(found: Found) -> str:
@@ -154,8 +159,14 @@ def _differences(found: Found) -> str:
     name = score_name(found)
     remark = f"{capital(name)} less that of {first}. "
     if found["kind"] != "pretraining":
+        drawn = all((row.get("difference") or {}).get("seeds_drawn", True) for row in found["rows"])
         remark += (
             "An interval that leaves out 0 is more than chance; rows and seeds are drawn anew together, so "
+            if drawn
+            else "An interval that leaves out 0 is more than the rows explain; of a run with one seed only "
+            "rows are drawn anew, and another seed may differ. Rows are drawn for both runs together, so "
+        )
+        remark += (
             "that rows which are hard for both count for neither. Without a line the rows cannot be paired."
         )
     svg = draw_forest("differences", bars, f"difference from {first}", zero=True)

@@ -62,8 +62,8 @@ def _row(run: Path, result: Record | None) -> Row:
         "run": str(run),
         "finished": True,
         "score": result.part("heldout").number("mlm_loss") if heldout else None,
-        "mlm_accuracy": heldout.get("mlm_accuracy"),
-        "pair_accuracy": heldout.get("pair_accuracy"),
+        "mlm_accuracy": _figure(result, "mlm_accuracy") if heldout else None,
+        "pair_accuracy": _figure(result, "pair_accuracy") if heldout else None,
         "train_loss": result.number("train_mlm_loss"),
         "floors": {name: floors.number(name) for name in ("unigram", "uniform")},
         "steps": result.whole("steps"),
@@ -74,9 +74,15 @@ def _row(run: Path, result: Record | None) -> Row:
     }
 
 
+def _figure(result: Record, name: str) -> float | None:
+    """Of the held-out text; None where it is not told."""
+    heldout = result.part("heldout")
+    return heldout.number(name) if heldout.has(name) else None
+
+
 def _difference(reference: Record, result: Record, keys: Sequence[str]) -> dict[str, Any] | None:
     """The held-out loss less that of the first; None where one of them has none, or of other text."""
-    nothing = {"value": None, "interval": None, "ahead": None}
+    nothing = {"value": None, "interval": None, "ahead": None, "seeds_drawn": False}
     if not (reference.has("heldout") and result.has("heldout")):
         return nothing | {"why": "no text was held out", "words": "No difference: no text was held out."}
     corpora = [each.part("corpus").text("fingerprint") for each in (reference, result)]
@@ -95,6 +101,7 @@ def _difference(reference: Record, result: Record, keys: Sequence[str]) -> dict[
         "value": value,
         "interval": None,
         "ahead": None,
+        "seeds_drawn": False,
         "why": "a run keeps one mean",
         "words": f"{words}.",
     }

@@ -9,14 +9,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bertkit.config import PRESETS, changed_preset
 from bertkit.data.shards import is_shards
 from bertkit.diagnose.answers import Answer, answers_of, verdict_of
+from bertkit.diagnose.conclusion import Level
 from bertkit.diagnose.histories import History, read_history, seed_folders
-from bertkit.diagnose.verdict import Level
 from bertkit.diagnose.wording import duration
+from bertkit.errors import UserError
 from bertkit.health.finding import Change, Finding, by_weight
 from bertkit.health.history import FinetuneHistory
 from bertkit.health.run_checks import check_run
+from bertkit.recipe.base import add_settings
 from bertkit.tasks.registry import TASKS
 from bertkit.train.findings import read_findings
 from bertkit.train.runfolder import RECIPE
@@ -43,7 +46,7 @@ class Examination:
         verdict: whether it learned, in one sentence.
         answers: to what one would ask about it.
         findings: what is wrong or clearly could be better, the gravest first.
-        again: the command that does it again, with the changes of the findings.
+        again: the command that does it again, with the first change of each finding.
     """
 
     run: Path
@@ -115,7 +118,7 @@ def examined(run: Path, history: History) -> Examination:
         verdict=verdict_of(history) + ("" if finished else _written(run)),
         answers=answers_of(history),
         findings=findings,
-        again=_again(run, "finetune" if finetuning else "pretrain", findings),
+        again=_again(run, history, findings),
     )
 
 
@@ -131,17 +134,36 @@ def _written(run: Path) -> str:
     return f" Its log was last written to {duration(max(0.0, time.time() - max(times)))} ago."
 
 
-def _again(run: Path, command: str, findings: Sequence[Finding]) -> str:
-    """The command with every change that a key can say; of several values of a key the gravest finding's."""
-    chosen: dict[str, Change] = {}
+def _again(run: Path, history: History, findings: Sequence[Finding]) -> str:
+    """The command with what each finding proposes first, and what acts together with that.
+
+    The gravest finding's word counts where two want another value of a key, and a change that makes no recipe
+    beside those before it is left out.
+    """
+    chosen: dict[str, str] = {}
     for finding in findings:
-        for change in finding.changes:
-            if change.key:
-                chosen.setdefault(change.key, change)
+        keyed = [change for change in finding.changes if change.key]
+        for change in keyed[:1] + [change for change in keyed[1:] if change.together]:
+            # A change as people read it has no quotes; a shell may need them.
+            setting = change.typed.removeprefix("--set ")
+            if change.key not in chosen and _makes_a_recipe(history, [*chosen.values(), setting]):
+                chosen[change.key] = setting
+    command = "finetune" if isinstance(history, FinetuneHistory) else "pretrain"
     words = ["bertkit", command, "--recipe", str(run / RECIPE)]
-    # A change as people read it has no quotes; a shell may need them.
-    words += [word for change in chosen.values() for word in ("--set", str(change).removeprefix("--set "))]
+    words += [word for setting in chosen.values() for word in ("--set", setting)]
     return shlex.join([*words, "-o", f"{run}-again"])
+
+
+def _makes_a_recipe(history: History, settings: Sequence[str]) -> bool:
+    """Whether a recipe takes these settings, and its model's options with them."""
+    recipe = history.recipe
+    try:
+        model = recipe.with_changes(add_settings({}, settings, recipe.model.options)).model
+        if model.start in PRESETS:
+            changed_preset(model.start, model.options)
+    except (UserError, TypeError):
+        return False
+    return True
 
 
 def findings_of(run: Path) -> list[Finding]:
@@ -195,7 +217,12 @@ def _finding(entry: dict[str, Any]) -> Finding:
     for change in entry.get("changes") or ():
         if isinstance(change, dict):
             changes.append(
-                Change(str(change.get("key", "")), change.get("value"), str(change.get("words", "")))
+                Change(
+                    str(change.get("key", "")),
+                    change.get("value"),
+                    str(change.get("words", "")),
+                    change.get("together") is True,
+                )
             )
     return Finding(
         entry["check"],

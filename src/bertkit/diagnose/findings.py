@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from bertkit.health.finding import Finding, by_weight
+from bertkit.health.finding import Change, Finding, by_weight
 
 FEW = 3
 """Changes that read well in one line."""
@@ -20,11 +20,14 @@ def findings_section(findings: Sequence[Finding]) -> str:
     return f"<section><h2>What the checks found</h2>{cards}</section>"
 
 
+def _change(change: Change) -> str:
+    if not change.key:
+        return escape(change.words)
+    return f"<code>{escape(change.typed)}</code>" + (f" ({escape(change.words)})" if change.words else "")
+
+
 def _card(finding: Finding) -> str:
-    changes = [
-        f"<code>{escape(str(change))}</code>" if change.key else escape(change.words)
-        for change in finding.changes
-    ]
+    changes = [_change(change) for change in finding.changes]
     tried = f"<p>To try: {'; or '.join(changes)}</p>" if changes else ""
     if len(changes) > FEW:
         items = "".join(f"<li>{change}</li>" for change in changes)

@@ -214,20 +214,17 @@ def _finetuning(run: Path, recipe: Recipe, result: Record | None) -> FinetuneHis
         return FinetuneHistory(recipe, seeds, prior=_prior_of(seeds))
     # Of other kinds of tasks the loss of one who knows the labels' shares is another one.
     shares = result.figures("label_shares") if recipe.task.kind == "classify" else {}
-    rows = result.number("train_rows", NAN)
     return FinetuneHistory(
         recipe,
         seeds,
         _scores(result),
         entropy(list(shares.values())) if shares else _prior_of(seeds),
-        result.number("truncated", NAN) / rows if rows else NAN,
     )
 
 
 def _outcome(done: Record) -> Outcome:
     return Outcome(
         score=done.number("score"),
-        last_score=done.number("last_score"),
         status=done.text("status"),
         best_epoch=done.number("best_epoch"),
         seconds=done.number("seconds"),
@@ -242,7 +239,6 @@ def _scores(result: Record) -> Scores:
         score=result.number("score"),
         low=low,
         high=high,
-        deviation=result.number("deviation", NAN),
         majority=baselines.part("majority").number("score") if baselines.has("majority") else None,
         ngram=baselines.part("ngram").number("score") if baselines.has("ngram") else None,
         rows=result.whole("rows"),
@@ -279,7 +275,6 @@ def _pretraining(run: Path, recipe: PretrainRecipe, result: Record | None) -> Pr
                 HeldOut(
                     step=record.whole("step"),
                     loss=record.number("mlm_loss"),
-                    accuracy=record.number("mlm_accuracy", NAN),
                     pair_accuracy=record.number("pair_accuracy", NAN),
                     pairs=record.number("pairs", NAN),
                 )

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from bertkit.diagnose.conclusion import Level
 from bertkit.diagnose.pictures import Points
-from bertkit.diagnose.verdict import Level, Verdict
+from bertkit.diagnose.verdict import Verdict
 
 Result = Mapping[str, Any]
 

@@ -69,6 +69,11 @@ def _means(found: Found) -> str:
     # Below the dashed line: more often wrong than said.
     rows = sum(each["rows"] for each in found["bins"])
     surer = sum(each["rows"] * (each["confidence"] - each["right"]) for each in found["bins"]) / rows
+    if abs(surer) < found["ece"] / 2:
+        return (
+            "It is too sure of itself at some probabilities and not sure enough at others, which nearly "
+            f"cancel out on average ({100 * surer:+.1f} points)."
+        )
     if surer > 0:
         return f"It is too sure of itself, by {100 * surer:.1f} points on average."
     return f"It is right more often than it says, by {-100 * surer:.1f} points on average."

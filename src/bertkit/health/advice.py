@@ -30,11 +30,11 @@ def steadier(optimiser: OptimiserRecipe, rate: float) -> tuple[Change, ...]:
     """
     changes = []
     if optimiser.lr > rate:
-        changes.append(Change("optimiser.lr", rate))
+        changes.append(Change("optimiser.lr", rate, together=True))
     if optimiser.warmup < WARMUP / 2:
-        changes.append(Change("optimiser.warmup", WARMUP))
+        changes.append(Change("optimiser.warmup", WARMUP, together=True))
     if not optimiser.clip:
-        changes.append(Change("optimiser.clip", 1.0))
+        changes.append(Change("optimiser.clip", 1.0, together=True))
     return tuple(changes)
 
 
@@ -63,7 +63,7 @@ def trainable(model: ModelRecipe) -> tuple[Change, ...]:
     if option(model, "hidden_size") // option(model, "heads") % 2:
         del wanted["positions"]  # They turn channels in pairs.
     return tuple(
-        Change(f"model.options.{name}", value)
+        Change(f"model.options.{name}", value, together=True)
         for name, value in wanted.items()
         if option(model, name) != value
     )
@@ -73,7 +73,7 @@ def visible_inputs(recipe: Recipe) -> tuple[Change, ...]:
     """What hides padding and mixes the rows, as far as a recipe does not."""
     changes = []
     if recipe.batch.pad_to:
-        changes.append(Change("batch.pad_to", 0))
+        changes.append(Change("batch.pad_to", 0, together=True))
     if not recipe.batch.shuffle:
-        changes.append(Change("batch.shuffle", True))
+        changes.append(Change("batch.shuffle", True, together=True))
     return tuple(changes)

@@ -18,15 +18,25 @@ SURENESSES: tuple[Sureness, ...] = ("certain", "likely", "possible")
 class Change:
     """A change that may help: a recipe's `key` (`section.name`, as `--set` takes it) and its new `value`.
 
-    Where no key can say it, such as with a damaged data file, `key` is empty and `words` say what to do.
+    Where no key can say it, such as with a damaged data file, `key` is empty and `words` say what to do;
+    beside a key they say more about it. Changes of a finding are alternatives, but for those that act
+    `together`.
     """
 
     key: str = ""
     value: Any = None
     words: str = ""
+    together: bool = False
 
     def __str__(self) -> str:
-        return self.words if not self.key else f"--set {self.key}={_as_typed(self.value)}"
+        if not self.key:
+            return self.words
+        return f"{self.typed} ({self.words})" if self.words else self.typed
+
+    @property
+    def typed(self) -> str:
+        """What a command takes; "" where no key can say it."""
+        return f"--set {self.key}={_as_typed(self.value)}" if self.key else ""
 
 
 @dataclass(frozen=True)

@@ -142,14 +142,18 @@ def no_better_than_majority(run: FinetuneHistory) -> Finding | None:
     if any(plateau_of(run, s) or (s.outcome and s.outcome.status == "collapsed") for s in run.seeds):
         return None
     start = PRETRAINED if run.fresh else Change(words="a model that was pretrained on more text (--model)")
+    above = scores.score > scores.majority
+    means = "What the model learned of its rows does not carry over to others, as far as these dev rows show."
+    if above:
+        means = "That it does better than always answering the majority, these dev rows cannot show."
     return Finding(
         "no_better_than_majority",
-        "grave",
-        "certain",
-        f"The score's interval, {scores.low:.3f} to {scores.high:.3f}, includes the majority's "
+        "notable" if above else "grave",
+        "possible" if above else "likely",
+        f"It scores {scores.score:.3f}, and the interval, {scores.low:.3f} to {scores.high:.3f}, "
+        f"{'includes' if scores.high >= scores.majority else 'lies below'} the majority's "
         f"{scores.majority:.3f}, though the training loss fell to {last_train_loss(run):.3f}.",
-        "What the model learned of its rows does not carry over to others: nothing shows that it is worth "
-        "more than no model.",
+        means,
         (start, Change(words="more labelled rows")),
         READ,
     )

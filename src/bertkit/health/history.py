@@ -50,7 +50,6 @@ class HeldOut:
 
     step: int
     loss: float
-    accuracy: float = NAN
     pair_accuracy: float = NAN
     pairs: float = NAN
 
@@ -60,7 +59,6 @@ class Outcome:
     """What came of one seed that is done; see `train.results.SeedResult`."""
 
     score: float
-    last_score: float
     status: str
     best_epoch: float
     seconds: float
@@ -96,7 +94,6 @@ class Scores:
     score: float
     low: float
     high: float
-    deviation: float
     majority: float | None
     ngram: float | None
     rows: int
@@ -112,14 +109,12 @@ class FinetuneHistory:
         scores: None while it is not done.
         prior: entropy of the training labels' shares, in nats: the loss of one who knows nothing else. None
             where the run does not tell.
-        truncated: the share of training texts that were cut, NaN where the run does not tell.
     """
 
     recipe: Recipe
     seeds: Sequence[SeedHistory]
     scores: Scores | None = None
     prior: float | None = None
-    truncated: float = NAN
 
     @property
     def fresh(self) -> bool:

@@ -49,6 +49,7 @@ class Tally:
         if self.pairs:
             found["pair_loss"] = self.pair_loss / self.pairs
             found["pair_accuracy"] = self.pairs_right / self.pairs
+            found["pairs"] = self.pairs
         return found
 
 
