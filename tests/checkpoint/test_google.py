@@ -229,6 +229,21 @@ def test_damage(damage, words: str, tmp_path: Path) -> None:
         read_model_folder(tmp_path / "model")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cls/predictions/transform/dense/kernel",
+        "cls/predictions/output_bias",
+        "cls/seq_relationship/output_weights",
+    ],
+)
+def test_no_variable_of_a_head_is_missing_in_silence(name: str, tmp_path: Path) -> None:
+    write(tmp_path / "model", masked=True, pair=True)
+    edit(tmp_path / "model", lambda variables: variables.pop(name))
+    with pytest.raises(UserError, match=f"{from_google(name)[0]} is missing"):
+        read_model_folder(tmp_path / "model")
+
+
 UNSAYABLE = {
     "rotary": (replace(CONFIG, positions="rotary"), None, "positions 'rotary', not 'learned'"),
     "pre-norm": (replace(CONFIG, norm="pre"), None, "norm 'pre', not 'post'"),

@@ -120,11 +120,85 @@ def test_second_copies_of_tied_tensors(tmp_path):
     assert folder.unused == ()
     assert torch.equal(folder.masked.bias, masked.bias)
 
-    change_weights(tmp_path / "model", lambda t: t["cls.predictions.decoder.weight"].add_(1))
-    folder = read_model_folder(tmp_path / "model")
-    assert folder.masked is None
-    assert folder.pair is not None
-    assert "cls.predictions.decoder.weight" in folder.unused
+    # Of a file with half of it in float16, the copy is the same table, rounded.
+    half = "cls.predictions.decoder.weight"
+    change_weights(tmp_path / "model", lambda t: t.update({half: t[half].half()}))
+    assert read_model_folder(tmp_path / "model").masked is not None
+
+
+@pytest.mark.parametrize("end", ["weight", "bias"])
+def test_a_decoder_of_its_own_is_refused(end, tmp_path):
+    write(tmp_path / "model")
+    originals = {"weight": "bert.embeddings.word_embeddings.weight", "bias": "cls.predictions.bias"}
+    name = f"cls.predictions.decoder.{end}"
+    change_weights(tmp_path / "model", lambda t: t.update({name: t[originals[end]] + 1}))
+    with pytest.raises(UserError, match=rf"{name}\) is a table of its own, which bertkit does not have"):
+        read_model_folder(tmp_path / "model")
+    # Beside a fine-tuned head it is of no use, and no harm; and no name is there that was not before.
+    head = ClassificationHead(HeadConfig(labels=("no", "yes")), CONFIG)
+    tokenizer = Tokenizer.from_vocabulary(PIECES)
+    write_model_folder(tmp_path / "tuned", Encoder(CONFIG), head, tokenizer, {})
+    change_weights(tmp_path / "tuned", lambda t: t.update({name: torch.ones(12, 28)}))
+    assert read_model_folder(tmp_path / "tuned").unused == (name,)
+
+
+MODERN = replace(
+    CONFIG, norm="pre", positions="rotary", gated=True, segment_types=0, first_norm=False, pooler=False
+)
+NAMED = {
+    "bert": (
+        CONFIG,
+        True,
+        [
+            "cls.predictions.bias",
+            "cls.predictions.transform.dense.weight",
+            "cls.predictions.transform.LayerNorm.bias",
+            "cls.seq_relationship.weight",
+            "cls.seq_relationship.bias",
+        ],
+    ),
+    "modernbert": (MODERN, False, ["head.dense.weight", "head.norm.weight", "decoder.bias"]),
+    "bertkit": (OWN, True, ["masked.transform.weight", "masked.bias", "pair.output.weight"]),
+}
+LOST = [(config, pair, name) for config, pair, names in NAMED.values() for name in names]
+
+
+@pytest.mark.parametrize(("config", "pair", "name"), LOST)
+def test_no_tensor_of_a_head_is_missing_in_silence(config, pair, name, tmp_path):
+    write(tmp_path / "model", config, pair=pair)
+    with_it = tmp_path / "model" / "model.safetensors"
+    whole = with_it.read_bytes()
+    change_weights(tmp_path / "model", lambda t: t.pop(name))
+    with pytest.raises(UserError, match=f"{name} is missing"):
+        read_model_folder(tmp_path / "model")
+    with_it.write_bytes(whole)
+    change_weights(tmp_path / "model", lambda t: t.update({name.replace("e", "ee"): t.pop(name)}))
+    with pytest.raises(UserError, match="missing"):
+        read_model_folder(tmp_path / "model")
+
+
+def test_a_name_of_no_head_is_refused(tmp_path):
+    write(tmp_path / "model", masked=False, pair=False)
+    change_weights(tmp_path / "model", lambda t: t.update({"cls.prediction.bias": torch.zeros(12)}))
+    with pytest.raises(UserError, match=r"no part named cls\.prediction\.bias"):
+        read_model_folder(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("config", "class_name", "absent"),
+    [
+        (CONFIG, "BertForPreTraining", "the masked and the pair head"),
+        (CONFIG, "BertForMaskedLM", "the masked head"),
+        (CONFIG, "BertForNextSentencePrediction", "the pair head"),
+        (MODERN, "ModernBertForMaskedLM", "the masked head"),
+    ],
+)
+def test_a_promised_head_must_be_there(config, class_name, absent, tmp_path):
+    write(tmp_path / "model", config, masked=False, pair=False)
+    file = tmp_path / "model" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"architectures": [class_name]}))
+    with pytest.raises(UserError, match=f"no tensor of {absent} that config.json promises"):
+        read_model_folder(tmp_path / "model")
 
 
 WRONG = {

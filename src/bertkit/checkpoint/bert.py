@@ -57,7 +57,17 @@ PRETRAINED: dict[tuple[bool, bool], str] = {
     (False, True): "BertForNextSentencePrediction",
 }
 """Architectures without a classifier, by whether they have a masked head and a pair head. When one is read,
-the weights say which heads there are: published folders often hold more than their architecture needs."""
+the weights say which heads there are: published folders often hold more than their architecture needs.
+None holds less: transformers would make the head anew, and nothing that it says would mean anything."""
+
+
+def promised(content: dict[str, Any]) -> tuple[str, ...]:
+    """The heads of pretraining that the architecture of `content` has: of "masked" and "pair"."""
+    said = content.get("architectures")
+    for heads, name in PRETRAINED.items():
+        if said in ([name], [f"Modern{name}"]):
+            return tuple(head for head, there in zip(("masked", "pair"), heads, strict=True) if there)
+    return ()
 
 
 def not_bert(model: ModelConfig, head: HeadConfig | None) -> list[str]:

@@ -10,9 +10,9 @@ from typing import Any
 from bertkit import __version__
 from bertkit.checkpoint.archive import opened
 from bertkit.checkpoint.atomic import recover_folder, replace_folder
-from bertkit.checkpoint.bert import BEYOND_BERT, assumed_head, not_bert, write_bert
+from bertkit.checkpoint.bert import BEYOND_BERT, assumed_head, not_bert, promised, write_bert
 from bertkit.checkpoint.card import CARD_FILE, FORMAT, NOTE_KEYS, card_of, read_note
-from bertkit.checkpoint.content import write_json
+from bertkit.checkpoint.content import Content, write_json
 from bertkit.checkpoint.formats import HF, Format, format_of
 from bertkit.checkpoint.hub import HUB_KEY, hub_card
 from bertkit.checkpoint.layouts import read_config, write_own
@@ -24,13 +24,14 @@ from bertkit.checkpoint.names import (
     is_harmless,
     modern_naming,
     modernise,
+    name_bias,
     naming_of,
     own_naming,
     to_disk,
 )
 from bertkit.checkpoint.parts import POOLER, POSITIONS, Parts, fill, lay_out, state_of, untrained
 from bertkit.checkpoint.sentence import SentencePooling, encoder_folder, read_pooling
-from bertkit.checkpoint.weights import stored_as
+from bertkit.checkpoint.weights import Tensors, stored_as
 from bertkit.config import HeadConfig, ModelConfig
 from bertkit.errors import UserError, listed
 from bertkit.model.encoder import Encoder
@@ -157,8 +158,8 @@ def _layout(
 def read_model_folder(path: Path, options: Mapping[str, Any] | None = None) -> ModelFolder:
     """Read a model folder of any format, of sentence-transformers', or a zip archive of one.
 
-    It is checked whole before anything runs. A masked head whose table of pieces is not the encoder's own is
-    none of BERT's, and is left unused.
+    It is checked whole before anything runs. One tensor of a head is enough for all of it to be asked for; so
+    is an `architectures` that promises one.
 
     Args:
         path: the folder or the archive.
@@ -202,10 +203,10 @@ def _read(path: Path, options: Mapping[str, Any]) -> ModelFolder:
             f"{content.config_file.name} says the model has."
         )
     card = {key: value for key, value in card_of(note).items() if key != HUB_KEY}
-    parts = lay_out(model, head_config, tensors, naming, tied=drop_tied(tensors))
+    parts = _lay_out(content, model, head_config, tensors, naming)
     new = fill(content, parts, tensors, naming)
     unused = tuple(sorted(tensors))
-    if strangers := [name for name in unused if not is_harmless(name)]:
+    if strangers := [name for name in unused if not is_harmless(name, tuned=head_config is not None)]:
         raise UserError(
             f"{content.weights_file}: the model of {content.config_file.name} has no part named "
             f"{listed(strangers)}."
@@ -222,6 +223,29 @@ def _read(path: Path, options: Mapping[str, Any]) -> ModelFolder:
         assumed=(*assumed_settings(inner), *assumed_head(content.config)),
         pooling=pooling,
     )
+
+
+def _lay_out(
+    content: Content, model: ModelConfig, head: HeadConfig | None, tensors: Tensors, naming: Naming
+) -> Parts:
+    """The parts that the config and the names of `tensors`, which lose second copies, speak of."""
+    if head is None:
+        name_bias(tensors)
+    own = drop_tied(tensors)
+    if own and head is None:
+        raise UserError(
+            f"{content.weights_file}: its decoder ({listed(own)}) is a table of its own, which bertkit does "
+            "not have: its masked head shares the encoder's. Save the encoder alone, as transformers' "
+            "BertModel does."
+        )
+    parts = lay_out(model, head, tensors, naming)
+    if absent := [name for name in promised(content.config) if name not in parts]:
+        raise UserError(
+            f"{content.weights_file} has no tensor of the {' and the '.join(absent)} head that "
+            f"{content.config_file.name} promises with {content.config['architectures'][0]}; if the encoder "
+            "is all there is, remove architectures there."
+        )
+    return parts
 
 
 def _read_tokenizer(path: Path, model: ModelConfig, note: Mapping[str, Any]) -> Tokenizer:

@@ -118,29 +118,50 @@ def own_naming(ours: str) -> tuple[str, ...]:
     return (ours,)
 
 
-def is_harmless(name: str) -> bool:
-    """Whether a tensor on disk may be left unused: a constant of old files, or a pretraining head's."""
-    return name.endswith("embeddings.position_ids") or name.startswith("cls.")
+def is_harmless(name: str, tuned: bool) -> bool:
+    """Whether a tensor on disk may be left unused.
+
+    A constant of old files may, and what a head of pretraining left beside a fine-tuned one.
+    """
+    return name.endswith("embeddings.position_ids") or (tuned and name.startswith("cls."))
 
 
-def drop_tied(tensors: dict[str, torch.Tensor]) -> bool:
-    """Take out of `tensors` the second copies of tied ones; a bias with that name alone gets the other.
+def has_any(names: Iterable[str], expected: Iterable[str], naming: Naming) -> bool:
+    """Whether one of `names` on disk is of the modules with the tensors `expected`, well spelt or not."""
+    modules = tuple({f"{name.rpartition('.')[0]}." for ours in expected for name in naming(ours)})
+    return any(name.startswith(modules) for name in names if name not in TIED)
+
+
+def drop_tied(tensors: dict[str, torch.Tensor]) -> list[str]:
+    """Take out of `tensors` the second copies of tied ones.
 
     Returns:
-        Whether all of them were copies. Where not, the decoder is a table of its own, and all stay.
+        Those that are no copies, which stay: the decoder has values of its own.
     """
-    if DECODER_BIAS in tensors and TIED[DECODER_BIAS] not in tensors:
-        tensors[TIED[DECODER_BIAS]] = tensors[DECODER_BIAS]
-    copies = []
+    own = []
     for copy, original in TIED.items():
-        if copy in tensors:
-            name = next((name for name in tensors if name.endswith(original)), None)
-            if name is None or not torch.equal(tensors[copy], tensors[name]):
-                return False
-            copies.append(copy)
-    for copy in copies:
-        del tensors[copy]
-    return True
+        first = next((tensor for name, tensor in tensors.items() if name.endswith(original)), None)
+        if copy not in tensors or first is None:
+            continue
+        if _agree(tensors[copy], first):
+            del tensors[copy]
+        else:
+            own.append(copy)
+    return own
+
+
+def _agree(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors are equal, or would be if both had the coarser of their number formats."""
+    if one.dtype != other.dtype and one.is_floating_point() and other.is_floating_point():
+        coarser = max((one.dtype, other.dtype), key=lambda kind: torch.finfo(kind).eps)
+        one, other = one.to(coarser), other.to(coarser)
+    return torch.equal(one, other)
+
+
+def name_bias(tensors: dict[str, torch.Tensor]) -> None:
+    """Give the masked head's bias its name where `tensors` have it under that of its copy alone."""
+    if DECODER_BIAS in tensors and TIED[DECODER_BIAS] not in tensors:
+        tensors[TIED[DECODER_BIAS]] = tensors.pop(DECODER_BIAS)
 
 
 def modernise(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 import torch
 from torch import nn
 
 from bertkit.checkpoint.content import Content
-from bertkit.checkpoint.names import Naming, from_disk, own_naming
+from bertkit.checkpoint.names import Naming, from_disk, has_any, own_naming
 from bertkit.checkpoint.weights import Tensors
 from bertkit.config import HeadConfig, ModelConfig
 from bertkit.errors import UserError
@@ -19,35 +19,30 @@ from bertkit.model.pretraining import MaskedHead, PairHead
 
 POSITIONS = "encoder.embeddings.positions.weight"
 POOLER = ("encoder.pooler.weight", "encoder.pooler.bias")
-MASKED, PAIR = "masked.transform.weight", "pair.output.weight"
-"""The tensors that tell whether a folder has a masked head, and a pair head."""
-
 Parts = dict[str, nn.Module]
 """The modules of a model by the first part of their tensors' names: encoder, head, masked, pair."""
 
 
-def lay_out(
-    model: ModelConfig, head: HeadConfig | None, names: Mapping[str, object], naming: Naming, tied: bool
-) -> Parts:
+def lay_out(model: ModelConfig, head: HeadConfig | None, names: Collection[str], naming: Naming) -> Parts:
     """The modules on the meta device; which heads of pretraining there are, the names on disk tell.
+
+    One tensor of a head is enough to have all of it laid out, so that those that are missing are missed.
 
     Args:
         model: options of the encoder.
         head: options of the head; with one, heads of pretraining are none of the model's.
         names: on disk.
         naming: of the layout.
-        tied: whether the masked head's table of pieces is the encoder's.
     """
     with torch.device("meta"):
         parts: Parts = {"encoder": Encoder(model)}
         if head is not None:
-            parts["head"] = ClassificationHead(head, model)
-            return parts
-        if tied and naming(MASKED)[0] in names:
-            parts["masked"] = MaskedHead(model)
-        if model.pooler and naming(PAIR)[0] in names:
-            parts["pair"] = PairHead(model)
-    return parts
+            return parts | {"head": ClassificationHead(head, model)}
+        heads: Parts = {"masked": MaskedHead(model)} | ({"pair": PairHead(model)} if model.pooler else {})
+    found = {
+        name: module for name, module in heads.items() if has_any(names, state_of({name: module}), naming)
+    }
+    return parts | found
 
 
 def uses_pooler(parts: Parts) -> bool:
