@@ -11,17 +11,39 @@ class UserError(Exception):
     """
 
 
+LONGEST_SHOWN = 80
+"""Letters of a stranger's text, or value, that a sentence repeats."""
+
+
+def shown(value: object) -> str:
+    """What a stranger's file says, for a sentence or a terminal: one short line, no control characters.
+
+    A text that is all printable stands as it is; anything else as Python would write it.
+    """
+    if isinstance(value, str):
+        # Cut first: what is written with escapes is longer, up to ten letters for one.
+        value = value[: LONGEST_SHOWN + 1]
+    text = value if isinstance(value, str) and value.isprintable() and value.strip() else repr(value)
+    text = "".join(letter if letter.isprintable() else "?" for letter in text[: LONGEST_SHOWN + 1])
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
+
+
+def quoted(value: object) -> str:
+    """A value of a stranger's file as Python would write it, in one short line."""
+    return shown(repr(value))
+
+
 def listed(names: Iterable[str], most: int = 5) -> str:
     """Names in a sentence: the first few, and how many more there are."""
     known = list(names)
     more = f" and {len(known) - most} more" if len(known) > most else ""
-    return ", ".join(known[:most]) + more
+    return ", ".join(map(shown, known[:most])) + more
 
 
 def nearest(name: str, known: list[str]) -> str:
     """End of a sentence about an unknown `name`: the likeliest of the `known` names, then all of them."""
     import difflib
 
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name[:LONGEST_SHOWN], known, n=1, cutoff=0.5)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return f"{hint} Known: {', '.join(known)}."

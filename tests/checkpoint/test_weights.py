@@ -274,3 +274,55 @@ def test_all_names_that_are_strange_are_listed(folder):
     write_safetensors(folder, tensors)
     with pytest.raises(UserError, match=r"no part named adapter.0, .*adapter.4 and 3 more"):
         read_model_folder(folder)
+
+
+def test_views_that_would_fill_a_memory_are_refused(folder):
+    tensors = take_weights(folder)
+    few = torch.ones(1)
+    for zipped in (True, False):
+        torch.save(
+            {name: few.expand(tensor.shape) for name, tensor in tensors.items()} | {"x": few.expand(1 << 30)},
+            folder / "pytorch_model.bin",
+            _use_new_zipfile_serialization=zipped,
+        )
+        with pytest.raises(UserError, match="made to fill a memory"):
+            read_model_folder(folder)
+    whole = torch.ones(1 << 16)
+    torch.save({f"x.{i}": whole for i in range(3)}, folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match="made to fill a memory"):
+        read_model_folder(folder)
+
+
+def test_tied_weights_of_one_storage_are_read(folder, tiny_masked_model):
+    tensors = take_weights(folder)
+    tensors["cls.predictions.decoder.weight"] = tensors["bert.embeddings.word_embeddings.weight"]
+    write_pickle(folder, tensors)
+    same(folder, tiny_masked_model)
+
+
+STRANGE = {
+    "meta": lambda tensor: tensor.to("meta"),
+    "sparse": lambda tensor: tensor.to_sparse(),
+    "compressed": lambda tensor: tensor.to_sparse_csr(),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+@pytest.mark.parametrize("change", STRANGE.values(), ids=STRANGE)
+def test_tensors_without_plain_numbers_are_refused(change, folder):
+    tensors = take_weights(folder)
+    name = "bert.pooler.dense.weight"
+    torch.save(tensors | {name: change(tensors[name])}, folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match=f"{name} in a form of its own"):
+        read_model_folder(folder)
+
+
+def test_names_of_strangers_are_shown_in_one_short_line(folder):
+    name = "\x1b[31m\n" + "x" * 9_000
+    write_safetensors(folder, take_weights(folder) | {name: torch.ones(1)})
+    with pytest.raises(UserError) as caught:
+        read_model_folder(folder)
+    said = str(caught.value)
+    assert said.isprintable()
+    assert len(said) < 400
+    assert r"\x1b[31m\nxxx" in said

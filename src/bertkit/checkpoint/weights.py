@@ -15,13 +15,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from bertkit.checkpoint.content import read_json
-from bertkit.errors import UserError, listed
+from bertkit.errors import UserError, listed, quoted, shown
 
 WEIGHTS_FILE = "model.safetensors"
 """What bertkit writes."""
 
 NEEDS_CODE = ("GLOBAL ", "allowlisted", "must be imported")
 """What `torch.load` says of a pickle that is whole and asks for more than tensors."""
+
+MOST_VIEWS = 2
+"""How often the numbers of a pickle may be counted: tied weights are one storage under two names."""
+
+SAVE_TENSORS = "save the model's state_dict() there."
 
 Tensors = dict[str, torch.Tensor]
 
@@ -118,17 +123,33 @@ def _only_tensors(file: Path, content: Any) -> Tensors:
     for key in ("state_dict", "model_state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
+    if not isinstance(content, dict):
+        raise UserError(f"{file} holds no table of tensors ({type(content).__name__}): {SAVE_TENSORS}")
     strangers = [
-        str(name)
-        for name, value in (content.items() if isinstance(content, dict) else [("", content)])
+        shown(name)
+        for name, value in content.items()
         if not isinstance(name, str) or not isinstance(value, torch.Tensor)
     ]
-    if strangers or not isinstance(content, dict):
-        raise UserError(
-            f"{file} holds what is no table of tensors ({', '.join(strangers[:3]) or type(content).__name__}"
-            "): save the model's state_dict() there."
-        )
+    if strangers:
+        raise UserError(f"{file} holds no table of tensors ({listed(strangers, most=3)}): {SAVE_TENSORS}")
+    _check_memory(file, content)
     return content
+
+
+def _check_memory(file: Path, tensors: Tensors) -> None:
+    """Refuse tensors that are more than the file: views that repeat few numbers, and those without any."""
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.device.type != "cpu":
+            raise UserError(
+                f"{file} holds {shown(name)} in a form of its own ({tensor.layout}, on {tensor.device}), not "
+                f"number by number: {SAVE_TENSORS}"
+            )
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if size > MOST_VIEWS * file.stat().st_size:
+        raise UserError(
+            f"{file} has {file.stat().st_size:,} bytes and its tensors would take {size:,}, for they repeat "
+            "few numbers: it is made to fill a memory."
+        )
 
 
 def _damaged(file: Path) -> UserError:
@@ -164,7 +185,9 @@ def _inside(index: Path, names: Iterable[str]) -> Iterable[str]:
     """`names`, checked to be plain names of files beside `index`."""
     for name in names:
         if not name.isprintable() or "/" in name or "\\" in name or name in ("", ".", ".."):
-            raise UserError(f"{index} names the file {name!r}, which is not beside it: nothing was read.")
+            raise UserError(
+                f"{index} names the file {quoted(name)}, which is not beside it: nothing was read."
+            )
         yield name
 
 
