@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from bertkit.errors import UserError, nearest
+from bertkit.errors import UserError, nearest, quoted
 
 Positions = Literal["learned", "sinusoidal", "rotary"]
 Norm = Literal["post", "pre"]
@@ -22,13 +22,15 @@ Precision = Literal["auto", "fp32", "bf16"]
 def check_choice(owner: str, field: str, value: object, kind: Any) -> None:
     """Raise `UserError` unless `value` is one of the strings of the Literal type `kind`."""
     if value not in get_args(kind):
-        raise UserError(f"{owner}: {field} cannot be {value!r}.{nearest(str(value), list(get_args(kind)))}")
+        raise UserError(
+            f"{owner}: {field} cannot be {quoted(value)}.{nearest(str(value), list(get_args(kind)))}"
+        )
 
 
 def check_at_least(owner: str, field: str, value: float, least: float) -> None:
     """Raise `UserError` unless `value` is a number of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
-        raise UserError(f"{owner}: {field} must be a number of at least {least:g}, not {value!r}.")
+        raise UserError(f"{owner}: {field} must be a number of at least {least:g}, not {quoted(value)}.")
 
 
 LEAST_SIZES = {
@@ -100,16 +102,18 @@ class ModelConfig:
             value = getattr(self, name)
             check_at_least(owner, name, value, least)
             if not isinstance(value, int):
-                raise UserError(f"{owner}: {name} must be a whole number, not {value!r}.")
+                raise UserError(f"{owner}: {name} must be a whole number, not {quoted(value)}.")
             if value > LARGEST[name]:
                 raise UserError(f"{owner}: {name} cannot be {value:,}; {LARGEST[name]:,} is the most.")
         for name in ("norm_eps", "initialiser_range", "position_scale", "rotary_base"):
             check_at_least(owner, name, getattr(self, name), 0)
             if getattr(self, name) > LARGEST_NUMBER:
-                raise UserError(f"{owner}: {name} cannot be {getattr(self, name)!r}, which is beyond sense.")
+                raise UserError(
+                    f"{owner}: {name} cannot be {quoted(getattr(self, name))}, which is beyond sense."
+                )
         for name in ("embedding_norm", "pooler", "gated", "biases", "first_norm"):
             if not isinstance(getattr(self, name), bool):
-                raise UserError(f"{owner}: {name} must be true or false, not {getattr(self, name)!r}.")
+                raise UserError(f"{owner}: {name} must be true or false, not {quoted(getattr(self, name))}.")
         check_choice(owner, "norm", self.norm, Norm)
         check_choice(owner, "positions", self.positions, Positions)
         check_choice(owner, "activation", self.activation, Activation)
@@ -117,7 +121,7 @@ class ModelConfig:
         for name in ("hidden_dropout", "attention_dropout"):
             check_at_least(owner, name, getattr(self, name), 0)
             if getattr(self, name) >= 1:
-                raise UserError(f"{owner}: {name} must be below 1, not {getattr(self, name)!r}.")
+                raise UserError(f"{owner}: {name} must be below 1, not {quoted(getattr(self, name))}.")
         if not self.first_norm and self.norm != "pre":
             raise UserError(f"{owner}: first_norm can be false only with norm 'pre'.")
         if self.hidden_size % self.heads:
@@ -172,7 +176,7 @@ def preset(name: str) -> ModelConfig:
         UserError: no preset has that name; the nearest one is offered.
     """
     if name not in PRESETS:
-        raise UserError(f"There is no preset named {name!r}.{nearest(name, list(PRESETS))}")
+        raise UserError(f"There is no preset named {quoted(name)}.{nearest(name, list(PRESETS))}")
     return PRESETS[name]
 
 
@@ -185,7 +189,7 @@ def changed_preset(name: str, options: Mapping[str, Any]) -> ModelConfig:
     known = set(ModelConfig.__dataclass_fields__)
     for key in options:
         if key not in known:
-            raise UserError(f"There is no model option {key!r}.{nearest(key, sorted(known))}")
+            raise UserError(f"There is no model option {quoted(key)}.{nearest(key, sorted(known))}")
     return replace(preset(name), **options)
 
 
@@ -252,8 +256,8 @@ def layer_numbers(layers: Sequence[int], count: int) -> list[int]:
     for layer in layers:
         if isinstance(layer, bool) or not isinstance(layer, int) or not -count - 1 <= layer <= count:
             raise UserError(
-                f"There is no layer {layer!r}: the model has {count}, named 1 to {count}, or -{count} to "
-                f"-1 from the last one; 0 or -{count + 1} are the embeddings."
+                f"There is no layer {quoted(layer)}: the model has {count}, named 1 to {count}, or -{count} "
+                f"to -1 from the last one; 0 or -{count + 1} are the embeddings."
             )
     if not layers:
         raise UserError("No layer is named; the last one is -1.")
@@ -319,31 +323,35 @@ class HeadConfig:
         check_choice("head", "combine", self.combine, Combination)
         if self.pooling == "pooler" and self.layers != (-1,):
             raise UserError(
-                f"head: the pooler reads the last layer, [-1], and not {list(self.layers)}; "
+                f"head: the pooler reads the last layer, [-1], and not {quoted(list(self.layers))}; "
                 "pool these with cls, mean or max."
             )
         check_choice("head", "loss", self.loss, Loss)
         check_at_least("head", "hidden_size", self.hidden_size, 0)
         if not isinstance(self.hidden_size, int):
-            raise UserError(f"head: hidden_size must be a whole number, not {self.hidden_size!r}.")
+            raise UserError(f"head: hidden_size must be a whole number, not {quoted(self.hidden_size)}.")
         if self.hidden_size > LARGEST["feedforward_size"]:
             raise UserError(f"head: hidden_size cannot be {self.hidden_size:,}.")
         if not isinstance(self.transform, bool) or (self.transform and self.hidden_size):
             raise UserError("head: transform must be true or false, and false with a hidden_size.")
         check_at_least("head", "dropout", self.dropout, 0)
         if self.dropout >= 1:
-            raise UserError(f"head: dropout must be below 1, not {self.dropout!r}.")
+            raise UserError(f"head: dropout must be below 1, not {quoted(self.dropout)}.")
         self._check_kind()
 
     def _check_kind(self) -> None:
         kind = HEAD_KINDS[self.kind]
         if self.kind == "classify" and len(self.labels) < 2:
-            raise UserError(f"head: classification needs at least two labels, not {list(self.labels)}.")
+            raise UserError(
+                f"head: classification needs at least two labels, not {quoted(list(self.labels))}."
+            )
         if len(self.labels) < kind.labels or (self.labels and not kind.labels):
             wanted = f"at least {kind.labels}" if kind.labels else "no"
-            raise UserError(f"head: one that {kind.does} has {wanted} labels, not {list(self.labels)}.")
+            raise UserError(
+                f"head: one that {kind.does} has {wanted} labels, not {quoted(list(self.labels))}."
+            )
         if len(set(self.labels)) < len(self.labels):
-            raise UserError(f"head: a label stands twice among {list(self.labels)}.")
+            raise UserError(f"head: a label stands twice among {quoted(list(self.labels))}.")
         if self.loss not in kind.losses:
             raise UserError(
                 f"head: the loss of one that {kind.does} is {' or '.join(kind.losses)}, not {self.loss}."
@@ -351,14 +359,16 @@ class HeadConfig:
         if self.kind == "classify" and self.loss == "sigmoid" and len(self.labels) != 2:
             raise UserError(f"head: loss 'sigmoid' is for two labels, not {len(self.labels)}.")
         if (self.pooling == "none") != kind.pieces:
-            raise UserError(f"head: one that {kind.does} cannot have the pooling {self.pooling!r}.")
+            raise UserError(f"head: one that {kind.does} cannot have the pooling {quoted(self.pooling)}.")
 
     def pooled_size(self, model: ModelConfig) -> int:
         """Width W of the pooled vector.
 
         Raises:
-            UserError: the model has no such layers.
+            UserError: the model has no such layers, or no pooler where the head stands on one.
         """
+        if self.pooling == "pooler" and not model.pooler:
+            raise UserError("head: the model has no pooler; pool with cls, mean or max.")
         numbers = layer_numbers(self.layers, model.layers)
         return model.hidden_size * (len(numbers) if self.combine == "concat" else 1)
 

@@ -1,5 +1,6 @@
 """Zip archives with a model: opened as they are, and nothing of them lands outside."""
 
+import json
 import stat
 import struct
 import zipfile
@@ -11,6 +12,7 @@ from bertkit.checkpoint import archive
 from bertkit.checkpoint.archive import unpacked
 from bertkit.checkpoint.folder import read_model_folder, read_tokenizer
 from bertkit.checkpoint.locate import find_model
+from bertkit.checkpoint.sentence import SentencePooling
 from bertkit.errors import UserError
 from bertkit.infer.inspect import inspect
 
@@ -70,7 +72,11 @@ UNSAFE = {
     "backslash": ({"a\\..\\config.json": b"{}"}, "leads out"),
     "none": ({"a/readme.txt": b"{}"}, "has none"),
     "two": ({"a/config.json": b"{}", "b/bert_config.json": b"{}"}, "several, in a, b"),
-    "long": ({"config.json": b"{}", "x" * 300: b""}, "300 letters"),
+    "long": ({"config.json": b"{}", "x" * 300: b""}, "300 bytes"),
+    "long in bytes": ({"config.json": b"{}", "\u6771" * 150: b""}, "450 bytes"),
+    "dot": ({"config.json": b"{}", ".": b""}, "has no name"),
+    "twice": ({"config.json": b"{}", "./config.json": b""}, "twice"),
+    "folder too": ({"config.json": b"{}", "modules.json": b"[]", "a": b"", "a/b": b""}, "is a folder too"),
     "bomb": ({"config.json": b"{}", "model.safetensors": bytes(3 << 20)}, "made to fill a disk"),
 }
 
@@ -114,3 +120,16 @@ def test_a_full_disk_is_foreseen(zipped: Path, monkeypatch) -> None:
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
     with pytest.raises(UserError, match=r"has 100 free: set TMPDIR"), unpacked(zipped):
         pytest.fail("opened")
+
+
+@pytest.mark.parametrize("parent", ["", "all-tiny/"])
+def test_a_folder_of_sentence_transformers(parent: str, tiny_model: Path, tmp_path: Path) -> None:
+    files = {f"{parent}{path.name}": path.read_bytes() for path in tiny_model.iterdir()}
+    modules = [{"type": "a.Transformer", "path": ""}, {"type": "a.Pooling", "path": "1_Pooling"}]
+    files |= {
+        f"{parent}modules.json": json.dumps(modules).encode(),
+        f"{parent}1_Pooling/config.json": b'{"pooling_mode": "cls"}',
+        f"{parent}onnx/deep/model.onnx": b"x",
+    }
+    folder = read_model_folder(pack(tmp_path / "x.zip", files))
+    assert folder.pooling == SentencePooling(("cls",), max_length=32)

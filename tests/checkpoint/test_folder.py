@@ -213,6 +213,14 @@ OWN_CONFIGS = {
     "no labels": ({"head": {}}, "labels must be a list"),
     "a text for labels": ({"head": {"labels": "ab"}}, "labels must be a list"),
     "one label": ({"head": {"labels": ["a"]}}, "at least two labels"),
+    "no pooler": (
+        {"model": {"vocabulary_size": 12, "pooler": False}, "head": {"labels": ["a", "b"]}},
+        r"config.json: head: the model has no pooler",
+    ),
+    "no such layer": (
+        {"head": {"labels": ["a", "b"], "pooling": "cls", "layers": [9]}},
+        r"config.json: There is no layer 9",
+    ),
     "a label twice": ({"head": {"labels": ["a", "b", "a"]}}, "a label stands twice"),
 }
 
@@ -346,3 +354,29 @@ print("sympy" in sys.modules)
 """
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"
+
+
+MODERN = ModelConfig(
+    vocabulary_size=12, layers=1, hidden_size=28, heads=7, feedforward_size=44, max_positions=13,
+    norm="pre", positions="rotary", gated=True, segment_types=0, first_norm=False, pooler=False,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"architectures": value} for value in ([[]], [{}], {}, "x", [None], 3)),
+        *({"classifier_pooling": value} for value in ("pooler", "max", "none", [], 3, None)),
+    ],
+)
+def test_wrong_configs_of_modernbert_are_refused(changes, tmp_path):
+    write(tmp_path / "model", MODERN, HeadConfig(labels=("no", "yes"), pooling="mean", transform=True))
+    content = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert content["model_type"] == "modernbert"
+    (tmp_path / "model" / "config.json").write_text(json.dumps(content | changes))
+    if changes == {"architectures": {}}:  # as where there are none: a bare encoder
+        with pytest.raises(UserError, match=r"decoder\.bias is missing"):
+            read_model_folder(tmp_path / "model")
+    else:
+        with pytest.raises(UserError, match=rf"config.json: {next(iter(changes))} is"):
+            read_model_folder(tmp_path / "model")

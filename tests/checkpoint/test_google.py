@@ -64,6 +64,7 @@ VARIANTS = {
     "pretrained": {"masked": True, "pair": True},
     "masked": {"masked": True},
     "classifier": {"head": HEAD},
+    "number": {"head": HeadConfig(kind="regress", labels=("score",), loss="squared")},
     "answers": {"head": HeadConfig(kind="answer", pooling="none", dropout=0.0, loss="softmax")},
     "relu": {"config": replace(CONFIG, activation="relu")},
     "sinusoids": {"config": replace(CONFIG, positions="sinusoidal")},
@@ -117,6 +118,7 @@ def test_a_classifier_without_names_gets_labels(tmp_path: Path) -> None:
         (tmp_path / "model" / name).unlink()
     folder = read_model_folder(tmp_path / "model")
     assert folder.head_config == replace(HEAD, labels=("LABEL_0", "LABEL_1", "LABEL_2"))
+    assert any("head is one that gives a text one label" in sentence for sentence in folder.assumed)
     assert open_bundle(tmp_path / "model" / PREFIX).entries["output_weights"].shape == (3, 28)
 
 
@@ -181,6 +183,14 @@ def test_weights_of_transformers_are_read_first(tmp_path: Path, tiny_model: Path
     shutil.copytree(tiny_model, tmp_path / "model", dirs_exist_ok=True)
     assert format_of(tmp_path / "model") is not GOOGLE
     assert read_model_folder(tmp_path / "model").encoder_config.hidden_size == 12
+
+
+def test_files_of_other_programs_hide_no_checkpoint(tmp_path: Path) -> None:
+    write(tmp_path / "model")
+    for name in ("training_args.bin", "adapter.safetensors"):
+        (tmp_path / "model" / name).write_bytes(b"x")
+    assert format_of(tmp_path / "model") is GOOGLE
+    assert read_model_folder(tmp_path / "model").encoder_config == CONFIG
 
 
 def remove(name: str):

@@ -103,7 +103,11 @@ def test_texts_are_read_as_the_model_was_trained_to_read_them(tiny_model: Path, 
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
-    [({"max_length": "long"}, "max_length must be a number"), ({"pad_to": -1}, "pad_to must be a number")],
+    [
+        ({"max_length": "long"}, "the max_length must be a whole number"),
+        ({"pad_to": -1}, "the pad_to must be a whole number"),
+        ({"max_length": 2}, "max_length must be a number of at least 3"),
+    ],
 )
 def test_a_damaged_card_is_refused(tiny_model: Path, tmp_path: Path, changes: dict, sentence: str) -> None:
     with pytest.raises(UserError, match=rf"bertkit.json: {sentence}"):

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from bertkit.errors import UserError
+from bertkit.checkpoint.hf import CONFIG_FILE, OLD_CONFIG_FILE
+from bertkit.checkpoint.sentence import MODULES_FILE
+from bertkit.errors import UserError, listed, quoted
 
 ENDING = ".zip"
-MODEL_FILES = ("config.json", "bert_config.json")
+MODEL_FILES = (CONFIG_FILE, OLD_CONFIG_FILE)
 """A folder with one of these is a model's."""
 
 UNREAD = (".meta",)
@@ -28,8 +30,8 @@ moments of a training of no steps, and texts do not get beyond it."""
 SMALL = 1 << 20
 """Bytes that any archive may unpack to."""
 
-
 LONGEST_NAME = 200
+"""Bytes of a file's name; file systems stop at 255."""
 
 
 def is_archive(path: Path) -> bool:
@@ -66,9 +68,10 @@ def unpacked(path: Path) -> Iterator[Path]:
         try:
             with zipfile.ZipFile(path) as archive:
                 members = _model(path, archive.infolist())
-                _check_sizes(path, members, shutil.disk_usage(folder).free)
-                for member in members:
-                    _copy(archive, member, folder / PurePosixPath(member.filename).name)
+                _check_sizes(path, [*members.values()], shutil.disk_usage(folder).free)
+                for place, member in members.items():
+                    (folder / place).parent.mkdir(exist_ok=True)
+                    _copy(archive, member, folder / place)
         except OSError as error:
             if error.errno != errno.EINVAL:  # a place before the file's beginning
                 raise
@@ -80,36 +83,50 @@ def unpacked(path: Path) -> Iterator[Path]:
         yield folder
 
 
-def _model(path: Path, members: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
-    """The files of the only model in the archive."""
-    files: dict[str, list[zipfile.ZipInfo]] = {}
+def _model(path: Path, members: list[zipfile.ZipInfo]) -> dict[PurePosixPath, zipfile.ZipInfo]:
+    """The files of the only model in the archive, by their places in its folder."""
+    files: dict[PurePosixPath, zipfile.ZipInfo] = {}
     for member in members:
         inside = PurePosixPath(member.filename)
-        if inside.is_absolute() or ".." in inside.parts or "\\" in member.filename or ":" in member.filename:
-            raise UserError(f"{path} is unsafe: its path {member.filename!r} leads out of the folder.")
-        if stat.S_ISLNK(member.external_attr >> 16):
-            raise UserError(f"{path} is unsafe: {member.filename!r} in it is a link to somewhere else.")
-        if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise UserError(
-                f"{path} is encrypted or compressed in a rare way: unpack it yourself and name the folder."
-            )
-        if len(inside.name) > LONGEST_NAME:
-            raise UserError(f"{path} is damaged: a file in it has a name of {len(inside.name)} letters.")
-        if not member.is_dir() and inside.suffix not in UNREAD and "__MACOSX" not in inside.parts:
-            files.setdefault(str(inside.parent), []).append(member)
-    models = {
-        parent: found
-        for parent, found in files.items()
-        if any(PurePosixPath(member.filename).name in MODEL_FILES for member in found)
-    }
+        _check_member(path, member, inside)
+        if member.is_dir() or inside.suffix in UNREAD or "__MACOSX" in inside.parts:
+            continue
+        if inside in files or not inside.name:
+            what = "a file stands in it twice" if inside.name else "a file in it has no name"
+            raise UserError(f"{path} is damaged: {what}.")
+        files[inside] = member
+    if any(parent in files for inside in files for parent in inside.parents):
+        raise UserError(f"{path} is damaged: a file in it is a folder too.")
+    lists = {inside.parent for inside in files if inside.name == MODULES_FILE}
+    models = lists | {inside.parent for inside in files if inside.name in MODEL_FILES}
+    # The folders of sentence-transformers' modules are parts of the one that lists them.
+    models = {parent for parent in models if parent.parent not in lists - {parent}}
     if len(models) != 1:
-        there = f"several, in {', '.join(sorted(models))}: unpack it and name one" if models else "none"
+        several = listed(sorted(map(str, models)))
+        there = f"several, in {several}: unpack it and name one" if models else "none"
         raise UserError(f"{path} should hold one model, a folder with {MODEL_FILES[-1]}, and has {there}.")
-    (found,) = models.values()
-    names = [PurePosixPath(member.filename).name for member in found]
-    if len(set(names)) < len(names):
-        raise UserError(f"{path} is damaged: a file stands in it twice.")
-    return found
+    (model,) = models
+    depth = 2 if model in lists else 1
+    return {
+        inside.relative_to(model): member
+        for inside, member in files.items()
+        if model in list(inside.parents)[:depth]
+    }
+
+
+def _check_member(path: Path, member: zipfile.ZipInfo, inside: PurePosixPath) -> None:
+    """Refuse a member that leads out of the folder, or is none that is read here."""
+    if inside.is_absolute() or ".." in inside.parts or "\\" in member.filename or ":" in member.filename:
+        raise UserError(f"{path} is unsafe: its path {quoted(member.filename)} leads out of the folder.")
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise UserError(f"{path} is unsafe: {quoted(member.filename)} in it is a link to somewhere else.")
+    if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise UserError(
+            f"{path} is encrypted or compressed in a rare way: unpack it yourself and name the folder."
+        )
+    longest = max((len(part.encode()) for part in inside.parts), default=0)
+    if longest > LONGEST_NAME:
+        raise UserError(f"{path} is damaged: a file in it has a name of {longest} bytes.")
 
 
 def _check_sizes(path: Path, members: list[zipfile.ZipInfo], free: int) -> None:

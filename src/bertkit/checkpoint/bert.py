@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from bertkit.config import HEAD_KINDS, HeadConfig, HeadKind, ModelConfig
-from bertkit.errors import UserError, nearest
+from bertkit.errors import UserError, nearest, quoted
 
 BERT_KEYS = {
     "vocab_size": "vocabulary_size",
@@ -23,7 +24,9 @@ BERT_KEYS = {
 }
 """Keys of transformers' BertConfig, and what `ModelConfig` calls them."""
 
-MOST_LABELS = 1_000_000
+MOST_LABELS = 100_000
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 GOOGLE_KEYS = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "type_vocab_size")
 """Keys that every configuration of a BERT has had since google-research/bert."""
@@ -86,7 +89,7 @@ def not_bert(model: ModelConfig, head: HeadConfig | None) -> list[str]:
 def differences(model: ModelConfig, wanted: dict[str, object]) -> list[str]:
     """The options of `model` that are not as `wanted`, a clause each."""
     return [
-        f"{name} {getattr(model, name)!r}, not {value!r}"
+        f"{name} {quoted(getattr(model, name))}, not {quoted(value)}"
         for name, value in wanted.items()
         if getattr(model, name) != value
     ]
@@ -135,14 +138,15 @@ def read_bert(content: dict[str, Any], beyond: dict[str, Any]) -> tuple[ModelCon
     """The inverse of `write_bert`. Missing keys mean BERT base, as in transformers."""
     if content.get("position_embedding_type", "absolute") != "absolute":
         raise UserError(
-            f"position_embedding_type is {content['position_embedding_type']!r}; only 'absolute' is read."
+            f"position_embedding_type is {quoted(content['position_embedding_type'])}; only 'absolute' is "
+            "read."
         )
     if content.get("is_decoder"):
         raise UserError("is_decoder is set: the model is a decoder, and bertkit reads encoders.")
     activation = content.get("hidden_act", "gelu")
     if str(activation) not in BERT_ACTIVATIONS:
         raise UserError(
-            f"hidden_act {activation!r} is not known.{nearest(str(activation), [*BERT_ACTIVATIONS])}"
+            f"hidden_act {quoted(activation)} is not known.{nearest(str(activation), [*BERT_ACTIVATIONS])}"
         )
     known = {ours: content[theirs] for theirs, ours in BERT_KEYS.items() if theirs in content}
     only_known(beyond, BEYOND_BERT)
@@ -157,7 +161,8 @@ def _read_head(content: dict[str, Any], model: ModelConfig) -> HeadConfig | None
         return None
     if architectures not in [[name] for name in known]:
         raise UserError(
-            f"architectures is {architectures}; bertkit reads {', '.join([*known, *PRETRAINED.values()])}."
+            f"architectures is {quoted(architectures)}; bertkit reads "
+            f"{', '.join([*known, *PRETRAINED.values()])}."
         )
     names = class_names(content)
     kind = kind_of_head(architectures[0], content, len(names))
@@ -184,7 +189,7 @@ def kind_of_head(architecture: str, content: dict[str, Any], classes: int) -> He
     if said is None:
         return "regress" if classes == 1 else "classify"
     if not isinstance(said, str) or said not in problems:
-        raise UserError(f"problem_type is {said!r}; bertkit reads {', '.join(problems)}.")
+        raise UserError(f"problem_type is {quoted(said)}; bertkit reads {', '.join(problems)}.")
     return problems[said]
 
 
@@ -207,17 +212,19 @@ def class_names(content: dict[str, Any]) -> tuple[str, ...]:
     if names is None:
         count = content.get("num_labels", 2)
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_LABELS:
-            raise UserError(f"num_labels must be a whole number of at least 1, not {count!r}.")
+            raise UserError(f"num_labels must be a whole number of at least 1, not {quoted(count)}.")
         return tuple(f"LABEL_{i}" for i in range(count))
     if not isinstance(names, dict) or set(names) != {str(i) for i in range(len(names))}:
-        raise UserError(f"id2label must name the classes 0, 1, ... in turn; it is {names!r}.")
+        raise UserError(f"id2label must name the classes 0, 1, ... in turn; it is {quoted(names)}.")
     return labels_of([names[str(i)] for i in range(len(names))])
 
 
 def labels_of(names: object) -> tuple[str, ...]:
     """`names`, checked to be a list of texts."""
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"the labels must be a list of texts; they are {names!r}.")
+        raise UserError(f"the labels must be a list of texts; they are {quoted(names)}.")
+    if odd := [name for name in names if _SURROGATE.search(name)]:
+        raise UserError(f"the label {quoted(odd[0])} is no text.")
     return tuple(names)
 
 
@@ -225,4 +232,4 @@ def only_known(options: Iterable[str], known: Iterable[str]) -> None:
     """Raise `UserError` unless all names of `options` are among the `known` ones."""
     for key in options:
         if key not in known:
-            raise UserError(f"The option {key!r} is not known.{nearest(key, sorted(known))}")
+            raise UserError(f"The option {quoted(key)} is not known.{nearest(key, sorted(known))}")

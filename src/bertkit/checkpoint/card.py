@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bertkit import __version__
 from bertkit.checkpoint.content import read_json
-from bertkit.errors import UserError
+from bertkit.config import LARGEST_NUMBER
+from bertkit.errors import UserError, quoted, shown
 
 CARD_FILE = "bertkit.json"
 
@@ -19,21 +21,73 @@ NOTE_KEYS = ("format", "bertkit", "vocabulary", "model")
 """Keys of `bertkit.json` that the folder itself needs; the others are the card."""
 
 
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST_NUMBER
+
+
+def _count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _recipe(value: object) -> bool:
+    try:
+        model = tomllib.loads(value)["model"] if isinstance(value, str) else None
+        return isinstance(model["start"], str) if isinstance(model, dict) else False
+    except (ValueError, KeyError, RecursionError):
+        return False
+
+
+KINDS: dict[str, Callable[[object], bool]] = {
+    "a text": _text,
+    "true or false": lambda value: isinstance(value, bool),
+    "a number": _number,
+    "a number above 0": lambda value: _number(value) and value > 0,  # type: ignore[operator]
+    "a whole number of at least 0": _count,
+    "two numbers": lambda value: isinstance(value, list) and len(value) == 2 and all(map(_number, value)),
+    "a recipe, as TOML with model.start": _recipe,
+    "an object with the texts 'from' and 'format'": lambda value: (
+        isinstance(value, dict) and _text(value.get("from")) and _text(value.get("format"))
+    ),
+}
+"""What a value of a card may have to be, and how that is told."""
+
+KNOWN = {
+    **dict.fromkeys(("task", "kind", "metric"), "a text"),
+    "pairs": "true or false",
+    "score": "a number",
+    "temperature": "a number above 0",
+    **dict.fromkeys(("max_length", "pad_to", "window", "stride"), "a whole number of at least 0"),
+    "interval": "two numbers",
+    "recipe": "a recipe, as TOML with model.start",
+    "converted": "an object with the texts 'from' and 'format'",
+}
+"""The keys of a card that bertkit reads, and what they must be."""
+
+
 def read_note(folder: Path) -> dict[str, Any]:
     """All that `bertkit.json` says; a folder of another program has none.
 
     Raises:
-        UserError: it is damaged, or of a format of the future.
+        UserError: it is damaged, or of a format of the future, or what bertkit reads of it is wrong.
     """
     file = folder / CARD_FILE
     note = read_json(file) if file.exists() else {"format": FORMAT}
     if note.get("format") != FORMAT:
         raise UserError(
-            f"{file} is of format {note.get('format')!r} and this bertkit, {__version__}, reads format "
-            f"{FORMAT}: install bertkit {note.get('bertkit', 'as new as the folder')}."
+            f"{file} is of format {quoted(note.get('format'))} and this bertkit, {__version__}, reads format "
+            f"{FORMAT}: install bertkit {shown(note.get('bertkit', 'as new as the folder'))}."
         )
     if not isinstance(note.get("model", {}), dict):
         raise UserError(f"{file}: 'model' must be an object with options.")
+    for key, kind in KNOWN.items():
+        if note.get(key) is not None and not KINDS[kind](note[key]):
+            raise UserError(
+                f"{file}: the {key} must be {kind}, not {quoted(note[key])}; mend it, or remove it."
+            )
     return note
 
 

@@ -44,7 +44,10 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > LONGEST_JSON:
             raise UserError(f"{path} has {path.stat().st_size:,} bytes: it is not what its name says.")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
+        if r"\ud" in text.lower():  # Half of a pair of these is no text, and cannot be written.
+            json.dumps(content, ensure_ascii=False).encode()
     except FileNotFoundError:
         raise UserError(f"{path.parent} is no model folder: it has no {path.name}.") from None
     except NotADirectoryError:

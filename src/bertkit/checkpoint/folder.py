@@ -190,6 +190,8 @@ def _read(path: Path, options: Mapping[str, Any]) -> ModelFolder:
     try:
         model, head_config = read_config(content.config, note.get("model", {}))
         model = replace(model, **options)
+        if head_config is not None:
+            head_config.pooled_size(model)
     except UserError as error:
         raise UserError(f"{content.config_file}: {error}") from None
     tokenizer = _read_tokenizer(inner, model, note)

@@ -13,13 +13,15 @@ from typing import Any
 
 import torch
 
-from bertkit.checkpoint.bert import CLASSIFIER, HEADS, PRETRAINED, not_bert
+from bertkit.checkpoint.bert import CLASSIFIER, HEADS, MOST_LABELS, PRETRAINED, not_bert
 from bertkit.checkpoint.bundle import INDEX, Bundle, open_bundle, write_bundle
 from bertkit.checkpoint.content import Content, read_json, write_json
+from bertkit.checkpoint.hf import CONFIG_FILE as HF_CONFIG_FILE
+from bertkit.checkpoint.hf import OLD_CONFIG_FILE as CONFIG_FILE
 from bertkit.checkpoint.layouts import read_config
+from bertkit.checkpoint.weights import weights_file
 from bertkit.errors import UserError
 
-CONFIG_FILE = "bert_config.json"
 LATEST_FILE = "checkpoint"
 PREFIX = "bert_model.ckpt"
 
@@ -91,14 +93,10 @@ SAYABLE = {
 EPSILON = 1e-12
 """Of every layer norm in modeling.py; `bert_config.json` has no key for it."""
 
-MOST_LABELS = 100_000
-
 
 def is_google(folder: Path) -> bool:
     """Whether `folder` holds a TensorFlow checkpoint, and no weights that transformers would rather read."""
-    return (
-        bool(_prefixes(folder)) and not any(folder.glob("*.safetensors*")) and not any(folder.glob("*.bin"))
-    )
+    return bool(_prefixes(folder)) and not weights_file(folder).is_file()
 
 
 def open_google(folder: Path) -> Content:
@@ -113,7 +111,7 @@ def open_google(folder: Path) -> Content:
     ignored = tuple(name for name in bundle.entries if is_of_training(name))
     names = {name: _translate(bundle, name) for name in bundle.entries if not is_of_training(name)}
     bundle.check(names)
-    file = next((folder / name for name in (CONFIG_FILE, "config.json") if (folder / name).is_file()), None)
+    file = next((folder / name for name in (CONFIG_FILE, HF_CONFIG_FILE) if (folder / name).is_file()), None)
     if file is None:
         raise UserError(
             f"{folder} has the checkpoint {prefix.name} but no {CONFIG_FILE}: copy it there, with vocab.txt, "
@@ -231,8 +229,6 @@ def _read_config(file: Path, bundle: Bundle) -> dict[str, Any]:
         classes = sum(bundle.entries[VARIABLES["classifier"]].shape[:1])
         if classes > MOST_LABELS:
             raise UserError(f"{bundle.prefix}{INDEX} has a classifier of {classes:,} classes: it is damaged.")
-        if classes > 1:
-            config.setdefault("problem_type", "single_label_classification")
         config.setdefault("id2label", {str(i): f"LABEL_{i}" for i in range(classes)})
     else:
         architecture = PRETRAINED["masked" in has, "pair" in has]
@@ -247,7 +243,8 @@ def _check_sayable(config: Mapping[str, Any]) -> None:
     else:
         if config["layer_norm_eps"] != EPSILON:
             reasons.append(f"its layer norms add {EPSILON}, the model's {config['layer_norm_eps']}")
-        if (config["architectures"][0], config.get("problem_type")) not in SAYABLE:
+        number = config.get("problem_type") == "regression" and len(config["id2label"]) == 1
+        if (config["architectures"][0], config.get("problem_type")) not in SAYABLE and not number:
             reasons.append(f"it has no head that is a {config['architectures'][0]}")
     if config.get("hidden_act") == "gelu_pytorch_tanh":
         reasons.append("it has one name for both gelus, which readers take for the exact one")

@@ -12,7 +12,7 @@ from typing import Any
 from bertkit.checkpoint.bert import GOOGLE_KEYS, labels_of, not_bert, only_known, read_bert
 from bertkit.checkpoint.modernbert import not_modernbert, read_modernbert
 from bertkit.config import HeadConfig, ModelConfig
-from bertkit.errors import UserError
+from bertkit.errors import UserError, quoted
 
 
 def why_only_bertkit(model: ModelConfig, head: HeadConfig | None, *, pair: bool = False) -> str | None:
@@ -45,7 +45,8 @@ def read_config(content: dict[str, Any], beyond: dict[str, Any]) -> tuple[ModelC
     if content.get("model_type") == "bertkit":
         return _read_own(content)
     raise UserError(
-        f"model_type is {content.get('model_type')!r}; bertkit reads 'bert', 'modernbert' and 'bertkit'."
+        f"model_type is {quoted(content.get('model_type'))}; bertkit reads 'bert', 'modernbert' and "
+        "'bertkit'."
     )
 
 
@@ -73,5 +74,5 @@ def _read_own(content: dict[str, Any]) -> tuple[ModelConfig, HeadConfig | None]:
 
 def _layers(numbers: object) -> tuple[int, ...]:
     if not isinstance(numbers, list) or not all(isinstance(number, int) for number in numbers):
-        raise UserError(f"the layers of the head must be a list of numbers; they are {numbers!r}.")
+        raise UserError(f"the layers of the head must be a list of numbers; they are {quoted(numbers)}.")
     return tuple(numbers)

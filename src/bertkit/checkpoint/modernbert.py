@@ -19,7 +19,7 @@ from bertkit.checkpoint.bert import (
     only_known,
 )
 from bertkit.config import HEAD_KINDS, HeadConfig, HeadKind, ModelConfig, Pooling
-from bertkit.errors import UserError
+from bertkit.errors import UserError, quoted
 from bertkit.text.tokenizer import Tokenizer
 
 MODERN_KEYS = {
@@ -121,7 +121,9 @@ def read_modernbert(content: dict[str, Any], beyond: dict[str, Any]) -> tuple[Mo
     """
     activation = content.get("hidden_activation", "gelu")
     if str(activation) not in BERT_ACTIVATIONS:
-        raise UserError(f"hidden_activation is {activation!r}; bertkit has {', '.join(BERT_ACTIVATIONS)}.")
+        raise UserError(
+            f"hidden_activation is {quoted(activation)}; bertkit has {', '.join(BERT_ACTIVATIONS)}."
+        )
     only_known(beyond, BEYOND_MODERN)
     model = ModelConfig(
         **{ours: content.get(theirs, MODERN_DEFAULTS[theirs]) for theirs, ours in MODERN_KEYS.items()},
@@ -154,7 +156,7 @@ def _biases(content: dict[str, Any], keys: tuple[str, ...]) -> bool:
     """Whether there are biases: in all the layers that `keys` speak of, or in none of them."""
     said = [content.get(key, False) for key in keys]
     if not all(isinstance(value, bool) for value in said) or len(set(said)) > 1:
-        raise UserError(f"{', '.join(keys)} are {said}; bertkit has biases everywhere or nowhere.")
+        raise UserError(f"{', '.join(keys)} are {quoted(said)}; bertkit has biases everywhere or nowhere.")
     return bool(said[0])
 
 
@@ -171,26 +173,29 @@ def _theta(content: dict[str, Any]) -> float:
 def _read_head(content: dict[str, Any], model: ModelConfig) -> HeadConfig | None:
     said = content.get("architectures") or ["ModernBertModel"]
     known = {f"Modern{name}" for name, _ in HEADS.values()} | {"ModernBertModel", "ModernBertForMaskedLM"}
-    if not isinstance(said, list) or len(said) != 1 or said[0] not in known:
-        raise UserError(f"architectures is {said}; bertkit reads {', '.join(sorted(known))}.")
+    if said not in [[name] for name in known]:
+        raise UserError(f"architectures is {quoted(said)}; bertkit reads {', '.join(sorted(known))}.")
     name = said[0].removeprefix("Modern")
     if name == "BertModel":
         return None
     masked = name == "BertForMaskedLM"
     activation = content.get("classifier_activation", "gelu")
     if activation != (content.get("hidden_activation", "gelu") if masked else "gelu"):
-        raise UserError(f"classifier_activation is {activation!r}; bertkit has no such head.")
+        raise UserError(f"classifier_activation is {quoted(activation)}; bertkit has no such head.")
     _biases(content, (*BIASES, "classifier_bias"))
     if masked and content.get("decoder_bias", True) is not True:
         raise UserError("decoder_bias is false; bertkit's head of masked pieces has that bias.")
     if masked:
         return None
+    pooling = content.get("classifier_pooling", "cls")
+    if pooling not in ("cls", "mean"):
+        raise UserError(f"classifier_pooling is {quoted(pooling)}; ModernBERT has cls and mean.")
     names = class_names(content)
     kind = kind_of_head(name, content, len(names))
     return _head(
         kind,
         names if HEAD_KINDS[kind].labels else (),
-        content.get("classifier_pooling", "cls"),
+        pooling,
         content.get("classifier_dropout", 0.0),
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bertkit.checkpoint.content import read_json
-from bertkit.errors import UserError
+from bertkit.errors import UserError, quoted
 from bertkit.text.tokenizer import SETTINGS_FILE
 
 MODULES_FILE = "modules.json"
@@ -100,7 +100,7 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
         if not isinstance(kind, str) or not isinstance(path, str):
             raise UserError(f"{file} must be a list of modules, each with 'type' and 'path'.")
         if not path.isprintable() or "/" in path or "\\" in path or path == "..":
-            raise UserError(f"{file} names the folder {path!r}, which is not inside: nothing was read.")
+            raise UserError(f"{file} names the folder {quoted(path)}, which is not inside: nothing was read.")
         found.append((kind.rpartition(".")[2], folder / path))
     return found
 
@@ -112,7 +112,9 @@ def _modes(file: Path) -> tuple[str, ...]:
         said = [mode for key, mode in LEGACY_MODES.items() if content.get(key)] or "mean"
     modes = (said,) if isinstance(said, str) else tuple(said) if isinstance(said, list) else ()
     if not modes or not all(mode in LEGACY_MODES.values() for mode in modes):
-        raise UserError(f"{file}: pooling_mode must be of {', '.join(LEGACY_MODES.values())}, not {said!r}.")
+        raise UserError(
+            f"{file}: pooling_mode must be of {', '.join(LEGACY_MODES.values())}, not {quoted(said)}."
+        )
     return modes
 
 
@@ -124,7 +126,7 @@ def _max_length(folder: Path) -> int | None:
         if length is None:
             continue
         if isinstance(length, bool) or not isinstance(length, int | float) or not length >= 3:
-            raise UserError(f"{file}: {key} must be a whole number of at least 3, not {length!r}.")
+            raise UserError(f"{file}: {key} must be a whole number of at least 3, not {quoted(length)}.")
         # transformers writes 10 ** 30 for no limit.
         return int(length) if length < 10**9 else None
     return None

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import Any
 
 from bertkit.config import HEAD_KINDS
+from bertkit.errors import listed, shown
 
 PRETRAINING = {
     "masked": "predicts masked pieces (`bertkit fill`, `bertkit score`)",
@@ -22,8 +23,10 @@ FORMAT_NAMES = {
     "zip": "a zip archive, opened as it is",
 }
 
+LABELS_SHOWN = 50
 # Names of tensors that a person reads one by one.
 NAMES_SHOWN = 4
+ENDINGS_SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +68,7 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
         "head": _head(found),
     }
     if found["labels"]:
-        lines["labels"] = ", ".join(found["labels"])
+        lines["labels"] = listed(found["labels"], most=LABELS_SHOWN)
     if vocabulary := found["vocabulary"]:
         case = "lower case" if vocabulary["lowercase"] else "cased"
         accents = "accents stripped" if vocabulary["strip_accents"] else "accents kept"
@@ -74,9 +77,9 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
     if told := _origin(found["origin"]):
         lines["trained"] = told
     if hub := found["origin"].get("hub"):
-        lines["hub"] = f"{hub['model']}, commit {hub['commit']}"
-    if found["converted"]:
-        lines["converted"] = f"from {found['converted']['from']} ({found['converted']['format']})"
+        lines["hub"] = f"{shown(hub['model'])}, commit {shown(hub['commit'])}"
+    if origin := found["converted"]:
+        lines["converted"] = f"from {shown(origin['from'])} ({shown(origin['format'])})"
     if sentence := found["sentence"]:
         lines["one vector"] = _sentence(sentence)
     if found["new"]:
@@ -90,7 +93,9 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
     if found["assumed"]:
         lines["assumed"] = "\n".join(found["assumed"])
     if found["files"]:
-        lines["files"] = "\n".join(f"{name}  {show_bytes(size)}" for name, size in found["files"].items())
+        lines["files"] = "\n".join(
+            f"{shown(name)}  {show_bytes(size)}" for name, size in found["files"].items()
+        )
     return lines
 
 
@@ -118,19 +123,19 @@ def _sentence(sentence: dict[str, Any]) -> str:
     if sentence["max_length"]:
         told.append(f"texts up to {sentence['max_length']} pieces")
     if sentence["beyond"]:
-        told.append(f"then {', '.join(sentence['beyond'])}, which bertkit does not compute")
+        told.append(f"then {listed(sentence['beyond'])}, which bertkit does not compute")
     return ", ".join(told)
 
 
 def _origin(origin: dict[str, Any]) -> str:
     """As much of it as the card tells."""
-    told = [f"on {origin['task']}"] if "task" in origin else []
-    if "recipe" in origin:
-        told.append(f"from {tomllib.loads(origin['recipe'])['model']['start']}")
-    if "score" in origin and "interval" in origin:
+    told = [f"on {shown(origin['task'])}"] if origin.get("task") else []
+    if recipe := origin.get("recipe"):
+        told.append(f"from {shown(tomllib.loads(recipe)['model']['start'])}")
+    if origin.get("score") is not None and origin.get("interval"):
         low, high = origin["interval"]
-        told.append(f"{origin.get('metric', 'score')} {origin['score']:.3f} [{low:.3f}, {high:.3f}]")
-    if "max_length" in origin:
+        told.append(f"{shown(origin.get('metric') or 'score')} {origin['score']:.3f} [{low:.3f}, {high:.3f}]")
+    if origin.get("max_length"):
         window = origin.get("window")
         length = f"in windows of {window}" if window else f"up to {origin['max_length']}"
         told.append(f"texts {length} pieces")
@@ -144,9 +149,10 @@ def _origin(origin: dict[str, Any]) -> str:
 def count_names(names: list[str]) -> str:
     """`names` of tensors for people: those that end alike are counted, few are named."""
     if len(names) <= NAMES_SHOWN:
-        return ", ".join(names)
-    endings = Counter(re.split(r"[/.]", name)[-1] for name in names)
-    return ", ".join(f"{count:,} x {name}" if count > 1 else name for name, count in endings.most_common())
+        return listed(names)
+    endings = Counter(re.split(r"[/.]", name)[-1] for name in names).most_common()
+    told = [f"{count:,} x {shown(name)}" if count > 1 else name for name, count in endings]
+    return listed(told, most=ENDINGS_SHOWN)
 
 
 def show_bytes(size: int) -> str:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
 
-from bertkit.errors import UserError
+from bertkit.errors import UserError, quoted
 
 PAD, UNK, CLS, SEP, MASK = SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -164,7 +164,7 @@ class Tokenizer:
             settings |= _read_json(path)
         for name in SETTINGS:
             if not isinstance(settings.get(name), bool | None):
-                raise UserError(f"{path}: {name} must be true, false or null, not {settings[name]!r}.")
+                raise UserError(f"{path}: {name} must be true, false or null, not {quoted(settings[name])}.")
         return cls(
             pieces,
             lowercase=bool(settings.get("do_lower_case", True)),
@@ -303,7 +303,7 @@ def _read_tokenizer_json(path: Path) -> tuple[list[str], dict[str, Any]]:
     parts = {name: content.get(name) or {} for name in ("model", "normalizer", "pre_tokenizer")}
     for name, part in parts.items():
         if not isinstance(part, dict):
-            raise UserError(f"{path}: {name} must be an object, not {part!r}.")
+            raise UserError(f"{path}: {name} must be an object, not {quoted(part)}.")
     model, normaliser = parts["model"], parts["normalizer"]
     found = {
         "model": model.get("type"),
@@ -325,7 +325,9 @@ def _read_tokenizer_json(path: Path) -> tuple[list[str], dict[str, Any]]:
     }
     for name, value in wanted.items():
         if found[name] != value:
-            raise UserError(f"{path}: {name} is {found[name]!r}, and BERT's tokenizer needs {value!r}.")
+            raise UserError(
+                f"{path}: {name} is {quoted(found[name])}, and BERT's tokenizer needs {quoted(value)}."
+            )
     vocabulary, added = model.get("vocab"), content.get("added_tokens", [])
     if not isinstance(vocabulary, dict) or not all(type(number) is int for number in vocabulary.values()):
         raise UserError(f"{path}: the vocabulary must be an object with a whole number for each piece.")
@@ -335,13 +337,13 @@ def _read_tokenizer_json(path: Path) -> tuple[list[str], dict[str, Any]]:
     unknown = [name for name in names if not isinstance(name, str) or name not in vocabulary]
     if unknown:
         raise UserError(
-            f"{path} adds the pieces {unknown} outside the vocabulary; bertkit cannot cut them out."
+            f"{path} adds the pieces {quoted(unknown)} outside the vocabulary; bertkit cannot cut them out."
         )
     if sorted(vocabulary.values()) != list(range(len(vocabulary))):
         raise UserError(f"{path}: the ids of the vocabulary do not run from 0 to {len(vocabulary) - 1}.")
     for name in ("lowercase", "handle_chinese_chars"):
         if not isinstance(normaliser.get(name), bool):
-            raise UserError(f"{path}: {name} must be true or false, not {normaliser.get(name)!r}.")
+            raise UserError(f"{path}: {name} must be true or false, not {quoted(normaliser.get(name))}.")
     settings = {
         "do_lower_case": normaliser["lowercase"],
         "strip_accents": normaliser.get("strip_accents"),
@@ -357,11 +359,11 @@ def _check(owner: str, pieces: list[str]) -> None:
         if not piece.strip(" \t\r"):
             raise UserError(f"{owner}, line {line} is blank: a vocabulary has one piece on every line.")
         if _SURROGATES.search(piece):
-            raise UserError(f"{owner}, line {line} has the piece {piece!r}, which is no text.")
+            raise UserError(f"{owner}, line {line} has the piece {quoted(piece)}, which is no text.")
         if piece in first:
             raise UserError(
-                f"{owner}, line {line} repeats the piece {piece!r} of line {first[piece]}: remove the file's "
-                "later copy, or take the vocabulary that the model was trained with."
+                f"{owner}, line {line} repeats the piece {quoted(piece)} of line {first[piece]}: remove the "
+                "file's later copy, or take the vocabulary that the model was trained with."
             )
         first[piece] = line
     missing = [name for name in SPECIALS if name not in first]
