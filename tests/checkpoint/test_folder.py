@@ -181,7 +181,8 @@ WRONG_CONFIGS = {
     ),
     "fewer layers": ({"num_hidden_layers": 1}, "no part named bert.encoder.layer.1"),
     "width": ({"intermediate_size": 45}, r"shape \[44, 28\], not \[45, 28\]"),
-    "vocabulary": ({"vocab_size": 13}, "vocabulary has 12 pieces and the model 13"),
+    "vocabulary": ({"vocab_size": 13}, r"12 pieces and the model 13: .*resize_token_embeddings\(12\)"),
+    "fewer rows": ({"vocab_size": 11}, "has 12 pieces and the model 11: it is another model's"),
     "other head": ({"architectures": ["BertForRanking"]}, r"architectures is \['BertForRanking'\]; bertkit"),
     "other problem": ({"problem_type": "ranking"}, "problem_type is 'ranking'"),
     "a head on pieces": (

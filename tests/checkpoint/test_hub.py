@@ -229,6 +229,7 @@ NEEDED = {
     "sentence-transformers": (
         [
             "modules.json",
+            "config_sentence_transformers.json",
             "0_Transformer/bert_config.json",
             "0_Transformer/pytorch_model.bin",
             "0_Transformer/vocab.txt",
@@ -238,6 +239,7 @@ NEEDED = {
         ],
         [
             "modules.json",
+            "config_sentence_transformers.json",
             "0_Transformer/bert_config.json",
             "0_Transformer/vocab.txt",
             "0_Transformer/pytorch_model.bin",

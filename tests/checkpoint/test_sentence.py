@@ -104,3 +104,30 @@ def test_unknown_modes(content: dict, tiny_model: Path, tmp_path: Path) -> None:
     write_pooling(path / "1_Pooling", content)
     with pytest.raises(UserError, match="pooling_mode must be of"):
         read_model_folder(path)
+
+
+def test_what_is_done_to_a_text_first_is_named(tiny_model: Path, tmp_path: Path) -> None:
+    path = sentence_folder(tmp_path / "model", tiny_model, POOLING)
+    write_pooling(path / "1_Pooling", {"pooling_mode": "mean"})
+    (path / "sentence_bert_config.json").write_text('{"max_seq_length": 9, "do_lower_case": true}')
+    (path / "config_sentence_transformers.json").write_text('{"default_prompt_name": null, "prompts": {}}')
+    # Of an uncased tokenizer it is no change.
+    assert read_model_folder(path).pooling == SentencePooling(("mean",), max_length=9)
+    settings = path / "tokenizer_config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"do_lower_case": False}))
+    (path / "config_sentence_transformers.json").write_text('{"default_prompt_name": "query"}')
+    pooling = read_model_folder(path).pooling
+    assert pooling is not None
+    assert pooling.beyond == ("do_lower_case", "the prompt 'query'")
+    (path / "sentence_bert_config.json").write_text('{"do_lower_case": "x"}')
+    with pytest.raises(UserError, match="do_lower_case must be true or false, not 'x'"):
+        read_model_folder(path)
+
+
+@pytest.mark.parametrize("name", ["modules.json", "tokenizer.json", "config.json", "bertkit.json"])
+def test_a_json_file_is_measured_before_it_is_read(name: str, tiny_model: Path, tmp_path: Path) -> None:
+    path = sentence_folder(tmp_path / "model", tiny_model)
+    with (path / name).open("wb") as file:
+        file.truncate(1 << 33)
+    with pytest.raises(UserError, match=rf"{name} has 8,589,934,592 bytes"):
+        read_model_folder(path)

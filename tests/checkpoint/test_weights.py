@@ -326,3 +326,33 @@ def test_names_of_strangers_are_shown_in_one_short_line(folder):
     assert said.isprintable()
     assert len(said) < 400
     assert r"\x1b[31m\nxxx" in said
+
+
+@pytest.mark.parametrize(("labels", "kind"), [(["no", "yes"], "classify"), (["x"], "regress")])
+def test_a_classifier_of_pytorch_transformers_names_no_architecture(labels, kind, folder):
+    tensors = {n: t for n, t in take_weights(folder).items() if not n.startswith("cls.")}
+    tensors |= {"classifier.weight": torch.ones(len(labels), 12), "classifier.bias": torch.zeros(len(labels))}
+    write_pickle(folder, tensors)
+    content = json.loads((folder / "config.json").read_text())
+    for key in ("architectures", "model_type"):
+        del content[key]
+    content |= {"num_labels": len(labels), "id2label": dict(enumerate(labels)), "finetuning_task": "x"}
+    (folder / "config.json").write_text(json.dumps(content))
+    found = read_model_folder(folder)
+    assert found.head_config is not None
+    assert (found.head_config.kind, found.head_config.labels) == (kind, tuple(labels))
+    assert any("that the model is a BertForSequenceClassification" in sentence for sentence in found.assumed)
+
+
+def test_questions_of_pytorch_transformers(folder):
+    tensors = {n: t for n, t in take_weights(folder).items() if not n.startswith("cls.")}
+    write_pickle(
+        folder, tensors | {"qa_outputs.weight": torch.ones(2, 12), "qa_outputs.bias": torch.zeros(2)}
+    )
+    content = json.loads((folder / "config.json").read_text())
+    del content["architectures"]
+    (folder / "config.json").write_text(json.dumps(content))
+    found = read_model_folder(folder)
+    assert found.head_config is not None
+    assert found.head_config.kind == "answer"
+    assert any("BertForQuestionAnswering" in sentence for sentence in found.assumed)

@@ -73,6 +73,19 @@ def promised(content: dict[str, Any]) -> tuple[str, ...]:
     return ()
 
 
+def told_by_names(content: dict[str, Any], names: Iterable[str]) -> str | None:
+    """The architecture of a fine-tuned BERT whose config says none, as before transformers 2.
+
+    Its head's name tells it; what is called a classifier may be of a text, of each piece or of choices, of
+    which the first is by far the most usual.
+    """
+    if content.get("architectures") or content.get("model_type", "bert") != "bert":
+        return None
+    firsts = {name.partition(".")[0] for name in names}
+    heads = {"qa_outputs": HEADS["answer"][0], "classifier": CLASSIFIER}
+    return next((architecture for name, architecture in heads.items() if name in firsts), None)
+
+
 def not_bert(model: ModelConfig, head: HeadConfig | None) -> list[str]:
     """What of a model transformers' BERT classes cannot compute, a clause each; empty where they can."""
     wanted = {"norm": "post", "embedding_norm": True, "biases": True, "gated": False}

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bertkit import __version__
-from bertkit.checkpoint.content import read_json
 from bertkit.config import LARGEST_NUMBER
 from bertkit.errors import UserError, quoted, shown
+from bertkit.text.jsons import read_json
 
 CARD_FILE = "bertkit.json"
 

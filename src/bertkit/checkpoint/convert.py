@@ -9,6 +9,7 @@ from bertkit.checkpoint.folder import read_model_folder, write_model_folder
 from bertkit.checkpoint.formats import HF, format_named, name_format
 from bertkit.checkpoint.layouts import why_only_bertkit
 from bertkit.checkpoint.locate import find_model
+from bertkit.checkpoint.sentence import MODULES_FILE
 from bertkit.errors import UserError
 
 ORIGIN_KEY = "converted"
@@ -25,8 +26,9 @@ def convert(model: str, out: Path, *, to: str, overwrite: bool = False) -> dict[
         overwrite: replace what is at `out`.
 
     Returns:
-        `model`, `folder`, `format`, `labels`, `left_out` (tensors of the source that are in no part of the
-        model: other heads, an optimiser's moments), and `files` (name: bytes).
+        `model`, `folder`, `format`, `labels`, `left_out` (of the source: tensors that are in no part of the
+        model, of other heads or an optimiser's; "modules.json" of a folder of sentence-transformers, whose
+        pooling neither format can say), and `files` (name: bytes).
 
     Raises:
         UserError: there is no such model, it is damaged, the format cannot say what it is, or `out` exists.
@@ -42,7 +44,7 @@ def convert(model: str, out: Path, *, to: str, overwrite: bool = False) -> dict[
     why = why_only_bertkit(folder.encoder_config, folder.head_config, pair=folder.pair is not None)
     if format is HF and why:
         raise UserError(f"{model}: {why}")
-    origin = {"from": path.name, "format": name_format(path)}
+    origin = {"from": model, "format": name_format(path)}
     write_model_folder(
         out,
         folder.encoder,
@@ -60,6 +62,6 @@ def convert(model: str, out: Path, *, to: str, overwrite: bool = False) -> dict[
         "folder": str(out),
         "format": format.name,
         "labels": None if folder.head_config is None else list(folder.head_config.labels),
-        "left_out": sorted([*folder.unused, *folder.ignored]),
+        "left_out": sorted([*folder.unused, *folder.ignored, *([MODULES_FILE] if folder.pooling else [])]),
         "files": {file.name: file.stat().st_size for file in sorted(out.iterdir())},
     }

@@ -10,7 +10,7 @@ from typing import Any
 from bertkit import __version__
 from bertkit.checkpoint.archive import opened
 from bertkit.checkpoint.atomic import recover_folder, replace_folder
-from bertkit.checkpoint.bert import BEYOND_BERT, assumed_head, not_bert, promised, write_bert
+from bertkit.checkpoint.bert import BEYOND_BERT, assumed_head, not_bert, promised, told_by_names, write_bert
 from bertkit.checkpoint.card import CARD_FILE, FORMAT, NOTE_KEYS, card_of, read_note
 from bertkit.checkpoint.content import Content, write_json
 from bertkit.checkpoint.formats import HF, Format, format_of
@@ -185,19 +185,18 @@ def read_tokenizer(path: Path) -> Tokenizer:
 
 
 def _read(path: Path, options: Mapping[str, Any]) -> ModelFolder:
-    pooling, inner = read_pooling(path), encoder_folder(path)
+    inner = encoder_folder(path)
     content, note = (format_of(path) or HF).open(path), read_note(inner)
-    try:
-        model, head_config = read_config(content.config, note.get("model", {}))
-        model = replace(model, **options)
-        if head_config is not None:
-            head_config.pooled_size(model)
-    except UserError as error:
-        raise UserError(f"{content.config_file}: {error}") from None
+    model, head_config = _configs(content, note, options)
     tokenizer = _read_tokenizer(inner, model, note)
     tensors = content.load()
     stored = stored_as(tensors)
     tensors = modernise(tensors)
+    assumed = [*assumed_settings(inner)]
+    if told := told_by_names(content.config, tensors):
+        content = replace(content, config={**content.config, "architectures": [told]})
+        model, head_config = _configs(content, note, options)
+        assumed.append(f"that the model is a {told}, from the names of its tensors: no architectures says so")
     naming = naming_of(content.config.get("model_type", "bert"), tensors, head_config)
     if model.layers > len(tensors):  # Laying out takes time for each, although no memory.
         raise UserError(
@@ -222,9 +221,23 @@ def _read(path: Path, options: Mapping[str, Any]) -> ModelFolder:
         unused=unused,
         ignored=content.ignored,
         stored=stored,
-        assumed=(*assumed_settings(inner), *assumed_head(content.config)),
-        pooling=pooling,
+        assumed=(*assumed, *assumed_head(content.config)),
+        pooling=read_pooling(path, tokenizer.lowercase),
     )
+
+
+def _configs(
+    content: Content, note: Mapping[str, Any], options: Mapping[str, Any]
+) -> tuple[ModelConfig, HeadConfig | None]:
+    """The options of encoder and head, which go together; complaints name the file."""
+    try:
+        model, head = read_config(content.config, note.get("model", {}))
+        model = replace(model, **options)
+        if head is not None:
+            head.pooled_size(model)
+    except UserError as error:
+        raise UserError(f"{content.config_file}: {error}") from None
+    return model, head
 
 
 def _lay_out(
@@ -252,7 +265,14 @@ def _lay_out(
 
 def _read_tokenizer(path: Path, model: ModelConfig, note: Mapping[str, Any]) -> Tokenizer:
     tokenizer = Tokenizer.from_folder(path)
-    if tokenizer.size != model.vocabulary_size:
+    if tokenizer.size < model.vocabulary_size:
+        raise UserError(
+            f"{path}: the vocabulary has {tokenizer.size} pieces and the model {model.vocabulary_size}: it "
+            "is another model's, or the model has rows that no piece has, which bertkit does not open. Copy "
+            "the vocabulary from where it was trained; if that is the one, cut the rows with transformers' "
+            f"resize_token_embeddings({tokenizer.size})."
+        )
+    if tokenizer.size > model.vocabulary_size:
         raise UserError(
             f"{path}: the vocabulary has {tokenizer.size} pieces and the model {model.vocabulary_size}: "
             "it is another model's. Copy the vocabulary from where this model was trained."

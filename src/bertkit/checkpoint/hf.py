@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 
-from bertkit.checkpoint.content import Content, read_json, write_json
+from bertkit.checkpoint.content import Content, write_json
 from bertkit.checkpoint.sentence import encoder_folder
 from bertkit.checkpoint.tensors import save_tensors
 from bertkit.checkpoint.weights import WEIGHTS_FILE, read_weights, weights_file
+from bertkit.text.jsons import read_json
 
 CONFIG_FILE = "config.json"
 OLD_CONFIG_FILE = "bert_config.json"

@@ -13,7 +13,7 @@ from typing import Any
 
 from bertkit.checkpoint.card import CARD_FILE, read_note
 from bertkit.checkpoint.hf import CONFIG_FILE, OLD_CONFIG_FILE
-from bertkit.checkpoint.sentence import LENGTH_FILE, MODULES_FILE
+from bertkit.checkpoint.sentence import LENGTH_FILE, MODULES_FILE, PROMPTS_FILE
 from bertkit.checkpoint.weights import WEIGHTS
 from bertkit.errors import UserError
 from bertkit.text.tokenizer import SETTINGS_FILE, TOKENIZER_FILE, VOCABULARY_FILE
@@ -31,6 +31,7 @@ _SMALL = (
     VOCABULARY_FILE,
     MODULES_FILE,
     LENGTH_FILE,
+    PROMPTS_FILE,
 )
 # The folders of sentence-transformers' modules, and those of them that hold an encoder.
 _MODULE = re.compile(r"\d+_[A-Za-z]+")

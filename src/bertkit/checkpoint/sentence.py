@@ -6,17 +6,17 @@ and perhaps a normalisation. Anything else, such as a dense layer, bertkit does 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bertkit.checkpoint.content import read_json
 from bertkit.errors import UserError, quoted
+from bertkit.text.jsons import read_json, read_value
 from bertkit.text.tokenizer import SETTINGS_FILE
 
 MODULES_FILE = "modules.json"
 LENGTH_FILE = "sentence_bert_config.json"
+PROMPTS_FILE = "config_sentence_transformers.json"
 
 LEGACY_MODES = {
     "pooling_mode_cls_token": "cls",
@@ -43,8 +43,8 @@ class SentencePooling:
         normalise: divide each vector by its length.
         max_length: pieces of a text at most, `[CLS]` and `[SEP]` counted; None: as many as the model has
             positions for.
-        beyond: names of further modules, which bertkit does not compute: the vectors are not the folder's
-            without them.
+        beyond: names of further modules, and of changes to the text, which bertkit does not compute: the
+            vectors are not the folder's without them.
     """
 
     modes: tuple[str, ...]
@@ -65,8 +65,12 @@ def encoder_folder(folder: Path) -> Path:
     return folder
 
 
-def read_pooling(folder: Path) -> SentencePooling | None:
+def read_pooling(folder: Path, lowercase: bool) -> SentencePooling | None:
     """How the folder pools; None if it is not one of sentence-transformers, or does not pool.
+
+    Args:
+        folder: of sentence-transformers, or any other.
+        lowercase: whether its tokenizer makes lower case of everything.
 
     Raises:
         UserError: its files are damaged, or name files outside.
@@ -76,6 +80,7 @@ def read_pooling(folder: Path) -> SentencePooling | None:
     for kind, path in _modules(folder):
         if kind in ENCODERS:
             max_length = _max_length(path)
+            beyond += _before_the_encoder(folder, path, lowercase)
         elif kind == "Pooling" and not modes:
             modes = _modes(path / "config.json")
         elif kind == "Normalize" and modes:
@@ -90,10 +95,7 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
     file = folder / MODULES_FILE
     if not file.is_file():
         return []
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{file} is not JSON ({error}): copy it again from its source.") from None
+    content = read_value(file)
     found = []
     for module in content if isinstance(content, list) else [None]:
         kind, path = (module.get(key) for key in ("type", "path")) if isinstance(module, dict) else (None, 0)
@@ -118,8 +120,26 @@ def _modes(file: Path) -> tuple[str, ...]:
     return modes
 
 
+def _before_the_encoder(folder: Path, encoder: Path, lowercase: bool) -> list[str]:
+    """What is done to a text before it is cut into pieces: lower case, and a prompt put before it."""
+    found = []
+    if (encoder / LENGTH_FILE).is_file():
+        said = read_json(encoder / LENGTH_FILE).get("do_lower_case")
+        if not isinstance(said, bool | None):
+            raise UserError(
+                f"{encoder / LENGTH_FILE}: do_lower_case must be true or false, not {quoted(said)}."
+            )
+        found += ["do_lower_case"] * (said is True and not lowercase)
+    if (folder / PROMPTS_FILE).is_file():
+        name = read_json(folder / PROMPTS_FILE).get("default_prompt_name")
+        found += [f"the prompt {quoted(name)}"] if name is not None else []
+    return found
+
+
 def _max_length(folder: Path) -> int | None:
-    """The length that inputs are cut to: of today's folders that of the tokenizer."""
+    """The length that inputs are cut to. The library's own has the last word, even if the tokenizer's is less
+    (measured with sentence-transformers 5); today's folders have the tokenizer's alone.
+    """
     for name, key in ((LENGTH_FILE, "max_seq_length"), (SETTINGS_FILE, "model_max_length")):
         file = folder / name
         length = read_json(file).get(key) if file.is_file() else None

@@ -14,8 +14,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from bertkit.checkpoint.content import read_json
 from bertkit.errors import UserError, listed, quoted, shown
+from bertkit.text.jsons import read_json
 
 WEIGHTS_FILE = "model.safetensors"
 """What bertkit writes."""

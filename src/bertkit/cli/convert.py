@@ -33,5 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name, size in result["files"].items():
         print(f"  {name}  {show_bytes(size)}")
     if result["left_out"]:
-        print(f"Left out, for no part of the model is made of them: {count_names(result['left_out'])}.")
+        print(
+            f"Left out, for they are no part of the model that is written: {count_names(result['left_out'])}."
+        )
     return 0

@@ -17,6 +17,7 @@ import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
 
 from bertkit.errors import UserError, quoted
+from bertkit.text.jsons import read_json
 
 PAD, UNK, CLS, SEP, MASK = SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -161,7 +162,7 @@ class Tokenizer:
         _check(str(path), pieces)
         if (folder / SETTINGS_FILE).is_file():
             path = folder / SETTINGS_FILE
-            settings |= _read_json(path)
+            settings |= read_json(path)
         for name in SETTINGS:
             if not isinstance(settings.get(name), bool | None):
                 raise UserError(f"{path}: {name} must be true, false or null, not {quoted(settings[name])}.")
@@ -246,7 +247,7 @@ class Tokenizer:
 
 def assumed_settings(folder: Path) -> tuple[str, ...]:
     """What `Tokenizer.from_folder` takes to be so because no file of the folder says it; a sentence each."""
-    said = _read_json(folder / SETTINGS_FILE) if (folder / SETTINGS_FILE).is_file() else {}
+    said = read_json(folder / SETTINGS_FILE) if (folder / SETTINGS_FILE).is_file() else {}
     if (folder / TOKENIZER_FILE).is_file() or "do_lower_case" in said:
         return ()
     return (
@@ -282,24 +283,13 @@ def _check_size(path: Path) -> None:
         raise UserError(f"{path} has {path.stat().st_size:,} bytes: this is no vocabulary of BERT's.")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    _check_size(path)
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON ({error}): copy it again from its source.") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path} holds no JSON object: copy it again from its source.")
-    return value
-
-
 def _read_tokenizer_json(path: Path) -> tuple[list[str], dict[str, Any]]:
     """The pieces and the settings, in the words of `tokenizer_config.json`.
 
     Raises:
         UserError: the file describes another kind of tokenizer, whose ids BERT's rules would get wrong.
     """
-    content = _read_json(path)
+    content = read_json(path)
     parts = {name: content.get(name) or {} for name in ("model", "normalizer", "pre_tokenizer")}
     for name, part in parts.items():
         if not isinstance(part, dict):
@@ -328,7 +318,20 @@ def _read_tokenizer_json(path: Path) -> tuple[list[str], dict[str, Any]]:
             raise UserError(
                 f"{path}: {name} is {quoted(found[name])}, and BERT's tokenizer needs {quoted(value)}."
             )
-    vocabulary, added = model.get("vocab"), content.get("added_tokens", [])
+    vocabulary = _vocabulary(path, model.get("vocab"), content.get("added_tokens", []))
+    for name in ("lowercase", "handle_chinese_chars"):
+        if not isinstance(normaliser.get(name), bool):
+            raise UserError(f"{path}: {name} must be true or false, not {quoted(normaliser.get(name))}.")
+    settings = {
+        "do_lower_case": normaliser["lowercase"],
+        "strip_accents": normaliser.get("strip_accents"),
+        "tokenize_chinese_chars": normaliser["handle_chinese_chars"],
+    }
+    return sorted(vocabulary, key=vocabulary.__getitem__), settings
+
+
+def _vocabulary(path: Path, vocabulary: object, added: object) -> dict[str, int]:
+    """The pieces and their ids, checked to be all that the file's tokenizer knows."""
     if not isinstance(vocabulary, dict) or not all(type(number) is int for number in vocabulary.values()):
         raise UserError(f"{path}: the vocabulary must be an object with a whole number for each piece.")
     if not isinstance(added, list) or not all(isinstance(token, dict) for token in added):
@@ -341,15 +344,7 @@ def _read_tokenizer_json(path: Path) -> tuple[list[str], dict[str, Any]]:
         )
     if sorted(vocabulary.values()) != list(range(len(vocabulary))):
         raise UserError(f"{path}: the ids of the vocabulary do not run from 0 to {len(vocabulary) - 1}.")
-    for name in ("lowercase", "handle_chinese_chars"):
-        if not isinstance(normaliser.get(name), bool):
-            raise UserError(f"{path}: {name} must be true or false, not {quoted(normaliser.get(name))}.")
-    settings = {
-        "do_lower_case": normaliser["lowercase"],
-        "strip_accents": normaliser.get("strip_accents"),
-        "tokenize_chinese_chars": normaliser["handle_chinese_chars"],
-    }
-    return sorted(vocabulary, key=vocabulary.__getitem__), settings
+    return vocabulary
 
 
 def _check(owner: str, pieces: list[str]) -> None:
