@@ -5,6 +5,7 @@ has checksums, the model that comes of it is the one that was written. Nothing c
 weights of a safetensors file, or in a number of a config that makes sense: they have no checksum.
 """
 
+import io
 import json
 import os
 import resource
@@ -14,6 +15,7 @@ import struct
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,9 +25,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from bertkit.checkpoint.convert import convert
-from bertkit.checkpoint.folder import ModelFolder, read_model_folder
+from bertkit.checkpoint.folder import ModelFolder, read_model_folder, write_model_folder
 from bertkit.checkpoint.sstable import read_table, write_table
+from bertkit.cli import main
+from bertkit.config import HeadConfig
 from bertkit.errors import UserError
+from bertkit.model.encoder import Encoder
+from bertkit.model.heads import ClassificationHead
 
 # torch tells of pickles that look odd, as damaged ones do.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -56,17 +62,26 @@ FILES: dict[str, tuple[str, str, bool]] = {
     "pickle": ("pickle", "pytorch_model.bin", True),
     "old pickle": ("old pickle", "pytorch_model.bin", False),
     "shards": ("shards", "model.safetensors.index.json", False),
+    "pickle's shards": ("pickle shards", "pytorch_model.bin.index.json", True),
+    "latest": ("google", "checkpoint", True),
+    "ModernBERT's config": ("modern", "config.json", False),
+    "bertkit's config": ("own", "config.json", False),
+    "classifier's config": ("classifier", "config.json", False),
+    "classifier's note": ("classifier", "bertkit.json", False),
+    "modules": ("sentence", "modules.json", False),
+    "pooling": ("sentence", "1_Pooling/config.json", False),
+    "length": ("sentence", "sentence_bert_config.json", False),
 }
 """By format: the folder, the file of it that is damaged, and whether checksums guard the weights."""
 
 
 @pytest.fixture(scope="module")
-def models(tiny_masked_model: Path, tmp_path_factory) -> dict[str, Path]:
-    """The same model in every format."""
+def models(tiny_masked_model: Path, tiny_model: Path, tmp_path_factory) -> dict[str, Path]:
+    """The same model in every format, and others whose configs say other things."""
     root = tmp_path_factory.mktemp("formats")
     folders = {name: root / name for name in {name for name, _, _ in FILES.values()}}
     convert(str(tiny_masked_model), folders["google"], to="google")
-    for name in ("hf", "vocabulary", "pickle", "old pickle", "shards"):
+    for name in ("hf", "vocabulary", "pickle", "old pickle", "shards", "pickle shards", "sentence"):
         shutil.copytree(tiny_masked_model, folders[name])
     tensors = load_file(tiny_masked_model / "model.safetensors")
     for name in ("pickle", "old pickle"):
@@ -77,11 +92,35 @@ def models(tiny_masked_model: Path, tmp_path_factory) -> dict[str, Path]:
     (folders["shards"] / "model.safetensors").rename(folders["shards"] / "model-1.safetensors")
     places = dict.fromkeys(tensors, "model-1.safetensors")
     (folders["shards"] / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    (folders["pickle shards"] / "model.safetensors").unlink()
+    torch.save(tensors, folders["pickle shards"] / "pytorch_model-1.bin")
+    places = dict.fromkeys(tensors, "pytorch_model-1.bin")
+    (folders["pickle shards"] / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": places}))
+    steps = [{"type": "a.Transformer", "path": ""}, {"type": "a.Pooling", "path": "1_Pooling"}]
+    (folders["sentence"] / "modules.json").write_text(json.dumps(steps))
+    (folders["sentence"] / "1_Pooling").mkdir()
+    (folders["sentence"] / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
+    (folders["sentence"] / "sentence_bert_config.json").write_text(
+        '{"max_seq_length": 9, "do_lower_case": true}'
+    )
+    shutil.copytree(tiny_model, folders["classifier"])
+    write_others(folders, read_model_folder(tiny_masked_model))
     folders["archive"].mkdir()
     with zipfile.ZipFile(folders["archive"] / "model.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for path in folders["google"].iterdir():
             archive.write(path, f"inside/{path.name}")
     return folders
+
+
+def write_others(folders: dict[str, Path], like: ModelFolder) -> None:
+    """Models that BERT's layout cannot say, with heads that stand on cls."""
+    options = {"norm": "pre", "positions": "rotary", "pooler": False}
+    own = replace(like.encoder_config, **options)
+    modern = replace(own, gated=True, segment_types=0, first_norm=False)
+    for name, config in (("own", own), ("modern", modern)):
+        head = HeadConfig(labels=("no", "yes"), pooling="cls", transform=True)
+        parts = Encoder(config), ClassificationHead(head, config), like.tokenizer
+        write_model_folder(folders[name], *parts, {})
 
 
 @contextmanager
@@ -113,8 +152,9 @@ def weights(folder: ModelFolder) -> dict[str, torch.Tensor]:
 
 
 def read(place: Path) -> ModelFolder | None:
-    """The model, or None if a sentence said what is wrong."""
+    """The model, or None if a sentence said what is wrong; `bertkit inspect` says either too."""
     with limits():
+        assert main(["inspect", str(place)]) in (0, 2)
         try:
             return read_model_folder(place)
         except UserError as error:
@@ -184,11 +224,13 @@ def check_damage(models: dict[str, Path], format: str, changes) -> None:
 
 
 def test_every_format_is_sound(models) -> None:
-    expected = weights(read_model_folder(models["google"]))
     for name, file, _ in FILES.values():
         found = read(models[name] / file if file.endswith(".zip") else models[name])
         assert found is not None
-        assert all(torch.equal(tensor, expected[key]) for key, tensor in weights(found).items())
+        source = name if name in ("modern", "own", "classifier") else "google"
+        expected, tensors = weights(read_model_folder(models[source])), weights(found)
+        assert tensors.keys() == expected.keys()
+        assert all(torch.equal(tensor, expected[key]) for key, tensor in tensors.items())
 
 
 def _damaged_bytes(models, format, changes) -> None:
@@ -238,6 +280,21 @@ def test_an_index_that_was_made_to_harm(models, row: float, key: bool, changes) 
     rows[damage(name, changes) if key else name] = value if key else damage(value, changes)
     with changed(file, write_table(sorted(rows.items()))):
         read(models["google"])
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(changes=edits)
+def test_a_pickle_that_was_made_to_harm(models, changes) -> None:
+    """Its archive's checksums are right; the pickle in it is not what torch wrote."""
+    file = models["pickle"] / "pytorch_model.bin"
+    with zipfile.ZipFile(file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, damage(content, changes) if name.endswith("data.pkl") else content)
+    with changed(file, made.getvalue()):
+        read(models["pickle"])
 
 
 @pytest.mark.parametrize(
