@@ -19,6 +19,7 @@ RESULT = {
     "model": "mini",
     "rows": 99,
     "train_rows": 1_300,
+    "label_shares": {"bad & odd": 0.3, "fine": 0.7},
     "metric": "mcc",
     "score": 0.412,
     "interval": [0.335, 0.488],
@@ -141,7 +142,7 @@ def test_it_says_what_was_found(page: Page) -> None:
         "parameters 11,171,074",
         "training time 2 min",
         "pieces a second 3,120",
-        "knowing only the label shares, 0.622",
+        "knowing only the label shares, 0.611",
         "bad & odd 21 68% 10 32%",
         "fine 5 7% 63 93%",
         "n-gram model 0.081 0.676 0.790",
@@ -200,6 +201,17 @@ def test_several_seeds_are_told_one_by_one(tmp_path: Path) -> None:
     ):
         assert words in page.text
     assert "opacity: 0.15" not in page.source
+
+
+@pytest.mark.parametrize("missing", ["ngram", "majority", "confusion", "label_shares"])
+def test_what_a_result_does_not_have_is_left_out(tmp_path: Path, missing: str) -> None:
+    found = result()
+    (found["baselines"] if missing in found["baselines"] else found).pop(missing)
+    text = Page(write_report(write_run(tmp_path / "run", found, {".": LOG}))).text
+    words = {"ngram": "n-gram model", "majority": "majority 0.000"}
+    words |= {"confusion": "What is taken for what", "label_shares": "knowing only the label shares"}
+    assert words[missing] not in text
+    assert "MCC 0.412 [0.335, 0.488] on 99 dev rows." in text
 
 
 def test_a_run_that_is_not_finished_has_its_curves_and_how_to_go_on(tmp_path: Path) -> None:

@@ -303,6 +303,14 @@ def test_the_signal_stops_where_inputs_become_alike() -> None:
 def test_time_that_was_short_is_no_finding() -> None:
     assert check(changed(FINETUNE, by_heart={"losses": [0.9] * 8, "ended": "time"})) == []
     assert check(changed(FINETUNE, by_heart={"losses": [0.9] * 30 + [0.3], "ended": "time"})) == []
+    falling = [0.9 - 0.01 * step for step in range(24)]
+    assert check(changed(FINETUNE, by_heart={"losses": falling, "ended": "time"})) == []
+
+
+def test_a_trial_that_time_ended_is_grave_only_where_the_signal_stopped() -> None:
+    flat = {"losses": [0.9] * 24, "ended": "time"}
+    weights = [check(changed(FINETUNE, by_heart=trial))[0].weight for trial in (flat, {**flat, **DEAD})]
+    assert weights == ["notable", "grave"]
 
 
 def test_a_budget_is_doubted_before_its_updates_are_called_few() -> None:

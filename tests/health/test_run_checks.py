@@ -22,6 +22,7 @@ from bertkit.health.history import (
     SeedHistory,
     Step,
 )
+from bertkit.health.pretrain_checks import trend
 from bertkit.health.run_checks import FINETUNE_CHECKS, PRETRAIN_CHECKS, check_run
 from bertkit.health.watch import Health
 from bertkit.recipe import PretrainRecipe, Recipe
@@ -284,13 +285,16 @@ HEALTHY_PRETRAINING = {
         pretraining(HOUR, long_from=900),
         steps=[replace(s, pieces_per_second=400.0) if s.step > 900 else s for s in pretraining(HOUR).steps],
     ),
+    "one layer's gradient is small in a model that learned": pretraining(
+        HOUR, health=looks([1.0, 1.2, 0.9, 1e-4, 1e-5])
+    ),
     "a trained model goes on": pretraining((4.0, 3.9, 3.8, 3.75, 3.74), through=0),
 }
 
 FAULTS_OF_PRETRAINING = {
     "diverged": pretraining(HOUR, finished=False, stopped="The loss rose suddenly from step 99 on."),
     "plateau": pretraining(FLAT, through=None),
-    "gradient_vanished": replace(pretraining(HOUR), health=looks([1.0, 1.2, 0.9, 1e-4, 1e-5])),
+    "gradient_vanished": pretraining(FLAT, health=looks([1.0, 1.2, 0.9, 1e-4, 1e-5])),
     "gradient_exploded": replace(
         pretraining(HOUR),
         steps=[replace(s, gradient_norm=1e3) if s.step > 500 else s for s in pretraining(HOUR).steps],
@@ -310,6 +314,32 @@ FAULTS_OF_PRETRAINING = {
         steps=[replace(s, pieces_per_second=400.0) if s.step > 600 else s for s in pretraining(HOUR).steps],
     ),
 }
+
+
+def test_noise_whose_neighbours_are_alike_is_seldom_a_trend() -> None:
+    chance = random.Random(1)
+    seen = 0
+    for _ in range(300):
+        values, value = [], 0.0
+        for _ in range(100):
+            value = 0.6 * value + chance.gauss(0, 1)
+            values.append(value)
+        found = trend([float(step) for step in range(1, 101)], values)
+        assert found is not None
+        seen += found.falls or found.rises
+    # Taken as independent they are called a trend in 90 of 300.
+    assert seen < 45
+
+
+def test_a_line_has_its_interval() -> None:
+    found = trend([1.0, 8.0, 9.0, 10.0, 7.0 + 4.0, 12.0], [9.0, 4.0, 3.0, 2.0, 1.0, 0.0])
+    assert found is not None
+    assert found.change == pytest.approx(-3.0)
+    assert found.falls
+    # Residuals -0.2, 0.6, -0.6, 0.2 do not go together: n - 2 = 2 degrees of freedom, t = 4.303.
+    found = trend([1.0, 8.0, 9.0, 10.0, 11.0], [9.0, -0.2, 0.6, -0.6, 0.2])
+    assert found is not None
+    assert found.margin == pytest.approx(3 * 4.303 * (0.8 / 2 / 5) ** 0.5, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", HEALTHY_PRETRAINING)

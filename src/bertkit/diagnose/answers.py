@@ -195,7 +195,7 @@ def _falling(run: PretrainHistory) -> str:
         return ""
     line = (
         f"over the last {LAST:.0%} of its steps a straight line through the held-out losses "
-        f"{'falls' if curve.change < 0 else 'rises'} by {abs(curve.change):.3f} nats (±{2 * curve.error:.3f})"
+        f"{'falls' if curve.change < 0 else 'rises'} by {abs(curve.change):.3f} nats (±{curve.margin:.3f})"
     )
     if curve.falls:
         return f"Yes: {line}. More steps would bring more."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -21,6 +20,7 @@ from bertkit.diagnose.verdict import give_verdict
 from bertkit.diagnose.wording import capital, duration, title
 from bertkit.health.finding import Finding
 from bertkit.recipe import Recipe
+from bertkit.tasks.metrics import entropy
 from bertkit.train.runfolder import RECIPE
 
 LEVELS = {"learned": "good", "not learned": "open", "collapsed": "bad", "diverged": "bad"}
@@ -125,7 +125,7 @@ def _probabilities(result: Result) -> tuple[str, str]:
 
 
 def _loss(seeds: Sequence[Curves], result: Result) -> str:
-    prior = _prior_loss(result["confusion"]) if result else None
+    prior = _prior_loss(result)
     keys = [key("train", "training rows"), key("dev", "dev rows")]
     if prior is not None:
         keys.append(key("majority", f"knowing only the label shares, {prior:.3f}", dashed=True))
@@ -135,11 +135,10 @@ def _loss(seeds: Sequence[Curves], result: Result) -> str:
     return figure("Loss", draw_loss(seeds, prior), [*keys, *_how_many(seeds)])
 
 
-def _prior_loss(confusion: Sequence[Sequence[int]]) -> float:
-    """Entropy of the dev labels in nats: the least loss without a look at the text."""
-    counts = [sum(row) for row in confusion]
-    shares = [count / sum(counts) for count in counts if count]
-    return -sum(share * math.log(share) for share in shares)
+def _prior_loss(result: Result) -> float | None:
+    """Entropy of the training labels' shares in nats, as the doctor takes it; None where it is not told."""
+    shares = result.get("label_shares") if result.get("kind") == "classify" else None
+    return entropy(list(shares.values())) if shares else None
 
 
 def _score(seeds: Sequence[Curves], result: Result) -> str:
@@ -159,6 +158,8 @@ def _how_many(seeds: Sequence[Curves]) -> list[str]:
 
 
 def _confusion(result: Result) -> str:
+    if not result.get("confusion"):
+        return ""
     labels = [escape(label) for label in result["labels"]]
     head = "".join(f"<th scope=col>{label}</th>" for label in labels)
     rows = ""
@@ -188,9 +189,10 @@ def _metrics(result: Result) -> str:
     names = list(result["metrics"])
     rows = {
         "model": result["metrics"],
-        "n-gram model": result["baselines"]["ngram"]["metrics"],
-        "majority": result["baselines"]["majority"]["metrics"],
     }
+    for who, words in (("ngram", "n-gram model"), ("majority", "majority")):
+        if found := result["baselines"].get(who):
+            rows[words] = found["metrics"]
     lines = [[escape(who), *(f"{metrics[name]:.3f}" for name in names)] for who, metrics in rows.items()]
     heads = ["", *(escape(title(name)) for name in names)]
     caption = (

@@ -26,6 +26,7 @@ from bertkit.health.history import (
 )
 from bertkit.health.watch import HEALTH, THROUGH, Health
 from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe
+from bertkit.tasks.metrics import entropy
 from bertkit.train.pretrainrun import STOPPED
 from bertkit.train.results import SEED_RESULT
 from bertkit.train.runfolder import RECIPE, RESULT
@@ -243,11 +244,6 @@ def _scores(result: Record) -> Scores:
         ngram=baselines.part("ngram").number("score") if baselines.has("ngram") else None,
         rows=result.whole("rows"),
     )
-
-
-def entropy(shares: Sequence[float]) -> float:
-    """Of shares of a whole, in nats."""
-    return -sum(share * math.log(share) for share in shares if share > 0)
 
 
 def _prior_of(seeds: Sequence[SeedHistory]) -> float | None:

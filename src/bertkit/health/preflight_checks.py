@@ -7,6 +7,7 @@ from collections.abc import Callable
 from bertkit.health import preflight_row_checks as rows
 from bertkit.health import preflight_text_checks as text
 from bertkit.health.finding import Change, Finding, by_weight
+from bertkit.health.history import mean
 from bertkit.health.preflight import READ, ByHeart, Preflight
 
 DROWNED = 4.0
@@ -148,7 +149,7 @@ def not_by_heart(record: Preflight) -> Finding | None:
     last = min(trial.losses[-5:])
     dead = dead_from(record, trial)
     tried_enough = trial.ended in ("steps", "diverged") or len(trial.losses) >= ENOUGH_STEPS
-    if not dead and (not tried_enough or last < UNLEARNT * trial.prior_loss):
+    if not dead and (not tried_enough or last < UNLEARNT * trial.prior_loss or _cut_short(trial)):
         return None
     calmer = trial.calmer
     better = calmer is not None and calmer.ended == "learnt"
@@ -173,13 +174,22 @@ def not_by_heart(record: Preflight) -> Finding | None:
         )
     return Finding(
         check="not_by_heart",
-        weight="grave",
+        # How far a trial comes in its time depends on what else the machine does.
+        weight="notable" if trial.ended == "time" and not dead else "grave",
         sureness="certain" if better or (trial.ended == "steps" and dead) else "likely",
         seen=seen,
         means=means,
         changes=tuple(changes),
         read=READ,
     )
+
+
+def _cut_short(trial: ByHeart) -> bool:
+    """Whether time ended the trial while its loss still fell."""
+    third = len(trial.losses) // 3
+    if trial.ended != "time" or not third:
+        return False
+    return mean(trial.losses[-third:]) < mean(trial.losses[-2 * third : -third])
 
 
 def _ending(trial: ByHeart) -> str:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from bertkit.data.packed import Sequences
 from bertkit.health.preflight import PieceMeasures, RowMeasures
 from bertkit.tasks.examples import Examples, OddRows
+from bertkit.tasks.metrics import entropy
 from bertkit.text.tokenizer import Tokenizer
 
 Ints = npt.NDArray[np.int64]
@@ -77,12 +78,6 @@ def _lines(train: Examples, dev: Examples, odd: OddRows) -> dict[str, list[int]]
         "contradictions": [train.lines[row] for row in odd.contradictions[:SHOWN]],
         "leaks": [dev.lines[row] for row in odd.leaks[:SHOWN]],
     }
-
-
-def entropy(counts: npt.NDArray[Any]) -> float:
-    """Of the shares that counts have, in nats."""
-    shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
 
 
 def dispersion(labels: Ints, batches: Sequence[Ints], classes: int) -> float:

@@ -23,6 +23,7 @@ LEAKS_NOTABLE, LEAKS_GRAVE = 0.02, 0.1
 """Shares of dev rows. Of CoLA 1.1 % are in train too: its authors' doing, and as much as a seed's noise."""
 CONTRADICTIONS_NOTABLE, CONTRADICTIONS_GRAVE = 0.01, 0.1
 DUPLICATES = 0.1
+"""Share of the training rows: a judgement, not a measurement."""
 
 
 def rare_label(record: Preflight) -> Finding | None:

@@ -6,11 +6,11 @@ from bertkit.health.finding import Change, Finding
 from bertkit.health.preflight import READ, Preflight
 
 TRUNCATED = 0.1
-"""Share of cut sequences from which it is worth a try not to cut them."""
+"""Share of cut sequences from which it is worth a try not to cut them: a judgement, not a measurement."""
 UNKNOWN_NOTABLE, UNKNOWN_GRAVE = 0.01, 0.1
-"""Shares of the text's pieces. BERT's vocabularies leave less than 0.1 % of English text unknown."""
+"""Shares of the text's pieces: judgements, not measurements."""
 CHOPPED = 2.5
-"""Pieces a word. English text in a vocabulary of its own has 1.1 to 1.5, and 2 with few pieces."""
+"""Pieces a word: a judgement, above what `bertkit doctor` tells of CoLA with the vocabularies at hand."""
 CASED_VOCABULARY, NO_CAPITALS, CAPITALS = 0.1, 0.005, 0.01
 """Shares: of BERT's cased pieces 30 % have a capital, of its uncased ones none; of English letters 3 %."""
 PADS_GRAVE = 0.2

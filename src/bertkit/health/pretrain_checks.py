@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from bertkit.health.advice import READ, steadier, trainable
 from bertkit.health.finding import Change, Finding
@@ -15,8 +16,10 @@ LAST = 0.3
 """Share of a run whose curve is fitted to say where it goes; of a linear decay this is where most is won."""
 FEWEST = 4
 """Points of a fit: with fewer their noise can't be told."""
-SURE = 0.025
-"""Chance that a fit goes up or down by its noise alone, one way."""
+SURE = 0.975
+"""Quantile of the noise that a fit must exceed, one way."""
+LEAST = 3.0
+"""Independent points that are left of a curve whose neighbours err alike: one degree of freedom."""
 BY_HEART = 0.05
 """Nats that a held-out loss may stand above its lowest before the text is said to be learned by heart."""
 OFTEN = 4.0
@@ -32,19 +35,28 @@ short: an hour on two cores, with the rate decaying to zero, wins a tenth there.
 
 @dataclass(frozen=True)
 class Trend:
-    """Where a curve goes at its end: `change` over the last `LAST` of a run, with its standard error.
-
-    `falls` and `rises` say whether that is more than its noise explains.
-    """
+    """Where a curve goes at its end: `change` over the last `LAST` of a run, ± `margin`, a 95 % interval."""
 
     change: float
-    error: float
-    falls: bool
-    rises: bool
+    margin: float
+
+    @property
+    def falls(self) -> bool:
+        """Whether it goes down by more than its noise explains."""
+        return self.change < -self.margin
+
+    @property
+    def rises(self) -> bool:
+        """Whether it goes up by more than its noise explains."""
+        return self.change > self.margin
 
 
 def trend(steps: list[float], values: list[float]) -> Trend | None:
     """A straight line through the last `LAST` of a curve; None with fewer than `FEWEST` points there.
+
+    Neighbouring points of a curve err alike, so they count as fewer (Santer et al. 2000, "Statistical
+    significance of trends and trend differences in layer-average atmospheric temperature time series",
+    section 4): of n, n (1 - r) / (1 + r), where r is the correlation of neighbouring residuals.
 
     Args:
         steps: of the points, rising.
@@ -56,16 +68,25 @@ def trend(steps: list[float], values: list[float]) -> Trend | None:
         return None
     from scipy import stats
 
-    fit = stats.linregress([step for step, _ in points], [value for _, value in points])
-    width = points[-1][0] - points[0][0]
-    # Points that lie on a line have no noise, and their fit no p-value.
-    chance = fit.pvalue / 2 if fit.stderr > 0 else 0.0
-    return Trend(
-        float(fit.slope * width),
-        float(fit.stderr * width),
-        bool(fit.slope < 0 and chance < SURE),
-        bool(fit.slope > 0 and chance < SURE),
-    )
+    across, heights = zip(*points, strict=True)
+    fit = stats.linregress(across, heights)
+    residuals = [y - fit.intercept - fit.slope * x for x, y in points]
+    count = _independent(residuals)
+    # Points that lie on a line have no noise.
+    noise = fit.stderr * math.sqrt((len(points) - 2) / (count - 2))
+    width = across[-1] - across[0]
+    return Trend(float(fit.slope * width), float(stats.t.ppf(SURE, count - 2) * noise * width))
+
+
+def _independent(residuals: list[float]) -> float:
+    """As how many independent ones they count; more than two, below which there is no error to tell."""
+    squares = sum(each * each for each in residuals)
+    count = len(residuals)
+    if not squares > 0:
+        return count
+    alike = sum(one * other for one, other in pairwise(residuals)) / squares
+    alike = min(max(alike, 0.0), 0.99)
+    return max(count * (1 - alike) / (1 + alike), LEAST)
 
 
 def heldout_trend(run: PretrainHistory) -> Trend | None:
@@ -181,7 +202,7 @@ def starved_of_steps(run: PretrainHistory) -> Finding | None:
     if not run.finished or not run.through_at or curve is None or "unigram" not in run.floors:
         return None
     won = run.floors["unigram"] - scored_after_start(run)[-1].loss
-    if not won > 0 or not -curve.change - 2 * curve.error > STEEP * won:
+    if not won > 0 or not -curve.change - curve.margin > STEEP * won:
         return None
     return Finding(
         "starved_of_steps",

@@ -9,6 +9,7 @@ from itertools import pairwise
 from bertkit.health.advice import READ, steadier, trainable, usual_rate
 from bertkit.health.finding import Change, Finding
 from bertkit.health.history import FinetuneHistory, PretrainHistory, SeedHistory, Step, mean, median
+from bertkit.health.watch import THROUGH
 
 Run = FinetuneHistory | PretrainHistory
 
@@ -62,8 +63,11 @@ def _vanished(run: Run, track: SeedHistory) -> str | None:
 
 def _is_high(run: Run, steps: Sequence[Step]) -> bool:
     """Whether the loss at the end is so high that there must be a gradient."""
-    prior = run.prior if isinstance(run, FinetuneHistory) else run.floors.get("unigram")
-    return prior is None or mean([step.loss for step in steps[-len(steps) // 5 :]]) > prior / 2
+    if isinstance(run, FinetuneHistory):
+        limit = None if run.prior is None else run.prior / 2
+    else:
+        limit = THROUGH * run.floors["unigram"] if "unigram" in run.floors else None
+    return limit is None or mean([step.loss for step in steps[-len(steps) // 5 :]]) > limit
 
 
 def gradient_exploded(run: Run) -> Finding | None:

@@ -18,6 +18,13 @@ Metric = Callable[[npt.NDArray[Any]], FloatArray]
 CELLS_AT_ONCE = 4_000_000
 
 
+def entropy(shares: npt.ArrayLike) -> float:
+    """Of shares of a whole, or of counts, in nats: the loss of one who knows how often each occurs."""
+    weights = np.asarray(shares, dtype=np.float64)
+    known = weights[weights > 0] / weights.sum()
+    return float((known * -np.log(known)).sum())
+
+
 def confusion_matrix(labels: npt.ArrayLike, predictions: npt.ArrayLike, classes: int) -> IntArray:
     """Counts of the (true, predicted) pairs of class numbers, [C, C]: rows true, columns predicted."""
     cells = np.asarray(labels, dtype=np.int64) * classes + np.asarray(predictions, dtype=np.int64)

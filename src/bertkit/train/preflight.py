@@ -16,7 +16,7 @@ from bertkit.config import ModelConfig
 from bertkit.data.batches import epoch_batches
 from bertkit.data.packed import PackedBatch, pack
 from bertkit.health.preflight import SECONDS, Asked, Cost, Phase, Preflight
-from bertkit.health.preflight_data import entropy, measure_pieces, measure_rows
+from bertkit.health.preflight_data import measure_pieces, measure_rows
 from bertkit.health.preflight_model import (
     LossOf,
     available_memory,
@@ -28,6 +28,7 @@ from bertkit.health.preflight_trials import Trial, learn_by_heart, range_test
 from bertkit.model.heads import Classifier
 from bertkit.model.precision import Computing, choose_precision, flush_denormals
 from bertkit.recipe import ModelRecipe, OptimiserRecipe, Recipe
+from bertkit.tasks.metrics import entropy
 from bertkit.train.frozen import RowSource
 from bertkit.train.listener import Silent
 from bertkit.train.optimiser import build_optimiser, learning_rate

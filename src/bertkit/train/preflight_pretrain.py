@@ -12,12 +12,13 @@ from torch import nn
 
 from bertkit.data.windows import Masks, take
 from bertkit.health.preflight import SECONDS, CorpusMeasures, Preflight
-from bertkit.health.preflight_data import entropy, piece_measures
+from bertkit.health.preflight_data import piece_measures
 from bertkit.health.preflight_model import LossOf, measure_start, resident_memory
 from bertkit.health.preflight_trials import Trial, range_test
 from bertkit.model.precision import Computing, choose_precision, flush_denormals
 from bertkit.model.pretraining import Pretrainer, PretrainingBatch
 from bertkit.recipe import PretrainRecipe
+from bertkit.tasks.metrics import entropy
 from bertkit.train.optimiser import build_optimiser
 from bertkit.train.planning import seconds_a_step
 from bertkit.train.preflight import START_PIECES, activation_bytes, asked_of, cost_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from bertkit.health.watch import Setting, Watch
 from bertkit.model.heads import Classifier
 from bertkit.model.precision import Computing
 from bertkit.recipe import Recipe
+from bertkit.tasks.metrics import entropy
 from bertkit.train.listener import Listener
 from bertkit.train.prepare import Prepared
 from bertkit.train.watching import Watching
@@ -31,13 +31,12 @@ def watch_seed(
     listener: Listener,
 ) -> Watching:
     """The watch over `model` in training, which goes on with what is `remembered` of the run so far."""
-    shares = [share for share in prepared.facts.shares.values() if share > 0]
     setting = Setting(
         phase="finetune",
         optimiser=recipe.optimiser,
         model=model.encoder.config,
         trained=prepared.start is not None,
-        prior_entropy=-sum(share * math.log(share) for share in shares),
+        prior_entropy=entropy(list(prepared.facts.shares.values())),
         steps=steps,
     )
     # A state is kept to begin again from at each evaluation, and has to be known to be good.
