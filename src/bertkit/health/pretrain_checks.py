@@ -18,8 +18,8 @@ FEWEST = 4
 """Points of a fit: with fewer their noise can't be told."""
 SURE = 0.975
 """Quantile of the noise that a fit must exceed, one way."""
-LEAST = 3.0
-"""Independent points that are left of a curve whose neighbours err alike: one degree of freedom."""
+LEAST = 4.0
+"""Independent points that count at least: a curve that bends leaves residuals alike without any noise."""
 BY_HEART = 0.05
 """Nats that a held-out loss may stand above its lowest before the text is said to be learned by heart."""
 OFTEN = 4.0
@@ -79,7 +79,7 @@ def trend(steps: list[float], values: list[float]) -> Trend | None:
 
 
 def _independent(residuals: list[float]) -> float:
-    """As how many independent ones they count; more than two, below which there is no error to tell."""
+    """As how many independent ones they count."""
     squares = sum(each * each for each in residuals)
     count = len(residuals)
     if not squares > 0:
