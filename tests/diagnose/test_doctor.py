@@ -464,10 +464,10 @@ VALUES = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(),
-    st.floats(),
+    st.floats(allow_subnormal=False),
     st.text(max_size=5),
-    st.lists(st.floats(), max_size=3),
-    st.dictionaries(st.text(max_size=3), st.floats(), max_size=2),
+    st.lists(st.floats(allow_subnormal=False), max_size=3),
+    st.dictionaries(st.text(max_size=3), st.floats(allow_subnormal=False), max_size=2),
 )
 
 

@@ -23,7 +23,7 @@ def test_findings_are_appended_in_order(tmp_path: Path) -> None:
     assert [(e["moment"], e["step"], e["check"]) for e in found] == [
         ("preflight", 0, "a"), ("preflight", 0, "b"), ("watch", 40, "a"),
     ]  # fmt: skip
-    assert found[0]["changes"] == [{"key": "batch.shuffle", "value": True, "words": ""}]
+    assert found[0]["changes"] == [{"key": "batch.shuffle", "value": True, "words": "", "together": False}]
 
 
 def test_what_is_found_again_at_the_same_step_is_there_once(tmp_path: Path) -> None:

@@ -119,6 +119,7 @@ def test_killed_at_any_moment_a_run_goes_on_bit_for_bit(restoring: PretrainRecip
     assert leftovers == []
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_run_and_one_goes_on_with_it(restoring: PretrainRecipe, tmp_path: Path) -> None:
     options = {"options": {**restoring.model.options, "hidden_dropout": 0.0}}
     recipe = write(
@@ -141,6 +142,7 @@ def test_two_processes_share_a_run_and_one_goes_on_with_it(restoring: PretrainRe
         assert torch.allclose(weight, weights(tmp_path / "one")[name], atol=2e-3), name
 
 
+@pytest.mark.slow
 def test_a_lost_process_ends_the_run_with_a_message_and_a_restart_goes_on(
     restoring: PretrainRecipe, tmp_path: Path
 ) -> None:

@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 
 from bertkit.diagnose.curves import read_curves
-from bertkit.diagnose.histories import entropy
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe
 from bertkit.study.neighbours import Offsets, look
 from bertkit.study.plan import Planned, Run
 from bertkit.study.runner import failure, state
 from bertkit.tasks.intervals import paired_interval, seeds_interval
-from bertkit.tasks.metrics import IntArray
+from bertkit.tasks.metrics import IntArray, entropy
 from bertkit.train.results import SeedResult
 from bertkit.train.runfolder import RESULT
 
