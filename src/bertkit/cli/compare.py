@@ -46,12 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show(found: dict[str, Any], out: Path | None) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
+    from bertkit.cli.display import plain_console
     from bertkit.diagnose.compare_page import columns, sentences, value_text
 
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = plain_console()
     heads, lines = columns(found)
     look: dict[str, Any] = {"title_justify": "left", "box": SIMPLE_HEAD, "padding": (0, 1, 0, 0)}
     table = Table(title=found["task"] or "pretraining", **look)

@@ -51,8 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the data, train, compare, and show what came of it."""
-    from rich.console import Console
-
+    from bertkit.cli.display import plain_console
     from bertkit.diagnose.demo_report import demo_verdict, write_demo_report
 
     out: Path = arguments.out
@@ -61,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError(f"{out} exists; choose another folder with -o, or say --overwrite to replace it.")
         if not (out / MARK).is_file():
             raise UserError(f"{out} is no demo, so it is not overwritten; choose another folder with -o.")
-    console = Console(stderr=arguments.json, highlight=False, markup=False, emoji=False)
+    console = plain_console(to_stderr=arguments.json)
     found = live(out, SIZES, arguments.seed, console)
     page = write_demo_report(out, found)
     console.print(shares_table(found))

@@ -3,51 +3,40 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
+from bertkit.cli.display import BAR_WIDTH, BarDisplay
 from bertkit.diagnose.demo_report import percent
 from bertkit.train.listener import PretrainFacts, Silent, SilentPretrain
 from bertkit.train.loop import StepRecord
 
 
-class _Bar:
-    """A bar, on terminals only. A context manager: it is taken down whatever happens."""
+class _Lines(BarDisplay):
+    """Lines that are set in under a step of the demo, and a bar below them."""
 
     def __init__(self, console: Console, total: float) -> None:
-        self._console = console
-        self._progress = Progress(
+        super().__init__(
+            console,
             TextColumn("   "),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=BAR_WIDTH),
             TextColumn("{task.percentage:.0f} %"),
             TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
         )
-        self._task = self._progress.add_task("", total=total)
-
-    def __enter__(self) -> None:
-        self._progress.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
+        self._task = self._bar.add_task("", total=total)
 
     def advance(self) -> None:
         """One step more."""
-        self._progress.advance(self._task)
+        self._bar.advance(self._task)
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
         self._console.print(f"     {line}", soft_wrap=True)
 
 
-class PretrainLines(_Bar, SilentPretrain):
+class PretrainLines(_Lines, SilentPretrain):
     """A line for each evaluation."""
 
     def planned(self, facts: PretrainFacts) -> None:
@@ -73,7 +62,7 @@ class PretrainLines(_Bar, SilentPretrain):
         self.say(f"{result['seconds']:.0f} s, {result['pieces_per_second']:,.0f} pieces/s")
 
 
-class FinetuneLines(_Bar, Silent):
+class FinetuneLines(_Lines, Silent):
     """One line at the end."""
 
     def __init__(self, console: Console, total: float, name: str) -> None:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bertkit.cli.display import plain_console
 from bertkit.diagnose.wording import duration, title
 from bertkit.health.preflight_trials import FIRST_RATE, LAST_RATE
 
@@ -26,7 +26,7 @@ Measures = Mapping[str, Any]
 
 def show(found: Mapping[str, Any]) -> None:
     """Print all of it."""
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = plain_console()
     measures, findings = found["measures"], found["findings"]
     console.print(measures_table(measures, findings))
     if tested := measures["range_test"]:

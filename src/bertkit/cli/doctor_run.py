@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
+from bertkit.cli.display import plain_console
 from bertkit.cli.doctor_display import finding_text
 
 STYLES = {"good": "green", "open": "yellow", "bad": "red"}
@@ -19,7 +19,7 @@ def show_run(found: Mapping[str, Any]) -> None:
     Args:
         found: what `api.doctor` says of a run.
     """
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = plain_console()
     console.print(Text(found["verdict"], style=f"bold {STYLES[found['level']]}"), soft_wrap=True)
     console.print()
     for finding in found["findings"]:

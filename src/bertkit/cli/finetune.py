@@ -66,9 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Do it and print what was found."""
     recipe = read_recipe(arguments)
     from bertkit import api
-    from bertkit.cli.display import Display
+    from bertkit.cli.finetune_display import FinetuneDisplay
 
-    display = Display(to_stderr=arguments.json, out=arguments.out)
+    display = FinetuneDisplay(to_stderr=arguments.json, out=arguments.out)
     with display:
         result = api.finetune(
             out=arguments.out,

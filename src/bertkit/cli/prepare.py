@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import time
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bertkit.config import check_at_least
 from bertkit.errors import UserError
 
 if TYPE_CHECKING:
-    from bertkit.data.prepare import Options, Progress
+    from bertkit.data.prepare import Options
     from bertkit.text.tokenizer import Tokenizer
 
 FORMATS = ("txt", "jsonl", "parquet", "tsv", "csv")
 SEGMENTERS = ("jieba",)
-# Without a terminal there is no bar: a line of progress every so many seconds instead.
-SECONDS_BETWEEN_LINES = 30.0
 EXAMPLES = """examples:
   bertkit prepare corpus/*.jsonl.gz --vocab vocab.txt -o shards      a document a line, its key "text"
   bertkit prepare books/ --model RUN -o shards                       all text files in a folder
@@ -95,9 +90,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.cased and arguments.model:
         raise UserError("--cased is for --vocab; a model folder says itself whether it is cased.")
 
+    from bertkit.cli.prepare_display import PrepareDisplay
     from bertkit.data.prepare import prepare
 
-    with Display(arguments) as display:
+    piped = "-" in arguments.texts
+    with PrepareDisplay(to_stderr=arguments.json, out=arguments.out, piped=piped) as display:
         result = prepare(
             arguments.texts,
             _tokenizer(arguments),
@@ -150,108 +147,3 @@ def _options(arguments: argparse.Namespace) -> Options:
 def _share(text: str) -> float:
     """`0.5%` or `0.005`."""
     return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-
-
-class Display:
-    """What a person sees: a bar and the report. A context manager: the bar goes whatever happens."""
-
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._out: Path = arguments.out
-        self._piped = "-" in arguments.texts
-        self._console = Console(stderr=arguments.json, highlight=False, markup=False, emoji=False)
-        self._bar = Progress(
-            DownloadColumn(),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[documents]:,} documents  {task.fields[speed]:.1f} MB/s"),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
-        self._begin = self._said = time.monotonic()
-        self._before = 0
-        self._begun = False
-
-    def __enter__(self) -> Display:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
-        if not self._begun or not isinstance(error, KeyboardInterrupt | OSError):
-            return
-        if self._piped:
-            text = (
-                "Standard input cannot be read again: what was done is of no use; say --overwrite next time."
-            )
-        else:
-            text = f"{shlex.quote(str(self._out))} is half done: the same command goes on where it was."
-        self._console.print(text, soft_wrap=True)
-
-    def started(self, files: int, progress: Progress) -> None:
-        """Begin the bar."""
-        self._begun = True
-        self._begin = self._said = time.monotonic()
-        self._before = progress.characters
-        if progress.documents:
-            self._console.print(f"Going on after {progress.documents:,} documents.")
-        self._task = self._bar.add_task("", total=progress.total or None, documents=0, speed=0.0)
-        self._bar.start()
-        self.progressed(progress)
-
-    def progressed(self, progress: Progress) -> None:
-        """Move the bar; the speed is of text, not of its compressed form."""
-        seconds = max(time.monotonic() - self._begin, 1e-3)
-        speed = (progress.characters - self._before) / 1e6 / seconds
-        self._bar.update(self._task, completed=progress.bytes, documents=progress.documents, speed=speed)
-        if not self._console.is_terminal and time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
-            self._said = time.monotonic()
-            share = f"{progress.bytes / progress.total:.0%}, " if progress.total else ""
-            self._console.print(f"  {share}{progress.documents:,} documents, {speed:.1f} MB/s")
-
-    def finished(self, result: dict[str, Any]) -> None:
-        """Print the report."""
-        from rich.table import Table
-
-        self._bar.stop()
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(style="bold")
-        grid.add_column(overflow="fold")
-        for name, text in _rows(result).items():
-            grid.add_row(name, text)
-        self._console.print(grid)
-
-
-def _rows(result: dict[str, Any]) -> dict[str, str]:
-    """The report for people."""
-    held = result["splits"]["heldout"]
-    rows = {
-        "shards": result["shards"],
-        "documents": f"{result['documents']:,}, of which {held['documents']:,} held out",
-        "left out": f"{result['duplicates']:,} duplicates, {result['dropped']:,} without a word",
-        "sentences": f"{result['sentences']:,}: {_lengths(result['sentence_lengths'])}",
-        "pieces": f"{result['pieces']:,}, {result['pieces_per_word']:.3f} a word; "
-        f"{result['unknown']:.3%} of the words unknown",
-        "a document": _lengths(result["document_lengths"]),
-        "problems": "none",
-        "as the model sees it": "\n".join(result["samples"]),
-        "time": f"{result['seconds']:.1f} s",
-    }
-    if result["passed_over"]:
-        rows["passed over"] = f"{result['passed_over']:,} files in folders, whose endings tell no format"
-    if result["problems"]:
-        shown = result["first_problems"]
-        more = f"\nall in {result['shards']}/problems.txt" if len(shown) < result["problems"] else ""
-        rows["problems"] = f"{result['problems']:,} places could not be read:\n" + "\n".join(shown) + more
-    return rows
-
-
-def _lengths(percentiles: dict[str, int]) -> str:
-    return (
-        f"median {percentiles['50']:,} pieces, 90 % have at most {percentiles['90']:,}, "
-        f"the longest {percentiles['100']:,}"
-    )

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import math
 import shlex
-import time
-from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bertkit.cli.display import SECONDS_BETWEEN_LINES
+from bertkit.cli.display import BAR_WIDTH, RunDisplay, named_rows
 from bertkit.diagnose.pretrain_verdict import losses
 from bertkit.diagnose.wording import duration
-from bertkit.health.finding import Finding
 from bertkit.train.listener import PretrainFacts
 from bertkit.train.loop import StepRecord
 
-SMOOTHING = 0.95
 
-
-class PretrainDisplay:
-    """A `PretrainListener` for people. A context manager: the bar is taken down whatever happens.
+class PretrainDisplay(RunDisplay):
+    """A `PretrainListener` for people.
 
     Args:
         to_stderr: leave standard output to programs.
@@ -33,34 +26,16 @@ class PretrainDisplay:
     """
 
     def __init__(self, *, to_stderr: bool, out: Path) -> None:
-        self._console = Console(stderr=to_stderr, highlight=False, markup=False, emoji=False)
-        self._out = out
-        self._bar = Progress(
+        super().__init__(
+            "pretrain",
             TextColumn("step {task.fields[step]:,}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=BAR_WIDTH),
             TextColumn("{task.percentage:.0f} %"),
             TextColumn("{task.fields[figures]}"),
             TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
+            to_stderr=to_stderr,
+            out=out,
         )
-        self._task: TaskID | None = None
-        self._smooth: dict[str, float] = {}
-        self._said = time.monotonic()
-        self._finished = False
-
-    def __enter__(self) -> PretrainDisplay:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
-        if isinstance(error, KeyboardInterrupt) and self._task is not None and not self._finished:
-            command = f"bertkit pretrain -o {shlex.quote(str(self._out))} --resume"
-            self._console.print(f"Interrupted. Go on with: {command}", soft_wrap=True)
 
     def planned(self, facts: PretrainFacts) -> None:
         """Print the header and start the bar."""
@@ -74,30 +49,18 @@ class PretrainDisplay:
             + (f", {facts.processes} processes" if facts.processes > 1 else ""),
             "floors": f"knowing nothing {facts.uniform:.3f}, knowing word frequencies {facts.unigram:.3f}",
         }
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(style="bold")
-        grid.add_column(overflow="fold")
-        for name, text in rows.items():
-            grid.add_row(name, text)
-        self._console.print(grid)
+        self._console.print(named_rows(rows))
         if not facts.heldout_scored:
             self._console.print("There is no held-out text: the training loss alone will be watched.")
         if facts.step:
             self._console.print(f"going on after step {facts.step:,}")
         self._task = self._bar.add_task("", total=1.0, step=facts.step, figures="")
 
-    def found(self, findings: Sequence[Finding]) -> None:
-        """Print a line each."""
-        for finding in findings:
-            style = "red" if finding.weight == "grave" else "yellow"
-            self._console.print(f"{finding.weight}: {finding.line}", style=style, soft_wrap=True)
-
     def stepped(self, record: StepRecord, fraction: float, figures: dict[str, float]) -> None:
-        """Move the bar; the figures shown are smoothed over some twenty steps."""
+        """Move the bar; the figures shown are smoothed."""
         for name in ("mlm_loss", "pieces_per_second", "gemm_share"):
             if name in figures:
-                before = self._smooth.get(name, figures[name])
-                self._smooth[name] = SMOOTHING * before + (1 - SMOOTHING) * figures[name]
+                self._smoothed(name, figures[name])
         shown = (
             f"loss {self._smooth.get('mlm_loss', record.loss):.3f}  lr {record.learning_rate:.1e}  "
             f"{self._smooth['pieces_per_second']:,.0f} pieces/s  "
@@ -105,9 +68,7 @@ class PretrainDisplay:
         )
         if self._task is not None:
             self._bar.update(self._task, completed=fraction, step=record.step, figures=shown)
-        if not self._console.is_terminal and time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
-            self._said = time.monotonic()
-            self._console.print(f"  {fraction:4.0%}  step {record.step:,}  {shown}", soft_wrap=True)
+        self._say_at_times(f"{fraction:4.0%}  step {record.step:,}  {shown}")
 
     def evaluated(self, step: int, fraction: float, figures: dict[str, float]) -> None:
         """Print a line."""
@@ -118,14 +79,9 @@ class PretrainDisplay:
             soft_wrap=True,
         )
 
-    def told(self, sentence: str) -> None:
-        """Print it."""
-        self._console.print(sentence, style="bold", soft_wrap=True)
-
     def finished(self, result: dict[str, Any]) -> None:
         """Print the closing table."""
-        self._bar.stop()
-        self._finished = True
+        super().finished(result)
         self._console.print(losses_table(result))
         self._console.print(
             f"{result['steps']:,} steps, {result['pieces']:,} pieces ({result['epochs']:.2f} times the text) "

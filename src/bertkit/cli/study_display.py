@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from bertkit.cli.display import BAR_WIDTH, BarDisplay, plain_console
 from bertkit.diagnose.wording import duration
 from bertkit.recipe.study import Study
 from bertkit.study.outcomes import Row
@@ -20,36 +19,26 @@ from bertkit.study.sentences import say
 from bertkit.study.tables import lines_of
 
 
-class StudyDisplay:
-    """A `StudyListener` for people. A context manager: the bar is taken down whatever happens.
+class StudyDisplay(BarDisplay):
+    """A `StudyListener` for people.
 
     Args:
         to_stderr: leave standard output to programs.
     """
 
     def __init__(self, *, to_stderr: bool) -> None:
-        self._console = Console(stderr=to_stderr, highlight=False, markup=False, emoji=False)
-        self._bar = Progress(
+        super().__init__(
+            plain_console(to_stderr=to_stderr),
             TextColumn("runs"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=BAR_WIDTH),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
         )
         self._began: dict[str, float] = {}
 
-    def __enter__(self) -> StudyDisplay:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            self._console.print("Interrupted; the same command goes on where the study is.")
+    def _last_words(self, error: BaseException) -> str:
+        interrupted = isinstance(error, KeyboardInterrupt)
+        return "Interrupted; the same command goes on where the study is." if interrupted else ""
 
     def planned(self, study: Study, runs: Sequence[Run]) -> None:
         """The question, and how much there is to do."""

@@ -103,13 +103,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out.exists() and not arguments.overwrite:
         raise UserError(f"{arguments.out} exists; choose another name or say --overwrite to replace it.")
 
-    from rich.console import Console
-
+    from bertkit.cli.display import plain_console
     from bertkit.text.vocabulary import RESERVED, check_reserved
 
     arguments.reserved = tuple(arguments.reserved or RESERVED)
     check_reserved(arguments.reserved)
-    console = Console(stderr=arguments.json, highlight=False)
+    console = plain_console(to_stderr=arguments.json)
     pieces, result = _learn(arguments, console)
 
     from bertkit.checkpoint.atomic import replace_file
@@ -125,8 +124,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _learn(arguments: argparse.Namespace, console: Console) -> tuple[list[str], dict[str, Any]]:
     """The pieces, learned from all texts, and the result object."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
+    from bertkit.cli.display import transient_bar
     from bertkit.text.tokenizer import Tokenizer
     from bertkit.text.vocabulary import ALPHABET, learn_from_counts, measure
     from bertkit.text.words import WordCounter
@@ -149,7 +149,7 @@ def _learn(arguments: argparse.Namespace, console: Console) -> tuple[list[str], 
         )
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with transient_bar(console, *columns) as bar:
         for number, text in enumerate(_texts(arguments, bar), start=1):
             held = arguments.held_out > 0 and number % arguments.held_out == 0
             counters[held].add(text)
@@ -204,7 +204,7 @@ def _texts(arguments: argparse.Namespace, bar: Progress) -> Iterator[str]:
 
 def _show(result: dict[str, Any], console: Console) -> None:
     """Print the result for people."""
-    from rich.table import Table
+    from bertkit.cli.display import named_rows
 
     rows = {
         "vocabulary": f"{result['vocabulary']}: {result['size']:,} pieces, {result['algorithm']}",
@@ -219,12 +219,7 @@ def _show(result: dict[str, Any], console: Console) -> None:
             f"{held['unknown']:.3%} of the words unknown\n"
             "(to a vocabulary learned in the same way without them)"
         )
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold")
-    grid.add_column(overflow="fold")
-    for name, text in rows.items():
-        grid.add_row(name, text)
-    console.print(grid)
+    console.print(named_rows(rows))
     if result["size"] < (1 - SHORTFALL) * result["asked"]:
         console.print(_shortfall(result), style="yellow", soft_wrap=True)
 
