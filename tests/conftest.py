@@ -45,7 +45,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from bertkit.checkpoint.folder import write_model_folder
-    from bertkit.config import HeadConfig, ModelConfig
+    from bertkit.config.head import HeadConfig
+    from bertkit.config.model import ModelConfig
     from bertkit.model.encoder import Encoder
     from bertkit.model.heads import ClassificationHead
     from bertkit.text.tokenizer import SPECIALS, Tokenizer
@@ -77,7 +78,7 @@ def tiny_masked_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from bertkit.checkpoint.folder import write_model_folder
-    from bertkit.config import ModelConfig
+    from bertkit.config.model import ModelConfig
     from bertkit.model.encoder import Encoder
     from bertkit.model.pretraining import MaskedHead, PairHead
     from bertkit.text.tokenizer import SPECIALS, Tokenizer

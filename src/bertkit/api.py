@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bertkit.checkpoint.convert import convert as run_convert
-from bertkit.config import Precision
+from bertkit.config.model import Precision
 from bertkit.data.prepare import Options as PrepareOptions
 from bertkit.data.prepare import prepare as run_prepare
 from bertkit.data.shards import is_shards

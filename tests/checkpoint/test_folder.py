@@ -15,7 +15,8 @@ from transformers import AutoConfig, BertModel
 from bertkit.checkpoint.bert import HEADS, write_bert
 from bertkit.checkpoint.folder import read_model_folder, write_model_folder
 from bertkit.checkpoint.layouts import read_config, write_own
-from bertkit.config import HEAD_KINDS, HeadConfig, ModelConfig
+from bertkit.config.head import HEAD_KINDS, HeadConfig
+from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
 from bertkit.errors import UserError
 from bertkit.model.encoder import ACTIVATIONS, Encoder
@@ -347,7 +348,7 @@ def test_reading_imports_no_compiler():
     """The meta device, used to lay a model out, must not pull in seconds of PyTorch's own imports."""
     program = """
 import sys, torch
-from bertkit.config import ModelConfig
+from bertkit.config.model import ModelConfig
 from bertkit.model.encoder import Encoder
 with torch.device("meta"):
     Encoder(ModelConfig())

@@ -28,7 +28,7 @@ from bertkit.checkpoint.convert import convert
 from bertkit.checkpoint.folder import ModelFolder, read_model_folder, write_model_folder
 from bertkit.checkpoint.sstable import read_table, write_table
 from bertkit.cli import main
-from bertkit.config import HeadConfig
+from bertkit.config.head import HeadConfig
 from bertkit.errors import UserError
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead

@@ -13,7 +13,8 @@ from bertkit.checkpoint.folder import read_model_folder, write_model_folder
 from bertkit.checkpoint.formats import GOOGLE, format_of
 from bertkit.checkpoint.google import PREFIX, from_google, is_of_training, to_google
 from bertkit.checkpoint.locate import find_model
-from bertkit.config import HeadConfig, ModelConfig
+from bertkit.config.head import HeadConfig
+from bertkit.config.model import ModelConfig
 from bertkit.errors import UserError
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead

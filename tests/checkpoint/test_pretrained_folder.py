@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bertkit.checkpoint.folder import read_model_folder, write_model_folder
-from bertkit.config import HeadConfig, ModelConfig
+from bertkit.config.head import HeadConfig
+from bertkit.config.model import ModelConfig
 from bertkit.errors import UserError
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bertkit.config import Reading
+from bertkit.config.reading import Reading
 from bertkit.data.long import window_starts, windows
 from bertkit.data.packing import encode_texts
 from bertkit.errors import UserError

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from bertkit.config import HeadConfig, ModelConfig
+from bertkit.config.head import HeadConfig
+from bertkit.config.model import ModelConfig
 from bertkit.data.packed import PackedBatch, Sequences, pack
 from bertkit.health.layers import (
     cls_spread_by_layer,

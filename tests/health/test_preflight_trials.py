@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from bertkit.config import HeadConfig, ModelConfig
+from bertkit.config.head import HeadConfig
+from bertkit.config.model import ModelConfig
 from bertkit.data.packed import PackedBatch
 from bertkit.health.preflight_model import (
     available_memory,

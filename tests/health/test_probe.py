@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from bertkit.config import HeadConfig, ModelConfig
+from bertkit.config.head import HeadConfig
+from bertkit.config.model import ModelConfig
 from bertkit.data.packed import PackedBatch, Sequences, pack
 from bertkit.health.layers import cls_spread_by_layer
 from bertkit.health.probe import Looked, Weights, entropy_share, look_at, rows_to_look_at

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from bertkit.config import PRESETS, changed_preset
+from bertkit.config.presets import PRESETS, changed_preset
 from bertkit.health.finding import Finding
 from bertkit.health.history import (
     Evaluation,

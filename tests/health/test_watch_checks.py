@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bertkit.config import ModelConfig
+from bertkit.config.model import ModelConfig
 from bertkit.health.collapse import doubtful
 from bertkit.health.watch import Evaluation, Health, Peak, Setting, Watch, Watched
 from bertkit.health.watch_checks import COLLAPSES, WATCH_CHECKS, findings_of

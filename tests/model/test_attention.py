@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bertkit.config import ModelConfig
+from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
 from bertkit.model.attention import MAX_PADS, plan
 from bertkit.model.encoder import Encoder

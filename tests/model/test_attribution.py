@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bertkit.config import HeadConfig, ModelConfig
+from bertkit.config.head import HeadConfig
+from bertkit.config.model import ModelConfig
 from bertkit.data.packed import PackedBatch, pack
 from bertkit.model import attribution
 from bertkit.model.attribution import explain

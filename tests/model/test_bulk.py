@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from bertkit.config import HeadConfig, ModelConfig
+from bertkit.config.head import HeadConfig
+from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
 from bertkit.model.bulk import log_probabilities
 from bertkit.model.encoder import Encoder

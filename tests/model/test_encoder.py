@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from bertkit.config import HeadConfig, ModelConfig, preset
+from bertkit.config.head import HeadConfig
+from bertkit.config.model import ModelConfig
+from bertkit.config.presets import preset
 from bertkit.data.packed import pack
 from bertkit.errors import UserError
 from bertkit.model.encoder import ACTIVATIONS, Encoder

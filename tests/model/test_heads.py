@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bertkit.config import HeadConfig, ModelConfig
+from bertkit.config.head import HeadConfig
+from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
 from bertkit.model.dropout import Dropout
 from bertkit.model.encoder import Encoder

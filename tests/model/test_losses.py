@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from bertkit.config import HEAD_KINDS, HeadConfig
+from bertkit.config.head import HEAD_KINDS, HeadConfig
 from bertkit.data.packed import PackedBatch
 from bertkit.errors import UserError
 from bertkit.model.losses import IGNORED, TARGETS, Losses

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bertkit.config import HeadConfig, ModelConfig, layer_numbers
+from bertkit.config.head import HeadConfig
+from bertkit.config.model import ModelConfig, layer_numbers
 from bertkit.data.long import WindowIndex
 from bertkit.data.packed import pack
 from bertkit.errors import UserError

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from bertkit.config import ModelConfig
+from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
 from bertkit.model.encoder import Encoder
 from bertkit.model.positions import POSITIONS, rotate, sinusoids

@@ -6,7 +6,8 @@ import sys
 import pytest
 import torch
 
-from bertkit.config import HeadConfig, ModelConfig
+from bertkit.config.head import HeadConfig
+from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
 from bertkit.model import precision
 from bertkit.model.encoder import Encoder

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bertkit.config import ModelConfig
+from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
 from bertkit.model.encoder import Encoder
 from bertkit.model.pretraining import MaskedHead, PairHead, Pretrainer, PretrainingBatch

@@ -8,7 +8,7 @@ from transformers import BertConfig, BertModel
 
 from bertkit.checkpoint.bert import write_bert
 from bertkit.checkpoint.names import bert_naming, from_disk
-from bertkit.config import ModelConfig
+from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
 from bertkit.model.encoder import ACTIVATIONS, Encoder
 

@@ -20,7 +20,7 @@ from transformers import (
 
 from bertkit import load
 from bertkit.checkpoint.folder import ModelFolder, read_model_folder, write_model_folder
-from bertkit.config import HEAD_KINDS, HeadConfig
+from bertkit.config.head import HEAD_KINDS, HeadConfig
 from bertkit.data.packed import PackedBatch, pack
 from bertkit.errors import UserError
 from bertkit.model.heads import ClassificationHead, Classifier

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertModel
 
 from bertkit.checkpoint.folder import read_model_folder, write_model_folder
-from bertkit.config import HeadConfig
+from bertkit.config.head import HeadConfig
 from bertkit.data.packed import Sequences, pack
 from bertkit.model.heads import ClassificationHead, Classifier
 

@@ -24,7 +24,8 @@ from transformers import (
 from bertkit import finetune, load
 from bertkit.checkpoint.folder import ModelFolder, read_model_folder, write_model_folder
 from bertkit.checkpoint.layouts import why_only_bertkit
-from bertkit.config import HeadConfig, ModelConfig
+from bertkit.config.head import HeadConfig
+from bertkit.config.model import ModelConfig
 from bertkit.data.packed import PackedBatch, pack
 from bertkit.errors import UserError
 from bertkit.model.encoder import Encoder

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from transformers import BertForMaskedLM, BertForPreTraining
 
 from bertkit.checkpoint.folder import read_model_folder, write_model_folder
-from bertkit.config import ModelConfig
+from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
 from bertkit.model.encoder import Encoder
 from bertkit.model.pretraining import MaskedHead, PairHead, Pretrainer, PretrainingBatch

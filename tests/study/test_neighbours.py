@@ -2,7 +2,7 @@
 
 import torch
 
-from bertkit.config import ModelConfig
+from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
 from bertkit.model.encoder import Encoder
 from bertkit.study.neighbours import REACH, attention_by_offset

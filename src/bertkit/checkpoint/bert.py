@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from bertkit.config import HEAD_KINDS, HeadConfig, HeadKind, ModelConfig
+from bertkit.config.head import HEAD_KINDS, HeadConfig, HeadKind
+from bertkit.config.model import ModelConfig
 from bertkit.errors import UserError, nearest, quoted
 
 BERT_KEYS = {

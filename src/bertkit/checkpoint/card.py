@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bertkit import __version__
-from bertkit.config import LARGEST_NUMBER
+from bertkit.config.model import LARGEST_NUMBER
 from bertkit.errors import UserError, quoted, shown
 from bertkit.text.jsons import read_json
 

@@ -32,7 +32,8 @@ from bertkit.checkpoint.names import (
 from bertkit.checkpoint.parts import POOLER, POSITIONS, Parts, fill, lay_out, state_of, untrained
 from bertkit.checkpoint.sentence import SentencePooling, encoder_folder, read_pooling
 from bertkit.checkpoint.weights import Tensors, stored_as
-from bertkit.config import HeadConfig, ModelConfig
+from bertkit.config.head import HeadConfig
+from bertkit.config.model import ModelConfig
 from bertkit.errors import UserError, listed
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead

@@ -11,7 +11,8 @@ from typing import Any
 
 from bertkit.checkpoint.bert import GOOGLE_KEYS, labels_of, not_bert, only_known, read_bert
 from bertkit.checkpoint.modernbert import not_modernbert, read_modernbert
-from bertkit.config import HeadConfig, ModelConfig
+from bertkit.config.head import HeadConfig
+from bertkit.config.model import ModelConfig
 from bertkit.errors import UserError, quoted
 
 

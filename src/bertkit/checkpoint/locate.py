@@ -9,7 +9,7 @@ from bertkit.checkpoint.archive import is_archive
 from bertkit.checkpoint.atomic import recover_folder
 from bertkit.checkpoint.formats import format_of
 from bertkit.checkpoint.hub import fetch
-from bertkit.config import PRESETS
+from bertkit.config.presets import PRESETS
 from bertkit.errors import UserError, nearest
 
 PACKAGE_PREFIX = "pkg:"

@@ -18,7 +18,8 @@ from bertkit.checkpoint.bert import (
     kind_of_head,
     only_known,
 )
-from bertkit.config import HEAD_KINDS, HeadConfig, HeadKind, ModelConfig, Pooling
+from bertkit.config.head import HEAD_KINDS, HeadConfig, HeadKind, Pooling
+from bertkit.config.model import ModelConfig
 from bertkit.errors import UserError, quoted
 from bertkit.text.tokenizer import Tokenizer
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import torch
 
-from bertkit.config import HeadConfig
+from bertkit.config.head import HeadConfig
 from bertkit.errors import listed
 
 BERT_MODULES: dict[str, tuple[str, ...]] = {

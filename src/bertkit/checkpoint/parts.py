@@ -10,7 +10,8 @@ from torch import nn
 from bertkit.checkpoint.content import Content
 from bertkit.checkpoint.names import Naming, from_disk, has_any, own_naming
 from bertkit.checkpoint.weights import Tensors
-from bertkit.config import HeadConfig, ModelConfig
+from bertkit.config.head import HeadConfig
+from bertkit.config.model import ModelConfig
 from bertkit.errors import UserError
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead

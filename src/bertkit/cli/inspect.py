@@ -9,7 +9,7 @@ import tomllib
 from collections import Counter
 from typing import Any
 
-from bertkit.config import HEAD_KINDS
+from bertkit.config.head import HEAD_KINDS
 from bertkit.errors import listed, shown
 
 PRETRAINING = {

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bertkit.config import check_at_least
+from bertkit.config.checks import check_at_least
 from bertkit.errors import UserError
 
 if TYPE_CHECKING:

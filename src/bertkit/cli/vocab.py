@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from bertkit import __version__
-from bertkit.config import check_at_least
+from bertkit.config.checks import check_at_least
 from bertkit.errors import UserError
 from bertkit.recipe import VocabularyAlgorithm
 

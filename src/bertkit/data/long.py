@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bertkit.config import Reading
+from bertkit.config.reading import Reading
 
 Index = npt.NDArray[np.int64]
 

@@ -8,7 +8,7 @@ from itertools import repeat
 
 import numpy as np
 
-from bertkit.config import Reading
+from bertkit.config.reading import Reading
 from bertkit.data.long import Cut, Cutter, WindowIndex, window_cutter
 from bertkit.data.packed import Sequences
 from bertkit.errors import UserError
@@ -52,7 +52,7 @@ def encode_texts(
             0 for none.
         window: pieces of a window: instead of being cut to `max_length`, a longer text becomes several
             sequences of this length. 0 for none.
-        stride: of windows, see `config.Reading`.
+        stride: of windows, see `config.reading.Reading`.
 
     Raises:
         UserError: no piece of text fits into `max_length`, `pad_to` is longer than it, or windows cannot be

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bertkit.config import PRESETS
+from bertkit.config.presets import PRESETS
 from bertkit.health.finding import Change
 from bertkit.recipe import ModelRecipe, OptimiserRecipe, PretrainRecipe, Recipe
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bertkit.config import PRESETS
+from bertkit.config.presets import PRESETS
 from bertkit.health.watch import Health
 from bertkit.recipe import PretrainRecipe, Recipe
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from bertkit.config import ModelConfig
+from bertkit.config.model import ModelConfig
 from bertkit.recipe import OptimiserRecipe
 
 HEALTH = "health"

@@ -12,7 +12,10 @@ import numpy.typing as npt
 import torch
 
 from bertkit.checkpoint.folder import ModelFolder
-from bertkit.config import Combination, Pooling, Reading, check_choice, layer_numbers
+from bertkit.config.checks import check_choice
+from bertkit.config.head import Combination, Pooling
+from bertkit.config.model import layer_numbers
+from bertkit.config.reading import Reading
 from bertkit.data.long import answerable
 from bertkit.data.packed import Sequences
 from bertkit.data.packing import encode_texts

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bertkit.config import check_at_least
+from bertkit.config.checks import check_at_least
 from bertkit.data.packed import Sequences, pack
 from bertkit.errors import UserError
 from bertkit.infer.masked import MaskedModel

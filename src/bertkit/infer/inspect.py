@@ -13,7 +13,7 @@ from bertkit.checkpoint.convert import ORIGIN_KEY
 from bertkit.checkpoint.folder import ModelFolder, read_model_folder
 from bertkit.checkpoint.formats import name_format
 from bertkit.checkpoint.locate import find_model
-from bertkit.config import preset
+from bertkit.config.presets import preset
 from bertkit.model.encoder import Encoder
 
 # Of the card: where the model came from. Labels and configuration are told from the model itself.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from bertkit.checkpoint.folder import ModelFolder
-from bertkit.config import HEAD_KINDS
+from bertkit.config.head import HEAD_KINDS
 from bertkit.data.packed import PackedBatch
 from bertkit.errors import UserError
 from bertkit.model.precision import Computing, autocast

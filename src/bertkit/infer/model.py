@@ -9,7 +9,8 @@ from typing import Any
 
 from bertkit.checkpoint.folder import read_model_folder
 from bertkit.checkpoint.locate import find_model
-from bertkit.config import Combination, Precision
+from bertkit.config.head import Combination
+from bertkit.config.model import Precision
 from bertkit.errors import UserError
 from bertkit.infer.embed import Embedder, EmbedPooling, embedding_of
 from bertkit.infer.fill import Filled, fill

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from bertkit.checkpoint.folder import ModelFolder
-from bertkit.config import HEAD_KINDS
+from bertkit.config.head import HEAD_KINDS
 from bertkit.data.packed import pack
 from bertkit.data.packing import encode_texts
 from bertkit.errors import UserError

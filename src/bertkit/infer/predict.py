@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bertkit.checkpoint.folder import ModelFolder
-from bertkit.config import HEAD_KINDS, Reading
+from bertkit.config.head import HEAD_KINDS
+from bertkit.config.reading import Reading
 from bertkit.data.packed import Sequences
 from bertkit.data.packing import encode_texts
 from bertkit.data.tables import BadRow, Row

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bertkit.checkpoint.card import CARD_FILE
 from bertkit.checkpoint.folder import ModelFolder
-from bertkit.config import Reading, check_reading
+from bertkit.config.reading import Reading, check_reading
 from bertkit.train.prepare import check_positions
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bertkit.config import ModelConfig
+from bertkit.config.model import ModelConfig
 from bertkit.model.positions import Rotation, rotate
 
 Index = npt.NDArray[np.int64]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bertkit.config import ModelConfig, layer_numbers
+from bertkit.config.model import ModelConfig, layer_numbers
 from bertkit.data.packed import PackedBatch
 from bertkit.errors import UserError
 from bertkit.model.attention import Plan, SelfAttention, plan

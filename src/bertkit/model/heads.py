@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bertkit.config import HeadConfig, ModelConfig
+from bertkit.config.head import HeadConfig
+from bertkit.config.model import ModelConfig
 from bertkit.data.features import FeatureBatch
 from bertkit.data.packed import PackedBatch
 from bertkit.model.dropout import Dropout

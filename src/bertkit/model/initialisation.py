@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from bertkit.config import ModelConfig
+from bertkit.config.model import ModelConfig
 
 
 @dataclass(frozen=True)

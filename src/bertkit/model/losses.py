@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from bertkit.config import HeadConfig
+from bertkit.config.head import HeadConfig
 from bertkit.data.packed import PackedBatch
 
 IGNORED = -100

@@ -7,7 +7,7 @@ from functools import reduce
 
 import torch
 
-from bertkit.config import Combination, Pooling
+from bertkit.config.head import Combination, Pooling
 from bertkit.data.packed import PackedBatch
 from bertkit.model.encoder import Encoder
 

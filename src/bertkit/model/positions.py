@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from bertkit.config import ModelConfig
+from bertkit.config.model import ModelConfig
 
 
 @dataclass(frozen=True)

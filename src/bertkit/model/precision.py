@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from bertkit.config import Precision
+from bertkit.config.model import Precision
 
 Computing = Literal["fp32", "bf16"]
 

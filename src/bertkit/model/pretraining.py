@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bertkit.config import ModelConfig
+from bertkit.config.model import ModelConfig
 from bertkit.data.packed import PackedBatch
 from bertkit.model.encoder import ACTIVATIONS, Encoder
 from bertkit.model.initialisation import initialise

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bertkit.config import ModelConfig
+from bertkit.config.model import ModelConfig
 from bertkit.model.precision import Computing
 
 Counts = Sequence[int] | Sequence[float] | npt.NDArray[np.int64] | npt.NDArray[np.float64]

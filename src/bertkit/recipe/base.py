@@ -8,7 +8,7 @@ from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
-from bertkit.config import check_choice
+from bertkit.config.checks import check_choice
 from bertkit.errors import UserError, nearest
 
 

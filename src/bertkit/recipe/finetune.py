@@ -5,16 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bertkit.config import (
-    Combination,
-    Loss,
-    Pooling,
-    Precision,
-    Reading,
-    check_at_least,
-    check_choice,
-    check_reading,
-)
+from bertkit.config.checks import check_at_least, check_choice
+from bertkit.config.head import Combination, Loss, Pooling
+from bertkit.config.model import Precision
+from bertkit.config.reading import Reading, check_reading
 from bertkit.errors import UserError
 from bertkit.recipe.base import BaseRecipe
 from bertkit.recipe.parts import ModelRecipe, OnCollapse, OptimiserRecipe
@@ -66,7 +60,7 @@ class VocabularyRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadRecipe:
-    """The head, but for its labels, which the data give. See `config.HeadConfig`."""
+    """The head, but for its labels, which the data give. See `config.head.HeadConfig`."""
 
     pooling: Pooling = "pooler"
     layers: tuple[int, ...] = (-1,)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bertkit.config import check_at_least, check_choice
+from bertkit.config.checks import check_at_least, check_choice
 from bertkit.errors import UserError
 
 Schedule = Literal["linear", "constant"]

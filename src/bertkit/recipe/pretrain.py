@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bertkit.config import Precision, check_at_least, check_choice
+from bertkit.config.checks import check_at_least, check_choice
+from bertkit.config.model import Precision
 from bertkit.errors import UserError
 from bertkit.recipe.base import BaseRecipe
 from bertkit.recipe.parts import ModelRecipe, OnCollapse, OptimiserRecipe

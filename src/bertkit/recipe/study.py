@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bertkit.config import check_at_least, check_choice
+from bertkit.config.checks import check_at_least, check_choice
 from bertkit.errors import UserError, nearest
 from bertkit.recipe.base import add_settings, from_table
 from bertkit.recipe.finetune import Recipe

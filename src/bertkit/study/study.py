@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from bertkit import __version__
 from bertkit.checkpoint.atomic import replace_file
-from bertkit.config import check_at_least
+from bertkit.config.checks import check_at_least
 from bertkit.errors import UserError
 from bertkit.recipe.study import Study
 from bertkit.study.outcomes import Row, rows_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from bertkit.config import check_choice
+from bertkit.config.checks import check_choice
 from bertkit.data.locate import locate
 from bertkit.data.tables import Column, Columns
 from bertkit.errors import UserError, nearest

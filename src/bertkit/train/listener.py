@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bertkit.config import ModelConfig
+from bertkit.config.model import ModelConfig
 from bertkit.health.finding import Finding
 from bertkit.model.precision import Computing
 from bertkit.train.loop import StepRecord

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from bertkit.config import ModelConfig
+from bertkit.config.model import ModelConfig
 from bertkit.data.batches import epoch_batches
 from bertkit.data.packed import PackedBatch, pack
 from bertkit.health.preflight import SECONDS, Asked, Cost, Phase, Preflight

@@ -12,7 +12,10 @@ import numpy.typing as npt
 
 from bertkit.checkpoint.folder import ModelFolder, read_model_folder
 from bertkit.checkpoint.locate import find_model
-from bertkit.config import HeadConfig, ModelConfig, Reading, changed_preset
+from bertkit.config.head import HeadConfig
+from bertkit.config.model import ModelConfig
+from bertkit.config.presets import changed_preset
+from bertkit.config.reading import Reading
 from bertkit.data.packed import Sequences
 from bertkit.data.packing import encode_texts
 from bertkit.errors import UserError, nearest

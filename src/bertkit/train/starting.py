@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from bertkit.checkpoint.locate import find_model
-from bertkit.config import ModelConfig, changed_preset
+from bertkit.config.model import ModelConfig
+from bertkit.config.presets import changed_preset
 from bertkit.data.shards import Shards, open_shards
 from bertkit.data.windows import Masks, Windows
 from bertkit.errors import UserError
