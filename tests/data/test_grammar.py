@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from bertkit.data import grammar
-from bertkit.data.grammar import KNOWN, LABELS, NEW, PHENOMENA, Sentence, generate, minimal_pairs
+from bertkit.data.grammar import LABELS, Sentence, generate, minimal_pairs
+from bertkit.data.grammar_phenomena import PHENOMENA
+from bertkit.data.grammar_words import KNOWN, NEW, PLAIN
 from bertkit.errors import UserError
 from bertkit.tasks.baselines import ngram
 from bertkit.tasks.examples import Examples
@@ -90,7 +92,7 @@ def test_new_words_are_in_dev_only_and_where_they_are_said_to_be() -> None:
 
 def test_a_new_noun_shows_its_number_in_its_determiner() -> None:
     nouns = {noun for kind in ("person", "thing", "place") for noun in NEW[kind].split()}
-    plain = set(grammar.PLAIN)
+    plain = set(PLAIN)
     for sentence in DEV:
         before: list[str] = []
         for word in words(sentence):
