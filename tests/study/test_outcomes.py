@@ -12,6 +12,7 @@ from bertkit.cli import main
 from bertkit.errors import UserError
 from bertkit.recipe.study import Study
 from bertkit.study.outcomes import FinetuneOutcome, PretrainOutcome, Row, Runs, rows_of
+from bertkit.study.page import _table
 from bertkit.study.plan import plan
 from bertkit.study.runner import hold
 from bertkit.study.sentences import say
@@ -125,9 +126,21 @@ def test_an_unfinished_study_has_a_page_tables_and_a_picture(
     page = (out / "report.html").read_text()
     assert "Does the rate matter?" in page
     assert "high and long" in page
+    assert "<td class='number'>+0.250 [" in page
+    assert "<td class=''>low</td>" in page
     picture = ElementTree.parse(out / "picture-toy.svg").getroot()
     assert any("high and long" in "".join(text.itertext()) for text in picture.iter())
     assert "| high and long |" in (out / "tables.md").read_text()
+
+
+def test_on_the_page_a_failure_stands_under_the_variant_and_not_among_figures(study: Study) -> None:
+    page = _table("toy", [Row("high", "with care", Runs(2, (), {1: "the disk is full"}), None, None)])
+    assert (
+        "<td class=''>high<br><span class=quiet>with care</span>"
+        "<br><span class=quiet>failed: the disk is full</span></td>" in page
+    )
+    assert "<td class='number'></td>" in page
+    assert "<td class='number'>failed" not in page
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from bertkit.study.neighbours import REACH
 from bertkit.study.outcomes import FinetuneOutcome, PretrainOutcome, Row
 from bertkit.study.plan import Planned
 from bertkit.study.sentences import say
-from bertkit.study.tables import lines_of
+from bertkit.study.tables import COMPARED, lines_of, why_not
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,14 +73,15 @@ def write_study_page(
 
 def _table(stage: str, rows: Sequence[Row]) -> str:
     heads, lines = lines_of(rows)
-    shown = [
-        [
-            escape(line[0]) + (f"<br><span class=quiet>{escape(row.note)}</span>" if row.note else ""),
-            *map(escape, line[1:]),
-        ]
-        for line, row in zip(lines, rows, strict=True)
-    ]
-    made = table(heads, shown, numbers=range(1, len(heads)), caption=escape(_caption(rows)))
+    shown = []
+    for line, row in zip(lines, rows, strict=True):
+        # Why a variant has no figures is too long for a column of figures.
+        figures = line[1:] if row.outcome else [""] * len(line[1:])
+        notes = [row.note, *([] if row.outcome else [why_not(row)])]
+        below = "".join(f"<br><span class=quiet>{escape(note)}</span>" for note in notes if note)
+        shown.append([escape(line[0]) + below, *map(escape, figures)])
+    right = [place for place, head in enumerate(heads) if head not in ("variant", COMPARED)]
+    made = table(heads, shown, numbers=right, name="variants", caption=escape(_caption(rows)))
     told = "".join(f"<p>{escape(sentence)}</p>" for sentence in say(rows))
     return f"<section><h2>{escape(capital(stage))}: what it says</h2>{told}{made}</section>"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bertkit.diagnose.wording import duration, title
-from bertkit.study.outcomes import Difference, FinetuneOutcome, PretrainOutcome, Row
+from bertkit.study.outcomes import FinetuneOutcome, PretrainOutcome, Row
 
-WIDE = ("accuracy", "off the prior", "difference", "steps", "time a seed")
+COMPARED = "compared with"
+WIDE = ("accuracy", "off the prior", "difference [95 %]", COMPARED, "steps", "time a seed")
 """Columns that only a page has room for."""
 
 Lines = tuple[list[str], list[list[str]]]
@@ -27,13 +28,13 @@ def lines_of(rows: Sequence[Row], *, brief: bool = False) -> Lines:
 def _finetune(rows: Sequence[Row]) -> Lines:
     metrics = [row.outcome.metric for row in rows if isinstance(row.outcome, FinetuneOutcome)]
     name = title(metrics[0]) if metrics else "score"
-    heads = ["variant", "train loss", "off the prior", "accuracy", f"{name} [95 %]", "difference"]
-    heads += ["collapsed", "steps"]
+    heads = ["variant", "train loss", "off the prior", "accuracy", f"{name} [95 %]", "collapsed", "steps"]
+    heads += ["difference [95 %]", COMPARED]
     lines = []
     for row in rows:
         one = row.outcome
         if not isinstance(one, FinetuneOutcome):
-            lines.append([row.name, _why_not(row), *[""] * (len(heads) - 2)])
+            lines.append([row.name, why_not(row), *[""] * (len(heads) - 2)])
             continue
         seeds, d = len(one.scores), row.difference
         lines.append(
@@ -43,9 +44,10 @@ def _finetune(rows: Sequence[Row]) -> Lines:
                 f"{one.off_prior}/{seeds}",
                 f"{one.accuracy:.3f}",
                 f"{one.score:.3f} [{one.interval[0]:.3f}, {one.interval[1]:.3f}]",
-                "" if d is None else _difference(d),
                 f"{one.collapsed}/{seeds}",
                 f"{one.steps:,}",
+                "" if d is None else f"{d.value:+.3f} [{d.interval[0]:+.3f}, {d.interval[1]:+.3f}]",
+                "" if d is None else d.to,
             ]
         )
     return heads, lines
@@ -58,7 +60,7 @@ def _pretrain(rows: Sequence[Row]) -> Lines:
     for row in rows:
         one = row.outcome
         if not isinstance(one, PretrainOutcome):
-            lines.append([row.name, _why_not(row), *[""] * (len(heads) - 2)])
+            lines.append([row.name, why_not(row), *[""] * (len(heads) - 2)])
             continue
         interval = "" if one.interval is None else f" [{one.interval[0]:.3f}, {one.interval[1]:.3f}]"
         lines.append(
@@ -76,12 +78,7 @@ def _pretrain(rows: Sequence[Row]) -> Lines:
     return heads, lines
 
 
-def _difference(found: Difference) -> str:
-    low, high = found.interval
-    return f"{found.value:+.3f} [{low:+.3f}, {high:+.3f}] from {found.to!r}"
-
-
-def _why_not(row: Row) -> str:
+def why_not(row: Row) -> str:
     """What stands where figures would, for a variant without any."""
     if row.runs.failed:
         return f"failed: {next(iter(row.runs.failed.values()))}"
