@@ -150,7 +150,22 @@ def test_a_run_exits_with_0_or_with_3_and_has_a_page(
     assert "grave, likely: The training loss still stood at 0.690 at the end" in printed
     assert "change: --set model.options.norm=pre" in printed
     assert f"bertkit finetune --recipe {run_folder}/recipe.toml --set " in printed
+    assert "Again, with the changes" in printed
     assert "read: docs/doctor.md#after-a-run" in printed
+
+
+def test_no_command_is_offered_where_no_change_goes_into_it(
+    run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bertkit.health.finding import Change, Finding
+    from bertkit.train.findings import append_findings
+
+    leaks = Finding("leaks", "notable", "certain", "Seen.", "Means.", (Change(words="remove them"),))
+    append_findings(run_folder, "preflight", 0, [leaks])
+    assert main(["doctor", str(run_folder)]) == 3
+    printed = capsys.readouterr().out
+    assert "change: remove them" in printed
+    assert "Again" not in printed
 
 
 def test_json_of_a_run_is_alone_on_standard_output(
@@ -181,6 +196,7 @@ def test_a_run_that_may_only_be_read_is_told_without_a_page(
     [
         (["{run}", "--lr", "1e-4"], "is a run, which has its recipe; leave out --lr."),
         (["{run}", "--set", "optimiser.lr=1"], "is a run, which has its recipe; leave out --set."),
+        (["{run}/recipe.toml", "--lr", "1e-4"], "is a file; give the folder of a run"),
         (["{run}/.."], "There are runs in it: give one of run."),
         (["{run}/nothing"], "There is no run at"),
     ],

@@ -213,7 +213,7 @@ def test_what_is_no_run_folder_is_told_as_what_it_is(tmp_path: Path) -> None:
     (study / "study.toml").write_text("")
     for path, words in {
         tmp_path / "none": "There is no run at",
-        run / "recipe.toml": "is a file; give the folder of a run",
+        run / "recipe.toml": "is a file; give the folder of a run, or name your own rows with --train",
         tmp_path / "demo": "There are runs in it: give one of fresh.",
         tmp_path / "demo" / "model": "It is a model folder",
         run / "seed-3": "is one seed of a run; give the run",

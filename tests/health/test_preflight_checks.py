@@ -37,6 +37,7 @@ ASKED = Asked(
     norm="post",
     positions="sinusoidal",
     embedding_norm=False,
+    position_scale=1.0,
     layers=8,
     max_length=128,
     max_positions=128,
@@ -227,6 +228,7 @@ FAULTS: list[tuple[str, str, Preflight]] = [
         changed(TRAINED, start={"gradient_norms": {"layer 1": 5e4, "layer 2": 1.0}}),
     ),
     ("inputs_alike", "grave", changed(FINETUNE, start={"cls_spread": {"layer 1": 1e-2, "layer 2": 1e-6}})),
+    ("frozen_fresh", "grave", changed(FINETUNE, asked={"frozen": True})),
     ("no_warmup", "notable", changed(FINETUNE, asked={"warmup": 0.0})),
     ("not_by_heart", "grave", changed(FINETUNE, by_heart=STUCK)),
     ("not_by_heart", "grave", changed(FINETUNE, by_heart={**STUCK, **DEAD})),
@@ -283,12 +285,26 @@ def test_changes_are_keys_that_the_recipe_takes(name: str, weight: str, record: 
 
 def test_a_change_changes_something() -> None:
     """No check proposes what the recipe says already."""
-    for name, _, record in FAULTS:
-        for change in check(record)[0].changes:
+    shallow = [(name, w, changed(record, asked={"layers": 1})) for name, w, record in FAULTS]
+    for name, _, record in [*FAULTS, *shallow]:
+        for change in (change for finding in check(record) for change in finding.changes):
+            if change.key == "model.options.layers":
+                assert change.value < record.asked.layers, name
             if change.key == "optimiser.lr":
                 assert change.value != record.asked.lr, name
             if change.key == "batch.max_length":
                 assert change.value > record.asked.max_length, name
+
+
+def test_the_scale_of_positions_that_is_proposed_is_of_the_present_one() -> None:
+    record = changed(FINETUNE, start={"position_size": 0.6}, asked={"position_scale": 0.5})
+    (finding,) = check(record)
+    # Pieces are of 0.03, a twentieth of it.
+    assert [change.value for change in finding.changes] == ["rotary", 0.025]
+
+
+def test_freezing_trained_weights_is_no_fault() -> None:
+    assert check(changed(TRAINED, asked={"frozen": True})) == []
 
 
 def test_the_signal_stops_where_inputs_become_alike() -> None:

@@ -92,6 +92,7 @@ HEALTHY_FINETUNING = {
     ),
     "left the plateau late": finetuning(seed_of((0.69, 0.61, 0.61, 0.55, 0.45))),
     "not better than n-grams for sure": finetuning(seed_of(LEARNED), score=0.22, low=0.14, high=0.3),
+    "no mistake, nor any of n-grams": finetuning(seed_of(LEARNED), score=1.0, low=1.0, high=1.0, ngram=1.0),
     "of another kind": replace(finetuning(seed_of(LEARNED), majority=None, ngram=None), prior=None),
     "without a log": finetuning(SeedHistory(0, outcome=Outcome(0.3, "learned", 2.0, 9.0))),
     "just begun": replace(finetuning(SeedHistory(0)), scores=None),
@@ -181,6 +182,58 @@ def test_being_stuck_is_told_with_its_loss_its_causes_and_the_seeds() -> None:
     )
     for words in ("attention sees the padding", "0.001 without warm-up", "norms after the parts"):
         assert words in finding.means
+
+
+def stuck(recipe: dict[str, Any], losses: Sequence[float] = STUCK, **scores: Any) -> Finding:
+    run = finetuning(seed_of(losses, **ALIKE), **{**NOTHING, **scores}, recipe=recipe)
+    return next(finding for finding in check_run(run) if finding.check == "stuck")
+
+
+def test_a_head_on_fresh_weights_that_stay_is_the_cause_itself() -> None:
+    found = stuck({"model": {"start": "tiny", "freeze": True}, "optimiser": {"lr": 1e-2}})
+    assert "features that chance made" in found.means
+    keys = {change.key for change in found.changes}
+    assert "model.freeze" in keys
+    assert not {key for key in keys if key.startswith(("model.options", "optimiser"))}
+
+
+def test_a_head_on_trained_weights_is_not_told_to_learn_as_slowly_as_they_do() -> None:
+    keys = {change.key for change in stuck({"model": {"freeze": True}, "optimiser": {"lr": 1e-2}}).changes}
+    assert "model.freeze" in keys
+    assert "optimiser.lr" not in keys
+
+
+@pytest.mark.parametrize(("training", "changes"), [
+    ({"epochs": 4}, {"training.epochs": 20}),
+    ({"epochs": 9, "steps": 100}, {"training.epochs": 45, "training.steps": 500}),
+])  # fmt: skip
+def test_what_is_too_short_to_learn_is_told_how_long_to_be(
+    training: dict[str, int], changes: dict[str, int]
+) -> None:
+    found = stuck({"training": training})
+    assert "no more than 100 updates" in found.means
+    longer = [change for change in found.changes if change.key.startswith("training.")]
+    assert {change.key: change.value for change in longer} == changes
+    assert all(change.together for change in longer)
+
+
+def test_a_rate_that_is_far_too_high_is_named_and_not_just_divided() -> None:
+    found = stuck({"optimiser": {"lr": 1.0}}, losses=(9.0, 3.0, 3.0, 3.0, 3.0))
+    assert "sure of wrong answers" in found.means
+    assert "a rate of 1, where 5e-05 is usual" in found.means
+    run = FAULTS_OF_FINETUNING["loss_rose"]
+    proposed = {}
+    for lr in (1.0, 1e-4):
+        recipe = run.recipe.with_changes({"optimiser": {"lr": lr}})
+        (finding,) = check_run(replace(run, recipe=recipe))
+        proposed[lr] = next(change.value for change in finding.changes if change.key == "optimiser.lr")
+    assert proposed == {1.0: 5e-5, 1e-4: 3e-5}
+
+
+def test_where_counting_words_finds_nothing_either_the_labels_are_doubted() -> None:
+    assert "perhaps the texts" in stuck({}, ngram=0.05).means
+    assert "perhaps the texts" not in stuck({}, ngram=0.157).means
+    assert "perhaps the texts" not in stuck({}, ngram=None).means
 
 
 def test_in_the_order_of_a_file_only_whole_epochs_are_judged() -> None:
@@ -359,7 +412,10 @@ def test_each_fault_of_a_pretraining_is_found(check: Callable[[PretrainHistory],
 
 # ---- both
 
-PLANTED = {**FAULTS_OF_FINETUNING, **FAULTS_OF_PRETRAINING}
+PLANTED = {
+    **{f"fine-tuning, {name}": run for name, run in FAULTS_OF_FINETUNING.items()},
+    **{f"pretraining, {name}": run for name, run in FAULTS_OF_PRETRAINING.items()},
+}
 
 
 @pytest.mark.parametrize("start", ["tiny", "blog", "some/folder"])

@@ -9,7 +9,7 @@ from bertkit.config.model import ModelConfig
 from bertkit.health.collapse import doubtful
 from bertkit.health.watch import Evaluation, Health, Peak, Setting, Watch, Watched
 from bertkit.health.watch_checks import COLLAPSES, WATCH_CHECKS, findings_of
-from bertkit.recipe import OptimiserRecipe, PretrainRecipe, Recipe
+from bertkit.recipe import OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
 
 PRIOR = 0.607
 ARTICLE = OptimiserRecipe(name="adam", lr=1e-3, weight_decay=0.0, clip=0.0, warmup=0.0, schedule="constant")
@@ -192,6 +192,33 @@ def test_the_first_look_and_the_newest_few_are_remembered_with_the_peaks() -> No
     assert [look.step for look in watched.looks] == [1, 6, 7, 8, 9]
     assert watched.peaks["layer 1"] == Peak(4, 3.0)
     assert watched.looks[0] == look(1, bottom=1.0)
+
+
+@pytest.mark.parametrize(
+    ("training", "longer"),
+    [
+        (TrainingRecipe(epochs=20), {"training.epochs": 40}),
+        (TrainingRecipe(epochs=3, steps=260), {"training.epochs": 6, "training.steps": 520}),
+    ],
+)
+def test_who_is_stuck_is_told_to_take_longer_than_it_was_to(
+    training: TrainingRecipe, longer: dict[str, int]
+) -> None:
+    run = FAULTS["stuck_on_the_prior"]
+    (finding,) = findings_of(replace(run, setting=replace(SETTING, training=training)), [])
+    assert {change.key: change.value for change in finding.changes if change.key} == longer
+
+
+def test_who_began_with_trained_weights_is_not_told_to() -> None:
+    trained = replace(SETTING, trained=True)
+    (finding,) = findings_of(replace(FAULTS["learnt_by_heart"], setting=trained), [])
+    assert [str(change) for change in finding.changes] == ["more rows"]
+
+
+def test_a_rate_that_is_far_too_high_is_not_just_divided() -> None:
+    wild = replace(SETTING, optimiser=replace(ARTICLE, lr=1.0), model=replace(MODEL, norm="pre"))
+    (finding,) = findings_of(replace(FAULTS["not_a_number"], setting=wild), [])
+    assert finding.changes[0].value == 5e-4
 
 
 def test_a_run_of_few_updates_is_not_said_to_be_stuck() -> None:

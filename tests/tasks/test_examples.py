@@ -78,6 +78,14 @@ def test_a_label_that_dev_has_and_train_lacks_is_named(tmp_path: Path) -> None:
         load_examples(task, "dev", load_examples(task, "train")[1])
 
 
+def test_of_many_labels_a_sentence_names_some(tmp_path: Path) -> None:
+    """As where numbers were meant to be learnt as such."""
+    train = "text,label\n" + "".join(f"text,{i / 100}\n" for i in range(13))
+    task = own(tmp_path, train, dev="text,label\nx,7.5\n")
+    with pytest.raises(UserError, match=r"\(0\.0, 0\.01, [^)]*0\.09, and 3 more\)\.$"):
+        load_examples(task, "dev", load_examples(task, "train")[1])
+
+
 def test_dev_may_have_one_class(tmp_path: Path) -> None:
     task = own(tmp_path, dev="text,label\nx,a\ny,a\n")
     assert load_examples(task, "dev", ("a", "b"))[0].known_labels.tolist() == [0, 0]

@@ -86,13 +86,15 @@ def _labelled(rows: Measures, asked: Measures) -> list[Row]:
     shares = sorted(rows["counts"].items(), key=lambda item: -item[1])
     shown = ", ".join(f"{label} {count / rows['train_rows']:.1%}" for label, count in shares[:5])
     more = f" and {len(shares) - 5} more" if len(shares) > 5 else ""
+    scored = f"accuracy {rows['majority_accuracy']:.3f}"
+    if asked["metric"] != "accuracy":
+        scored = f"{title(asked['metric'])} {rows['majority_score']:.3f}, {scored}"
     return [
         ("rows", f"{rows['train_rows']:,} to train on, {rows['dev_rows']:,} to score", ("labels_differ",)),
         (
             "labels",
             f"{shown}{more}; who knows only that has a loss of {rows['prior_loss']:.3f} and, always "
-            f"answering {rows['majority_label']!r}, {title(asked['metric'])} {rows['majority_score']:.3f}, "
-            f"accuracy {rows['majority_accuracy']:.3f}",
+            f"answering {rows['majority_label']!r}, {scored}",
             ("rare_label", "accuracy_of_imbalance"),
         ),
         (
@@ -157,7 +159,7 @@ def _model(measures: Measures) -> list[Row]:
         ratio = start["position_size"] / start["piece_size"] if start["piece_size"] else math.inf
         sizes += f", positions {start['position_size']:.3f}: {ratio:.1f} to 1"
     rows: list[Row] = [
-        ("embeddings", sizes, ("embedding_scale",)),
+        ("embeddings", sizes, ("embedding_scale", "frozen_fresh")),
         (
             "first loss",
             f"{start['loss']:.3f}; who knows nothing has {start['uniform']:.3f}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,7 +30,7 @@ def show_run(found: Mapping[str, Any]) -> None:
         console.print("No check found anything wrong with it.\n")
     for answer in found["answers"]:
         console.print(Text.assemble((answer["question"], "bold"), f" {answer['words']}"), soft_wrap=True)
-    if not found["healthy"]:
+    if "--set" in shlex.split(found["again"]):
         console.print(Text("\nAgain, with the changes:", style="bold"))
         console.print(f"  {found['again']}", soft_wrap=True)
     if found["page"]:

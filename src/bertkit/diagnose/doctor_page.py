@@ -173,4 +173,6 @@ def _commands(found: Examination) -> str:
         command = "finetune" if found.kind == "fine-tuning" else "pretrain"
         going_on = f"bertkit {command} -o {shlex.quote(str(found.run))} --resume"
         return commands("To go on, or to do it again", [going_on, again])
-    return commands("To do it again" if found.healthy else "To do it again, with the changes", [again])
+    return commands(
+        "To do it again, with the changes" if " --set " in found.again else "To do it again", [again]
+    )

@@ -62,7 +62,9 @@ def check_is_run(run: Path) -> None:
         if not run.exists():
             raise UserError(f"There is no run at {run}.")
         if not run.is_dir():
-            raise UserError(f"{run} is a file; give the folder of a run.")
+            raise UserError(
+                f"{run} is a file; give the folder of a run, or name your own rows with --train and --dev."
+            )
         names = {path.name for path in run.iterdir()}
     except OSError as error:
         raise UserError(f"{run} cannot be read ({error.strerror}).") from None

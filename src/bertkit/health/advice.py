@@ -7,10 +7,11 @@ from typing import Any
 
 from bertkit.config.presets import PRESETS
 from bertkit.health.finding import Change
-from bertkit.recipe import ModelRecipe, OptimiserRecipe, PretrainRecipe, Recipe
+from bertkit.recipe import ModelRecipe, OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
 
 READ = "docs/doctor.md#after-a-run"
 PRETRAINED = Change(words="a pretrained model (--model)")
+THAWED = Change("model.freeze", False)
 FRESH_RATE = 5e-4
 """At which recipes/cola-scratch.toml leaves the plateau from fresh weights."""
 TRAINED_RATE = 5e-5
@@ -43,6 +44,14 @@ def usual_rate(recipe: Recipe | PretrainRecipe) -> float:
     return FRESH_RATE if recipe.model.start in PRESETS else TRAINED_RATE
 
 
+def lower_rate(recipe: Recipe | PretrainRecipe) -> float:
+    """A third of the recipe's rate, and no more than is known to work: of one that is far too high a third is
+    too. LAMB's rates are of another size.
+    """
+    third, name = recipe.optimiser.lr / 3, recipe.optimiser.name
+    return float(f"{third if name == 'lamb' else min(third, usual_rate(recipe)):.1g}")
+
+
 def trainable(model: ModelRecipe) -> tuple[Change, ...]:
     """Options of fresh weights with which a small model leaves its plateau, as far as it has others.
 
@@ -67,6 +76,14 @@ def trainable(model: ModelRecipe) -> tuple[Change, ...]:
         for name, value in wanted.items()
         if option(model, name) != value
     )
+
+
+def longer(training: TrainingRecipe, times: int) -> tuple[Change, ...]:
+    """So many times the updates of a fine-tuning, also where its recipe caps them; they act together."""
+    changes = [Change("training.epochs", times * training.epochs, together=True)]
+    if training.steps:
+        changes.append(Change("training.steps", times * training.steps, together=True))
+    return tuple(changes)
 
 
 def visible_inputs(recipe: Recipe) -> tuple[Change, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from bertkit.health.advice import WARMUP, steadier
+from bertkit.health.advice import FRESH_RATE, TRAINED_RATE, WARMUP, steadier
 from bertkit.health.finding import Change, Finding
 from bertkit.health.watch import Health, Watched
 
@@ -146,6 +146,9 @@ def calmer(watched: Watched) -> tuple[Change, ...]:
     """What makes training steadier, all together: a lower rate, and warm-up and clipping where they lack."""
     setting = watched.setting
     rate = setting.optimiser.lr / 3
+    if setting.phase == "finetune" and setting.optimiser.name != "lamb":
+        # Of a rate that is far too high a third is too.
+        rate = min(rate, TRAINED_RATE if setting.trained else FRESH_RATE)
     if setting.model.norm == "post" and not setting.trained:
         rate = min(rate, POST_NORM_RATE)
     return steadier(setting.optimiser, float(f"{rate:.0e}"))

@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bertkit.health.advice import PRETRAINED, READ, steadier, trainable, usual_rate, visible_inputs
+from bertkit.health.advice import (
+    PRETRAINED,
+    READ,
+    THAWED,
+    longer,
+    lower_rate,
+    steadier,
+    trainable,
+    usual_rate,
+    visible_inputs,
+)
 from bertkit.health.finding import Change, Finding
 from bertkit.health.history import FinetuneHistory, SeedHistory, mean
 
@@ -17,6 +27,12 @@ ENOUGH_STEPS = 30
 """Fewer say nothing of where a loss stays."""
 ENOUGH_UPDATES = 500
 """That recipes/cola-scratch.toml takes to leave the labels' entropy."""
+WILD = 1.5
+"""Times the prior's entropy, above which a loss is not that of the shares of labels any more."""
+TOO_HIGH = 10.0
+"""Times the usual rate, from which a run that is stuck is so for its rate, warm-up or not: a judgement."""
+PERFECT = 1.0
+"""Of every metric: no mistake."""
 ENOUGH_OF_A_RUN = 0.5
 """Share of a run that is not done after which being stuck is said: MiniLM on CoLA stands on the prior for the
 whole first of its four epochs, and then learns."""
@@ -34,7 +50,7 @@ def diverged(run: FinetuneHistory) -> Finding | None:
         "certain",
         f"The loss was no number any more at step {min(steps):,}{of_seeds(run, broken)}.",
         "An update was so large that the model broke; its scores are those of before.",
-        steadier(run.recipe.optimiser, run.recipe.optimiser.lr / 4),
+        steadier(run.recipe.optimiser, lower_rate(run.recipe)),
         READ,
     )
 
@@ -56,11 +72,17 @@ def stuck(run: FinetuneHistory) -> Finding | None:
         "grave",
         "certain" if done else "likely",
         f"The training loss still stood at {mean(levels):.3f} at the end{of_seeds(run, seeds)}; {beside}.",
-        "The model learned nothing from the texts: it answers with the shares of the labels, whatever it "
-        f"reads.{_causes(run)}",
+        f"The model learned nothing from the texts: {_answers(run, mean(levels))}.{_causes(run)}"
+        f"{_nothing_there(run)}",
         _unstick(run),
         READ,
     )
+
+
+def _answers(run: FinetuneHistory, level: float) -> str:
+    if run.prior is not None and level > WILD * run.prior:
+        return "it is sure of wrong answers, which is worse than to know the shares of the labels alone"
+    return "it answers with the shares of the labels, whatever it reads"
 
 
 def plateau_of(run: FinetuneHistory, seed: SeedHistory) -> float | None:
@@ -88,28 +110,55 @@ def _error(values: Sequence[float]) -> float:
 def _causes(run: FinetuneHistory) -> str:
     """What in the recipe is known to do that."""
     recipe = run.recipe
+    if run.fresh and recipe.model.freeze:
+        return " Its head alone was trained, on features that chance made: fresh weights that stay."
     causes = []
+    if few := _few_updates(run):
+        causes.append(f"no more than {few:,} updates")
     if recipe.batch.pad_to:
         causes.append("attention sees the padding")
-    if not recipe.optimiser.warmup and recipe.optimiser.lr >= usual_rate(recipe):
-        causes.append(f"a rate of {recipe.optimiser.lr:g} without warm-up")
+    rate, usual = recipe.optimiser.lr, usual_rate(recipe)
+    if rate >= TOO_HIGH * usual and not recipe.model.freeze:
+        causes.append(f"a rate of {rate:g}, where {usual:g} is usual")
+    elif not recipe.optimiser.warmup and rate >= usual:
+        causes.append(f"a rate of {rate:g} without warm-up")
     if any(change.key == "model.options.norm" for change in trainable(recipe.model)):
         causes.append("norms after the parts in a model with fresh weights")
-    if not causes:
+    return f" Known to do that, and so in this recipe: {'; '.join(causes)}." if causes else ""
+
+
+def _nothing_there(run: FinetuneHistory) -> str:
+    """Where counting words finds nothing either, the recipe is not the only suspect."""
+    scores = run.scores
+    if scores is None or scores.ngram is None or scores.majority is None:
         return ""
-    return f" In this recipe {' and '.join(causes)} {'is' if len(causes) == 1 else 'are'} known to do that."
+    # About two standard deviations of such a difference, which the rows alone make.
+    if scores.ngram > scores.majority + 2 / math.sqrt(scores.rows):
+        return ""
+    return (
+        f" An n-gram model ({scores.ngram:.3f}, the majority {scores.majority:.3f}) finds next to nothing "
+        "either: perhaps the texts, or so few of them, do not tell their labels."
+    )
+
+
+def _few_updates(run: FinetuneHistory) -> int:
+    """How many a seed was to make where that is few; 0 where it is not, or nothing tells."""
+    planned = max((run.planned(seed) for seed in run.seeds), default=0)
+    return planned if planned < ENOUGH_UPDATES else 0
 
 
 def _unstick(run: FinetuneHistory) -> tuple[Change, ...]:
-    recipe, training = run.recipe, run.recipe.training
-    changes = [*visible_inputs(recipe), *steadier(recipe.optimiser, usual_rate(recipe))]
-    changes += trainable(recipe.model)
-    if max((run.planned(seed) for seed in run.seeds), default=0) < ENOUGH_UPDATES:
-        changes.append(
-            Change("training.steps", 0) if training.steps else Change("training.epochs", 3 * training.epochs)
-        )
+    recipe = run.recipe
+    changes = [*visible_inputs(recipe)]
+    if recipe.model.freeze:
+        # Rates and shapes that help an encoder to learn do nothing for one that stays.
+        changes.append(THAWED)
+    else:
+        changes += [*steadier(recipe.optimiser, usual_rate(recipe)), *trainable(recipe.model)]
+    if few := _few_updates(run):
+        changes += longer(recipe.training, math.ceil(ENOUGH_UPDATES / few))
     elif not run.fresh:
-        changes.append(Change("training.epochs", 2 * training.epochs))
+        changes += longer(recipe.training, 2)
     return (*changes, PRETRAINED) if run.fresh else tuple(changes)
 
 
@@ -164,6 +213,8 @@ def no_better_than_ngram(run: FinetuneHistory) -> Finding | None:
     scores = run.scores
     if scores is None or scores.ngram is None or scores.score > scores.ngram:
         return None
+    if scores.score >= PERFECT:
+        return None  # Both make no mistake: no other model could do better.
     if scores.majority is None or scores.low <= scores.majority:
         return None
     return Finding(

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from bertkit.health.advice import PRETRAINED, READ, WARMUP
+from bertkit.health.advice import PRETRAINED, READ, WARMUP, longer
 from bertkit.health.finding import Change, Finding
 from bertkit.health.finetune_checks import of_seeds, plateau_of
 from bertkit.health.history import Evaluation, FinetuneHistory, Outcome, SeedHistory, mean, numbers
@@ -91,17 +91,13 @@ def too_short(run: FinetuneHistory) -> Finding | None:
     falls = [_last_fall(seed.evaluations) for seed in run.seeds]
     if statistics.median(falls) < FALLS or any(plateau_of(run, seed) is not None for seed in run.seeds):
         return None
-    epochs = run.recipe.training.epochs
-    changes = [Change("training.epochs", 2 * epochs)]
-    if run.recipe.training.steps:
-        changes.append(Change("training.steps", 0, together=True))
     return Finding(
         "too_short",
         "notable",
         "likely",
         f"The last epoch is the best one, and took {statistics.median(falls):.0%} off the dev loss.",
         "It was still learning what holds for other rows when it ended.",
-        tuple(changes),
+        longer(run.recipe.training, 2),
         READ,
     )
 
@@ -133,10 +129,9 @@ def seeds_disagree(run: FinetuneHistory) -> Finding | None:
     if not 2 * least > max(half, APART):
         return None
     optimiser, scores = run.recipe.optimiser, [outcome.score for outcome in outcomes]
-    changes = [
-        Change("optimiser.lr", optimiser.lr / 2),
-        Change("training.epochs", 2 * run.recipe.training.epochs),
-    ]
+    changes = [Change("optimiser.lr", optimiser.lr / 2)]
+    if not run.recipe.training.steps:
+        changes.append(Change("training.epochs", 2 * run.recipe.training.epochs))
     if optimiser.warmup < WARMUP / 2:
         changes.insert(0, Change("optimiser.warmup", WARMUP))
     return Finding(

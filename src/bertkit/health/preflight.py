@@ -33,12 +33,14 @@ class Asked:
     norm: str
     positions: str
     embedding_norm: bool
+    position_scale: float
     layers: int
     max_length: int
     max_positions: int
     at_once: int
     pad_to: int = 0
     shuffle: bool = True
+    frozen: bool = False
     metric: str = ""
     budget_minutes: float = 0.0
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from bertkit.health import preflight_row_checks as rows
 from bertkit.health import preflight_text_checks as text
+from bertkit.health.advice import PRETRAINED, THAWED
 from bertkit.health.finding import Change, Finding, by_weight
 from bertkit.health.history import mean
 from bertkit.health.preflight import READ, ByHeart, Preflight
@@ -44,7 +45,7 @@ def embedding_scale(record: Preflight) -> Finding | None:
     if asked.fresh:
         changes = (
             Change("model.options.positions", "rotary"),
-            Change("model.options.position_scale", float(f"{start.piece_size / start.position_size:.2g}")),
+            Change("model.options.position_scale", float(f"{asked.position_scale / ratio:.2g}")),
         )
         if asked.positions != "sinusoidal":
             changes = changes[:1]
@@ -91,8 +92,8 @@ def gradient_by_layer(record: Preflight) -> Finding | None:
     lost = not top or bottom / top <= VANISHED
     changes: tuple[Change, ...] = ()
     if record.asked.fresh:
-        changes = (Change("model.options.norm", "pre"), Change("model.options.layers", 2))
-        changes = changes if record.asked.norm == "post" else changes[1:]
+        changes = (Change("model.options.norm", "pre"),) * (record.asked.norm == "post")
+        changes += (Change("model.options.layers", 2),) * (record.asked.layers > 2)
     return Finding(
         check="gradient_by_layer",
         weight="grave",
@@ -120,6 +121,24 @@ def inputs_alike(record: Preflight) -> Finding | None:
         f"{spreads[-1]:.2%} of their length.",
         means="The head gets the same vector for every text, so it can learn the shares of labels only.",
         changes=(Change("head.pooling", "mean"),) if record.asked.phase == "finetune" else (),
+        read=READ,
+    )
+
+
+def frozen_fresh(record: Preflight) -> Finding | None:
+    """A head alone is to be trained, on top of weights that nothing has trained."""
+    asked = record.asked
+    if not (asked.frozen and asked.fresh):
+        return None
+    return Finding(
+        check="frozen_fresh",
+        weight="grave",
+        sureness="likely",
+        seen=f"The encoder begins with the fresh weights of {asked.model!r}, and stays as it is: the head "
+        "alone is trained.",
+        means="Its features are made by chance, and a head can learn little from them; freezing is for "
+        "weights that were trained.",
+        changes=(THAWED, PRETRAINED),
         read=READ,
     )
 
@@ -165,7 +184,8 @@ def not_by_heart(record: Preflight) -> Finding | None:
         seen += f"The first layer's gradient is {norms[0]:.1e}, the last one's {norms[-1]:.1e}."
     changes = [Change("optimiser.lr", float(f"{trial.rate / 10:.2g}"))]
     if not better and record.asked.fresh:
-        changes += [Change("model.options.layers", max(1, record.asked.layers // 4))]
+        fewer = max(1, record.asked.layers // 4)
+        changes += [Change("model.options.layers", fewer)] * (fewer < record.asked.layers)
         changes += [Change("model.options.positions", "rotary")] * (record.asked.positions != "rotary")
     means = "It cannot even memorise a few texts, so it will not learn many."
     if better and calmer is not None:
@@ -296,6 +316,7 @@ PREFLIGHT_CHECKS: tuple[Callable[[Preflight], Finding | None], ...] = (
     loss_at_start,
     gradient_by_layer,
     inputs_alike,
+    frozen_fresh,
     no_warmup,
     not_by_heart,
     rate_over_cliff,

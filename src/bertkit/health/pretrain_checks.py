@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bertkit.health.advice import READ, steadier, trainable
+from bertkit.health.advice import READ, lower_rate, steadier, trainable
 from bertkit.health.finding import Change, Finding
 from bertkit.health.history import HeldOut, PretrainHistory, mean
 
@@ -129,7 +129,7 @@ def diverged(run: PretrainHistory) -> Finding | None:
         "certain",
         run.stopped or f"The loss was no number any more at step {run.broke:,}.",
         "An update was so large that the model broke.",
-        steadier(run.recipe.optimiser, run.recipe.optimiser.lr / 3),
+        steadier(run.recipe.optimiser, lower_rate(run.recipe)),
         READ,
     )
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from bertkit.health.advice import READ, steadier, trainable, usual_rate
+from bertkit.health.advice import READ, lower_rate, steadier, trainable, usual_rate
 from bertkit.health.finding import Change, Finding
 from bertkit.health.history import FinetuneHistory, PretrainHistory, SeedHistory, Step, mean, median
 from bertkit.health.watch import THROUGH
@@ -84,7 +84,7 @@ def gradient_exploded(run: Run) -> Finding | None:
                 "likely",
                 f"The gradient's norm grew from {first:.2g} to {last:.2g}.",
                 "Updates become wild: the next ones may break the model.",
-                steadier(run.recipe.optimiser, run.recipe.optimiser.lr / 3),
+                steadier(run.recipe.optimiser, lower_rate(run.recipe)),
                 READ,
             )
     return None
@@ -110,7 +110,7 @@ def loss_rose(run: Run) -> Finding | None:
             f"The training loss rose by {height:.2f} nats about step {track.steps[place * WINDOW].step:,}"
             + (", and came back." if back else f", from {min(means):.3f}, and ended at {means[-1]:.3f}."),
             "Updates were too large there: time was lost." if back else "What had been learned is lost.",
-            steadier(run.recipe.optimiser, run.recipe.optimiser.lr / 3),
+            steadier(run.recipe.optimiser, lower_rate(run.recipe)),
             READ,
         )
     return None

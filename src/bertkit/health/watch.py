@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from bertkit.config.model import ModelConfig
-from bertkit.recipe import OptimiserRecipe
+from bertkit.recipe import OptimiserRecipe, TrainingRecipe
 
 HEALTH = "health"
 """The event of these records."""
@@ -114,6 +114,7 @@ class Setting:
         prior_entropy: see `Health.prior_entropy`; None where there is none.
         uniform: of a pretraining run: loss of one who knows nothing, ln V.
         steps: that it will have; 0 where the clock decides.
+        training: of a fine-tuning run: how long its recipe makes it.
         spike: of a pretraining run: nats over its lowest that the smoothed loss may stand; 0 is any.
     """
 
@@ -124,6 +125,7 @@ class Setting:
     prior_entropy: float | None = None
     uniform: float = math.inf
     steps: int = 0
+    training: TrainingRecipe | None = None
     spike: float = 0.0
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from bertkit.health.advice import FRESH_RATE, PRETRAINED, TRAINED_RATE
+from bertkit.health.advice import FRESH_RATE, PRETRAINED, TRAINED_RATE, longer
 from bertkit.health.collapse import (
     EARLIEST,
     READ,
@@ -139,7 +139,7 @@ def stuck_on_the_prior(watched: Watched) -> Finding | None:
         "The model knows how frequent the labels are and nothing of the inputs; gradients still flow, so it "
         "needs another rate, more epochs or a better start.",
         (
-            Change("training.epochs", 10),
+            *(longer(watched.setting.training, 2) if watched.setting.training else ()),
             *(() if watched.setting.trained else (PRETRAINED,)),
         ),
         READ,
@@ -163,7 +163,7 @@ def learnt_by_heart(watched: Watched) -> Finding | None:
         f"The training loss is {now.train_loss:.3f} and the dev loss {now.loss:.3f}, above the entropy of "
         f"the labels ({prior:.3f}); no evaluation has beaten the majority.",
         "The model has learnt its rows by heart, and nothing that holds for others.",
-        (Change(words="more rows"), PRETRAINED),
+        (Change(words="more rows"), *(() if watched.setting.trained else (PRETRAINED,))),
         READ,
     )
 

@@ -15,6 +15,9 @@ from bertkit.data.tables import Row, place, read_rows
 from bertkit.errors import UserError
 from bertkit.tasks.registry import Split, Task
 
+NAMED = 10
+"""Labels that a sentence has room for."""
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -176,10 +179,11 @@ def _in_order(labels: set[str]) -> list[str]:
 
 def _numbers(names: list[str], classes: tuple[str, ...], examples: Examples) -> npt.NDArray[np.int64]:
     number = {name: index for index, name in enumerate(classes)}
+    more = f", and {len(classes) - NAMED:,} more" if len(classes) > NAMED else ""
+    shown = f"{', '.join(classes[:NAMED])}{more}"
     for name, line in zip(names, examples.lines, strict=True):
         if name not in number:
             raise UserError(
-                f"{place(examples.path, line)}: the label {name!r} is not one of those "
-                f"trained on ({', '.join(classes)})."
+                f"{place(examples.path, line)}: the label {name!r} is not one of those trained on ({shown})."
             )
     return np.array([number[name] for name in names], dtype=np.int64)

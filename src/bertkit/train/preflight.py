@@ -190,6 +190,7 @@ def asked_of(
         norm=config.norm,
         positions=config.positions,
         embedding_norm=config.embedding_norm,
+        position_scale=config.position_scale,
         layers=config.layers,
         max_length=max_length,
         max_positions=config.max_positions,
@@ -215,7 +216,11 @@ def _asked(prepared: Prepared, recipe: Recipe, steps: int) -> Asked:
         at_once=recipe.batch.sequences,
     )
     return replace(
-        asked, pad_to=recipe.batch.pad_to, shuffle=recipe.batch.shuffle, metric=prepared.task.metric
+        asked,
+        pad_to=recipe.batch.pad_to,
+        shuffle=recipe.batch.shuffle,
+        frozen=recipe.model.freeze,
+        metric=prepared.task.metric,
     )
 
 

@@ -38,6 +38,7 @@ def watch_seed(
         trained=prepared.start is not None,
         prior_entropy=entropy(list(prepared.facts.shares.values())),
         steps=steps,
+        training=recipe.training,
     )
     # A state is kept to begin again from at each evaluation, and has to be known to be good.
     also_every = steps_per_epoch if recipe.training.on_collapse == "restart" else 0
