@@ -117,6 +117,8 @@ def _causes(run: FinetuneHistory) -> str:
         causes.append(f"no more than {few:,} updates")
     if recipe.batch.pad_to:
         causes.append("attention sees the padding")
+    if not recipe.batch.shuffle:
+        causes.append("rows in the order of their file")
     rate, usual = recipe.optimiser.lr, usual_rate(recipe)
     if rate >= TOO_HIGH * usual and not recipe.model.freeze:
         causes.append(f"a rate of {rate:g}, where {usual:g} is usual")
