@@ -29,7 +29,7 @@ ROOMS = (
     "train",
     "diagnose",
     "infer",
-    "study",
+    "studies",
     "api",
     "bertkit",
     "cli",

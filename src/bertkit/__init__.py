@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from bertkit.errors import UserError
 
 if TYPE_CHECKING:
-    from bertkit.api import convert, doctor, evaluate, finetune, prepare, pretrain
+    from bertkit.api import compare, convert, doctor, evaluate, finetune, prepare, pretrain, study
     from bertkit.infer.model import load
     from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
     from bertkit.text.tokenizer import Tokenizer
@@ -18,6 +18,7 @@ __all__ = [
     "TaskRecipe",
     "Tokenizer",
     "UserError",
+    "compare",
     "convert",
     "doctor",
     "evaluate",
@@ -25,16 +26,19 @@ __all__ = [
     "load",
     "prepare",
     "pretrain",
+    "study",
 ]
 
 # Looked up when first used, so that `import bertkit` imports neither torch nor anything slow.
 _HOMES = {
+    "compare": "bertkit.api",
     "convert": "bertkit.api",
     "doctor": "bertkit.api",
     "evaluate": "bertkit.api",
     "finetune": "bertkit.api",
     "prepare": "bertkit.api",
     "pretrain": "bertkit.api",
+    "study": "bertkit.api",
     "PretrainRecipe": "bertkit.recipe",
     "load": "bertkit.infer.model",
     "Recipe": "bertkit.recipe",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from bertkit.config.model import Precision
 from bertkit.data.prepare import Options as PrepareOptions
 from bertkit.data.prepare import prepare as run_prepare
 from bertkit.data.shards import is_shards
+from bertkit.diagnose.compare import compare as run_compare
+from bertkit.diagnose.compare_page import write_comparison
 from bertkit.diagnose.doctor import is_about_a_run
 from bertkit.diagnose.doctor_page import write_doctor_page
 from bertkit.diagnose.pretrain_curves import is_pretraining
@@ -22,6 +24,8 @@ from bertkit.infer.evaluate import evaluate as run_evaluate
 from bertkit.infer.model import load
 from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
 from bertkit.recipe.kinds import kind_of_recipe
+from bertkit.recipe.study import Study, find_study, settings_by_stage
+from bertkit.studies.study import SilentStudy, StudyListener, run_study
 from bertkit.text.tokenizer import Tokenizer
 from bertkit.train.finetune import finetune as run_finetune
 from bertkit.train.listener import Listener, PretrainListener, Silent, SilentPretrain
@@ -256,3 +260,73 @@ def doctor(
             chosen = chosen.with_changes({"task": {"name": str(what)}})
         measures = preflight(chosen.with_changes(changes or {}), seconds=seconds)
     return {"measures": measures.to_json(), "findings": [each.to_json() for each in check(measures)]}
+
+
+def study(
+    what: Study | str | Path,
+    *,
+    out: str | Path,
+    settings: Sequence[str] = (),
+    seeds: int = 0,
+    jobs: int = 1,
+    again: bool = False,
+    listener: StudyListener | None = None,
+) -> dict[str, Any]:
+    """Answer a question by experiment: what `bertkit study` does.
+
+    Each run is a process of its own, which imports this package and not the calling program.
+
+    Args:
+        what: a study, the path of its TOML file, or the name of one in `recipes/studies`.
+        out: the study's folder: made, or gone on with; what is done there is not done again.
+        settings: `"STAGE.section.key=value"` each, as `--set` takes them.
+        seeds: of every variant; 0 is as the study says.
+        jobs: runs at a time; 0 runs nothing and tells of what is done so far.
+        again: try those again that failed before.
+        listener: told of everything as it happens; silent without.
+
+    Returns:
+        The content of the study's `result.json`; `failed` tells how many runs did, and each row why.
+
+    Raises:
+        UserError: no such study, a recipe that cannot be read, `out` is something else, or nothing is done.
+        KeyboardInterrupt: Ctrl-C; the runs under way have saved, and the same call goes on.
+    """
+    chosen = what if isinstance(what, Study) else Study.from_toml(find_study(str(what)))
+    return run_study(
+        chosen,
+        Path(out),
+        settings=settings_by_stage(settings, list(chosen.stages)),
+        seeds=seeds,
+        jobs=jobs,
+        again=again,
+        listener=listener or SilentStudy(),
+    )
+
+
+def compare(
+    runs: Iterable[str | Path], *, out: str | Path | None = None, overwrite: bool = False
+) -> dict[str, Any]:
+    """Lay runs side by side: what `bertkit compare` does.
+
+    Args:
+        runs: two run folders or more; the others are compared with the first.
+        out: the page to write, such as "compare.html"; none without.
+        overwrite: replace the file at `out`.
+
+    Returns:
+        What `diagnose.compare.compare` returns.
+
+    Raises:
+        UserError: `out` is taken, fewer than two runs, or runs that cannot be compared.
+    """
+    page = None if out is None else Path(out)
+    if page is not None and page.is_dir():
+        raise UserError(f"{page} is a folder; -o names the page to write, such as {page / 'compare.html'}.")
+    if page is not None and page.exists() and not overwrite:
+        raise UserError(f"{page} exists; replace it with --overwrite, or name another file with -o.")
+    found = run_compare([Path(run) for run in runs])
+    if page is not None:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        write_comparison(page, found)
+    return found

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import bertkit
 from bertkit.cli import main
 from bertkit.diagnose.compare import compare, differing
 from bertkit.diagnose.compare_page import _verdict, write_comparison
@@ -297,4 +298,7 @@ def test_the_command_prints_a_table_and_writes_a_page(
     assert "exists; replace it with --overwrite" in capsys.readouterr().err
     assert main(["compare", *runs, "-o", str(page), "--overwrite", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == compare([Path(run) for run in runs])
+    assert bertkit.compare(runs, out=page, overwrite=True) == compare([Path(run) for run in runs])
+    with pytest.raises(UserError, match="exists; replace it"):
+        bertkit.compare(runs, out=page)
     assert main(["compare", *runs, "-o", str(tmp_path)]) == 2

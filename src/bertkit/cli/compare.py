@@ -24,23 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare them and print what was found."""
-    from bertkit.diagnose.compare import compare
-    from bertkit.diagnose.compare_page import write_comparison
-    from bertkit.errors import UserError
+    from bertkit import api
 
-    out: Path | None = arguments.out
-    if out is not None and out.is_dir():
-        raise UserError(f"{out} is a folder; -o names the page to write, such as {out / 'compare.html'}.")
-    if out is not None and out.exists() and not arguments.overwrite:
-        raise UserError(f"{out} exists; replace it with --overwrite, or name another file with -o.")
-    found = compare(arguments.runs)
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_comparison(out, found)
+    found = api.compare(arguments.runs, out=arguments.out, overwrite=arguments.overwrite)
     if arguments.json:
         print(json.dumps(found, ensure_ascii=False))
     else:
-        _show(found, out)
+        _show(found, arguments.out)
     return 0
 
 

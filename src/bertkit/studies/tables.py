@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bertkit.diagnose.wording import duration, title
-from bertkit.study.outcomes import FinetuneOutcome, PretrainOutcome, Row
+from bertkit.studies.outcomes import FinetuneOutcome, PretrainOutcome, Row
 
 COMPARED = "compared with"
 WIDE = ("accuracy", "off the prior", "difference [95 %]", COMPARED, "steps", "time a seed")

@@ -15,9 +15,9 @@ import numpy as np
 from bertkit.diagnose.curves import read_curves
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe
-from bertkit.study.neighbours import Offsets, look
-from bertkit.study.plan import Planned, Run
-from bertkit.study.runner import failure, state
+from bertkit.studies.neighbours import Offsets, look
+from bertkit.studies.plan import Planned, Run
+from bertkit.studies.runner import failure, state
 from bertkit.tasks.intervals import paired_interval, seeds_interval
 from bertkit.tasks.metrics import IntArray, entropy
 from bertkit.train.results import SeedResult

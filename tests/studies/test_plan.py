@@ -6,7 +6,7 @@ import pytest
 
 from bertkit.errors import UserError
 from bertkit.recipe.study import Study
-from bertkit.study.plan import distinct, plan
+from bertkit.studies.plan import distinct, plan
 
 
 def test_each_variant_has_a_run_a_seed_with_its_changes(study: Study, tmp_path: Path) -> None:

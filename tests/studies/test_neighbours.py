@@ -5,7 +5,7 @@ import torch
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
 from bertkit.model.encoder import Encoder
-from bertkit.study.neighbours import REACH, attention_by_offset
+from bertkit.studies.neighbours import REACH, attention_by_offset
 
 CONFIG = ModelConfig(
     vocabulary_size=99, layers=2, hidden_size=12, heads=3, feedforward_size=7, max_positions=32

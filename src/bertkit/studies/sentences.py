@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bertkit.diagnose.wording import title
-from bertkit.study.outcomes import FinetuneOutcome, PretrainOutcome, Row
+from bertkit.studies.outcomes import FinetuneOutcome, PretrainOutcome, Row
 
 FEW_SEEDS = 3
 SHORT_LIST = 4

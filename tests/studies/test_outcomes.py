@@ -4,28 +4,20 @@ import json
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+import bertkit
 from bertkit.cli import main
 from bertkit.errors import UserError
 from bertkit.recipe.study import Study
-from bertkit.study.outcomes import FinetuneOutcome, PretrainOutcome, Row, Runs, rows_of
-from bertkit.study.page import _table
-from bertkit.study.plan import plan
-from bertkit.study.runner import hold
-from bertkit.study.sentences import say
-from bertkit.study.study import run_study
-from bertkit.study.tables import lines_of, markdown
-
-
-class Silent:
-    """A listener that shows nothing."""
-
-    def planned(self, *_: Any) -> None: ...
-    def changed(self, *_: Any) -> None: ...
-    def finished(self, *_: Any) -> None: ...
+from bertkit.studies.outcomes import FinetuneOutcome, PretrainOutcome, Row, Runs, rows_of
+from bertkit.studies.page import _table
+from bertkit.studies.plan import plan
+from bertkit.studies.runner import hold
+from bertkit.studies.sentences import say
+from bertkit.studies.study import SilentStudy, run_study
+from bertkit.studies.tables import lines_of, markdown
 
 
 def done(study: Study, out: Path, finished: Callable[..., None], labels: list[int]) -> list[Row]:
@@ -120,7 +112,7 @@ def test_an_unfinished_study_has_a_page_tables_and_a_picture(
     out = tmp_path / "s"
     done(study, out, finished, labels)
     (out / "study.toml").touch()
-    result = run_study(study, out, settings={}, seeds=0, jobs=0, again=False, listener=Silent())
+    result = run_study(study, out, settings={}, seeds=0, jobs=0, again=False, listener=SilentStudy())
     assert (result["runs"], result["planned"], result["failed"]) == (5, 6, 0)
     assert json.loads((out / "result.json").read_text()) == json.loads(json.dumps(result))
     page = (out / "report.html").read_text()
@@ -183,7 +175,7 @@ def test_a_study_that_is_running_keeps_its_own_results(
     study_file.write_text(study_file.read_text().replace("Does the rate matter?", "Another?"))
     another = Study.from_toml(study_file)
     with hold(out), pytest.raises(UserError, match="is running already"):
-        run_study(another, out, settings={}, seeds=0, jobs=1, again=False, listener=Silent())
+        run_study(another, out, settings={}, seeds=0, jobs=1, again=False, listener=SilentStudy())
     assert (out / "study.toml").read_text() == "the first"
     assert not (out / "result.json").exists()
 
@@ -195,7 +187,9 @@ def test_equal_recipes_are_counted_once(
     (tmp_path / "s" / "study.toml").touch()
     study_file.write_text(study_file.read_text().replace("training.epochs=7", "training.epochs=2"))
     same = Study.from_toml(study_file)
-    result = run_study(same, tmp_path / "s", settings={}, seeds=0, jobs=0, again=False, listener=Silent())
+    result = run_study(
+        same, tmp_path / "s", settings={}, seeds=0, jobs=0, again=False, listener=SilentStudy()
+    )
     assert (result["runs"], result["planned"]) == (4, 4)
 
 
@@ -203,7 +197,7 @@ def test_a_folder_that_is_no_study_is_left_alone(study: Study, tmp_path: Path) -
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("x")
     with pytest.raises(UserError, match="is not the folder of a study"):
-        run_study(study, tmp_path / "mine", settings={}, seeds=0, jobs=1, again=False, listener=Silent())
+        run_study(study, tmp_path / "mine", settings={}, seeds=0, jobs=1, again=False, listener=SilentStudy())
 
 
 def test_nothing_finished_is_said_with_the_reason(
@@ -211,7 +205,7 @@ def test_nothing_finished_is_said_with_the_reason(
 ) -> None:
     pretend("sys.exit('bertkit: no such thing.')")
     with pytest.raises(UserError, match=r"has no finished run: no such thing\."):
-        run_study(study, tmp_path / "s", settings={}, seeds=1, jobs=2, again=False, listener=Silent())
+        run_study(study, tmp_path / "s", settings={}, seeds=1, jobs=2, again=False, listener=SilentStudy())
 
 
 def test_the_command_runs_a_study_to_its_end_and_never_repeats_it(
@@ -227,6 +221,8 @@ def test_the_command_runs_a_study_to_its_end_and_never_repeats_it(
     assert "3 runs, 3 of them done already" in shown
     assert "high and long" in shown
     assert runs == {path: path.stat().st_mtime_ns for path in (tmp_path / "s" / "runs").glob("*/result.json")}
+    from_python = bertkit.study(study_file, out=tmp_path / "s", seeds=1, settings=["toy.training.seed=0"])
+    assert json.loads(json.dumps(from_python | {"wall_seconds": 0})) == first | {"wall_seconds": 0}
 
 
 @pytest.mark.parametrize(

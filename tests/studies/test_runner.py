@@ -11,8 +11,8 @@ import pytest
 
 from bertkit.errors import UserError
 from bertkit.recipe.study import Study
-from bertkit.study.plan import Run, distinct, plan
-from bertkit.study.runner import failure, hold, run_all, state
+from bertkit.studies.plan import Run, distinct, plan
+from bertkit.studies.runner import failure, hold, run_all, state
 
 FINISH = "FOLDER.mkdir(exist_ok=True); (FOLDER / 'result.json').write_text('{}')"
 

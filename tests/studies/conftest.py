@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bertkit.recipe.study import Study
-from bertkit.study import runner
-from bertkit.study.plan import Run
+from bertkit.studies import runner
+from bertkit.studies.plan import Run
 
 STUDY = """
 question = "Does the rate matter?"

@@ -17,7 +17,7 @@ from typing import IO, Literal
 
 from bertkit.checkpoint.atomic import replace_file
 from bertkit.errors import UserError
-from bertkit.study.plan import Run
+from bertkit.studies.plan import Run
 from bertkit.train.loop import deferred_signals
 from bertkit.train.runfolder import FINGERPRINT, RECIPE, RESULT
 

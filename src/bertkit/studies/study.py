@@ -13,12 +13,12 @@ from bertkit.checkpoint.atomic import replace_file
 from bertkit.config.checks import check_at_least
 from bertkit.errors import UserError
 from bertkit.recipe.study import Study
-from bertkit.study.outcomes import Row, rows_of
-from bertkit.study.page import write_study_page
-from bertkit.study.plan import RUNS, Planned, Run, distinct, plan
-from bertkit.study.runner import State, hold, run_all, state
-from bertkit.study.sentences import say
-from bertkit.study.tables import lines_of, markdown
+from bertkit.studies.outcomes import Row, rows_of
+from bertkit.studies.page import write_study_page
+from bertkit.studies.plan import RUNS, Planned, Run, distinct, plan
+from bertkit.studies.runner import State, hold, run_all, state
+from bertkit.studies.sentences import say
+from bertkit.studies.tables import lines_of, markdown
 from bertkit.train.results import write_json
 from bertkit.train.runfolder import RESULT
 
@@ -38,6 +38,19 @@ class StudyListener(Protocol):
 
     def finished(self, study: Study, stages: Mapping[str, Sequence[Row]], result: Mapping[str, Any]) -> None:
         """All that could be run is done, and the page is written."""
+
+
+class SilentStudy:
+    """Tells nobody."""
+
+    def planned(self, study: Study, runs: Sequence[Run]) -> None:
+        """See `StudyListener`."""
+
+    def changed(self, run: Run, now: State) -> None:
+        """See `StudyListener`."""
+
+    def finished(self, study: Study, stages: Mapping[str, Sequence[Row]], result: Mapping[str, Any]) -> None:
+        """See `StudyListener`."""
 
 
 def run_study(

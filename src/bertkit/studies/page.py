@@ -15,11 +15,11 @@ from bertkit.diagnose.pictures import DEV, MAJORITY, NGRAM, TRAIN, draw_level, d
 from bertkit.diagnose.pretrain_curves import PretrainCurves, read_pretraining
 from bertkit.diagnose.wording import capital, title
 from bertkit.recipe.study import Study
-from bertkit.study.neighbours import REACH
-from bertkit.study.outcomes import FinetuneOutcome, PretrainOutcome, Row
-from bertkit.study.plan import Planned
-from bertkit.study.sentences import say
-from bertkit.study.tables import COMPARED, lines_of, why_not
+from bertkit.studies.neighbours import REACH
+from bertkit.studies.outcomes import FinetuneOutcome, PretrainOutcome, Row
+from bertkit.studies.plan import Planned
+from bertkit.studies.sentences import say
+from bertkit.studies.tables import COMPARED, lines_of, why_not
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
