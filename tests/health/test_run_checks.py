@@ -180,7 +180,12 @@ def test_being_stuck_is_told_with_its_loss_its_causes_and_the_seeds() -> None:
     assert finding.seen.endswith(
         "at the end of 1 of 2 seeds (0); knowing only how often each label occurs gives 0.607."
     )
-    for words in ("attention sees the padding", "in the order of their file", "0.001 without warm-up", "norms after the parts"):
+    for words in (
+        "attention sees the padding",
+        "in the order of their file",
+        "0.001 without warm-up",
+        "norms after the parts",
+    ):
         assert words in finding.means
 
 

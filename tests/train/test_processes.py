@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from bertkit.recipe import PretrainRecipe
+from bertkit.train.attempts import read_restarts
 from bertkit.train.processes import ALONE, is_first, join_processes, restarted
 
 Process = subprocess.Popen[str]
@@ -140,6 +141,22 @@ def test_two_processes_share_a_run_and_one_goes_on_with_it(restoring: PretrainRe
     assert losses(two) == pytest.approx(losses(tmp_path / "one"), rel=2e-4)
     for name, weight in weights(two).items():
         assert torch.allclose(weight, weights(tmp_path / "one")[name], atol=2e-3), name
+
+
+@pytest.mark.slow
+def test_two_processes_begin_again_together_and_end_together(
+    restoring: PretrainRecipe, tmp_path: Path
+) -> None:
+    """The first update breaks the weights, after which they are saved: only the beginning is good."""
+    training = {"steps": 24, "save_every": 0.0, "on_collapse": "restart"}
+    recipe = write(restoring, tmp_path / "recipe.toml", training=training, optimiser={"lr": 1e30})
+    output = finish(start(recipe, tmp_path / "run", processes=2))
+    restarts = read_restarts(tmp_path / "run")
+    assert [restart.check for restart in restarts] == ["not_a_number", "not_a_number"]
+    assert [restart.change["optimiser.lr"] for restart in restarts] == [1e-4, 3e-5]
+    assert [restart.from_step for restart in restarts] == [1, 0]
+    assert output.count("Starting again") == 2
+    assert len(losses(tmp_path / "run")) == 24
 
 
 @pytest.mark.slow

@@ -202,6 +202,20 @@ def test_a_seed_begins_again_twice_and_then_goes_on(
     assert "lr = 0.001" in card["recipe"]
 
 
+def test_a_state_from_which_an_attempt_was_lost_is_not_begun_from_again(
+    watched: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(now: Watched, told: list[str]) -> list[Finding]:
+        return [LOST] if now.step == 10 else []
+
+    monkeypatch.setattr(watching, "findings_of", lost)
+    again = watched.with_changes({"training": {"on_collapse": "restart", "epochs": 2}})
+    seed = train(again, tmp_path / "run")["seeds"][0]
+    assert [(restart["step"], restart["from_step"]) for restart in seed["restarts"]] == [(10, 9), (10, 0)]
+    assert seed["steps"] == 18
+    assert [line["step"] for line in records(tmp_path / "run", "train")] == list(range(1, 19))
+
+
 @pytest.mark.usefixtures("planted")
 def test_pretraining_begins_again_from_its_last_good_checkpoint(
     restoring: PretrainRecipe, tmp_path: Path

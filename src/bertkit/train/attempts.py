@@ -100,6 +100,14 @@ def changed(recipe: AnyRecipe, restarts: list[Restart]) -> AnyRecipe:
     return recipe.with_changes(sections)
 
 
+def begins_at(good_step: int, restarts: list[Restart]) -> int:
+    """The step from which the attempt after `restarts` goes on: that of the last state that looked good.
+
+    Where an attempt from that very state was lost too, its weights are what is broken: 0, the beginning.
+    """
+    return 0 if restarts and restarts[-1].from_step == good_step else good_step
+
+
 def may_restart(on_collapse: str, restarts: list[Restart]) -> bool:
     """Whether a run with that setting begins again after a collapse."""
     return on_collapse == "restart" and len(restarts) < MOST

@@ -18,7 +18,7 @@ from bertkit.health.watch import Evaluation
 from bertkit.model.precision import choose_precision
 from bertkit.model.work import gemm_rate
 from bertkit.recipe import PretrainRecipe
-from bertkit.train.attempts import Collapsed, Restart, add_restart, change_of, changed, may_restart
+from bertkit.train.attempts import Collapsed, Restart, add_restart, begins_at, change_of, changed, may_restart
 from bertkit.train.checkpoints import Checkpoints
 from bertkit.train.findings import append_findings
 from bertkit.train.listener import PretrainListener
@@ -314,7 +314,7 @@ class PretrainRun:
 
     def restart(self, collapse: Collapsed) -> Restart:
         """Lay down that this attempt is over, and what the next one changes; of the first process."""
-        good, finding = self.progress.good_step, collapse.finding
+        good, finding = begins_at(self.progress.good_step, self.restarts), collapse.finding
         self.checkpoints.remove(after=good)
         restart = Restart(collapse.step, finding.check, finding.seen, change_of(finding), good)
         add_restart(self.out, restart)

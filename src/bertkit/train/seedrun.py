@@ -25,6 +25,7 @@ from bertkit.train.attempts import (
     Collapsed,
     Restart,
     add_restart,
+    begins_at,
     change_of,
     changed,
     may_restart,
@@ -145,10 +146,10 @@ class SeedRun:
 
     def restart(self, collapse: Collapsed) -> Restart:
         """Lay down that this attempt is over, and what the next one changes."""
-        finding = collapse.finding
-        restart = Restart(
-            collapse.step, finding.check, finding.seen, change_of(finding), self.progress.good_step
-        )
+        finding, good = collapse.finding, begins_at(self.progress.good_step, self.restarts)
+        if not good:
+            self.good.unlink(missing_ok=True)
+        restart = Restart(collapse.step, finding.check, finding.seen, change_of(finding), good)
         add_restart(self.folder, restart)
         return restart
 
