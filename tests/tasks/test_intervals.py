@@ -33,6 +33,13 @@ def test_the_interval_is_that_of_an_explicit_bootstrap() -> None:
     assert seeds_interval(labels, predictions, 3, "mcc", samples=10_000) == pytest.approx(explicit, abs=0.015)
 
 
+def test_seeds_without_a_mistake_have_the_interval_of_the_rows() -> None:
+    labels, predictions = answers(3, 97, 1.0)
+    rows = bootstrap_interval(confusion_matrix(labels, labels, 3), "mcc")
+    assert rows[0] < 1
+    assert seeds_interval(labels, predictions, 3, "mcc") == rows
+
+
 def test_seeds_that_differ_widen_it() -> None:
     labels, predictions = answers(5, 400, 0.9)
     uneven = predictions.copy()

@@ -115,8 +115,27 @@ def test_interval_is_the_same_for_the_same_seed_whatever_is_done_at_once(
     assert bootstrap_interval(CONFUSION, "f1", samples=999, seed=4) != expected
 
 
-def test_a_perfect_score_has_no_width() -> None:
-    assert bootstrap_interval(np.diag([13, 7, 99]), "accuracy") == (1.0, 1.0)
+def test_rows_without_a_mistake_leave_open_how_rare_mistakes_are() -> None:
+    low, high = bootstrap_interval(np.diag([13, 7, 99]), "accuracy")
+    assert high == 1.0
+    # At that rate of mistakes 119 rows show none one time in twenty.
+    assert low**119 == pytest.approx(0.05)
+    # Two classes of as many rows, wrong alike often: MCC is 1 - 2 * the rate, F1 the share of right answers.
+    right = 0.05 ** (1 / 80)
+    assert bootstrap_interval(np.diag([40, 40]), "mcc") == pytest.approx((2 * right - 1, 1.0))
+    assert bootstrap_interval(np.diag([40, 40]), "f1") == pytest.approx((right, 1.0))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_rows_of_one_class_without_a_mistake_have_an_interval(metric: str) -> None:
+    low, high = bootstrap_interval(np.diag([9, 0, 0]), metric)
+    assert 0 <= low <= high == float(METRICS[metric](np.diag([9, 0, 0])))
+
+
+def test_one_mistake_is_not_better_than_none() -> None:
+    none, one = np.diag([40, 40]), np.array([[39, 1], [0, 40]])
+    for metric in METRICS:
+        assert bootstrap_interval(one, metric)[0] <= bootstrap_interval(none, metric)[0] + 0.005
 
 
 def test_summary_names_score_interval_and_all_metrics() -> None:

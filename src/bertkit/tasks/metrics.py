@@ -92,7 +92,8 @@ def bootstrap_interval(
     """Percentile bootstrap interval of a metric over the rows of the evaluated set (Efron 1979).
 
     Drawing N rows with replacement and counting them draws the N counts of the confusion matrix from the
-    multinomial distribution of its shares: the same thing without touching a row.
+    multinomial distribution of its shares: the same thing without touching a row. Rows without a mistake have
+    `flawless_interval`: to draw from them never finds one.
 
     Args:
         confusion: counts [C, C] of at least one row.
@@ -107,6 +108,8 @@ def bootstrap_interval(
     score = get_metric(metric)
     rows, classes = int(confusion.sum()), len(confusion)
     assert rows > 0, "an interval needs rows"
+    if np.trace(confusion) == rows:
+        return flawless_interval(confusion.sum(1), metric, level=level)
     generator = np.random.default_rng(seed)
     shares = confusion.ravel() / rows
     at_once = max(1, CELLS_AT_ONCE // shares.size)
@@ -118,6 +121,31 @@ def bootstrap_interval(
     )
     low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def flawless_interval(counts: IntArray, metric: str, *, level: float = 0.95) -> tuple[float, float]:
+    """Interval of a metric where no row has a wrong answer: from below, for nothing is better.
+
+    The lower end is the score at the greatest rate of mistakes at which N rows show none with a probability
+    of 1 - `level`, about 3 / N (the rule of three, Hanley and Lippman-Hand 1983), the same in every class,
+    whose mistakes fall on the others by their shares.
+
+    Args:
+        counts: rows of each class, [C].
+        metric: a name in `METRICS`.
+        level: how often such an interval holds the true score.
+    """
+    score, shares = get_metric(metric), counts / counts.sum()
+    rate = 1 - (1 - level) ** (1 / float(counts.sum()))
+    others = np.tile(shares, (len(shares), 1))
+    np.fill_diagonal(others, 0.0)
+    left = others.sum(1, keepdims=True)
+    others = np.divide(others, left, out=np.zeros_like(others), where=left > 0)
+    # Of rows that are all of one class the mistakes fall on the others alike.
+    others[left[:, 0] == 0] = (1 - np.eye(len(shares))[left[:, 0] == 0]) / max(1, len(shares) - 1)
+    mistaken = np.diag((1 - rate) * shares) + rate * shares[:, None] * others
+    best = float(score(np.diag(counts)))
+    return min(float(score(mistaken)), best), best
 
 
 def summary(confusion: IntArray, metric: str) -> dict[str, Any]:
