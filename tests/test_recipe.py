@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,8 @@ from hypothesis import strategies as st
 
 from bertkit.errors import UserError
 from bertkit.recipe import OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
+from bertkit.recipe.kinds import kind_of_recipe
+from bertkit.recipe.study import Study
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 
@@ -74,9 +77,22 @@ def test_a_bad_recipe_is_refused_with_its_file_and_key(tmp_path: Path, text: str
     assert sentence in str(error.value)
 
 
-def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no recipe at"):
-        Recipe.from_toml(tmp_path / "none.toml")
+@pytest.mark.parametrize(
+    ("read", "what"),
+    [(Recipe.from_toml, "recipe"), (kind_of_recipe, "recipe"), (Study.from_toml, "study")],
+)
+def test_a_file_that_holds_no_table_is_told_the_same_wherever_it_is_read(
+    read: Callable[[Path], object], what: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "r.toml"
+    with pytest.raises(UserError, match=f"^There is no {what} at {path}\\.$"):
+        read(path)
+    for damage in (b"x =", b"\xff = 1"):
+        path.write_bytes(damage)
+        with pytest.raises(UserError, match=f"^{path} cannot be read as TOML: .*\\.$"):
+            read(path)
+    with pytest.raises(UserError, match=f"^{tmp_path} cannot be read as TOML: .*directory"):
+        read(tmp_path)
 
 
 def test_changes_are_checked_like_a_file() -> None:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from bertkit.diagnose.doctor import examine, findings_of
 from bertkit.diagnose.doctor_page import write_doctor_page
-from bertkit.diagnose.histories import read_history
+from bertkit.diagnose.histories import is_pretraining_recipe, read_history
 from bertkit.errors import UserError
 from bertkit.health.finding import Change, Finding
 from bertkit.health.history import FinetuneHistory, PretrainHistory
@@ -252,6 +252,16 @@ def test_a_recipe_with_keys_of_the_future_is_told_with_its_key(tmp_path: Path) -
         UserError, match=r"'optimiser.muon'.*Perhaps the run is of a newer bertkit than this one, 0\.1\.0\."
     ):
         findings_of(run)
+
+
+def test_which_kind_of_run_it_is_stands_in_its_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    assert not is_pretraining_recipe(path)  # nor where there is none
+    for recipe, pretraining in ((PretrainRecipe(), True), (Recipe(), False)):
+        path.write_text(recipe.to_toml())
+        assert is_pretraining_recipe(path) is pretraining
+    path.write_bytes(b"[corpus]\nshards = '\xff'")
+    assert not is_pretraining_recipe(path)
 
 
 @pytest.mark.parametrize(

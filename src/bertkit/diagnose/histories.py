@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -26,6 +25,7 @@ from bertkit.health.history import (
 )
 from bertkit.health.watch import HEALTH, THROUGH, Health
 from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe
+from bertkit.recipe.kinds import kind_of_recipe
 from bertkit.tasks.metrics import entropy
 from bertkit.train.pretrainrun import STOPPED
 from bertkit.train.results import SEED_RESULT
@@ -108,10 +108,10 @@ def _newer(version: str) -> bool:
 
 
 def is_pretraining_recipe(path: Path) -> bool:
-    """Whether a recipe is one of pretraining: it names a corpus. False where it cannot be read."""
+    """Whether a recipe is one of pretraining. False where it cannot be read."""
     try:
-        return "corpus" in tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return kind_of_recipe(path) is PretrainRecipe
+    except UserError:
         return False
 
 

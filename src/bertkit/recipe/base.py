@@ -65,12 +65,7 @@ class BaseRecipe:
         Raises:
             UserError: no such file, not TOML, an unknown key (the nearest is offered), a value out of range.
         """
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"There is no recipe at {path}.") from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UserError(f"{path} cannot be read as TOML: {error}.") from None
+        table = read_table(path, "recipe")
         try:
             return from_table(cls, table, "")
         except UserError as error:
@@ -110,6 +105,24 @@ def _assignment(text: str) -> tuple[str, str, Any]:
         return section, key, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return section, key, value.strip()
+
+
+def read_table(path: Path, what: str) -> dict[str, Any]:
+    """What a TOML file holds.
+
+    Args:
+        path: the file.
+        what: what it ought to be, as the sentence about a missing file calls it: "recipe", "study".
+
+    Raises:
+        UserError: no such file, one that can't be read, or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"There is no {what} at {path}.") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path} cannot be read as TOML: {error}.") from None
 
 
 def from_table(kind: type[T], table: Mapping[str, Any], where: str) -> T:

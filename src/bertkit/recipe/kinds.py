@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from bertkit.errors import UserError
+from bertkit.recipe.base import read_table
 from bertkit.recipe.finetune import Recipe
 from bertkit.recipe.pretrain import PretrainRecipe
 
@@ -18,12 +17,7 @@ def kind_of_recipe(path: Path) -> type[Recipe] | type[PretrainRecipe]:
     Raises:
         UserError: no such file, or not TOML.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"There is no recipe at {path}.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path} cannot be read as TOML: {error}.") from None
+    table = read_table(path, "recipe")
     pretraining = _known(PretrainRecipe(), table) > _known(Recipe(), table)
     return PretrainRecipe if pretraining else Recipe
 

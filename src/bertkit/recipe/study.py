@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, Literal
 
 from bertkit.config.checks import check_at_least, check_choice
 from bertkit.errors import UserError, nearest
-from bertkit.recipe.base import add_settings, from_table
+from bertkit.recipe.base import add_settings, from_table, read_table
 from bertkit.recipe.finetune import Recipe
 from bertkit.recipe.pretrain import PretrainRecipe
 
@@ -111,12 +110,7 @@ class Study:
         Raises:
             UserError: no such file, not TOML, an unknown key (the nearest is offered), a value out of range.
         """
-        try:
-            table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"There is no study at {path}.") from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UserError(f"{path} cannot be read as TOML: {error}.") from None
+        table = read_table(path, "study")
         try:
             return cls._of(table, path)
         except UserError as error:
