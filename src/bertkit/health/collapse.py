@@ -6,22 +6,18 @@ import math
 
 from bertkit.health.advice import FRESH_RATE, TRAINED_RATE, WARMUP, steadier
 from bertkit.health.finding import Change, Finding
-from bertkit.health.watch import Health, Watched
+from bertkit.health.watch import VANISHED, Health, Watched
 
 READ = "docs/doctor.md#during-a-run"
 EARLIEST = 20
 """Updates before which nothing is said of a run but that its loss is no number."""
-VANISHED = 1e-3
-"""Of its greatest norm, what is left of a vanished gradient. Measured on CoLA: the article's model, 128 wide,
-falls to 5e-4 of it by step 10 and to 2e-6 by step 100; cola-scratch, which sits on the labels' entropy for
-300 steps and then learns, stays above 0.2."""
 DOUBTFUL = 1e-2
 """Of its greatest norm, what is left of a gradient that may be vanishing; also a spread that may be lost."""
 SPARED = 0.1
 """A layer's gradient has vanished only where the head's has fallen so much less: else all is learnt."""
 ALIKE = 1e-3
-"""Spread of `[CLS]` vectors that are all the same. Measured as above: 5e-4 by step 10, 4e-5 by step 100, and
-never under 2e-2."""
+"""Spread of `[CLS]` vectors that are all the same. Measured as `VANISHED`: 5e-4 by step 10, 4e-5 by step 100,
+and never under 2e-2."""
 FALLEN = 0.05
 """Of its first value, what is left of a spread that was lost."""
 HOT = 3e-3

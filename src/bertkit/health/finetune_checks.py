@@ -17,14 +17,12 @@ from bertkit.health.advice import (
     visible_inputs,
 )
 from bertkit.health.finding import Change, Finding
-from bertkit.health.history import FinetuneHistory, SeedHistory, mean
+from bertkit.health.history import ENOUGH_STEPS, FinetuneHistory, SeedHistory, mean
 
 ON_THE_PRIOR = 0.97
 """Share of the prior's entropy that a loss must fall below to have learned something. From fresh weights on
 CoLA and RTE, runs that answer every row alike end at 0.98 to 1.2 of it; of those that learned none ends above
 0.92, though all stand at 1.0 for their first epoch."""
-ENOUGH_STEPS = 30
-"""Fewer say nothing of where a loss stays."""
 ENOUGH_UPDATES = 500
 """That recipes/cola-scratch.toml takes to leave the labels' entropy."""
 WILD = 1.5

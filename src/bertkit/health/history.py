@@ -14,6 +14,8 @@ from bertkit.health.watch import Health
 from bertkit.recipe import PretrainRecipe, Recipe
 
 NAN = math.nan
+ENOUGH_STEPS = 30
+"""Fewer say nothing of where a run goes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ DROWNED = 4.0
 article's sinusoids are 24 times as large as its pieces."""
 LOUD_START = 1.0
 """Nats over knowing nothing: what logits of a deviation of 1.4 cost (half its square). BERT's are near 0."""
-VANISHED = 1e-3
-"""Gradient of the first layer over that of the last. Healthy models have 0.1 to 10 at the start."""
+LOPSIDED = 1e-3
+"""Gradient of the first layer over that of the last, or the other way round, at which one of them is lost.
+Healthy models have 0.1 to 10 at the start."""
 ALIKE = 1e-5
 """Spread of the last layer's [CLS] vectors that is hardly more than float32's rounding. Usual fresh models
 have 0.01 to 0.2 and learn with 0.001 too, trained ones have 0.3 and more."""
@@ -27,7 +28,7 @@ UNLEARNT = 0.5
 """Share of the prior's loss that a batch must have left behind, to count as being learnt."""
 DEAD = 1e-2
 """Of what it was at the start: the share of gradient or spread under which the signal has stopped."""
-ENOUGH_STEPS = 20
+ENOUGH_TRIED = 20
 """Of learning by heart, for those that time ended."""
 NEAR_CLIFF = 3.0
 SMALL_RESERVE = 0.9
@@ -87,9 +88,9 @@ def gradient_by_layer(record: Preflight) -> Finding | None:
     if len(norms) < 2:
         return None
     bottom, *_, top = norms.values()
-    if top and VANISHED < bottom / top < 1 / VANISHED:
+    if top and LOPSIDED < bottom / top < 1 / LOPSIDED:
         return None
-    lost = not top or bottom / top <= VANISHED
+    lost = not top or bottom / top <= LOPSIDED
     changes: tuple[Change, ...] = ()
     if record.asked.fresh:
         changes = (Change("model.options.norm", "pre"),) * (record.asked.norm == "post")
@@ -167,7 +168,7 @@ def not_by_heart(record: Preflight) -> Finding | None:
         return None
     last = min(trial.losses[-5:])
     dead = dead_from(record, trial)
-    tried_enough = trial.ended in ("steps", "diverged") or len(trial.losses) >= ENOUGH_STEPS
+    tried_enough = trial.ended in ("steps", "diverged") or len(trial.losses) >= ENOUGH_TRIED
     if not dead and (not tried_enough or last < UNLEARNT * trial.prior_loss or _cut_short(trial)):
         return None
     calmer = trial.calmer

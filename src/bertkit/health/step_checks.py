@@ -8,16 +8,19 @@ from itertools import pairwise
 
 from bertkit.health.advice import READ, lower_rate, steadier, trainable, usual_rate
 from bertkit.health.finding import Change, Finding
-from bertkit.health.history import FinetuneHistory, PretrainHistory, SeedHistory, Step, mean, median
-from bertkit.health.watch import THROUGH
+from bertkit.health.history import (
+    ENOUGH_STEPS,
+    FinetuneHistory,
+    PretrainHistory,
+    SeedHistory,
+    Step,
+    mean,
+    median,
+)
+from bertkit.health.watch import THROUGH, VANISHED
 
 Run = FinetuneHistory | PretrainHistory
 
-ENOUGH_STEPS = 30
-"""Fewer say nothing of where a run goes."""
-VANISHED = 1e-3
-"""Of a layer's greatest gradient, or of the whole one's first, what is left of a vanished one: the article's
-model, 128 wide, falls to 5e-4 of it by step 10; of the runs that learned, none falls below a tenth."""
 EXPLODED = 100.0
 """Times its first size. Where rows are being learned by heart, gradients of healthy runs grow twelvefold."""
 WINDOW = 15

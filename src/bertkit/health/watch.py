@@ -21,6 +21,10 @@ batches, also of a file in order, stays above it."""
 THROUGH = 0.85
 """Share of the unigram entropy below which a loss can't be that of word frequencies alone, or of them and the
 nearest neighbours."""
+VANISHED = 1e-3
+"""Of a layer's greatest gradient norm, what is left of a vanished gradient. Measured on CoLA: the article's
+model, 128 wide, falls to 5e-4 of it by step 10 and to 2e-6 by step 100; cola-scratch, which sits on the
+labels' entropy for 300 steps and then learns, stays above 0.2, and no run that learned falls below 0.1."""
 KEPT = 4
 """Looks that are remembered."""
 
