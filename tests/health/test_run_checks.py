@@ -22,6 +22,7 @@ from bertkit.health.history import (
     Scores,
     SeedHistory,
     Step,
+    last_train_loss,
 )
 from bertkit.health.pretrain_checks import trend
 from bertkit.health.run_checks import FINETUNE_CHECKS, PRETRAIN_CHECKS, check_run
@@ -246,6 +247,16 @@ def test_in_the_order_of_a_file_only_whole_epochs_are_judged() -> None:
     steps = [replace(step, loss=0.5) if step.step > 70 else step for step in seed.steps]
     run = finetuning(replace(seed, steps=steps), **NOTHING, recipe=BLOG)
     assert "stuck" in names(run)
+
+
+def test_the_training_loss_of_a_run_is_the_mean_over_the_last_epochs_of_its_seeds() -> None:
+    def scored(*losses: float) -> SeedHistory:
+        made = [Evaluation(5 * n, n, 0.7, loss, 0.1, 0.0, 0.2) for n, loss in enumerate(losses, start=1)]
+        return SeedHistory(0, evaluations=made)
+
+    assert last_train_loss(scored(0.6, 0.3).evaluations) == 0.3
+    assert FinetuneHistory(Recipe(), [scored(0.6, 0.25), scored(0.75), scored()]).train_loss == 0.5
+    assert math.isnan(FinetuneHistory(Recipe(), [scored()]).train_loss)
 
 
 def test_without_a_prior_a_loss_that_does_not_fall_is_stuck() -> None:

@@ -10,7 +10,7 @@ from bertkit.diagnose.conclusion import Conclusion, conclude
 from bertkit.diagnose.histories import History
 from bertkit.diagnose.verdict import BASELINES
 from bertkit.diagnose.wording import title
-from bertkit.health.finetune_checks import ON_THE_PRIOR, last_train_loss
+from bertkit.health.finetune_checks import ON_THE_PRIOR
 from bertkit.health.history import FinetuneHistory, PretrainHistory, Scores, SeedHistory, Step, numbers
 from bertkit.health.pretrain_checks import LAST, gap_trend, heldout_trend, pairs_interval, scored_after_start
 from bertkit.health.step_checks import gaps
@@ -108,7 +108,7 @@ def _pretrained(run: PretrainHistory) -> str:
 def _taken_in(run: FinetuneHistory) -> str:
     if not any(seed.evaluations for seed in run.seeds):
         return ""
-    loss = last_train_loss(run)
+    loss = run.train_loss
     if run.prior is None:
         return f"The training loss of its last epoch is {loss:.3f}."
     share = loss / run.prior if run.prior else math.inf

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from bertkit.diagnose.histories import read_seed_log, seed_folders
 from bertkit.diagnose.records import Record, read_object
 from bertkit.errors import UserError
+from bertkit.health.history import last_train_loss, mean
 from bertkit.tasks.intervals import middle, paired_samples
 from bertkit.tasks.metrics import IntArray
 from bertkit.train.results import SEED_RESULT
@@ -66,7 +66,8 @@ def _row(run: Path, result: Record | None) -> Row:
     if result is None:
         return {"run": str(run), "finished": False, "why": NOT_FINISHED}
     seeds = result.parts("seeds")
-    losses = [loss for folder in seed_folders(run).values() if (loss := _train_loss(folder)) is not None]
+    logs = [folder / METRICS for folder in seed_folders(run).values()]
+    train_loss = mean([last_train_loss(read_seed_log(log).evaluations) for log in logs if log.is_file()])
     return {
         "run": str(run),
         "finished": True,
@@ -76,7 +77,7 @@ def _row(run: Path, result: Record | None) -> Row:
         "seeds": len(seeds),
         "seed_scores": [seed.number("score") for seed in seeds],
         "learned": sum(seed.text("status") == "learned" for seed in seeds),
-        "train_loss": statistics.mean(losses) if losses else None,
+        "train_loss": None if math.isnan(train_loss) else train_loss,
         "baselines": {
             name: result.part("baselines").part(name).number("score")
             for name in ("majority", "ngram")
@@ -86,15 +87,6 @@ def _row(run: Path, result: Record | None) -> Row:
         "parameters": result.whole("parameters"),
         "difference": None,
     }
-
-
-def _train_loss(folder: Path) -> float | None:
-    """Mean training loss of the last epoch; None where the log does not tell it."""
-    if not (folder / METRICS).is_file():
-        return None
-    evaluations = read_seed_log(folder / METRICS).evaluations
-    last = evaluations[-1].train_loss if evaluations else math.nan
-    return None if math.isnan(last) else last
 
 
 def _difference(first: Path, reference: Record, run: Path, result: Record) -> dict[str, Any]:

@@ -17,12 +17,17 @@ from bertkit.health.advice import (
     visible_inputs,
 )
 from bertkit.health.finding import Change, Finding
-from bertkit.health.history import ENOUGH_STEPS, FinetuneHistory, SeedHistory, mean
+from bertkit.health.history import ENOUGH_STEPS, FinetuneHistory, SeedHistory, last_train_loss, mean
 
 ON_THE_PRIOR = 0.97
-"""Share of the prior's entropy that a loss must fall below to have learned something. From fresh weights on
-CoLA and RTE, runs that answer every row alike end at 0.98 to 1.2 of it; of those that learned none ends above
-0.92, though all stand at 1.0 for their first epoch."""
+"""Share of the prior's entropy above which a loss is that of the label shares, so that a run is stuck. From
+fresh weights on CoLA and RTE, runs that answer every row alike end at 0.98 to 1.2 of it; of those that
+learned none ends above 0.92, though all stand at 1.0 for their first epoch."""
+OFF_THE_PRIOR = 0.95
+"""Share of the prior's entropy below which a whole epoch's loss is clearly not that of the label shares: its
+mean over thousands of rows scatters by about a hundredth. That a run is stuck and that it has left the
+prior are two claims, and between the two levels neither is certain: a frozen MiniLM whose embeddings are
+averaged ends at 0.96 on CoLA, its loss has fallen, and it answers every row alike."""
 ENOUGH_UPDATES = 500
 """That recipes/cola-scratch.toml takes to leave the labels' entropy."""
 WILD = 1.5
@@ -92,7 +97,7 @@ def plateau_of(run: FinetuneHistory, seed: SeedHistory) -> float | None:
     last = mean(losses[-(steps // 3) :])
     if not run.recipe.batch.shuffle and seed.evaluations:
         # In the file's order the shares change along an epoch, so only whole ones can be told from the prior.
-        last = mean([seed.evaluations[-1].train_loss])
+        last = last_train_loss(seed.evaluations)
     if run.prior is not None:
         return last if last > ON_THE_PRIOR * run.prior else None
     first = losses[: steps // 3]
@@ -201,7 +206,7 @@ def no_better_than_majority(run: FinetuneHistory) -> Finding | None:
         "possible" if above else "likely",
         f"It scores {scores.score:.3f}, and the interval, {scores.low:.3f} to {scores.high:.3f}, "
         f"{'includes' if scores.high >= scores.majority else 'lies below'} the majority's "
-        f"{scores.majority:.3f}, though the training loss fell to {last_train_loss(run):.3f}.",
+        f"{scores.majority:.3f}, though the training loss fell to {run.train_loss:.3f}.",
         means,
         (start, Change(words="more labelled rows")),
         READ,
@@ -227,11 +232,6 @@ def no_better_than_ngram(run: FinetuneHistory) -> Finding | None:
         (PRETRAINED if run.fresh else Change(words="a larger pretrained model (--model)"),),
         READ,
     )
-
-
-def last_train_loss(run: FinetuneHistory) -> float:
-    """Of the last epochs of all seeds, their mean."""
-    return mean([seed.evaluations[-1].train_loss for seed in run.seeds if seed.evaluations])
 
 
 def of_seeds(run: FinetuneHistory, some: Sequence[SeedHistory], word: str = "of") -> str:

@@ -123,6 +123,11 @@ class FinetuneHistory:
         """Whether it began with fresh weights."""
         return self.recipe.model.start in PRESETS
 
+    @property
+    def train_loss(self) -> float:
+        """Of the last epochs of all seeds, their mean; NaN where the logs do not tell it."""
+        return mean([last_train_loss(seed.evaluations) for seed in self.seeds])
+
     def planned(self, seed: SeedHistory) -> int:
         """Updates that a seed was to make; 0 where nothing tells."""
         training = self.recipe.training
@@ -193,6 +198,11 @@ class PretrainHistory:
             return min(1.0, max(0.0, place))
         planned = self.recipe.training.steps
         return min(1.0, self.last_step / planned) if planned else 0.0
+
+
+def last_train_loss(evaluations: Sequence[Evaluation]) -> float:
+    """Mean training loss of a seed's last epoch that was scored; NaN where its log does not tell it."""
+    return evaluations[-1].train_loss if evaluations else NAN
 
 
 def numbers(values: Sequence[float]) -> list[float]:

@@ -7,13 +7,14 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bertkit.diagnose.curves import read_curves
+from bertkit.diagnose.histories import read_seed_log
 from bertkit.errors import UserError
+from bertkit.health.finetune_checks import OFF_THE_PRIOR
+from bertkit.health.history import last_train_loss
 from bertkit.recipe import PretrainRecipe
 from bertkit.studies.neighbours import Offsets, look
 from bertkit.studies.plan import Planned, Run
@@ -22,10 +23,7 @@ from bertkit.tasks.intervals import paired_interval, seeds_interval
 from bertkit.tasks.metrics import IntArray, entropy
 from bertkit.train.results import SeedResult
 from bertkit.train.runfolder import RESULT
-
-OFF_THE_PRIOR = 0.95
-"""Share of the labels' entropy below which a training loss is not that of the label shares alone: an epoch's
-mean over thousands of rows scatters by about a hundredth of it."""
+from bertkit.train.runlog import METRICS
 
 
 @dataclass(frozen=True)
@@ -174,7 +172,10 @@ def _read(run: Run) -> _Finished:
     if seed is None or len(seed.labels) != len(seed.probabilities):
         raise ValueError("its seed's answers are not there")
     float(result["score"] + result["metrics"]["accuracy"] + result["baselines"]["majority"]["score"])
-    return _Finished(run, result, seed, _last_train_loss(run.folder))
+    train_loss = last_train_loss(read_seed_log(run.folder / METRICS).evaluations)
+    if math.isnan(train_loss):
+        raise ValueError("its log does not tell a training loss")
+    return _Finished(run, result, seed, train_loss)
 
 
 def _pretrain(runs: Runs, finished: Sequence[_Finished]) -> PretrainOutcome:
@@ -244,13 +245,6 @@ def _finetune(runs: Runs, finished: Sequence[_Finished]) -> FinetuneOutcome:
         predictions=predictions,
         labels=labels,
     )
-
-
-def _last_train_loss(folder: Path) -> float:
-    """Mean training loss of the last whole epoch that was logged."""
-    (curves,) = read_curves(folder)
-    end = curves.train[-1][0]
-    return statistics.mean([loss for epoch, loss in curves.train if epoch > end - 1])
 
 
 def difference(one: Outcome | None, other: Outcome | None, to: str) -> Difference | None:
