@@ -1,8 +1,10 @@
 """How texts of strangers stand in sentences."""
 
+from pathlib import Path
+
 import pytest
 
-from bertkit.errors import LONGEST_SHOWN, listed, shown
+from bertkit.errors import LONGEST_SHOWN, damaged, listed, shown
 
 
 @pytest.mark.parametrize(
@@ -29,3 +31,10 @@ def test_what_is_long_is_cut() -> None:
         assert shown(value).endswith("...")
     assert shown("x" * 80) == "x" * 80
     assert listed(["\n", "a", "b"], most=2) == r"'\n', a and 1 more"
+
+
+def test_what_is_damaged_is_told_with_what_tells_so() -> None:
+    assert str(damaged(Path("a/b"))) == "a/b is damaged or cut short: copy it again from its source."
+    assert str(damaged(Path("b"), "it is empty")) == (
+        "b is damaged or cut short (it is empty): copy it again from its source."
+    )

@@ -1,6 +1,7 @@
 """The one exception that means: the user can mend this."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -38,6 +39,17 @@ def listed(names: Iterable[str], most: int = 5) -> str:
     known = list(names)
     more = f" and {len(known) - most} more" if len(known) > most else ""
     return ", ".join(map(shown, known[:most])) + more
+
+
+def damaged(path: Path, reason: str = "") -> UserError:
+    """The error of a file that came from elsewhere and is no longer what it was there.
+
+    Args:
+        path: the file.
+        reason: what tells so, where that is known.
+    """
+    known = f" ({reason})" if reason else ""
+    return UserError(f"{path} is damaged or cut short{known}: copy it again from its source.")
 
 
 def nearest(name: str, known: list[str]) -> str:

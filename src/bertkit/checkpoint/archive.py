@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from bertkit.checkpoint.hf import CONFIG_FILE, OLD_CONFIG_FILE
 from bertkit.checkpoint.sentence import MODULES_FILE
-from bertkit.errors import UserError, listed, quoted
+from bertkit.errors import UserError, damaged, listed, quoted
 
 ENDING = ".zip"
 MODEL_FILES = (CONFIG_FILE, OLD_CONFIG_FILE)
@@ -75,7 +75,7 @@ def unpacked(path: Path) -> Iterator[Path]:
         except OSError as error:
             if error.errno != errno.EINVAL:  # a place before the file's beginning
                 raise
-            raise UserError(f"{path} is damaged: copy it again from its source.") from None
+            raise damaged(path) from None
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
             raise UserError(
                 f"{path} is no zip archive or damaged ({error}): copy it again from its source."

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from bertkit.checkpoint.sstable import Damaged, checksum, read_table, read_varint, write_table, write_varint
-from bertkit.errors import UserError
+from bertkit.errors import UserError, damaged
 
 TYPES: dict[int, torch.dtype] = {
     1: torch.float32,
@@ -124,10 +124,10 @@ class Bundle:
         for name in names:
             entry = self.entries[name]
             if entry.offset < end:  # Overlaps would let a small file fill any memory.
-                raise _damaged(_beside(self.prefix, INDEX), f"{name} overlaps another tensor")
+                raise damaged(_beside(self.prefix, INDEX), f"{name} overlaps another tensor")
             end = entry.offset + entry.size
             if end > length:
-                raise _damaged(path, f"{name} lies beyond its end, so the file is cut short")
+                raise damaged(path, f"{name} lies beyond its end, so the file is cut short")
 
     def _read(self, shard: int, names: list[str]) -> Iterator[tuple[str, torch.Tensor]]:
         path = self.shard_path(shard)
@@ -137,7 +137,7 @@ class Bundle:
                 file.seek(entry.offset)
                 data = file.read(entry.size)
                 if checksum(data) != entry.crc:
-                    raise _damaged(path, f"the checksum of {name} is wrong")
+                    raise damaged(path, f"the checksum of {name} is wrong")
                 assert entry.dtype is not None
                 yield name, torch.frombuffer(bytearray(data), dtype=entry.dtype).reshape(entry.shape)
 
@@ -151,7 +151,7 @@ def open_bundle(prefix: Path) -> Bundle:
     path = _beside(prefix, INDEX)
     try:
         if path.stat().st_size > LONGEST_INDEX:
-            raise _damaged(path, f"it has {path.stat().st_size:,} bytes, and an index has few")
+            raise damaged(path, f"it has {path.stat().st_size:,} bytes, and an index has few")
         rows = read_table(path.read_bytes())
         first, header = next(rows, (b"", b""))
         if first:
@@ -165,7 +165,7 @@ def open_bundle(prefix: Path) -> Bundle:
     except FileNotFoundError:
         raise UserError(f"There is no {path}, the index of a TensorFlow checkpoint.") from None
     except ValueError as error:  # `Damaged`, or a name that is no UTF-8.
-        raise _damaged(path, str(error)) from None
+        raise damaged(path, str(error)) from None
     return Bundle(prefix, shards, entries)
 
 
@@ -193,7 +193,7 @@ def _check_readable(prefix: Path, name: str, entry: Entry) -> None:
     if entry.dtype is None:
         raise UserError(f"{index}: {name} holds no numbers of a kind that bertkit reads.")
     if not entry.size:
-        raise _damaged(index, f"{name} is empty")
+        raise damaged(index, f"{name} is empty")
 
 
 def _read_header(data: bytes) -> int:
@@ -279,7 +279,3 @@ def _field(number: int, value: int | bytes) -> bytes:
 
 def _beside(prefix: Path, ending: str) -> Path:
     return prefix.with_name(prefix.name + ending)
-
-
-def _damaged(path: Path, reason: str) -> UserError:
-    return UserError(f"{path} is damaged: {reason}. Copy it again from its source.")

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from bertkit.errors import UserError, listed, quoted, shown
+from bertkit.errors import UserError, damaged, listed, quoted, shown
 from bertkit.text.jsons import read_json
 
 WEIGHTS_FILE = "model.safetensors"
@@ -58,7 +58,7 @@ def _read_safetensors(file: Path) -> Tensors:
     try:
         tensors: Tensors = load_file(file)
     except SafetensorError as error:
-        raise UserError(f"{file} is damaged or cut short ({error}): copy it again from its source.") from None
+        raise damaged(file, str(error)) from None
     return tensors
 
 
@@ -71,7 +71,7 @@ def _read_pickle(file: Path) -> Tensors:
         content = _load(file, zipped)
     except pickle.UnpicklingError as error:
         if not any(words in str(error) for words in NEEDS_CODE):
-            raise _damaged(file) from None
+            raise damaged(file) from None
         raise UserError(
             f"{file} holds more than tensors: reading it would run code of whoever wrote it, so bertkit does "
             "not. If you trust them, save the tensors alone, with safetensors.torch.save_file(torch.load("
@@ -80,7 +80,7 @@ def _read_pickle(file: Path) -> Tensors:
     except MemoryError:
         raise
     except Exception:  # A damaged pickle may make the library raise anything.
-        raise _damaged(file) from None
+        raise damaged(file) from None
     return _only_tensors(file, content)
 
 
@@ -113,9 +113,9 @@ def _check_archive(file: Path) -> None:
             size = sum(member.file_size for member in archive.infolist())
             sound = honest and size <= file.stat().st_size and archive.testzip() is None
     except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, OSError):
-        raise _damaged(file) from None
+        raise damaged(file) from None
     if not sound:
-        raise _damaged(file)
+        raise damaged(file)
 
 
 def _only_tensors(file: Path, content: Any) -> Tensors:
@@ -150,10 +150,6 @@ def _check_memory(file: Path, tensors: Tensors) -> None:
             f"{file} has {file.stat().st_size:,} bytes and its tensors would take {size:,}, for they repeat "
             "few numbers: it is made to fill a memory."
         )
-
-
-def _damaged(file: Path) -> UserError:
-    return UserError(f"{file} is damaged or cut short: copy it again from its source.")
 
 
 def _of_shards(read: Callable[[Path], Tensors]) -> Callable[[Path], Tensors]:
