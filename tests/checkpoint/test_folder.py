@@ -235,6 +235,13 @@ def test_wrong_configs_of_our_own_are_refused(changes, message, tmp_path):
         read_model_folder(tmp_path / "model")
 
 
+@pytest.mark.parametrize("head", [None, replace(SIGMOID, layers=(-1, -2), combine="concat")])
+def test_a_config_of_our_own_is_what_its_file_gives_back(head):
+    content = write_own(CONFIG, head)
+    assert json.loads(json.dumps(content)) == content
+    assert read_config(content, {}) == (CONFIG, head)
+
+
 def test_no_value_of_a_config_makes_reading_fail_otherwise():
     odd = [None, True, -1, 0, 2.5, "x", "", [], [1], {}, {"0": 1, "1": []}, [None], float("nan")]
     contents = [write_bert(CONFIG, HEAD, 0), write_own(CONFIG, SIGMOID)]

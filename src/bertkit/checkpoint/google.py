@@ -5,7 +5,6 @@ Names and shapes: modeling.py, run_pretraining.py, run_classifier.py and run_squ
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -256,5 +255,5 @@ def _check_sayable(config: Mapping[str, Any]) -> None:
 
 
 def _beyond_bert(config: Mapping[str, Any]) -> str:
-    model, head = read_config(json.loads(json.dumps(config)), {})  # As a file would give it, with lists.
+    model, head = read_config(dict(config), {})
     return f"modeling.py computes BERT, and the model has {', '.join(not_bert(model, head))}"

@@ -52,12 +52,17 @@ def read_config(content: dict[str, Any], beyond: dict[str, Any]) -> tuple[ModelC
 
 
 def write_own(model: ModelConfig, head: HeadConfig | None) -> dict[str, Any]:
-    """The content of `config.json` for a model that only bertkit computes."""
+    """The content of `config.json` for a model that only bertkit computes, as reading the file gives it."""
     return {
         "model_type": "bertkit",
-        "model": asdict(model),
-        "head": None if head is None else asdict(head),
+        "model": asdict(model, dict_factory=_with_lists),
+        "head": None if head is None else asdict(head, dict_factory=_with_lists),
     }
+
+
+def _with_lists(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A dataclass's fields with lists for tuples, which JSON does not have."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in items}
 
 
 def _read_own(content: dict[str, Any]) -> tuple[ModelConfig, HeadConfig | None]:
