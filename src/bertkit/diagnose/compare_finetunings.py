@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bertkit.diagnose.histories import read_seed_log, seed_folders
+from bertkit.diagnose.histories import seed_folders
+from bertkit.diagnose.logs import read_seed_log
 from bertkit.diagnose.records import Record, read_object
 from bertkit.errors import UserError
 from bertkit.health.history import last_train_loss, mean

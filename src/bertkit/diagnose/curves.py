@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bertkit.diagnose.histories import SeedLog, read_seed_log, seed_folders
+from bertkit.diagnose.histories import seed_folders
+from bertkit.diagnose.logs import SeedLog, read_seed_log
 from bertkit.diagnose.pictures import (
     DEV,
     MAJORITY,

@@ -5,25 +5,23 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bertkit import __version__
-from bertkit.diagnose.records import Record, read_object, read_records
+from bertkit.diagnose.logs import PretrainLog, SeedLog, read_pretrain_log, read_seed_log
+from bertkit.diagnose.records import Record, read_object
 from bertkit.errors import UserError
 from bertkit.health.history import (
     NAN,
-    Evaluation,
     FinetuneHistory,
     HeldOut,
     Outcome,
     PretrainHistory,
     Scores,
     SeedHistory,
-    Step,
 )
-from bertkit.health.watch import HEALTH, THROUGH, Health
+from bertkit.health.watch import THROUGH
 from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe
 from bertkit.recipe.kinds import kind_of_recipe
 from bertkit.tasks.metrics import entropy
@@ -34,7 +32,6 @@ from bertkit.train.runlog import METRICS
 
 History = FinetuneHistory | PretrainHistory
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
-BY_LAYER = {"gradient_norms", "update_ratios", "attention_entropy", "dead_units"}
 SEED_FOLDER = re.compile(r"seed-(\d+)")
 
 
@@ -126,70 +123,6 @@ def _recipe(kind: type[AnyRecipe], run: Path) -> AnyRecipe:
         ) from None
 
 
-@dataclass
-class SeedLog:
-    """What one seed of a fine-tuning run has logged."""
-
-    steps: list[Step] = field(default_factory=list)
-    evaluations: list[Evaluation] = field(default_factory=list)
-    health: list[Health] = field(default_factory=list)
-    broke: int | None = None
-
-
-def read_seed_log(path: Path) -> SeedLog:
-    """The log of a seed.
-
-    Raises:
-        UserError: a line is no record, lacks what every record has, or has a value of another type.
-    """
-    log = SeedLog()
-    for record in read_records(path):
-        event = record.text("event")
-        if event == "train":
-            step = _step(record, "epoch", record.number("loss"))
-            log.steps.append(step)
-            if math.isnan(step.loss) and log.broke is None:
-                log.broke = step.step
-        elif event == "evaluation":
-            low, high = record.interval("interval")
-            log.evaluations.append(
-                Evaluation(
-                    step=record.whole("step"),
-                    epoch=record.number("epoch"),
-                    loss=record.number("loss"),
-                    train_loss=record.number("train_loss", NAN),
-                    score=record.number("score"),
-                    low=low,
-                    high=high,
-                )
-            )
-        elif event == HEALTH:
-            log.health.append(_health(record))
-    return log
-
-
-def _step(record: Record, place: str, loss: float) -> Step:
-    return Step(
-        step=record.whole("step"),
-        place=record.number(place, NAN),
-        loss=loss,
-        learning_rate=record.number("learning_rate", NAN),
-        gradient_norm=record.number("gradient_norm", NAN),
-        pieces_per_second=record.number("pieces_per_second", NAN),
-    )
-
-
-def _health(record: Record) -> Health:
-    """As `Health.from_record`, with every type checked."""
-    values: dict[str, Any] = {"step": record.whole("step")}
-    for name in (spec.name for spec in fields(Health) if spec.name != "step"):
-        if name in BY_LAYER:
-            values[name] = record.figures(name)
-        elif record.has(name):
-            values[name] = record.number(name)
-    return Health(**values)
-
-
 def seed_folders(run: Path) -> dict[int | None, Path]:
     """The folders of a fine-tuning run's seeds by seed; None stands for the only one, in the run itself."""
     if (run / METRICS).is_file():
@@ -255,48 +188,22 @@ def _prior_of(seeds: Sequence[SeedHistory]) -> float | None:
 
 
 def _pretraining(run: Path, recipe: PretrainRecipe, result: Record | None) -> PretrainHistory:
-    steps: list[Step] = []
-    heldout: list[HeldOut] = []
-    health: list[Health] = []
-    floors: Mapping[str, float] = {}
-    broke: int | None = None
-    for record in read_records(run / METRICS) if (run / METRICS).is_file() else ():
-        event = record.text("event")
-        if event == "train":
-            # Without a masked piece a step has no MLM loss.
-            loss = record.number("mlm_loss", record.number("loss"))
-            steps.append(_step(record, "fraction", loss))
-            if math.isnan(loss) and broke is None:
-                broke = record.whole("step")
-        elif event == "evaluation":
-            heldout.append(
-                HeldOut(
-                    step=record.whole("step"),
-                    loss=record.number("mlm_loss"),
-                    pair_accuracy=record.number("pair_accuracy", NAN),
-                    pairs=record.number("pairs", NAN),
-                )
-            )
-        elif event == "floors":
-            floors = {name: record.number(name) for name in ("unigram", "uniform")}
-        elif event == HEALTH:
-            health.append(_health(record))
-    if result is not None:
-        floors = result.figures("floors")
+    log = read_pretrain_log(run / METRICS) if (run / METRICS).is_file() else PretrainLog()
+    floors = log.floors if result is None else result.figures("floors")
     stopped = read_object(run / STOPPED)
     return PretrainHistory(
         recipe,
-        steps,
-        heldout,
-        health,
+        log.steps,
+        log.heldout,
+        log.health,
         floors,
-        through_at=_through_at(result, heldout, floors),
+        through_at=_through_at(result, log.heldout, floors),
         finished=result is not None,
         stopped="" if stopped is None else stopped.text("why"),
         epochs=NAN if result is None else result.number("epochs", NAN),
         long_from=result.whole("long_from") if result is not None and result.has("long_from") else None,
         seconds=NAN if result is None else result.number("seconds", NAN),
-        broke=broke,
+        broke=log.broke,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bertkit.diagnose.logs import read_pretrain_log
 from bertkit.diagnose.pictures import (
     DEV,
     MAJORITY,
@@ -23,14 +24,14 @@ from bertkit.diagnose.pictures import (
     thinned,
 )
 from bertkit.diagnose.records import read_records
-from bertkit.health.watch import HEALTH
+from bertkit.health.history import mean
 from bertkit.train.runlog import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass
+@dataclass(frozen=True)
 class PretrainCurves:
     """A pretraining run's log, over steps. A figure that is no number is NaN.
 
@@ -76,30 +77,21 @@ def read_pretraining(run: Path) -> PretrainCurves:
     Raises:
         UserError: the log is damaged.
     """
-    curves = PretrainCurves()
     if not (run / METRICS).is_file():
-        return curves
-    shares = 0.0
-    for record in read_records(run / METRICS):
-        event, step = record.text("event"), record.whole("step")
-        if event == "train":
-            # Without a masked piece a step has no MLM loss.
-            curves.train.append((step, record.number("mlm_loss", record.number("loss"))))
-            curves.rates.append((step, record.number("learning_rate", math.nan)))
-            curves.steps = step
-            curves.pieces += record.whole("pieces")
-            shares += record.number("gemm_share", 0.0)
-        elif event == "evaluation":
-            curves.heldout.append((step, record.number("mlm_loss")))
-            curves.accuracy.append((step, record.number("mlm_accuracy")))
-            if "pair_accuracy" in record.values:
-                curves.pairs.append((step, record.number("pair_accuracy")))
-        elif event == HEALTH and record.has("gradient_norms"):
-            curves.gradients.append((step, record.figures("gradient_norms")))
-        elif event == "floors":
-            curves.floors = {name: record.number(name) for name in ("unigram", "uniform")}
-    curves.gemm_share = shares / len(curves.train) if curves.train else 0.0
-    return curves
+        return PretrainCurves()
+    log = read_pretrain_log(run / METRICS)
+    return PretrainCurves(
+        train=[(step.step, step.loss) for step in log.steps],
+        rates=[(step.step, step.learning_rate) for step in log.steps],
+        heldout=[(each.step, each.loss) for each in log.heldout],
+        accuracy=[(each.step, each.accuracy) for each in log.heldout],
+        pairs=[(each.step, each.pair_accuracy) for each in log.heldout if not math.isnan(each.pair_accuracy)],
+        gradients=[(each.step, each.gradient_norms) for each in log.health if each.gradient_norms],
+        floors=log.floors,
+        steps=log.steps[-1].step if log.steps else 0,
+        pieces=log.pieces,
+        gemm_share=mean(log.gemm_shares) if log.gemm_shares else 0.0,
+    )
 
 
 def draw_losses(curves: PretrainCurves, floors: dict[str, float]) -> str:

@@ -48,12 +48,15 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Held-out text scored. `pair_accuracy` is NaN without pairs, `pairs` how many there were, or NaN."""
+    """Held-out text scored. `pair_accuracy` is NaN without pairs, `pairs` how many there were, or NaN;
+    `accuracy` is the share of masked pieces that were restored.
+    """
 
     step: int
     loss: float
     pair_accuracy: float = NAN
     pairs: float = NAN
+    accuracy: float = NAN
 
 
 @dataclass(frozen=True)

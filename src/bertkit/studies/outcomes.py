@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bertkit.diagnose.histories import read_seed_log
+from bertkit.diagnose.logs import read_seed_log
 from bertkit.errors import UserError
 from bertkit.health.finetune_checks import OFF_THE_PRIOR
 from bertkit.health.history import last_train_loss
