@@ -20,6 +20,7 @@ from bertkit.train.preflight import measure
 from bertkit.train.prepare import Prepared, prepare
 from bertkit.train.results import SeedResult, aggregate, write_json
 from bertkit.train.runfolder import RESULT, check_run, open_run
+from bertkit.train.seedrun import Shared
 from bertkit.train.seeds import train_seed
 
 
@@ -58,12 +59,13 @@ def finetune(
     append_findings(out, "preflight", 0, found)
     listener.planned(prepared.facts, plan)
     listener.found(found)
+    shared = Shared(prepared, recipe, precision, plan.steps, rows, listener)
     results = []
     for seed in seeds:
         folder = out if len(seeds) == 1 else out / f"seed-{seed}"
         folder.mkdir(exist_ok=True)
         if (done := SeedResult.read(folder)) is None:
-            done = train_seed(prepared, recipe, seed, folder, precision, plan.steps, rows, listener)
+            done = train_seed(shared, seed, folder)
         results.append(done)
     result = _finish(out, recipe, prepared, plan, results, rows.seconds)
     result["wall_seconds"] = time.perf_counter() - began

@@ -70,32 +70,34 @@ class Progress:
     watch: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Shared:
+    """What all seeds of a run have in common; `steps` are the updates of each."""
+
+    prepared: Prepared
+    recipe: Recipe
+    precision: Computing
+    steps: int
+    rows: RowSource
+    listener: Listener
+
+
 class SeedRun:
     """One attempt at a seed, from its beginning or from the state that an earlier run left in `folder`."""
 
-    def __init__(
-        self,
-        prepared: Prepared,
-        recipe: Recipe,
-        seed: int,
-        folder: Path,
-        precision: Computing,
-        steps: int,
-        rows: RowSource,
-        listener: Listener,
-    ) -> None:
-        self.prepared = prepared
+    def __init__(self, shared: Shared, seed: int, folder: Path) -> None:
+        self.prepared = prepared = shared.prepared
         self.restarts = read_restarts(folder)
-        self.recipe = recipe = changed(recipe, self.restarts)
+        self.recipe = recipe = changed(shared.recipe, self.restarts)
         self.seed = seed
         self.folder = folder
-        self.precision = precision
-        self.steps = steps
-        self.listener = listener
+        self.precision = shared.precision
+        self.steps = shared.steps
+        self.listener = shared.listener
         torch.manual_seed(seed)
         self.model = build_classifier(prepared, recipe)
         self.optimiser = build_optimiser(self.model, recipe.optimiser)
-        inputs = rows.of(self.model)
+        inputs = shared.rows.of(self.model)
         self.dev_inputs = inputs.dev
         self.objective = Classification(inputs.train, prepared.train_labels, recipe.batch, seed)
         self.state = folder / (
@@ -110,12 +112,12 @@ class SeedRun:
             prepared,
             recipe,
             self.model,
-            precision,
+            self.precision,
             self.progress.watch,
-            steps=steps,
+            steps=self.steps,
             steps_per_epoch=self.objective.steps_per_epoch,
             folder=folder,
-            listener=listener,
+            listener=self.listener,
         )
         self.saved_at = time.perf_counter()
 
