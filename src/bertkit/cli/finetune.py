@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from bertkit.cli.recipes import Flag, add_run_arguments, changes_of, recipe_to_change
+from bertkit.cli.recipes import RUN_FLAGS, Flag, add_run_arguments, changes_of, recipe_to_change
 from bertkit.recipe import Recipe
 
 FLAGS: tuple[Flag, ...] = (
@@ -44,15 +44,7 @@ FLAGS: tuple[Flag, ...] = (
     ("--patience", "training", "patience", int, "stop after so many epochs without a better score"),
     ("--seed", "training", "seed", int, "the first seed"),
     ("--seeds", "training", "seeds", int, "how many seeds to train"),
-    ("--precision", "training", "precision", str, "auto, fp32 or bf16"),
-    (
-        "--on-collapse",
-        "training",
-        "on_collapse",
-        str,
-        "what to do with a run that has collapsed: continue, stop or restart",
-    ),
-    ("--save-every", "training", "save_every", float, "minutes between checkpoints"),
+    *RUN_FLAGS,
 )
 
 

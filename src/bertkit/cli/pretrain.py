@@ -12,7 +12,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from bertkit.cli.recipes import add_run_arguments, changes_of, recipe_to_change
+from bertkit.cli.recipes import RUN_FLAGS, Flag, add_run_arguments, changes_of, recipe_to_change
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe
 
@@ -30,7 +30,7 @@ def minutes(text: str) -> float:
     return 60 * hours + whole + seconds / 60
 
 
-FLAGS = (
+FLAGS: tuple[Flag, ...] = (
     ("--model", "model", "start", str, "a preset (fresh weights), a model folder or a run to go on from"),
     ("--pairs", "objective", "pairs", str, "the second objective: nsp (as in the paper), sop or none"),
     ("--masking", "objective", "masking", str, "what is masked together: piece, whole-word or span"),
@@ -44,15 +44,7 @@ FLAGS = (
     ("--budget", "training", "budget", minutes, "wall time instead of steps: 30m, 1h, 8h"),
     ("--replay", "training", "replay", str, "a run folder whose log of learning rates is followed"),
     ("--seed", "training", "seed", int, "of weights, order and masks"),
-    ("--precision", "training", "precision", str, "auto, fp32 or bf16"),
-    (
-        "--on-collapse",
-        "training",
-        "on_collapse",
-        str,
-        "what to do with a run that has collapsed: continue, stop or restart",
-    ),
-    ("--save-every", "training", "save_every", float, "minutes between checkpoints"),
+    *RUN_FLAGS,
 )
 
 

@@ -13,6 +13,19 @@ from bertkit.recipe.base import Changes, add_settings
 Flag = tuple[str, str, str, Callable[[str], Any], str]
 """A flag and what it stands for: (flag, section, key, type, help). One of type bool has a `--no-` too."""
 
+RUN_FLAGS: tuple[Flag, ...] = (
+    ("--precision", "training", "precision", str, "auto, fp32 or bf16"),
+    (
+        "--on-collapse",
+        "training",
+        "on_collapse",
+        str,
+        "what to do with a run that has collapsed: continue, stop or restart",
+    ),
+    ("--save-every", "training", "save_every", float, "minutes between checkpoints"),
+)
+"""Of both kinds of runs."""
+
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
 
 
