@@ -1,6 +1,7 @@
 """The report of a run: what it says, that it escapes what it quotes, and that it needs nothing but itself."""
 
 import copy
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bertkit.diagnose.curves import read_curves
+from bertkit.diagnose.page import ways_on
 from bertkit.diagnose.report import write_report
 from bertkit.diagnose.verdict import give_verdict
 from bertkit.errors import UserError
@@ -219,6 +221,25 @@ def test_a_run_that_is_not_finished_has_its_curves_and_how_to_go_on(tmp_path: Pa
     assert "This run has no result yet" in page.text
     assert "a run' --resume" in page.text
     assert len(page.all("svg")) == 2
+
+
+def test_the_ways_on_are_commands_that_a_shell_takes(tmp_path: Path) -> None:
+    recipe = tmp_path / "a run" / "recipe.toml"
+    assert ways_on(recipe, "finetune", []) == ""
+    recipe.parent.mkdir()
+    recipe.write_text("x = '<'")
+    told = (
+        "<section><details><summary>The recipe</summary><pre>x = &#x27;&lt;&#x27;</pre></details></section>"
+    )
+    run = f"{recipe.parent}"
+    going_on, using = ways_on(recipe, "pretrain", []), ways_on(recipe, "finetune", ["bertkit predict X FILE"])
+    assert html.unescape(going_on.removesuffix(told)) == (
+        f"<section><h2>To go on</h2><pre>bertkit pretrain -o '{run}' --resume</pre></section>"
+    )
+    assert html.unescape(using.removesuffix(told)) == (
+        "<section><h2>To use it, and to do it again</h2><pre>bertkit predict X FILE\n"
+        f"bertkit finetune --recipe '{run}/recipe.toml' -o '{run}-again'</pre></section>"
+    )
 
 
 def test_losses_that_are_no_numbers_are_said(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from bertkit.diagnose.explained import mistakes_section
 from bertkit.diagnose.findings import findings_section
 from bertkit.diagnose.forest import Bar, draw_forest
 from bertkit.diagnose.heat import heat_map
-from bertkit.diagnose.page import commands, facts, figure, header, key, note, recipe_text, side, stack, table
+from bertkit.diagnose.page import facts, figure, header, key, note, side, stack, table, ways_on
 from bertkit.diagnose.pictures import DEV, MAJORITY, NGRAM
 from bertkit.diagnose.probabilities import reliability, threshold_curve
 from bertkit.diagnose.verdict import give_verdict
@@ -38,6 +38,7 @@ def finetune_parts(
     if result:
         given = give_verdict(result)
         level, lead, verdict = given.level, given.lead, given.text
+    uses = [f"bertkit predict {shlex.quote(str(run))} FILE"] if result else []
     return [
         header("bertkit fine-tuning", name, level, verdict, lead),
         side(_standing(result), _facts(run, result)) if result else "",
@@ -47,7 +48,7 @@ def finetune_parts(
         side(*_probabilities(result)) if result else "",
         _seeds(result) if result and len(result["seeds"]) > 1 else "",
         mistakes_section(result["mistakes"], _of_best(result)) if result else "",
-        _again(run, bool(result)),
+        ways_on(run / RECIPE, "finetune", uses),
     ]
 
 
@@ -219,19 +220,3 @@ def _seeds(result: Result) -> str:
     heads = ["seed", f"best {name}", f"last {name}", "best epoch", "outcome"]
     made = table(heads, lines, numbers=range(4), levels=levels)
     return f"<section><h2>Seeds</h2>{made}</section>"
-
-
-def _again(run: Path, finished: bool) -> str:
-    recipe = run / RECIPE
-    if not recipe.is_file():
-        return ""
-    folder = shlex.quote(str(run))
-    heading, lines = "To go on", [f"bertkit finetune -o {folder} --resume"]
-    if finished:
-        heading = "To use it, and to do it again"
-        again = shlex.quote(f"{run}-again")
-        lines = [
-            f"bertkit predict {folder} FILE",
-            f"bertkit finetune --recipe {shlex.quote(str(recipe))} -o {again}",
-        ]
-    return commands(heading, lines) + recipe_text(recipe)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -121,3 +122,22 @@ def recipe_text(path: Path) -> str:
         return ""
     text = escape(path.read_text(encoding="utf-8"))
     return f"<section><details><summary>The recipe</summary><pre>{text}</pre></details></section>"
+
+
+def ways_on(recipe: Path, command: str, uses: Sequence[str]) -> str:
+    """What to do with a run next: commands to copy, and its recipe; nothing where there is no recipe.
+
+    Args:
+        recipe: its file, in the run folder.
+        command: the one that makes such a run.
+        uses: commands for what the run made; none of a run that is to go on.
+    """
+    if not recipe.is_file():
+        return ""
+    run = str(recipe.parent)
+    if not uses:
+        lines = commands("To go on", [f"bertkit {command} -o {shlex.quote(run)} --resume"])
+    else:
+        again = f"--recipe {shlex.quote(str(recipe))} -o {shlex.quote(f'{run}-again')}"
+        lines = commands("To use it, and to do it again", [*uses, f"bertkit {command} {again}"])
+    return lines + recipe_text(recipe)

@@ -12,7 +12,7 @@ from typing import Any
 
 from bertkit.diagnose.findings import findings_section
 from bertkit.diagnose.heat import heat_map
-from bertkit.diagnose.page import commands, facts, figure, header, key, note, recipe_text, side, table
+from bertkit.diagnose.page import facts, figure, header, key, note, side, table, ways_on
 from bertkit.diagnose.pretrain_curves import PretrainCurves, draw_accuracy, draw_losses
 from bertkit.diagnose.pretrain_verdict import give_pretrain_verdict, losses
 from bertkit.diagnose.verdict import Verdict
@@ -40,7 +40,7 @@ def pretrain_parts(
         side(*figures),
         heat_map(curves.gradients, "step"),
         _table(result) if result else "",
-        _again(run, bool(result)),
+        ways_on(run / RECIPE, "pretrain", _uses(run) if result else []),
     ]
 
 
@@ -114,18 +114,10 @@ def _table(result: Result) -> str:
     return f"<section><h2>Beside knowing less</h2>{made}</section>"
 
 
-def _again(run: Path, finished: bool) -> str:
-    recipe = run / RECIPE
-    if not recipe.is_file():
-        return ""
+def _uses(run: Path) -> list[str]:
     folder = shlex.quote(str(run))
-    heading, lines = "To go on", [f"bertkit pretrain -o {folder} --resume"]
-    if finished:
-        heading = "To use it, and to do it again"
-        lines = [
-            f"bertkit fill {folder} 'the man went to the [MASK] .'",
-            f"bertkit score {folder} FILE",
-            f"bertkit finetune TASK --model {folder} -o RUN",
-            f"bertkit pretrain --recipe {shlex.quote(str(recipe))} -o {shlex.quote(f'{run}-again')}",
-        ]
-    return commands(heading, lines) + recipe_text(recipe)
+    return [
+        f"bertkit fill {folder} 'the man went to the [MASK] .'",
+        f"bertkit score {folder} FILE",
+        f"bertkit finetune TASK --model {folder} -o RUN",
+    ]
