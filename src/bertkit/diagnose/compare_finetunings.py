@@ -12,6 +12,7 @@ import numpy as np
 from bertkit.diagnose.histories import seed_folders
 from bertkit.diagnose.logs import read_seed_log
 from bertkit.diagnose.records import Record, read_object
+from bertkit.diagnose.side_by_side import Finished, Row, rows_of
 from bertkit.errors import UserError
 from bertkit.health.history import last_train_loss, mean
 from bertkit.tasks.intervals import middle, paired_samples
@@ -19,9 +20,7 @@ from bertkit.tasks.metrics import IntArray
 from bertkit.train.results import SEED_RESULT
 from bertkit.train.runlog import METRICS
 
-Row = dict[str, Any]
 NO_ROWS = "only each run's own interval is given"
-NOT_FINISHED = "not finished: it is going on, or was interrupted"
 
 
 def compare_finetunings(runs: Sequence[Path], results: Sequence[Record | None]) -> dict[str, Any]:
@@ -39,15 +38,9 @@ def compare_finetunings(runs: Sequence[Path], results: Sequence[Record | None]) 
                 f"The {key} of {Path(here).parent} is {one!r}, and of {Path(there).parent} {other!r}; "
                 "compare runs that were scored alike."
             )
-    rows = [_row(run, result) for run, result in zip(runs, results, strict=True)]
-    first = next((number for number, result in enumerate(results) if result is not None), None)
+    rows, first = rows_of(runs, results, _figures, _difference)
     remarks = []
     if first is not None:
-        reference = results[first]
-        assert reference is not None
-        for number, result in enumerate(results):
-            if result is not None and number != first:
-                rows[number]["difference"] = _difference(runs[first], reference, runs[number], result)
         if any(row.get("seeds") == 1 for row in rows):
             remarks.append(
                 "Of one seed no interval tells how much another seed would change: --seeds 5 does."
@@ -58,20 +51,17 @@ def compare_finetunings(runs: Sequence[Path], results: Sequence[Record | None]) 
         "task": finished[0].text("task") if finished else None,
         "metric": finished[0].text("metric") if finished else None,
         "rows": rows,
-        "first": None if first is None else str(runs[first]),
+        "first": None if first is None else str(first.run),
         "remarks": remarks,
     }
 
 
-def _row(run: Path, result: Record | None) -> Row:
-    if result is None:
-        return {"run": str(run), "finished": False, "why": NOT_FINISHED}
+def _figures(one: Finished) -> Row:
+    result = one.result
     seeds = result.parts("seeds")
-    logs = [folder / METRICS for folder in seed_folders(run).values()]
+    logs = [folder / METRICS for folder in seed_folders(one.run).values()]
     train_loss = mean([last_train_loss(read_seed_log(log).evaluations) for log in logs if log.is_file()])
     return {
-        "run": str(run),
-        "finished": True,
         "rows": result.whole("rows"),
         "score": result.number("score"),
         "interval": list(result.interval("interval")),
@@ -86,13 +76,13 @@ def _row(run: Path, result: Record | None) -> Row:
         },
         "seconds": result.number("seconds"),
         "parameters": result.whole("parameters"),
-        "difference": None,
     }
 
 
-def _difference(first: Path, reference: Record, run: Path, result: Record) -> dict[str, Any]:
+def _difference(first: Finished, other: Finished) -> Row:
+    reference, result = first.result, other.result
     value = result.number("score") - reference.number("score")
-    found: dict[str, Any] = {
+    found: Row = {
         "value": value,
         "interval": None,
         "ahead": None,
@@ -100,7 +90,7 @@ def _difference(first: Path, reference: Record, run: Path, result: Record) -> di
         "seeds_drawn": False,
     }
     why = _not_paired(reference, result)
-    answers = None if why else [_answers(first, reference), _answers(run, result)]
+    answers = None if why else [_answers(each.run, each.result) for each in (first, other)]
     if answers is None or None in answers:
         found["why"] = why or "a seed's answers row by row are not in its folder"
         return found | {"words": f"No interval of the difference: {found['why']}; {NO_ROWS}."}

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bertkit.diagnose.compare_finetunings import NOT_FINISHED
 from bertkit.diagnose.records import Record
-
-Row = dict[str, Any]
+from bertkit.diagnose.side_by_side import Finished, Row, rows_of
 
 SAME_PIECES = ("training.heldout_pieces", "batch.length")
 """Beside `objective.*`, the keys that decide which held-out pieces are masked, and how."""
@@ -29,14 +27,12 @@ def compare_pretrainings(
     Raises:
         UserError: a damaged file.
     """
-    rows = [_row(run, result) for run, result in zip(runs, results, strict=True)]
-    first = next((number for number, result in enumerate(results) if result is not None), None)
-    if first is not None:
-        reference = results[first]
-        for number, result in enumerate(results):
-            if result is not None and reference is not None and number != first:
-                keys = [key for key, values in recipe.items() if values[number] != values[first]]
-                rows[number]["difference"] = _difference(reference, result, keys)
+
+    def difference(first: Finished, other: Finished) -> Row:
+        keys = [key for key, values in recipe.items() if values[other.place] != values[first.place]]
+        return _difference(first.result, other.result, keys)
+
+    rows, first = rows_of(runs, results, _figures, difference)
     remarks = []
     if sum(row["finished"] for row in rows) > 1:
         remarks.append(
@@ -48,39 +44,35 @@ def compare_pretrainings(
         "task": None,
         "metric": None,
         "rows": rows,
-        "first": None if first is None else str(runs[first]),
+        "first": None if first is None else str(first.run),
         "remarks": remarks,
     }
 
 
-def _row(run: Path, result: Record | None) -> Row:
-    if result is None:
-        return {"run": str(run), "finished": False, "why": NOT_FINISHED}
+def _figures(one: Finished) -> Row:
+    result = one.result
     heldout = result.part("heldout").values if result.has("heldout") else {}
     floors = result.part("floors")
     return {
-        "run": str(run),
-        "finished": True,
         "score": result.part("heldout").number("mlm_loss") if heldout else None,
-        "mlm_accuracy": _figure(result, "mlm_accuracy") if heldout else None,
-        "pair_accuracy": _figure(result, "pair_accuracy") if heldout else None,
+        "mlm_accuracy": _heldout_figure(result, "mlm_accuracy") if heldout else None,
+        "pair_accuracy": _heldout_figure(result, "pair_accuracy") if heldout else None,
         "train_loss": result.number("train_mlm_loss"),
         "floors": {name: floors.number(name) for name in ("unigram", "uniform")},
         "steps": result.whole("steps"),
         "pieces": result.whole("pieces"),
         "seconds": result.number("seconds"),
         "parameters": result.whole("parameters"),
-        "difference": None,
     }
 
 
-def _figure(result: Record, name: str) -> float | None:
+def _heldout_figure(result: Record, name: str) -> float | None:
     """Of the held-out text; None where it is not told."""
     heldout = result.part("heldout")
     return heldout.number(name) if heldout.has(name) else None
 
 
-def _difference(reference: Record, result: Record, keys: Sequence[str]) -> dict[str, Any] | None:
+def _difference(reference: Record, result: Record, keys: Sequence[str]) -> Row:
     """The held-out loss less that of the first; None where one of them has none, or of other text."""
     nothing = {"value": None, "interval": None, "ahead": None, "seeds_drawn": False}
     if not (reference.has("heldout") and result.has("heldout")):
