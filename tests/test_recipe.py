@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertkit.errors import UserError
-from bertkit.recipe import OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
+from bertkit.recipe import ModelRecipe, OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
 from bertkit.recipe.kinds import kind_of_recipe
 from bertkit.recipe.study import Study
 
@@ -40,6 +40,11 @@ def test_any_value_survives(tmp_path_factory: pytest.TempPathFactory, lr: float,
     recipe = Recipe().with_changes({"optimiser": {"lr": lr}, "task": {"train": text}})
     folder = tmp_path_factory.mktemp("r")
     assert Recipe.from_toml(write(folder, recipe.to_toml())) == recipe
+
+
+def test_a_preset_is_fresh_and_a_folder_is_not() -> None:
+    assert Recipe().model.fresh
+    assert not ModelRecipe(start="runs/mini").fresh
 
 
 def test_a_whole_number_serves_as_a_float(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bertkit.config.presets import PRESETS, changed_preset
+from bertkit.config.presets import changed_preset
 from bertkit.data.shards import is_shards
 from bertkit.diagnose.answers import Answer, answers_of, verdict_of
 from bertkit.diagnose.conclusion import Level
@@ -159,7 +159,7 @@ def _makes_a_recipe(history: History, settings: Sequence[str]) -> bool:
     recipe = history.recipe
     try:
         model = recipe.with_changes(add_settings({}, settings, recipe.model.options)).model
-        if model.start in PRESETS:
+        if model.fresh:
             changed_preset(model.start, model.options)
     except (UserError, TypeError):
         return False

@@ -41,7 +41,7 @@ def steadier(optimiser: OptimiserRecipe, rate: float) -> tuple[Change, ...]:
 
 def usual_rate(recipe: Recipe | PretrainRecipe) -> float:
     """A rate that is known to work for the kind of start that a fine-tuning recipe has."""
-    return FRESH_RATE if recipe.model.start in PRESETS else TRAINED_RATE
+    return FRESH_RATE if recipe.model.fresh else TRAINED_RATE
 
 
 def lower_rate(recipe: Recipe | PretrainRecipe) -> float:
@@ -58,7 +58,7 @@ def trainable(model: ModelRecipe) -> tuple[Change, ...]:
     Those of recipes/cola-scratch.toml: norms before the parts (Xiong et al., arXiv 2002.04745), rotary
     positions, an initialisation in proportion to the width. Trained weights have no such options.
     """
-    if model.start not in PRESETS:
+    if not model.fresh:
         return ()
     wanted: dict[str, Any] = {
         "norm": "pre",

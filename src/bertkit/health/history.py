@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bertkit.config.presets import PRESETS
 from bertkit.health.watch import Health
 from bertkit.recipe import PretrainRecipe, Recipe
 
@@ -124,7 +123,7 @@ class FinetuneHistory:
     @property
     def fresh(self) -> bool:
         """Whether it began with fresh weights."""
-        return self.recipe.model.start in PRESETS
+        return self.recipe.model.fresh
 
     @property
     def train_loss(self) -> float:
@@ -178,11 +177,6 @@ class PretrainHistory:
     long_from: int | None = None
     seconds: float = NAN
     broke: int | None = None
-
-    @property
-    def fresh(self) -> bool:
-        """Whether it began with fresh weights."""
-        return self.recipe.model.start in PRESETS
 
     @property
     def last_step(self) -> int:

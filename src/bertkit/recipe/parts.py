@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bertkit.config.checks import check_at_least, check_choice
+from bertkit.config.presets import PRESETS
 from bertkit.errors import UserError
 
 Schedule = Literal["linear", "constant"]
@@ -24,6 +25,11 @@ class ModelRecipe:
     start: str = "mini"
     freeze: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the weights are new ones, of a preset."""
+        return self.start in PRESETS
 
 
 @dataclass(frozen=True, kw_only=True)
