@@ -63,6 +63,23 @@ def test_the_sentences_say_what_left_the_prior_what_is_missing_and_that_seeds_ar
     assert "With one seed of a variant" in told
 
 
+def test_a_seed_that_diverged_or_learned_is_not_said_to_have_stayed(
+    study: Study, tmp_path: Path, finished: Callable[..., None], labels: list[int]
+) -> None:
+    low, high, _ = plan(study, tmp_path / "s")
+    for planned, answers, status in ((low, [0] * 12, "diverged"), (high, labels, "learned")):
+        run = planned.runs["toy"][0]
+        finished(run, answers, labels, [0.693, 0.69])
+        seed = json.loads((run.folder / "seed.json").read_text())
+        (run.folder / "seed.json").write_text(json.dumps({**seed, "status": status}))
+    rows = rows_of([low, high], "toy")
+    told = " ".join(say(rows))
+    assert "The loss was no number any more in 'low' (1 of 1 seeds)" in told
+    assert "in every seed of 'high'" in told
+    heads, lines = lines_of(rows)
+    assert lines[0][heads.index("collapsed")] == "0/1, 1 diverged"
+
+
 def pretrained(name: str, losses: tuple[float, ...], through: tuple[int | None, ...]) -> Row:
     runs = Runs(len(losses), tuple(range(len(losses))), {})
     outcome = PretrainOutcome(

@@ -53,8 +53,10 @@ class FinetuneOutcome:
         majority: score of always answering the majority.
         train_loss: of the last epoch, mean over the seeds.
         prior: entropy of the training labels' shares.
-        off_prior: seeds whose training loss ended clearly below `prior`.
+        off_prior: seeds whose training loss ended clearly below `prior`, or that learned: of a run of few
+            epochs the mean over its last one hides where that ended.
         collapsed: seeds that gave every dev row the same answer.
+        diverged: seeds whose loss was no number any more.
         steps: of each seed.
         seconds: of all seeds together.
         predictions: of each seed for each dev row, [K, N]; `labels` [N] are the true ones.
@@ -71,6 +73,7 @@ class FinetuneOutcome:
     prior: float
     off_prior: int
     collapsed: int
+    diverged: int
     steps: int
     seconds: float
     predictions: IntArray = field(repr=False)
@@ -238,8 +241,12 @@ def _finetune(runs: Runs, finished: Sequence[_Finished]) -> FinetuneOutcome:
         majority=results[0]["baselines"]["majority"]["score"],
         train_loss=statistics.mean(losses),
         prior=prior,
-        off_prior=sum(loss < OFF_THE_PRIOR * prior for loss in losses),
+        off_prior=sum(
+            loss < OFF_THE_PRIOR * prior or seed.status == "learned"
+            for loss, seed in zip(losses, seeds, strict=True)
+        ),
         collapsed=sum(seed.status == "collapsed" for seed in seeds),
+        diverged=sum(seed.status == "diverged" for seed in seeds),
         steps=seeds[0].steps,
         seconds=sum(result["seconds"] for result in results),
         predictions=predictions,

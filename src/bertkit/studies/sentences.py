@@ -31,7 +31,17 @@ def _finetuning(found: Sequence[tuple[Row, FinetuneOutcome]]) -> list[str]:
         f"{beyond} the {best.majority:.3f} of always answering the majority."
         + (f" It is the best of {len(found)} on the same rows: a new set would show less." * (len(found) > 2))
     ]
-    return [*_stuck(found), *told, *_differences(found, name)]
+    return [*_stuck(found), *_diverged(found), *told, *_differences(found, name)]
+
+
+def _diverged(found: Sequence[tuple[Row, FinetuneOutcome]]) -> list[str]:
+    """Whose scores are those of a model that broke."""
+    broken = [
+        f"{row.name!r} ({one.diverged} of {len(one.scores)} seeds)" for row, one in found if one.diverged
+    ]
+    return [
+        f"The loss was no number any more in {', '.join(broken)}: its scores are those of before."
+    ] * bool(broken)
 
 
 def _stuck(found: Sequence[tuple[Row, FinetuneOutcome]]) -> list[str]:

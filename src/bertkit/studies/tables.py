@@ -44,7 +44,7 @@ def _finetune(rows: Sequence[Row]) -> Lines:
                 f"{one.off_prior}/{seeds}",
                 f"{one.accuracy:.3f}",
                 f"{one.score:.3f} [{one.interval[0]:.3f}, {one.interval[1]:.3f}]",
-                f"{one.collapsed}/{seeds}",
+                f"{one.collapsed}/{seeds}" + (f", {one.diverged} diverged" if one.diverged else ""),
                 f"{one.steps:,}",
                 "" if d is None else f"{d.value:+.3f} [{d.interval[0]:+.3f}, {d.interval[1]:+.3f}]",
                 "" if d is None else d.to,
