@@ -89,6 +89,11 @@ def test_a_wrong_option_exits_with_2(command, capsys) -> None:
             1,
             "bertkit: cannot write RUN/model: No space left on device. Choose another place or free it.\n",
         ),
+        (
+            OSError(errno.EFBIG, "File too large", "RUN/model"),
+            1,
+            "bertkit: cannot write RUN/model: File too large. Choose another place or free it.\n",
+        ),
     ],
 )
 def test_a_failure_is_one_line_and_a_code(command, capsys, error, code: int, line: str) -> None:

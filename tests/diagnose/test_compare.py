@@ -239,6 +239,13 @@ def test_pretrainings_have_a_difference_without_interval_and_say_why(tmp_path: P
     assert "knowing word frequencies, 6.200" in page
 
 
+def test_other_rows_to_train_on_are_compared_where_the_same_ones_are_scored(tmp_path: Path) -> None:
+    few = write_finetuning(tmp_path / "few", 0.6, task="few.tsv")
+    many = write_finetuning(tmp_path / "many", 0.9, task="many.tsv")
+    found = compare([few, many])
+    assert found["rows"][1]["difference"]["interval"][0] > 0
+
+
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     one = write_finetuning(tmp_path / "one", 0.6)
     with pytest.raises(UserError, match="Give two runs or more"):
@@ -253,7 +260,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"is a pretraining and .* a fine-tuning"):
         compare([one, write_pretraining(tmp_path / "text", 4.0)])
     for key, value in (("metric", "mcc"), ("task", "rte")):
-        other = write_finetuning(tmp_path / key, 0.6, **{key: value})
+        other = write_finetuning(tmp_path / key, 0.6, **{key: value}, dev_fingerprint="xyz")
         with pytest.raises(UserError, match=f"The {key} of .*one is .*, and of .*{key} '{value}'"):
             compare([one, other])
 

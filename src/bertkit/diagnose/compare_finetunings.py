@@ -27,10 +27,13 @@ def compare_finetunings(runs: Sequence[Path], results: Sequence[Record | None]) 
     """What `diagnose.compare.compare` says of fine-tunings, without what it says of every kind.
 
     Raises:
-        UserError: runs of different tasks or metrics, or a damaged file.
+        UserError: runs of different metrics, or of different tasks and dev rows, or a damaged file.
     """
     finished = [result for result in results if result is not None]
-    for key in ("task", "kind", "metric"):
+    # Files of one's own give a task its name: other rows to train on and the same ones to score are no other.
+    scored = {result.text("dev_fingerprint", "") for result in finished if result.has("dev_fingerprint")}
+    same_rows = len(scored) == 1 and all(result.has("dev_fingerprint") for result in finished)
+    for key in ("kind", "metric") if same_rows else ("task", "kind", "metric"):
         values = {result.text(key): result.place for result in finished}
         if len(values) > 1:
             (one, here), (other, there), *_ = values.items()
