@@ -32,7 +32,7 @@ from bertkit.train.listener import Listener, PretrainListener, Silent, SilentPre
 from bertkit.train.preflight import preflight
 from bertkit.train.preflight_pretrain import preflight_pretraining
 from bertkit.train.pretrain import pretrain as run_pretrain
-from bertkit.train.pretrainrun import Stopped
+from bertkit.train.pretrainfolder import Stopped
 from bertkit.train.processes import ProcessLost, is_first
 
 

@@ -69,7 +69,7 @@ def _run(arguments: argparse.Namespace, recipe: PretrainRecipe) -> int:
     from bertkit import api
     from bertkit.cli.pretrain_display import PretrainDisplay
     from bertkit.train.listener import SilentPretrain
-    from bertkit.train.pretrainrun import Stopped
+    from bertkit.train.pretrainfolder import Stopped
     from bertkit.train.processes import NotStarted, ProcessLost, is_first
 
     display = PretrainDisplay(to_stderr=arguments.json, out=arguments.out)

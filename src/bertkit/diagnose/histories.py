@@ -25,7 +25,7 @@ from bertkit.health.watch import THROUGH
 from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe
 from bertkit.recipe.kinds import kind_of_recipe
 from bertkit.tasks.metrics import entropy
-from bertkit.train.pretrainrun import STOPPED
+from bertkit.train.pretrainfolder import STOPPED
 from bertkit.train.results import SEED_RESULT
 from bertkit.train.runfolder import RECIPE, RESULT
 from bertkit.train.runlog import METRICS

@@ -18,7 +18,7 @@ from bertkit.diagnose.pretrain_verdict import give_pretrain_verdict, losses
 from bertkit.diagnose.verdict import Verdict
 from bertkit.diagnose.wording import duration
 from bertkit.health.finding import Finding
-from bertkit.train.pretrainrun import STOPPED
+from bertkit.train.pretrainfolder import STOPPED
 from bertkit.train.runfolder import RECIPE
 
 Result = Mapping[str, Any]

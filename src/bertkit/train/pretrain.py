@@ -91,7 +91,7 @@ def _run(
                 return run.run()
             except Collapsed as collapse:
                 if processes.first:
-                    listener.told(str(run.restart(collapse)))
+                    listener.told(str(run.folder.restart(collapse)))
                 processes.wait()
                 restarts = read_restarts(out)
                 start = prepare_start(changed(recipe, restarts), processes)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bertkit import __version__
-from bertkit.checkpoint.folder import write_model_folder
-from bertkit.checkpoint.hub import hub_card
 from bertkit.errors import UserError
 from bertkit.health.finding import Finding
 from bertkit.health.preflight_checks import check
@@ -18,50 +15,24 @@ from bertkit.health.watch import Evaluation
 from bertkit.model.precision import choose_precision
 from bertkit.model.work import gemm_rate
 from bertkit.recipe import PretrainRecipe
-from bertkit.train.attempts import Collapsed, Restart, add_restart, begins_at, change_of, changed, may_restart
-from bertkit.train.checkpoints import Checkpoints
+from bertkit.train.attempts import Collapsed, Restart, changed, may_restart
 from bertkit.train.findings import append_findings
 from bertkit.train.listener import PretrainListener
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, deferred_signals, run_steps
 from bertkit.train.preflight_pretrain import measure_pretraining
+from bertkit.train.pretrainfolder import PretrainFolder, Stopped
 from bertkit.train.pretrainwatch import watch_pretraining
 from bertkit.train.processes import Processes, ProcessLost
 from bertkit.train.restoring import Tally, score
-from bertkit.train.results import write_json
-from bertkit.train.runfolder import RESULT
 from bertkit.train.runlog import open_log
 from bertkit.train.schedule import ByClock, BySteps, Moment, Schedule
 from bertkit.train.starting import Start, facts_of
 from bertkit.train.watching import collapse_among
 
-STOPPED = "stopped.json"
 BYTES_A_PARAMETER = 16
 """Of a checkpoint with its two moments, and of the model folder."""
 SLOW_DISK = 100e6
 """Bytes a second."""
-
-
-class Stopped(RuntimeError):
-    """The run cannot sensibly go on: the message says at which step, why, and what is left."""
-
-
-@dataclass
-class Progress:
-    """How far a run is; saved with the weights. `seconds` is wall time from start to end, all included."""
-
-    step: int = 0
-    pieces: int = 0
-    seconds: float = 0.0
-    reserve: float = 0.0
-    opened: bool = False
-    log_size: int = 0
-    evaluations: int = 0
-    long_from: int | None = None
-    train_mlm_loss: float = 0.0
-    before: dict[str, float] = field(default_factory=dict)
-    heldout: dict[str, float] = field(default_factory=dict)
-    watch: dict[str, Any] = field(default_factory=dict)
-    good_step: int = 0
 
 
 class PretrainRun:
@@ -80,18 +51,15 @@ class PretrainRun:
         self.restarts = restarts
         self.recipe = changed(recipe, restarts)
         self.start = start
-        self.out = out
         self.processes = processes
         self.listener = listener
         self.precision = choose_precision(recipe.training.precision)
         self.model = start.model
         self.objective = start.objective
         self.optimiser = start.optimiser
-        self.checkpoints = Checkpoints(out, recipe.training.keep)
-        self.progress = Progress()
-        if (saved := self.checkpoints.load(self.model, self.optimiser)) is not None:
-            self.progress = Progress(**saved)
-            self.objective.long_from = self.progress.long_from
+        self.folder = PretrainFolder(out, self.recipe, start, processes, restarts)
+        self.progress = self.folder.progress
+        self.objective.long_from = self.progress.long_from
         self.uniform = math.log(start.shards.tokenizer.size)
         self.watching = watch_pretraining(
             self.recipe,
@@ -111,7 +79,7 @@ class PretrainRun:
 
     def run(self) -> dict[str, Any]:
         """Train to the end."""
-        log = open_log(self.out, self.progress.log_size, self.progress.step, self.processes)
+        log = open_log(self.folder.path, self.progress.log_size, self.progress.step, self.processes)
         with log as self.log, deferred_signals() as interrupted:
             self.log.say(f"step {self.progress.step}, processes: {self.processes.count}")
             try:
@@ -138,15 +106,12 @@ class PretrainRun:
                 found = self.watching.diverged(error, self.moment.fraction, self.log)
                 self._begin_again_if_lost(found)
                 self._save()
-                self._write_model()
+                self.folder.write_model()
                 raise self._stopped(error.step, str(error)) from None
-            self._write_model()
+            self.folder.write_model()
             self.log.say(f"done after step {self.progress.step}")
-            result = self._result()
-            if self.processes.first:
-                write_json(self.out / RESULT, result)
-                self.checkpoints.remove()
-                (self.out / STOPPED).unlink(missing_ok=True)
+            self.progress.seconds = time.monotonic() - self.began
+            result = self.folder.finish(self.watching.watch, self.precision)
             self.processes.wait()
         self.listener.finished(result)
         return result
@@ -169,7 +134,7 @@ class PretrainRun:
         """Say what is wrong before the first step, as far as it is quick to see; the first process does."""
         if self.processes.first:
             found = check(measure_pretraining(self.recipe, self.start, self.precision))
-            append_findings(self.out, "preflight", 0, found)
+            append_findings(self.folder.path, "preflight", 0, found)
             self.listener.found(found)
 
     def _seconds_to_save(self) -> float:
@@ -180,12 +145,12 @@ class PretrainRun:
     def _lost(self, error: ProcessLost) -> ProcessLost:
         """Save what can be saved, and say what is left."""
         self._save()
-        paths = self.checkpoints.paths()
         self.log.say(f"{error} stopped after step {self.progress.step}")
-        left = f"the last checkpoint is {paths[-1].name}" if paths else "there is no checkpoint"
+        newest = self.folder.newest
+        left = f"the last checkpoint is {newest.name}" if newest else "there is no checkpoint"
         return ProcessLost(
             f"{error} The run ends after step {self.progress.step}; {left}. Go on, with as many processes as "
-            f"you like, with `bertkit pretrain -o {self.out} --resume`."
+            f"you like, with `bertkit pretrain -o {self.folder.path} --resume`."
         )
 
     def _train(self) -> None:
@@ -263,7 +228,7 @@ class PretrainRun:
         due_to_save = time.monotonic() - self.saved_at > self.recipe.training.save_every * 60
         if due_to_save and not self.watching.doubts(fraction):
             self._save()
-            self._write_model()
+            self.folder.write_model()
         return False
 
     def _evaluated_now(self) -> bool:
@@ -312,14 +277,6 @@ class PretrainRun:
         if lost and may_restart(self.recipe.training.on_collapse, self.restarts):
             raise Collapsed(lost, self.progress.step)
 
-    def restart(self, collapse: Collapsed) -> Restart:
-        """Lay down that this attempt is over, and what the next one changes; of the first process."""
-        good, finding = begins_at(self.progress.good_step, self.restarts), collapse.finding
-        self.checkpoints.remove(after=good)
-        restart = Restart(collapse.step, finding.check, finding.seen, change_of(finding), good)
-        add_restart(self.out, restart)
-        return restart
-
     def _tell(self, sentence: str) -> None:
         self.log.say(sentence)
         self.listener.told(sentence)
@@ -331,80 +288,10 @@ class PretrainRun:
         if not self.watching.doubts(self.moment.fraction):
             progress.good_step = progress.step
         self.saved_at = time.monotonic()
-        if self.processes.first:
-            progress.log_size = self.log.flushed_size()
-            self.checkpoints.save(progress.step, self.model, self.optimiser, asdict(progress))
-
-    def _write_model(self) -> None:
-        if not self.processes.first:
-            return
-        card = {
-            "kind": "pretraining",
-            "steps": self.progress.step,
-            "pieces": self.progress.pieces,
-            "heldout": self.progress.heldout,
-            "corpus": self.start.shards.fingerprint,
-            "recipe": self.recipe.to_toml(),
-            **hub_card(self.start.start),
-            "restarts": [asdict(restart) for restart in self.restarts],
-        }
-        write_model_folder(
-            self.out / "model",
-            self.model.encoder,
-            None,
-            self.start.shards.tokenizer,
-            card,
-            overwrite=True,
-            masked=self.model.masked,
-            pair=self.model.pair,
-        )
+        self.folder.save(self.log)
 
     def _stopped(self, step: int, why: str) -> Stopped:
-        """Write what is needed to look into it, and say it; `step` is where the trouble began."""
-        identity = asdict(self.objective.identity(step - 1))
-        paths = self.checkpoints.paths()
-        checkpoint = str(paths[-1].relative_to(self.out)) if paths else None
-        if self.processes.first:
-            write_json(
-                self.out / STOPPED,
-                {"step": step, "why": why, "batch": identity, "checkpoint": checkpoint},
-            )
+        stopped = self.folder.stopped(step, why)
         self.log.say(why)
-        left = f"the last good checkpoint is {checkpoint}" if checkpoint else "there is no checkpoint yet"
-        again = "Begin again with a lower --lr, a longer warm-up or a smaller optimiser.clip"
-        if (self.out / "model").is_dir():
-            again += f"; --model {self.out} goes on from the last good weights"
         self.processes.wait()
-        return Stopped(
-            f"{why} The run stopped; {left}, and {self.out / STOPPED} says what the batch of step {step} was "
-            f"made of. {again}."
-        )
-
-    def _result(self) -> dict[str, Any]:
-        progress, shards = self.progress, self.start.shards
-        progress.seconds = time.monotonic() - self.began
-        config = self.model.encoder.config
-        pieces = sum(entry.pieces for entry in shards.of("train"))
-        return {
-            "kind": "pretraining",
-            "model": self.recipe.model.start,
-            "parameters": sum(p.numel() for p in self.model.parameters() if p.requires_grad),
-            "vocabulary_size": config.vocabulary_size,
-            "corpus": {"pieces": pieces, "fingerprint": shards.fingerprint},
-            "steps": progress.step,
-            "pieces": progress.pieces,
-            "epochs": self.objective.epochs(progress.step),
-            "seconds": progress.seconds,
-            "pieces_per_second": progress.pieces / progress.seconds,
-            "train_loss": self.watching.watch.smoothed,
-            "train_mlm_loss": progress.train_mlm_loss,
-            "heldout": progress.heldout or None,
-            "before": progress.before or None,
-            "floors": {"unigram": self.start.unigram, "uniform": self.uniform},
-            "through_at": self.watching.watch.through_at,
-            "long_from": progress.long_from,
-            "restarts": [asdict(restart) for restart in self.restarts],
-            "processes": self.processes.count,
-            "precision": self.precision,
-            "version": __version__,
-        }
+        return stopped
