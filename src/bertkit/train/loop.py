@@ -115,12 +115,7 @@ def run_steps(
             loss, pieces = _accumulate(model, objective, step, precision)
             loss, total, signals = processes.add_gradients(parameters, loss, pieces, interrupted())
             before_update()
-            norm = nn.utils.clip_grad_norm_(parameters, clip or math.inf, foreach=True).item()
-            if not (math.isfinite(loss) and math.isfinite(norm)):
-                optimiser.zero_grad(set_to_none=True)
-                raise Diverged(step + 1, loss, norm)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+            norm = _update(parameters, optimiser, clip, step, loss)
             record = StepRecord(step + 1, loss, lr, norm, round(total), time.perf_counter() - began)
             enough = after_step(record)
             if signals or (processes.count == 1 and interrupted()):
@@ -139,6 +134,23 @@ def _accumulate(model: nn.Module, objective: Objective, step: int, precision: Co
         loss += share.item()
         pieces += objective.pieces(batch)
     return loss, pieces
+
+
+def _update(
+    parameters: list[nn.Parameter], optimiser: torch.optim.Optimizer, clip: float, step: int, loss: float
+) -> float:
+    """Clip the gradient and move the weights along it; the norm that it had.
+
+    Raises:
+        Diverged: there is nothing to move along, and nothing is moved.
+    """
+    norm = nn.utils.clip_grad_norm_(parameters, clip or math.inf, foreach=True).item()
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        optimiser.zero_grad(set_to_none=True)
+        raise Diverged(step + 1, loss, norm)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    return norm
 
 
 _held: list[list[int]] = []
