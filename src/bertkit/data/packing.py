@@ -69,33 +69,51 @@ def encode_texts(
         raise ValueError(f"{len(first)} first texts, but {len(second)} second texts")
     in_windows = window_cutter(reading, specials)
     cut = in_windows or _truncation(max_length - specials)
-    ids, ends, boundaries, firsts, offsets, truncated = array("i"), [0], array("i"), [0], array("q"), 0
+    laid, firsts, offsets, truncated = _Laid(tokenizer, pad_to), [0], array("q"), 0
     others = repeat(None) if second is None else tokenizer.stream(second)
     for a, b in zip(tokenizer.stream(first), others, strict=second is not None):
         lengths = len(a), len(b or ())
         cuts = cut(*lengths)
         truncated += cuts[-1].ends != lengths
         for part in cuts:
-            ids.append(tokenizer.cls_id)
-            ids.extend(a[slice(*part.first)])
-            ids.append(tokenizer.sep_id)
-            boundary = len(ids)
-            if b is not None:
-                ids.extend(b[slice(*part.second)])
-                ids.append(tokenizer.sep_id)
-            ids.extend(repeat(tokenizer.pad_id, max(0, ends[-1] + pad_to - len(ids))))
-            boundaries.append((len(ids) if b is None else boundary) - ends[-1])
+            laid.add(a[slice(*part.first)], None if b is None else b[slice(*part.second)])
             offsets.append(part.offset)
-            ends.append(len(ids))
-        firsts.append(len(boundaries))
+        firsts.append(len(offsets))
     index = WindowIndex(np.array(firsts, dtype=np.int64), np.array(offsets, dtype=np.int64))
-    return Sequences(
-        ids=np.array(ids, dtype=np.int32),
-        starts=np.array(ends, dtype=np.int64),
-        second=np.array(boundaries, dtype=np.int32),
-        truncated=truncated,
-        windows=index if in_windows else None,
-    )
+    return laid.sequences(truncated, index if in_windows else None)
+
+
+class _Laid:
+    """Sequences laid end to end, as they come."""
+
+    def __init__(self, tokenizer: Tokenizer, pad_to: int) -> None:
+        self._cls, self._sep, self._pad = tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id
+        self._pad_to = pad_to
+        self._ids, self._ends, self._boundaries = array("i"), [0], array("i")
+
+    def add(self, first: list[int], second: list[int] | None) -> None:
+        """Lay down `[CLS] first [SEP]`, with a second text `second [SEP]`, and visible pads if so asked."""
+        ids, begin = self._ids, self._ends[-1]
+        ids.append(self._cls)
+        ids.extend(first)
+        ids.append(self._sep)
+        boundary = len(ids)
+        if second is not None:
+            ids.extend(second)
+            ids.append(self._sep)
+        ids.extend(repeat(self._pad, max(0, begin + self._pad_to - len(ids))))
+        self._boundaries.append((len(ids) if second is None else boundary) - begin)
+        self._ends.append(len(ids))
+
+    def sequences(self, truncated: int, windows: WindowIndex | None) -> Sequences:
+        """All that were laid down."""
+        return Sequences(
+            ids=np.array(self._ids, dtype=np.int32),
+            starts=np.array(self._ends, dtype=np.int64),
+            second=np.array(self._boundaries, dtype=np.int32),
+            truncated=truncated,
+            windows=windows,
+        )
 
 
 def _truncation(room: int) -> Cutter:
