@@ -18,6 +18,7 @@ BINS = 15
 FOLDS = 5
 TEMPERATURES = (0.1, 10.0)
 """Beyond these the rows do not say where to stop: all are right, or the answers know nothing."""
+THRESHOLDS = np.arange(1, 100) / 100
 _NO_GAIN = 1e-9
 _LEAST = 1e-37  # float32 probabilities below it are 0, and have no logarithm.
 _DRAWS = 200
@@ -169,38 +170,39 @@ def threshold_curve(
         each fifth of the rows has the threshold that is best on the other four (None with fewer rows than two
         a fifth).
     """
-    grid = np.arange(1, 100) / 100
     score = get_metric(metric)
-
-    def confusions(rows: IntArray) -> IntArray:
-        said = probabilities[rows] > grid[:, None]
-        true = labels[rows] == 1
-        hits, answered = (said & true).sum(axis=1), said.sum(axis=1)
-        missed, alarms = true.sum() - hits, answered - hits
-        return np.array([[len(rows) - hits - missed - alarms, alarms], [missed, hits]]).transpose(2, 0, 1)
-
-    def best(scores: FloatArray) -> int:
-        tops = np.flatnonzero(scores == scores.max())
-        return int(tops[np.argmin(np.abs(grid[tops] - 0.5))])
-
-    everything = np.arange(len(labels))
-    scores = score(confusions(everything))
-    top = best(scores)
+    scores = score(_confusions(probabilities, labels))
+    top = _best_threshold(scores)
     crossfitted = None
     if len(labels) >= 2 * FOLDS:
-        pooled = sum(
-            confusions(inside)[best(score(confusions(outside)))] for inside, outside in _folds(len(labels))
-        )
-        crossfitted = float(score(np.asarray(pooled)))
+        pooled = np.zeros((2, 2), dtype=np.int64)
+        for inside, outside in _folds(len(labels)):
+            chosen = _best_threshold(score(_confusions(probabilities[outside], labels[outside])))
+            pooled += _confusions(probabilities[inside], labels[inside])[chosen]
+        crossfitted = float(score(pooled))
     return {
         "label": positive,
         "metric": metric,
-        "thresholds": grid.tolist(),
+        "thresholds": THRESHOLDS.tolist(),
         "scores": scores.tolist(),
-        "default": float(scores[len(grid) // 2]),
-        "best": {"threshold": float(grid[top]), "score": float(scores[top])},
+        "default": float(scores[len(THRESHOLDS) // 2]),
+        "best": {"threshold": float(THRESHOLDS[top]), "score": float(scores[top])},
         "crossfitted": crossfitted,
     }
+
+
+def _confusions(probabilities: npt.NDArray[Any], labels: IntArray) -> IntArray:
+    """The confusion matrix [2, 2] of the answers of each of `THRESHOLDS`."""
+    said, true = probabilities > THRESHOLDS[:, None], labels == 1
+    hits, answered = (said & true).sum(axis=1), said.sum(axis=1)
+    missed, alarms = true.sum() - hits, answered - hits
+    return np.array([[len(labels) - hits - missed - alarms, alarms], [missed, hits]]).transpose(2, 0, 1)
+
+
+def _best_threshold(scores: FloatArray) -> int:
+    """The index of the best score; of equal ones that next to 0.5."""
+    tops = np.flatnonzero(scores == scores.max())
+    return int(tops[np.argmin(np.abs(THRESHOLDS[tops] - 0.5))])
 
 
 def examine(
