@@ -18,7 +18,7 @@ from bertkit.diagnose.doctor_page import write_doctor_page
 from bertkit.diagnose.pretrain_curves import is_pretraining
 from bertkit.diagnose.report import write_report
 from bertkit.errors import UserError
-from bertkit.health.preflight import SECONDS
+from bertkit.health.preflight import SECONDS, Preflight
 from bertkit.health.preflight_checks import check
 from bertkit.infer.evaluate import evaluate as run_evaluate
 from bertkit.infer.model import load
@@ -243,6 +243,18 @@ def doctor(
             )
         found, page = write_doctor_page(Path(what))
         return {**found.to_json(), "page": str(page) if page else None}
+    measures = _preflight(what, model, recipe, changes or {}, seconds)
+    return {"measures": measures.to_json(), "findings": [each.to_json() for each in check(measures)]}
+
+
+def _preflight(
+    what: str | Path,
+    model: str,
+    recipe: Recipe | PretrainRecipe | str | Path | None,
+    changes: Mapping[str, Mapping[str, Any]],
+    seconds: float,
+) -> Preflight:
+    """The measures of a run that is not there yet: of a fine-tuning, or of a pretraining."""
     shards = bool(what) and is_shards(Path(what))
     if isinstance(recipe, str | Path):
         recipe = kind_of_recipe(Path(recipe)).from_toml(Path(recipe))
@@ -252,14 +264,12 @@ def doctor(
     if isinstance(chosen, PretrainRecipe):
         if what:
             chosen = chosen.with_changes({"corpus": {"shards": str(what)}})
-        measures = preflight_pretraining(chosen.with_changes(changes or {}), seconds=seconds)
-    else:
-        if shards:
-            raise UserError(f"{what} is a folder of shards, and the recipe is one of fine-tuning.")
-        if what:
-            chosen = chosen.with_changes({"task": {"name": str(what)}})
-        measures = preflight(chosen.with_changes(changes or {}), seconds=seconds)
-    return {"measures": measures.to_json(), "findings": [each.to_json() for each in check(measures)]}
+        return preflight_pretraining(chosen.with_changes(changes), seconds=seconds)
+    if shards:
+        raise UserError(f"{what} is a folder of shards, and the recipe is one of fine-tuning.")
+    if what:
+        chosen = chosen.with_changes({"task": {"name": str(what)}})
+    return preflight(chosen.with_changes(changes), seconds=seconds)
 
 
 def study(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bertkit.checkpoint.folder import read_model_folder, write_model_folder
+from bertkit.checkpoint.folder import ModelFolder, read_model_folder, write_model_folder
 from bertkit.checkpoint.formats import HF, format_named, name_format
 from bertkit.checkpoint.layouts import why_only_bertkit
 from bertkit.checkpoint.locate import find_model
@@ -35,16 +35,11 @@ def convert(model: str, out: Path, *, to: str, overwrite: bool = False) -> dict[
         OSError: `out` cannot be written; what was there is still there.
     """
     format = format_named(to)
-    path = find_model(model)
-    if path is None:
-        raise UserError(f"{model} is a preset, a model without weights; there is nothing to convert.")
-    if path.resolve().is_relative_to(out.resolve()):
-        raise UserError(f"{out} is the model itself, or holds it; name another folder to write.")
-    folder = read_model_folder(path)
+    folder = _read_source(model, out)
     why = why_only_bertkit(folder.encoder_config, folder.head_config, pair=folder.pair is not None)
     if format is HF and why:
         raise UserError(f"{model}: {why}")
-    origin = {"from": model, "format": name_format(path)}
+    origin = {"from": model, "format": name_format(folder.path)}
     write_model_folder(
         out,
         folder.encoder,
@@ -65,3 +60,13 @@ def convert(model: str, out: Path, *, to: str, overwrite: bool = False) -> dict[
         "left_out": sorted([*folder.unused, *folder.ignored, *([MODULES_FILE] if folder.pooling else [])]),
         "files": {file.name: file.stat().st_size for file in sorted(out.iterdir())},
     }
+
+
+def _read_source(model: str, out: Path) -> ModelFolder:
+    """The model to write anew, which `out` must not be part of: it would be replaced."""
+    path = find_model(model)
+    if path is None:
+        raise UserError(f"{model} is a preset, a model without weights; there is nothing to convert.")
+    if path.resolve().is_relative_to(out.resolve()):
+        raise UserError(f"{out} is the model itself, or holds it; name another folder to write.")
+    return read_model_folder(path)

@@ -41,12 +41,7 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:
     Raises:
         UserError: bad data, or labels that are not those of the model.
     """
-    if not (recipe.name or recipe.dev):
-        raise UserError("Say what to score on: the name of a task, or --dev FILE of your own.")
-    if not recipe.name and not recipe.metric:
-        recipe = replace(recipe, metric=predictor.card.get("metric", ""))
-    task = find_task(recipe)
-    _check_labels(predictor, task)
+    task = _task_for(predictor, recipe)
     rows, labels = load_examples(task, "dev", predictor.labels)
     train = load_examples(task, "train", predictor.labels)[0] if "train" in task.files else None
     baselines = _baselines(train, rows, len(labels), task.metric)
@@ -91,11 +86,17 @@ def _baselines(train: Examples | None, rows: Examples, classes: int, metric: str
     return {"majority": summary(majority(rows.known_labels, rows.known_labels, classes), metric)}
 
 
-def _check_labels(predictor: Predictor, task: Task) -> None:
-    """Refuse a registered task whose classes are not the model's, before a row is read."""
+def _task_for(predictor: Predictor, recipe: TaskRecipe) -> Task:
+    """The task to score on; one whose classes are not the model's is refused before a row is read."""
+    if not (recipe.name or recipe.dev):
+        raise UserError("Say what to score on: the name of a task, or --dev FILE of your own.")
+    if not recipe.name and not recipe.metric:
+        recipe = replace(recipe, metric=predictor.card.get("metric", ""))
+    task = find_task(recipe)
     theirs = list(task.labels.values())
     if theirs and set(theirs) != set(predictor.labels):
         raise UserError(
             f"{predictor.name} was trained to tell {', '.join(predictor.labels)}, and the labels of task "
             f"{task.name!r} are {', '.join(theirs)}; take a model that was fine-tuned on {task.name}."
         )
+    return task

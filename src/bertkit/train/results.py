@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bertkit import __version__
 from bertkit.checkpoint.atomic import replace_file
@@ -81,16 +82,13 @@ def aggregate(
     whose model is the one kept. `seconds` has those that features of a frozen encoder took.
     """
     best = max(seeds, key=lambda result: result.score)
-    classes = len(prepared.labels)
     labels = prepared.dev_labels
     probabilities = np.array(best.probabilities)
     predictions = np.array([np.argmax(result.probabilities, axis=1) for result in seeds])
-    confusion = confusion_matrix(labels, predictions[seeds.index(best)], classes)
+    confusion = confusion_matrix(labels, predictions[seeds.index(best)], len(prepared.labels))
     shown = summary(confusion, prepared.task.metric)
     if len(seeds) > 1:
-        shown["score"] = statistics.mean(result.score for result in seeds)
-        shown["interval"] = list(seeds_interval(labels, predictions, classes, prepared.task.metric))
-        shown["deviation"] = statistics.stdev(result.score for result in seeds)
+        shown |= _over_seeds(prepared, seeds, predictions)
     seconds = feature_seconds + sum(result.seconds for result in seeds)
     return {
         "task": prepared.task.name,
@@ -118,6 +116,19 @@ def aggregate(
         "feature_seconds": feature_seconds,
         "pieces_per_second": sum(result.pieces for result in seeds) / seconds if seconds else 0.0,
         "version": __version__,
+    }
+
+
+def _over_seeds(
+    prepared: Prepared, seeds: list[SeedResult], predictions: npt.NDArray[np.int64]
+) -> dict[str, Any]:
+    """The mean score of several seeds, its interval and how far they lie apart; predictions [seeds, N]."""
+    scores = [result.score for result in seeds]
+    interval = seeds_interval(prepared.dev_labels, predictions, len(prepared.labels), prepared.task.metric)
+    return {
+        "score": statistics.mean(scores),
+        "interval": list(interval),
+        "deviation": statistics.stdev(scores),
     }
 
 

@@ -77,17 +77,7 @@ def prepare_start(recipe: PretrainRecipe, processes: Processes) -> Start:
         model = _fresh(recipe, shards)
     else:
         model, new = _continued(recipe, shards, start)
-    longest = recipe.batch.longest
-    if longest > model.encoder.config.max_positions:
-        raise UserError(
-            f"Sequences of {longest} pieces are beyond the {model.encoder.config.max_positions} positions of "
-            "the model; set --length lower, or model.options.max_positions higher."
-        )
-    if recipe.optimiser.lr == 0:
-        raise UserError("optimiser: lr must be above 0, or nothing is learnt.")
-    training = recipe.training
-    if not (training.steps or training.budget or training.replay):
-        raise UserError("Say how long to train: --budget 1h, or --steps N.")
+    _check_steps(recipe, model)
     objective = Restoring(
         _windows(recipe, shards, recipe.batch.length),
         _windows(recipe, shards, recipe.batch.long_length) if recipe.batch.long_share else None,
@@ -105,9 +95,24 @@ def prepare_start(recipe: PretrainRecipe, processes: Processes) -> Start:
         objective=objective,
         heldout=heldout,
         unigram=unigram,
-        replay=ByLog(Path(training.replay)) if training.replay else None,
+        replay=ByLog(Path(recipe.training.replay)) if recipe.training.replay else None,
         new=new,
     )
+
+
+def _check_steps(recipe: PretrainRecipe, model: Pretrainer) -> None:
+    """Refuse steps that the model cannot make, that teach it nothing, or that nothing ends."""
+    longest, positions = recipe.batch.longest, model.encoder.config.max_positions
+    if longest > positions:
+        raise UserError(
+            f"Sequences of {longest} pieces are beyond the {positions} positions of the model; set --length "
+            "lower, or model.options.max_positions higher."
+        )
+    if recipe.optimiser.lr == 0:
+        raise UserError("optimiser: lr must be above 0, or nothing is learnt.")
+    training = recipe.training
+    if not (training.steps or training.budget or training.replay):
+        raise UserError("Say how long to train: --budget 1h, or --steps N.")
 
 
 def _windows(recipe: PretrainRecipe, shards: Shards, length: int) -> Windows:
