@@ -128,51 +128,21 @@ def _learn(arguments: argparse.Namespace, console: Console) -> tuple[list[str], 
 
     from bertkit.cli.display import transient_bar
     from bertkit.text.tokenizer import Tokenizer
-    from bertkit.text.vocabulary import ALPHABET, learn_from_counts, measure
-    from bertkit.text.words import WordCounter
 
     begin = time.perf_counter()
-    cleaning = {name: getattr(arguments, name) for name in ("lowercase", "strip_accents", "split_cjk")}
-    counters = {held: WordCounter(**cleaning) for held in (False, True)}
-    texts: Counter[bool] = Counter()
-    held_out: dict[str, Any] | None = None
-
-    def learn(counts: Counter[str]) -> list[str]:
-        return learn_from_counts(
-            counts,
-            size=arguments.size,
-            algorithm=arguments.algorithm,
-            lowercase=arguments.lowercase,
-            reserved=arguments.reserved,
-            min_frequency=arguments.min_frequency,
-            alphabet=arguments.alphabet or ALPHABET,
-        )
-
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with transient_bar(console, *columns) as bar:
-        for number, text in enumerate(_texts(arguments, bar), start=1):
-            held = arguments.held_out > 0 and number % arguments.held_out == 0
-            counters[held].add(text)
-            texts[held] += 1
+        texts, rest, held = _count(arguments, bar)
         bar.add_task("learning", total=None)
-        rest, seen = counters[False].counts(), counters[True].counts()
-        # The report is about a vocabulary that never saw the held-out texts; the one that is kept saw all.
-        if rest and seen:
-            coverage = measure(Tokenizer.from_vocabulary(learn(rest), **cleaning), seen)
-            held_out = {
-                "texts": texts[True],
-                "words": coverage.words,
-                "fertility": coverage.fertility,
-                "unknown": coverage.unknown,
-            }
-        counts = rest + seen
-        pieces = learn(counts)
+        held_out = {"texts": texts[True], **_judge(arguments, rest, held)} if rest and held else None
+        counts = rest + held
+        pieces = _pieces(arguments, counts)
     return pieces, {
         "vocabulary": str(arguments.out),
         "algorithm": arguments.algorithm,
         "asked": arguments.size,
         "size": len(pieces),
-        "fingerprint": Tokenizer.from_vocabulary(pieces, **cleaning).fingerprint,
+        "fingerprint": Tokenizer.from_vocabulary(pieces, **_cleaning(arguments)).fingerprint,
         "texts": texts.total(),
         "words": counts.total(),
         "distinct_words": len(counts),
@@ -180,6 +150,49 @@ def _learn(arguments: argparse.Namespace, console: Console) -> tuple[list[str], 
         "seconds": round(time.perf_counter() - begin, 3),
         "version": __version__,
     }
+
+
+def _cleaning(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What is done to a text before it is cut."""
+    return {name: getattr(arguments, name) for name in ("lowercase", "strip_accents", "split_cjk")}
+
+
+def _count(arguments: argparse.Namespace, bar: Progress) -> tuple[Counter[bool], Counter[str], Counter[str]]:
+    """How many texts there are, held out or not, and how often each word is in the others and in those."""
+    from bertkit.text.words import WordCounter
+
+    counters = {held: WordCounter(**_cleaning(arguments)) for held in (False, True)}
+    texts: Counter[bool] = Counter()
+    for number, text in enumerate(_texts(arguments, bar), start=1):
+        held = arguments.held_out > 0 and number % arguments.held_out == 0
+        counters[held].add(text)
+        texts[held] += 1
+    return texts, counters[False].counts(), counters[True].counts()
+
+
+def _judge(arguments: argparse.Namespace, rest: Counter[str], held: Counter[str]) -> dict[str, float]:
+    """How well a vocabulary of the other words fits those held out: the one that is kept saw them all."""
+    from bertkit.text.tokenizer import Tokenizer
+    from bertkit.text.vocabulary import measure
+
+    tokenizer = Tokenizer.from_vocabulary(_pieces(arguments, rest), **_cleaning(arguments))
+    coverage = measure(tokenizer, held)
+    return {"words": coverage.words, "fertility": coverage.fertility, "unknown": coverage.unknown}
+
+
+def _pieces(arguments: argparse.Namespace, counts: Counter[str]) -> list[str]:
+    """A vocabulary of these words."""
+    from bertkit.text.vocabulary import ALPHABET, learn_from_counts
+
+    return learn_from_counts(
+        counts,
+        size=arguments.size,
+        algorithm=arguments.algorithm,
+        lowercase=arguments.lowercase,
+        reserved=arguments.reserved,
+        min_frequency=arguments.min_frequency,
+        alphabet=arguments.alphabet or ALPHABET,
+    )
 
 
 def _texts(arguments: argparse.Namespace, bar: Progress) -> Iterator[str]:
