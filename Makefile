@@ -24,8 +24,9 @@ help:
 demo: $(INSTALLED)
 	@$(BIN)/bertkit demo --overwrite
 
+# One process a core, each with one thread; a file stays together, for its tests share what they train.
 test: $(INSTALLED_DEV)
-	@$(BIN)/python -m pytest -q -m "not slow"
+	@$(BIN)/python -m pytest -q -m "not slow" -n logical --maxprocesses 8 --dist loadfile
 
 test-slow: $(INSTALLED_DEV)
 	@$(BIN)/python -m pytest -q
