@@ -84,6 +84,15 @@ def test_which_kind_a_recipe_is(tmp_path: Path) -> None:
         kind_of_recipe(both)
 
 
+def test_what_time_ended_is_not_said_to_be_well(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main(["doctor", *files, *SMALL, "--seconds", "0"])
+    printed = capsys.readouterr().out
+    assert "✓  by heart" not in printed
+    assert "✓  rate" not in printed
+    assert "·  by heart" in printed
+    assert "--seconds gives it more" in printed
+
+
 def test_the_sketch_of_rates_marks_the_recipes_and_the_cliff() -> None:
     tested = {"rates": [1e-6, 1e-4, 1e-2], "smoothed": [1.0, 0.0, 0.5], "cliff": 1e-2}
     bars, marks, axis = range_sketch(tested, 1e-4)

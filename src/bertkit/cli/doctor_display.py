@@ -15,6 +15,8 @@ from bertkit.health.preflight_trials import FIRST_RATE, LAST_RATE
 
 STYLES = {"grave": "red", "notable": "yellow", "": "green"}
 MARKS = {"grave": "✗", "notable": "!", "": "✓"}
+OPEN = Text("·", style="dim")
+"""Of what time ended before it could be judged."""
 BLOCKS = "▁▂▃▄▅▆▇█"
 WIDTH = 40
 """Columns of a sketch."""
@@ -40,12 +42,14 @@ def show(found: Mapping[str, Any]) -> None:
     console.print()
     if not findings:
         console.print("Nothing is wrong, as far as one can see before.", style="green")
+    if cut_short(measures):
+        console.print("Time ended what is marked with ·, which was not judged: --seconds gives it more.")
     for finding in findings:
         console.print(finding_text(finding), soft_wrap=True)
 
 
 def measures_table(measures: Measures, findings: Sequence[Mapping[str, Any]]) -> Table:
-    """What was measured, with a mark: nothing found, something notable, something grave."""
+    """What was measured, with a mark: nothing found, something notable, something grave, not judged."""
     weights = {finding["check"]: finding["weight"] for finding in reversed(findings)}
     table = Table.grid(padding=(0, 2))
     table.add_column()
@@ -54,8 +58,16 @@ def measures_table(measures: Measures, findings: Sequence[Mapping[str, Any]]) ->
     for name, text, checks in _rows(measures):
         met = {weights[check] for check in checks if check in weights}
         weight = "grave" if "grave" in met else "notable" if met else ""
-        table.add_row(Text(MARKS[weight], style=STYLES[weight]), name, text)
+        mark = Text(MARKS[weight], style=STYLES[weight])
+        table.add_row(OPEN if not weight and name in cut_short(measures) else mark, name, text)
     return table
+
+
+def cut_short(measures: Measures) -> list[str]:
+    """The trials that time ended before they told anything."""
+    trial, tested = measures["by_heart"], measures["range_test"]
+    found = ["by heart"] if trial and trial["ended"] == "time" else []
+    return [*found, "rate"] if tested and tested["ended"] == "time" else found
 
 
 def finding_text(finding: Mapping[str, Any]) -> Text:
