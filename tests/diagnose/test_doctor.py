@@ -11,6 +11,7 @@ import re
 import shlex
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bertkit.diagnose.answers import verdict_of
 from bertkit.diagnose.doctor import examine, findings_of
 from bertkit.diagnose.doctor_page import write_doctor_page
 from bertkit.diagnose.histories import is_pretraining_recipe, read_history
 from bertkit.errors import UserError
 from bertkit.health.finding import Change, Finding
-from bertkit.health.history import FinetuneHistory, PretrainHistory
+from bertkit.health.history import FinetuneHistory, PretrainHistory, Step
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.recipe.base import add_settings
 from bertkit.train.findings import append_findings
@@ -350,6 +352,16 @@ def test_a_pretraining_is_told_by_its_curve(tmp_path: Path) -> None:
     )
     assert said["Is there enough text?"].startswith("It was read 0.40 times.")
     assert said["Can it tell pairs?"].startswith("Yes: 75.0% of the held-out pairs are right [70.5%, 79.0%]")
+
+
+def test_a_pretraining_without_held_out_text_is_told_by_its_training_loss() -> None:
+    steps = [Step(step, step / 30, 2.96) for step in range(1, 31)]
+    run = PretrainHistory(PretrainRecipe(), steps, finished=True, floors={"unigram": 2.95})
+    assert verdict_of(run) == (
+        "It did not learn to use the context and stayed on the plateau of word frequencies: the training "
+        "loss is 2.960, and no text was held out."
+    )
+    assert verdict_of(replace(run, steps=())).endswith("word frequencies: no text was held out.")
 
 
 def test_a_run_that_goes_on_is_told_as_far_as_it_is(tmp_path: Path) -> None:

@@ -198,15 +198,16 @@ def stuck(recipe: dict[str, Any], losses: Sequence[float] = STUCK, **scores: Any
 def test_a_head_on_fresh_weights_that_stay_is_the_cause_itself() -> None:
     found = stuck({"model": {"start": "tiny", "freeze": True}, "optimiser": {"lr": 1e-2}})
     assert "features that chance made" in found.means
-    keys = {change.key for change in found.changes}
-    assert "model.freeze" in keys
-    assert not {key for key in keys if key.startswith(("model.options", "optimiser"))}
+    changes = {change.key: change.value for change in found.changes}
+    # What is trained as a whole wants the rate of that, together.
+    assert (changes["model.freeze"], changes["optimiser.lr"]) == (False, 5e-4)
+    assert not {key for key in changes if key.startswith("model.options")}
 
 
 def test_a_head_on_trained_weights_is_not_told_to_learn_as_slowly_as_they_do() -> None:
-    keys = {change.key for change in stuck({"model": {"freeze": True}, "optimiser": {"lr": 1e-2}}).changes}
-    assert "model.freeze" in keys
-    assert "optimiser.lr" not in keys
+    changes = stuck({"model": {"freeze": True}, "optimiser": {"lr": 1e-2}}).changes
+    assert {change.key for change in changes if change.key} == {"training.epochs"}
+    assert changes[-1].words == "training all weights (--no-freeze), at a rate of 5e-05"
 
 
 @pytest.mark.parametrize(("training", "changes"), [
@@ -384,6 +385,20 @@ FAULTS_OF_PRETRAINING = {
         steps=[replace(s, pieces_per_second=400.0) if s.step > 600 else s for s in pretraining(HOUR).steps],
     ),
 }
+
+
+@pytest.mark.parametrize(("steps", "proposed"), [(60, 1_000), (1_000, 4_000)])
+def test_a_run_on_the_plateau_is_told_enough_steps(steps: int, proposed: int) -> None:
+    run = pretraining(FLAT, through=None, recipe={"training": {"steps": steps}})
+    (finding,) = check_run(run)
+    assert [change.value for change in finding.changes if change.key == "training.steps"] == [proposed]
+
+
+def test_without_held_out_text_the_last_training_losses_are_judged_together() -> None:
+    run = pretraining(FLAT, through=None, heldout=())
+    odd = [*run.steps[:-1], replace(run.steps[-1], loss=0.5)]
+    (finding,) = check_run(replace(run, steps=odd))
+    assert "the loss is 6.6" in finding.seen
 
 
 def test_noise_whose_neighbours_are_alike_is_seldom_a_trend() -> None:

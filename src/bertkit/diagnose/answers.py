@@ -12,7 +12,14 @@ from bertkit.diagnose.verdict import BASELINES
 from bertkit.diagnose.wording import title
 from bertkit.health.finetune_checks import ON_THE_PRIOR
 from bertkit.health.history import FinetuneHistory, PretrainHistory, Scores, SeedHistory, Step, numbers
-from bertkit.health.pretrain_checks import LAST, gap_trend, heldout_trend, pairs_interval, scored_after_start
+from bertkit.health.pretrain_checks import (
+    LAST,
+    gap_trend,
+    heldout_trend,
+    last_training_loss,
+    pairs_interval,
+    scored_after_start,
+)
 from bertkit.health.step_checks import gaps
 
 
@@ -88,13 +95,13 @@ def _pretrained(run: PretrainHistory) -> str:
     if run.stopped:
         return f"It was stopped: {run.stopped}"
     scored = [each for each in run.heldout if math.isfinite(each.loss)]
-    held = f"the held-out loss is {scored[-1].loss:.3f}" if scored else "no text was held out"
+    held = f"the held-out loss is {scored[-1].loss:.3f}" if scored else _without_heldout(run)
     if not run.finished:
         if not run.steps:
             return "It is not done, and has logged nothing yet."
         return f"It is not done: {run.last_step:,} steps are, about {run.share_done:.0%} of it, and {held}."
     if run.through_at is None:
-        return f"It did not learn to use the context: {held}, on the plateau of word frequencies."
+        return f"It did not learn to use the context and stayed on the plateau of word frequencies: {held}."
     if run.through_at == 0 and scored:
         won = scored[0].loss - scored[-1].loss
         said = f"It went on learning: {held}" if won > 0 else f"It won nothing: {held}"
@@ -103,6 +110,12 @@ def _pretrained(run: PretrainHistory) -> str:
         return f"It learned: {held}."
     below = run.floors["unigram"] - scored[-1].loss
     return f"It learned: {held}, {below:.3f} below that of knowing only how frequent words are."
+
+
+def _without_heldout(run: PretrainHistory) -> str:
+    loss = last_training_loss(run)
+    told = "" if math.isnan(loss) else f"the training loss is {loss:.3f}, and "
+    return f"{told}no text was held out"
 
 
 def _taken_in(run: FinetuneHistory) -> str:

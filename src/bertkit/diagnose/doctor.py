@@ -29,6 +29,7 @@ SAME_MATTER = {
     "diverged": {"not_a_number", "loss_rose"},
     "stuck": {"stuck_on_the_prior", "frozen_fresh"},
     "collapsed": {"few_updates"},
+    "plateau": {"few_updates"},
     "learned_by_heart": {"learnt_by_heart"},
     "no_better_than_majority": {"learnt_by_heart"},
 }

@@ -154,16 +154,18 @@ def _few_updates(run: FinetuneHistory) -> int:
 
 def _unstick(run: FinetuneHistory) -> tuple[Change, ...]:
     recipe = run.recipe
-    changes = [*visible_inputs(recipe)]
-    if recipe.model.freeze:
-        # Rates and shapes that help an encoder to learn do nothing for one that stays.
-        changes.append(THAWED)
-    else:
-        changes += [*steadier(recipe.optimiser, usual_rate(recipe)), *trainable(recipe.model)]
+    changes, usual = [*visible_inputs(recipe)], usual_rate(recipe)
+    # Rates and shapes that help an encoder to learn do nothing for one that stays.
+    if run.fresh and recipe.model.freeze:
+        changes += [THAWED, *steadier(recipe.optimiser, usual)]
+    elif not recipe.model.freeze:
+        changes += [*steadier(recipe.optimiser, usual), *trainable(recipe.model)]
     if few := _few_updates(run):
         changes += longer(recipe.training, math.ceil(ENOUGH_UPDATES / few))
     elif not run.fresh:
         changes += longer(recipe.training, 2)
+    if recipe.model.freeze and not run.fresh:
+        changes.append(Change(words=f"training all weights (--no-freeze), at a rate of {usual:g}"))
     return (*changes, PRETRAINED) if run.fresh else tuple(changes)
 
 

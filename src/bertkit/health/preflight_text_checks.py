@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bertkit.health.finding import Change, Finding
 from bertkit.health.preflight import READ, Preflight
+from bertkit.health.pretrain_checks import ENOUGH_UPDATES
 
 TRUNCATED = 0.1
 """Share of cut sequences from which it is worth a try not to cut them: a judgement, not a measurement."""
@@ -152,7 +153,7 @@ def few_updates(record: Preflight) -> Finding | None:
         return None
     changes = [Change("batch.pieces", max(asked.max_length, corpus.pieces_a_step // 4))]
     if not asked.budget_minutes:
-        changes.insert(0, Change("training.steps", 1_000))
+        changes.insert(0, Change("training.steps", ENOUGH_UPDATES))
     return Finding(
         check="few_updates",
         weight="notable",

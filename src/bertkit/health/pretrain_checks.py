@@ -26,6 +26,10 @@ OFTEN = 4.0
 """Times that a text can be read almost as if it were new each time (Muennighoff et al., arXiv 2305.16264)."""
 HARDLY_TOLD = 0.55
 """Share of pairs told right below which the second objective counts as not learned; a judgement."""
+ENOUGH_UPDATES = 1_000
+"""That small models take through the plateau of word frequencies; a run is told so before it begins, too."""
+AT_THE_END = 20
+"""Steps whose training losses are taken together."""
 GAP = 0.1
 """Nats by which training must have drawn away from held-out text."""
 STEEP = 0.25
@@ -140,7 +144,7 @@ def plateau(run: PretrainHistory) -> Finding | None:
         return None
     if run.stopped or run.broke is not None:
         return None
-    loss = run.heldout[-1].loss if run.heldout else run.steps[-1].loss if run.steps else math.nan
+    loss = run.heldout[-1].loss if run.heldout else last_training_loss(run)
     if math.isnan(loss):
         return None
     return Finding(
@@ -150,7 +154,7 @@ def plateau(run: PretrainHistory) -> Finding | None:
         f"After {run.last_step:,} steps the loss is {loss:.3f}; knowing only how frequent words are gives "
         f"{run.floors['unigram']:.3f}.",
         "The model has hardly learned to use the context, and will help little.",
-        (*trainable(run.recipe.model), *_longer(run, 4)),
+        (*trainable(run.recipe.model), *_longer(run, 4, least=ENOUGH_UPDATES)),
         READ,
     )
 
@@ -287,10 +291,15 @@ def rate_not_decayed(run: PretrainHistory) -> Finding | None:
     )
 
 
-def _longer(run: PretrainHistory, times: int) -> tuple[Change, ...]:
+def last_training_loss(run: PretrainHistory) -> float:
+    """Mean of the last steps, for one alone is noise; NaN without any."""
+    return mean([step.loss for step in run.steps[-AT_THE_END:]])
+
+
+def _longer(run: PretrainHistory, times: int, least: int = 0) -> tuple[Change, ...]:
     training = run.recipe.training
     if training.steps:
-        return (Change("training.steps", times * training.steps),)
+        return (Change("training.steps", max(times * training.steps, least)),)
     if training.budget:
         return (Change("training.budget", times * training.budget),)
     return (Change(words=f"{times} times the steps"),)
