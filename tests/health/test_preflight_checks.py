@@ -38,6 +38,7 @@ ASKED = Asked(
     positions="sinusoidal",
     embedding_norm=False,
     position_scale=1.0,
+    initialiser_range=0.08,
     layers=8,
     max_length=128,
     max_positions=128,
@@ -353,3 +354,12 @@ def test_the_gravest_comes_first() -> None:
     record = changed(FINETUNE, rows={"leaks": 20}, start={"position_size": 0.7})
     found: list[Finding] = check(record)
     assert [each.check for each in found] == ["embedding_scale", "leaks"]
+
+
+@pytest.mark.parametrize(("present", "proposed"), [(0.5, 0.02), (0.03, 0.01), (0.02, 0.007)])
+def test_a_narrower_initialisation_than_the_present_one_is_proposed(present: float, proposed: float) -> None:
+    record = changed(FINETUNE, start={"loss": 3.1}, asked={"initialiser_range": present})
+    (finding,) = [finding for finding in check(record) if finding.check == "loss_at_start"]
+    assert [(change.key, change.value) for change in finding.changes] == [
+        ("model.options.initialiser_range", proposed)
+    ]

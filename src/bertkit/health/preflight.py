@@ -34,6 +34,7 @@ class Asked:
     positions: str
     embedding_norm: bool
     position_scale: float
+    initialiser_range: float
     layers: int
     max_length: int
     max_positions: int

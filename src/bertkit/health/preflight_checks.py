@@ -14,6 +14,8 @@ from bertkit.health.preflight import READ, ByHeart, Preflight
 DROWNED = 4.0
 """Positions against pieces. BERT's learned tables are of the same size at first and 0.4 when trained; the
 article's sinusoids are 24 times as large as its pieces."""
+BERTS_RANGE = 0.02
+"""Deviation of BERT's fresh weights (paper's code, `initializer_range`)."""
 LOUD_START = 1.0
 """Nats over knowing nothing: what logits of a deviation of 1.4 cost (half its square). BERT's are near 0."""
 LOPSIDED = 1e-3
@@ -68,7 +70,8 @@ def loss_at_start(record: Preflight) -> Finding | None:
     start = record.start
     if start.loss <= start.uniform + LOUD_START:
         return None
-    change = Change("model.options.initialiser_range", 0.02)
+    present = record.asked.initialiser_range
+    change = Change("model.options.initialiser_range", min(BERTS_RANGE, float(f"{present / 3:.1g}")))
     if not record.asked.fresh:
         change = Change(words="look at what the model was trained for: its head may be of other labels")
     return Finding(

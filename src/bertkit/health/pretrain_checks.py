@@ -211,7 +211,7 @@ def starved_of_steps(run: PretrainHistory) -> Finding | None:
     return Finding(
         "starved_of_steps",
         "notable",
-        "certain",
+        "likely",
         f"The last {LAST:.0%} of the run won {-curve.change:.2f} of the {won:.2f} nats below the plateau of "
         f"word frequencies, which it left by step {run.through_at:,} of {run.last_step:,}.",
         "The run ended where it learned fastest: the same recipe with more steps comes much further.",
@@ -230,7 +230,7 @@ def nothing_won(run: PretrainHistory) -> Finding | None:
     return Finding(
         "nothing_won",
         "notable",
-        "certain",
+        "likely",
         f"The model began with a held-out loss of {before:.3f} on this text, and ends with {after:.3f}.",
         "Going on with training has won nothing: the rate was too high for it, or the steps were too few.",
         (Change("optimiser.lr", run.recipe.optimiser.lr / 3), *_longer(run, 2)),

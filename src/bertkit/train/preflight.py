@@ -191,6 +191,7 @@ def asked_of(
         positions=config.positions,
         embedding_norm=config.embedding_norm,
         position_scale=config.position_scale,
+        initialiser_range=config.initialiser_range,
         layers=config.layers,
         max_length=max_length,
         max_positions=config.max_positions,
