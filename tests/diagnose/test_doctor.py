@@ -441,6 +441,33 @@ def test_what_was_found_while_it_trained_is_past_where_it_learned(tmp_path: Path
     assert checks(lost) == ["stuck", "inputs_alike", "leaks"]
 
 
+def test_who_left_the_prior_is_not_said_to_be_stuck_on_it_though_it_learned_little(tmp_path: Path) -> None:
+    stuck = Finding("stuck_on_the_prior", "grave", "likely", "It stood at 0.607 after 75%.", "Knows nothing.")
+    alike = Finding("inputs_alike", "grave", "likely", "All alike.", "Means something.")
+    result = {**RESULT, "score": 0.02, "interval": [-0.01, 0.05]}
+    seed = {**SEED, "score": 0.02, "status": "not learned"}
+    run = write_run(tmp_path / "run", trained(), result, {".": finetuning_log((0.62, 0.61, 0.6, 0.55))}, seed)
+    append_findings(run, "watch", 60, [stuck, alike])
+    found = examine(run)
+    said = {answer.question: answer.words for answer in found.answers}
+    assert said["Did it take in the training rows?"].startswith("Yes: ")
+    assert "stuck_on_the_prior" not in [finding.check for finding in found.findings]
+    assert "inputs_alike" in [finding.check for finding in found.findings]  # which nothing refutes
+
+
+def test_what_the_watch_said_of_a_seed_that_learned_is_past_and_of_another_one_is_not(
+    tmp_path: Path,
+) -> None:
+    logs = {"seed-0": finetuning_log(), "seed-1": finetuning_log((0.61,) * 4)}
+    run = write_run(tmp_path / "run", trained(seeds=2), RESULT, logs)
+    (run / "seed-1" / "seed.json").write_text(json.dumps({**SEED, "status": "collapsed"}))
+    for seed, check in ((0, "dead_units"), (1, "inputs_alike")):
+        finding = Finding(check, "grave", "likely", "Seen.", "Means something.")
+        append_findings(run / f"seed-{seed}", "watch", 20, [finding])
+    assert "inputs_alike" in checks(run)
+    assert "dead_units" not in checks(run)
+
+
 @pytest.mark.parametrize("make", [finetuned, pretrained])
 def test_the_page_needs_nothing_but_itself(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     run = make(tmp_path / "<run> & co")

@@ -13,15 +13,15 @@ from bertkit.config.presets import changed_preset
 from bertkit.data.shards import is_shards
 from bertkit.diagnose.answers import Answer, answers_of, verdict_of
 from bertkit.diagnose.conclusion import Level
-from bertkit.diagnose.histories import History, read_history, seed_folders
+from bertkit.diagnose.histories import History, read_history
+from bertkit.diagnose.recorded import recorded_findings
 from bertkit.diagnose.wording import duration
 from bertkit.errors import UserError
-from bertkit.health.finding import Change, Finding, by_weight
+from bertkit.health.finding import Finding, by_weight
 from bertkit.health.history import FinetuneHistory
 from bertkit.health.run_checks import check_run
 from bertkit.recipe.base import add_settings
 from bertkit.tasks.registry import TASKS
-from bertkit.train.findings import read_findings
 from bertkit.train.runfolder import RECIPE
 from bertkit.train.runlog import METRICS
 
@@ -186,51 +186,5 @@ def _findings(run: Path, history: History) -> list[Finding]:
     found = check_run(history)
     said = {finding.check for finding in found}
     said |= {earlier for finding in found for earlier in SAME_MATTER.get(finding.check, ())}
-    recorded = {finding.check: finding for finding in _recorded(run, history)}
+    recorded = {finding.check: finding for finding in recorded_findings(run, history)}
     return by_weight([*found, *(finding for check, finding in recorded.items() if check not in said)])
-
-
-def _recorded(run: Path, history: History) -> list[Finding]:
-    """As `findings.json` of the run and of its seeds have them.
-
-    What was found while it trained is about a model that had learned nothing so far, and is past where it
-    then learned.
-    """
-    folders = [run]
-    if isinstance(history, FinetuneHistory):
-        folders += [folder for folder in seed_folders(run).values() if folder != run]
-    entries = [entry for folder in folders for entry in read_findings(folder)]
-    if _learned(history):
-        entries = [entry for entry in entries if entry["moment"] != "watch"]
-    return [_finding(entry) for entry in entries]
-
-
-def _learned(history: History) -> bool:
-    if isinstance(history, FinetuneHistory):
-        outcomes = [seed.outcome for seed in history.seeds]
-        return bool(outcomes) and all(each is not None and each.status == "learned" for each in outcomes)
-    return history.finished and history.through_at is not None
-
-
-def _finding(entry: dict[str, Any]) -> Finding:
-    """A finding as `append_findings` wrote it; `read_findings` has seen to the rest of it."""
-    changes = []
-    for change in entry.get("changes") or ():
-        if isinstance(change, dict):
-            changes.append(
-                Change(
-                    str(change.get("key", "")),
-                    change.get("value"),
-                    str(change.get("words", "")),
-                    change.get("together") is True,
-                )
-            )
-    return Finding(
-        entry["check"],
-        entry["weight"],
-        entry["sureness"],
-        entry["seen"],
-        entry["means"],
-        tuple(changes),
-        str(entry.get("read", "")),
-    )

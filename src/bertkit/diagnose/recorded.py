@@ -1,0 +1,67 @@
+"""What was found before and while a run trained, as its folder keeps it, without what its end refutes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bertkit.diagnose.histories import History, seed_folders
+from bertkit.health.finding import Change, Finding
+from bertkit.health.finetune_checks import ON_THE_PRIOR
+from bertkit.health.history import FinetuneHistory, SeedHistory, last_train_loss
+from bertkit.train.findings import read_findings
+
+
+def recorded_findings(run: Path, history: History) -> list[Finding]:
+    """As `findings.json` of the run and of its seeds have them, oldest first.
+
+    What was found while a seed or a pretraining trained is about a model that had learned nothing so far, and
+    is past where it then learned.
+
+    Raises:
+        UserError: such a file is damaged.
+    """
+    if isinstance(history, FinetuneHistory):
+        folders = list(seed_folders(run).values())
+        entries = [] if run in folders else read_findings(run)
+        for seed, folder in zip(history.seeds, folders, strict=True):
+            entries += [entry for entry in read_findings(folder) if not _is_past(entry, seed, history.prior)]
+    else:
+        learned = history.finished and history.through_at is not None
+        entries = [entry for entry in read_findings(run) if not (learned and entry["moment"] == "watch")]
+    return [_finding(entry) for entry in entries]
+
+
+def _is_past(entry: dict[str, Any], seed: SeedHistory, prior: float | None) -> bool:
+    """Whether what came of the seed later refutes it."""
+    if entry["moment"] != "watch":
+        return False
+    if seed.outcome is not None and seed.outcome.status == "learned":
+        return True
+    if entry["check"] != "stuck_on_the_prior" or prior is None:
+        return False
+    return last_train_loss(seed.evaluations) < ON_THE_PRIOR * prior
+
+
+def _finding(entry: dict[str, Any]) -> Finding:
+    """A finding as `append_findings` wrote it; `read_findings` has seen to the rest of it."""
+    changes = []
+    for change in entry.get("changes") or ():
+        if isinstance(change, dict):
+            changes.append(
+                Change(
+                    str(change.get("key", "")),
+                    change.get("value"),
+                    str(change.get("words", "")),
+                    change.get("together") is True,
+                )
+            )
+    return Finding(
+        entry["check"],
+        entry["weight"],
+        entry["sureness"],
+        entry["seen"],
+        entry["means"],
+        tuple(changes),
+        str(entry.get("read", "")),
+    )
