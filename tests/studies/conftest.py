@@ -1,6 +1,7 @@
 """A study of the toy task, and runs that only pretend."""
 
 import json
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,9 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bertkit.cli import main
+from bertkit.recipe import PretrainRecipe
 from bertkit.recipe.study import Study
 from bertkit.studies import runner
 from bertkit.studies.plan import Run
+
+WORDS = ["red", "green", "blue", "long", "short", "new", "old"]
 
 STUDY = """
 question = "Does the rate matter?"
@@ -109,3 +114,27 @@ def finished() -> Callable[..., None]:
         (run.folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     return write
+
+
+@pytest.fixture
+def pretraining(tmp_path: Path) -> PretrainRecipe:
+    """A recipe of three steps over a little text, a quarter of it held out."""
+    chance = random.Random(3)
+    documents = (" ".join(chance.choices(WORDS, k=9)) for _ in range(80))
+    (tmp_path / "text.txt").write_text("\n\n".join(documents))
+    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]))
+    shards = str(tmp_path / "shards")
+    text, vocabulary = str(tmp_path / "text.txt"), str(tmp_path / "vocab.txt")
+    assert main(["prepare", text, "--vocab", vocabulary, "--heldout", "25%", "-o", shards]) == 0
+    return PretrainRecipe().with_changes(
+        {
+            "corpus": {"shards": shards},
+            "model": {
+                "start": "tiny",
+                "options": {"layers": 1, "hidden_size": 12, "heads": 3, "feedforward_size": 7},
+            },
+            "objective": {"pairs": "none"},
+            "batch": {"pieces": 99, "length": 13},
+            "training": {"steps": 3, "evaluations": 1, "precision": "fp32"},
+        }
+    )

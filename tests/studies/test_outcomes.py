@@ -11,9 +11,10 @@ import bertkit
 from bertkit.cli import main
 from bertkit.errors import UserError
 from bertkit.recipe.study import Study
-from bertkit.studies.outcomes import FinetuneOutcome, PretrainOutcome, Row, Runs, rows_of
+from bertkit.studies.outcomes import FinetuneOutcome, PretrainOutcome, Runs
 from bertkit.studies.page import _table
 from bertkit.studies.plan import plan
+from bertkit.studies.rows import Row, rows_of
 from bertkit.studies.runner import hold
 from bertkit.studies.sentences import say
 from bertkit.studies.study import SilentStudy, run_study
@@ -80,14 +81,21 @@ def test_a_seed_that_diverged_or_learned_is_not_said_to_have_stayed(
     assert lines[0][heads.index("collapsed")] == "0/1, 1 diverged"
 
 
-def pretrained(name: str, losses: tuple[float, ...], through: tuple[int | None, ...]) -> Row:
+def pretrained(
+    name: str,
+    losses: tuple[float, ...],
+    through: tuple[int | None, ...],
+    alike: tuple[float, ...] = (),
+    heldout: bool = True,
+) -> Row:
     runs = Runs(len(losses), tuple(range(len(losses))), {})
     outcome = PretrainOutcome(
         runs=runs,
         loss=sum(losses) / len(losses),
         losses=losses,
         interval=None,
-        heldout=True,
+        alike=alike,
+        heldout=heldout,
         accuracy=0.1,
         unigram=6.9,
         through_at=through,
@@ -111,6 +119,42 @@ def test_what_left_the_plateau_is_told_apart_from_what_did_not() -> None:
     assert "Still on it after 800 steps: 'c'." in told
     assert "The lowest held-out loss is 5.100, of 'a'." in told
     assert "The seeds of 'b' reach into its range" in told
+
+
+def test_losses_of_other_tasks_are_not_compared() -> None:
+    rows = [pretrained("15 %", (5.9,), (None,), (5.96,)), pretrained("words", (5.7,), (None,), (6.1,))]
+    assert "The lowest loss at the same held-out pieces is 5.960, of '15 %'." in " ".join(say(rows))
+    heads, lines = lines_of(rows)
+    place = heads.index("loss, masked alike [95 %]")
+    assert [line[place] for line in lines] == ["5.960", "6.100"]
+    assert "loss, masked alike [95 %]" not in lines_of([pretrained("a", (5.9,), (None,))])[0]
+    gone = [rows[0], pretrained("its model is gone", (5.7,), (None,))]
+    assert "The lowest held-out loss is 5.700, of 'its model is gone'." in " ".join(say(gone))
+    assert [line[place] for line in lines_of(gone)[1]] == ["5.960", ""]
+
+
+def test_a_training_loss_is_not_called_a_held_out_one() -> None:
+    told = " ".join(say([pretrained("a", (5.9,), (None,), heldout=False)]))
+    assert "The lowest loss (of training, without held-out text) is 5.900" in told
+
+
+def test_where_the_score_is_the_accuracy_it_stands_once(
+    study: Study, tmp_path: Path, finished: Callable[..., None], labels: list[int]
+) -> None:
+    heads, lines = lines_of(done(study, tmp_path / "s", finished, labels))
+    assert [head for head in heads if "accuracy" in head] == ["accuracy [95 %]"]
+    assert all(len(line) == len(heads) for line in lines)
+
+
+def test_without_one_that_left_in_every_seed_the_sentences_still_say_what_was_left(
+    study: Study, tmp_path: Path, finished: Callable[..., None], labels: list[int]
+) -> None:
+    low, high, _ = done(study, tmp_path / "s", finished, labels)
+    told = say([low, high])
+    assert told[0].startswith(
+        "The training loss left the entropy of the labels' shares (0.693) in some seeds"
+    )
+    assert told[1] == "It stayed there in every seed of 'low'."
 
 
 def test_a_failure_stands_in_the_table_and_in_the_sentences(study: Study) -> None:
@@ -182,6 +226,17 @@ def test_a_damaged_run_counts_as_failed_and_the_others_are_told(
     assert low.runs.done == (0, 1)
     assert high.runs.done == (1,)
     assert "is damaged" in high.runs.failed[0]
+    (tmp_path / "s" / "study.toml").touch()
+    result = run_study(
+        study, tmp_path / "s", settings={}, seeds=0, jobs=0, again=False, listener=SilentStudy()
+    )
+    assert (result["runs"], result["planned"], result["failed"]) == (4, 6, 1)
+
+
+def test_looking_at_a_study_that_is_not_there_makes_nothing(study: Study, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nothing was run yet"):
+        run_study(study, tmp_path / "s", settings={}, seeds=0, jobs=0, again=False, listener=SilentStudy())
+    assert not (tmp_path / "s").exists()
 
 
 def test_a_study_that_is_running_keeps_its_own_results(

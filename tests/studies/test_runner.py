@@ -103,6 +103,36 @@ def test_an_interrupted_run_is_neither_done_nor_failed_and_is_gone_on_with(
     assert state(runs[0]) == "done"
 
 
+def test_a_study_that_is_killed_leaves_its_run_alone_and_is_gone_on_with(
+    study: Study, tmp_path: Path, pretend: Callable[[str], None]
+) -> None:
+    runs = distinct(plan(study, tmp_path / "s"))[:1]
+    pretend(
+        "FOLDER.mkdir(); [(FOLDER / n).write_text('') for n in ('recipe.toml', 'fingerprint.txt')]\n"
+        "(FOLDER / 'process').write_text(str(os.getpid()))\ntime.sleep(60)"
+    )
+    child = os.fork()
+    if not child:
+        run(runs, tmp_path / "s")
+        os._exit(0)
+    process = runs[0].folder / "process"
+    while not process.exists() or not process.read_text():
+        time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    # What it started still writes to its folder, so nobody else may.
+    with pytest.raises(UserError, match="is running already"):
+        run(runs, tmp_path / "s")
+    os.kill(int(process.read_text()), signal.SIGKILL)
+    pretend(f"assert (FOLDER / 'process').exists(), 'thrown away'\n{FINISH}")
+    while True:
+        try:
+            assert run(runs, tmp_path / "s") == [(runs[0].folder.name, s) for s in ("running", "done")]
+            break
+        except UserError:  # The killed process has not let go of it yet.
+            time.sleep(0.02)
+
+
 def test_two_at_once_are_refused(study: Study, tmp_path: Path, pretend: Callable[[str], None]) -> None:
     runs = distinct(plan(study, tmp_path / "s"))[:1]
     pretend(f"time.sleep(1.5)\n{FINISH}")

@@ -12,8 +12,8 @@ from rich.table import Table
 from bertkit.cli.display import BAR_WIDTH, BarDisplay, plain_console
 from bertkit.diagnose.wording import duration
 from bertkit.recipe.study import Study
-from bertkit.studies.outcomes import Row
 from bertkit.studies.plan import Run
+from bertkit.studies.rows import Row
 from bertkit.studies.runner import State, failure, state
 from bertkit.studies.sentences import say
 from bertkit.studies.tables import lines_of

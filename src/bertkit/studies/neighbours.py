@@ -66,8 +66,10 @@ def attention_by_offset(encoder: Encoder, batch: PackedBatch) -> Offsets:
     return Offsets(tuple(layers))
 
 
-def look(run: Path, recipe: PretrainRecipe) -> Offsets:
+def look(run: Path, recipe: PretrainRecipe) -> Offsets | None:
     """Where the heads of a pretrained model look, on text of its corpus that is not masked.
+
+    None where no sequence has pieces so far apart.
 
     Raises:
         UserError: the model or its shards cannot be read any more.
@@ -82,4 +84,4 @@ def look(run: Path, recipe: PretrainRecipe) -> Offsets:
     sequences = windows.masks(0).sequences
     # The longest come first; short ones have no piece at the far offsets.
     rows = np.flatnonzero(sequences.lengths > 2 * REACH + 2)
-    return attention_by_offset(encoder, pack(sequences, rows))
+    return attention_by_offset(encoder, pack(sequences, rows)) if len(rows) else None

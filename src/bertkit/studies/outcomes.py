@@ -6,7 +6,7 @@ import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,10 @@ from bertkit.health.finetune_checks import OFF_THE_PRIOR
 from bertkit.health.history import last_train_loss
 from bertkit.recipe import PretrainRecipe
 from bertkit.studies.neighbours import Offsets, look
-from bertkit.studies.plan import Planned, Run
+from bertkit.studies.plan import Run
 from bertkit.studies.runner import failure, state
-from bertkit.tasks.intervals import paired_interval, seeds_interval
+from bertkit.studies.yardstick import Yardstick
+from bertkit.tasks.intervals import seeds_interval
 from bertkit.tasks.metrics import IntArray, entropy
 from bertkit.train.results import SeedResult
 from bertkit.train.runfolder import RESULT
@@ -94,6 +95,8 @@ class PretrainOutcome:
         loss: mean over the seeds; `losses` are the seeds'.
         losses: of each seed.
         interval: Student's of the mean over seeds; None of one seed.
+        alike: losses of the seeds where all variants restore the same pieces; empty where their own compare,
+            or a model is gone.
         heldout: False of a corpus without held-out text: the losses are those of training then.
         accuracy: share of held-out masked pieces that are restored.
         unigram: the loss of one who knows the pieces' frequencies alone.
@@ -108,6 +111,7 @@ class PretrainOutcome:
     loss: float
     losses: tuple[float, ...]
     interval: tuple[float, float] | None
+    alike: tuple[float, ...]
     heldout: bool
     accuracy: float | None
     unigram: float
@@ -122,21 +126,6 @@ Outcome = FinetuneOutcome | PretrainOutcome
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Mean score of a variant less that of another, with an interval that pairs the rows."""
-
-    to: str
-    value: float
-    interval: tuple[float, float]
-
-    @property
-    def clear(self) -> bool:
-        """Whether the interval leaves out 0."""
-        low, high = self.interval
-        return low > 0 or high < 0
-
-
-@dataclass(frozen=True)
 class _Finished:
     """A finished run: its result, and of a fine-tuning its seed's answers and last training loss."""
 
@@ -146,10 +135,11 @@ class _Finished:
     train_loss: float = 0.0
 
 
-def outcome(runs: Sequence[Run]) -> tuple[Runs, Outcome | None]:
+def outcome(runs: Sequence[Run], yardstick: Yardstick | None = None) -> tuple[Runs, Outcome | None]:
     """What the runs of a variant in one stage found; None where none is done.
 
-    A finished run whose files are damaged counts as failed, with that for a reason.
+    `yardstick` is what pretrainings are measured with beside their own held-out losses. A finished run whose
+    files are damaged counts as failed, with that for a reason.
     """
     failed = {seed: failure(run) for seed, run in enumerate(runs) if state(run) == "failed"}
     finished = {}
@@ -162,8 +152,8 @@ def outcome(runs: Sequence[Run]) -> tuple[Runs, Outcome | None]:
     how = Runs(len(runs), tuple(finished), failed)
     if not finished:
         return how, None
-    make = _pretrain if runs[0].kind == "pretrain" else _finetune
-    return how, make(how, list(finished.values()))
+    done = list(finished.values())
+    return how, _pretrain(how, done, yardstick) if runs[0].kind == "pretrain" else _finetune(how, done)
 
 
 def _read(run: Run) -> _Finished:
@@ -181,7 +171,7 @@ def _read(run: Run) -> _Finished:
     return _Finished(run, result, seed, train_loss)
 
 
-def _pretrain(runs: Runs, finished: Sequence[_Finished]) -> PretrainOutcome:
+def _pretrain(runs: Runs, finished: Sequence[_Finished], yardstick: Yardstick | None) -> PretrainOutcome:
     results = [one.result for one in finished]
     losses = [_loss(result) for result in results]
     scored = [result["heldout"]["mlm_accuracy"] for result in results if result["heldout"]]
@@ -189,7 +179,8 @@ def _pretrain(runs: Runs, finished: Sequence[_Finished]) -> PretrainOutcome:
         runs=runs,
         loss=statistics.mean(losses),
         losses=tuple(losses),
-        interval=_mean_interval(losses),
+        interval=mean_interval(losses),
+        alike=_alike(finished, yardstick),
         heldout=len(scored) == len(results),
         accuracy=statistics.mean(scored) if scored else None,
         unigram=results[0]["floors"]["unigram"],
@@ -201,7 +192,7 @@ def _pretrain(runs: Runs, finished: Sequence[_Finished]) -> PretrainOutcome:
     )
 
 
-def _mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """Student's 95 % interval of the mean of seeds; None of one alone."""
     if len(values) < 2:
         return None
@@ -209,6 +200,16 @@ def _mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
 
     half = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     return statistics.mean(values) - float(half), statistics.mean(values) + float(half)
+
+
+def _alike(finished: Sequence[_Finished], yardstick: Yardstick | None) -> tuple[float, ...]:
+    """By the yardstick; empty without one, and where a model is gone."""
+    if yardstick is None:
+        return ()
+    try:
+        return tuple(yardstick.loss_of(one.run.folder) for one in finished)
+    except UserError:
+        return ()
 
 
 def _offsets(run: Run) -> Offsets | None:
@@ -252,55 +253,3 @@ def _finetune(runs: Runs, finished: Sequence[_Finished]) -> FinetuneOutcome:
         predictions=predictions,
         labels=labels,
     )
-
-
-def difference(one: Outcome | None, other: Outcome | None, to: str) -> Difference | None:
-    """How one fine-tuning's score differs from another's over the same dev rows; None of anything else."""
-    if not isinstance(one, FinetuneOutcome) or not isinstance(other, FinetuneOutcome):
-        return None
-    if one.metric != other.metric or not np.array_equal(one.labels, other.labels):
-        return None
-    classes = max(one.classes, other.classes)
-    interval = paired_interval(one.labels, one.predictions, other.predictions, classes, one.metric)
-    return Difference(to, one.score - other.score, interval)
-
-
-@dataclass(frozen=True)
-class Row:
-    """A variant in one stage."""
-
-    name: str
-    note: str
-    runs: Runs
-    outcome: Outcome | None
-    difference: Difference | None
-
-    def to_json(self) -> dict[str, Any]:
-        """As `result.json` has it: without the single rows' answers."""
-        found = {} if self.outcome is None else asdict(self.outcome)
-        kept = {
-            key: value
-            for key, value in found.items()
-            if key not in ("predictions", "labels", "runs", "offsets")
-        }
-        return {
-            "name": self.name,
-            "note": self.note,
-            "planned": self.runs.planned,
-            "done": list(self.runs.done),
-            "failed": {str(seed): why for seed, why in self.runs.failed.items()},
-            **kept,
-            "difference": None if self.difference is None else asdict(self.difference),
-        }
-
-
-def rows_of(planned: Sequence[Planned], stage: str) -> list[Row]:
-    """A row for each variant: compared with the one it comes after, else with the first."""
-    found = {variant.name: outcome(variant.runs[stage]) for variant in planned}
-    rows = []
-    for variant in planned:
-        runs, result = found[variant.name]
-        to = variant.after or planned[0].name
-        compared = None if to == variant.name else difference(result, found[to][1], to)
-        rows.append(Row(variant.name, variant.note, runs, result, compared))
-    return rows

@@ -16,8 +16,9 @@ from bertkit.diagnose.pretrain_curves import PretrainCurves, read_pretraining
 from bertkit.diagnose.wording import capital, title
 from bertkit.recipe.study import Study
 from bertkit.studies.neighbours import REACH
-from bertkit.studies.outcomes import FinetuneOutcome, PretrainOutcome, Row
+from bertkit.studies.outcomes import FinetuneOutcome, PretrainOutcome
 from bertkit.studies.plan import Planned
+from bertkit.studies.rows import Row
 from bertkit.studies.sentences import say
 from bertkit.studies.tables import COMPARED, lines_of, why_not
 
@@ -92,7 +93,10 @@ def _caption(rows: Sequence[Row]) -> str:
             "Scores are of each seed's best epoch, chosen on the same rows; intervals of 95 % are over rows "
             "and seeds. A variant is compared with the one it comes after, or with the first."
         )
-    return "Losses in nats a masked piece of held-out text, for each seed."
+    outcomes = [row.outcome for row in rows if isinstance(row.outcome, PretrainOutcome)]
+    text = "of held-out text" if all(one.heldout for one in outcomes) else "of training, where it says so"
+    same = " Masked alike: all variants restore the pieces that the first one's masking hides."
+    return f"Losses in nats a masked piece {text}, for each seed." + same * any(one.alike for one in outcomes)
 
 
 def draw_stage(stage: str, rows: Sequence[Row], planned: Sequence[Planned]) -> tuple[str, list[str]]:

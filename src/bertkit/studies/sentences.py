@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 
 from bertkit.diagnose.wording import title
-from bertkit.studies.outcomes import FinetuneOutcome, PretrainOutcome, Row
+from bertkit.studies.outcomes import FinetuneOutcome, PretrainOutcome
+from bertkit.studies.rows import Row
 
 FEW_SEEDS = 3
 SHORT_LIST = 4
@@ -63,10 +65,14 @@ def _stuck(found: Sequence[tuple[Row, FinetuneOutcome]]) -> list[str]:
             f"{_which(off, found)}."
         )
     if sometimes:
-        told.append(f"It did so in some seeds of {', '.join(sometimes)}.")
-    where = "stayed there" if told else f"stayed at {prior:.3f}"
-    told.append(f"It {where} in every seed of {_which(never, found)}." if never else "")
-    return list(filter(None, told))
+        what = (
+            "It did so" if told else f"The training loss left the entropy of the labels' shares ({prior:.3f})"
+        )
+        told.append(f"{what} in some seeds of {', '.join(sometimes)}.")
+    if never:
+        where = "It stayed there" if told else f"The training loss stayed at {prior:.3f}"
+        told.append(f"{where} in every seed of {_which(never, found)}.")
+    return told
 
 
 def _differences(found: Sequence[tuple[Row, FinetuneOutcome]], name: str) -> list[str]:
@@ -117,9 +123,22 @@ def _pretraining(found: Sequence[tuple[Row, PretrainOutcome]]) -> list[str]:
     if stuck:
         names, made = zip(*stuck, strict=True)
         told.append(f"Still on it after {_range(made)} steps: {_listed(names)}.")
-    best_row, best = min(found, key=lambda pair: pair[1].loss)
-    told.append(f"The lowest held-out loss is {best.loss:.3f}, of {best_row.name!r}.")
-    close = [row.name for row, one in found if row is not best_row and min(one.losses) <= max(best.losses)]
+    return [*told, *_lowest(found)]
+
+
+def _lowest(found: Sequence[tuple[Row, PretrainOutcome]]) -> list[str]:
+    """Which variant restores best: by the loss at the same pieces where their own are of other tasks."""
+    alike = all(one.alike for _, one in found)
+    losses = {row.name: one.alike if alike else one.losses for row, one in found}
+    best = min(losses, key=lambda name: statistics.mean(losses[name]))
+    where = (
+        "held-out loss"
+        if all(one.heldout for _, one in found)
+        else "loss (of training, without held-out text)"
+    )
+    where = "loss at the same held-out pieces" if alike else where
+    told = [f"The lowest {where} is {statistics.mean(losses[best]):.3f}, of {best!r}."]
+    close = [name for name in losses if name != best and min(losses[name]) <= max(losses[best])]
     if close:
         told.append(f"The seeds of {_listed(close)} reach into its range: no difference is shown there.")
     return told

@@ -13,10 +13,10 @@ from bertkit.checkpoint.atomic import replace_file
 from bertkit.config.checks import check_at_least
 from bertkit.errors import UserError
 from bertkit.recipe.study import Study
-from bertkit.studies.outcomes import Row, rows_of
 from bertkit.studies.page import write_study_page
 from bertkit.studies.plan import RUNS, Planned, Run, distinct, plan
-from bertkit.studies.runner import State, hold, run_all, state
+from bertkit.studies.rows import Row, rows_of
+from bertkit.studies.runner import State, hold, run_all
 from bertkit.studies.sentences import say
 from bertkit.studies.tables import lines_of, markdown
 from bertkit.train.results import write_json
@@ -86,7 +86,8 @@ def run_study(
     _check_folder(out)
     planned = plan(study, out, settings=settings, seeds=seeds)
     runs = distinct(planned)
-    out.mkdir(parents=True, exist_ok=True)
+    if jobs:
+        out.mkdir(parents=True, exist_ok=True)
     listener.planned(study, runs)
     began = time.perf_counter()
     if jobs:
@@ -127,15 +128,23 @@ def _check_folder(out: Path) -> None:
 def _result(
     study: Study, planned: Sequence[Planned], stages: Mapping[str, Sequence[Row]], seconds: float
 ) -> dict[str, Any]:
-    runs = distinct(planned)
-    states = [state(run) for run in runs]
+    # A run that is done but damaged counts as failed, as the rows have it; several variants may share it.
+    done, failed = (
+        {
+            variant.runs[stage][seed].folder
+            for stage, rows in stages.items()
+            for variant, row in zip(planned, rows, strict=True)
+            for seed in getattr(row.runs, which)
+        }
+        for which in ("done", "failed")
+    )
     return {
         "kind": "study",
         "study": study.name,
         "question": study.question,
-        "runs": states.count("done"),
-        "planned": len(runs),
-        "failed": states.count("failed"),
+        "runs": len(done),
+        "planned": len(distinct(planned)),
+        "failed": len(failed),
         "stages": {
             stage: {"rows": [row.to_json() for row in rows], "sentences": say(rows)}
             for stage, rows in stages.items()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 
 from bertkit.diagnose.wording import duration, title
-from bertkit.studies.outcomes import FinetuneOutcome, PretrainOutcome, Row
+from bertkit.studies.outcomes import FinetuneOutcome, PretrainOutcome, mean_interval
+from bertkit.studies.rows import Row
 
 COMPARED = "compared with"
+ALIKE = "loss, masked alike [95 %]"
+"""Where variants mask differently: all of them at the pieces that the first one's masking hides."""
 WIDE = ("accuracy", "off the prior", "difference [95 %]", COMPARED, "steps", "time a seed")
 """Columns that only a page has room for."""
 
@@ -28,8 +32,10 @@ def lines_of(rows: Sequence[Row], *, brief: bool = False) -> Lines:
 def _finetune(rows: Sequence[Row]) -> Lines:
     metrics = [row.outcome.metric for row in rows if isinstance(row.outcome, FinetuneOutcome)]
     name = title(metrics[0]) if metrics else "score"
-    heads = ["variant", "train loss", "off the prior", "accuracy", f"{name} [95 %]", "collapsed", "steps"]
-    heads += ["difference [95 %]", COMPARED]
+    # Where the score is the accuracy, once is enough.
+    besides = ["accuracy"] * (name != "accuracy")
+    heads = ["variant", "train loss", "off the prior", *besides, f"{name} [95 %]", "collapsed", "steps"]
+    heads += ["time a seed", "difference [95 %]", COMPARED]
     lines = []
     for row in rows:
         one = row.outcome
@@ -42,10 +48,11 @@ def _finetune(rows: Sequence[Row]) -> Lines:
                 row.name,
                 f"{one.train_loss:.3f}",
                 f"{one.off_prior}/{seeds}",
-                f"{one.accuracy:.3f}",
+                *[f"{one.accuracy:.3f}"] * len(besides),
                 f"{one.score:.3f} [{one.interval[0]:.3f}, {one.interval[1]:.3f}]",
                 f"{one.collapsed}/{seeds}" + (f", {one.diverged} diverged" if one.diverged else ""),
                 f"{one.steps:,}",
+                duration(one.seconds / seeds),
                 "" if d is None else f"{d.value:+.3f} [{d.interval[0]:+.3f}, {d.interval[1]:+.3f}]",
                 "" if d is None else d.to,
             ]
@@ -54,20 +61,21 @@ def _finetune(rows: Sequence[Row]) -> Lines:
 
 
 def _pretrain(rows: Sequence[Row]) -> Lines:
-    heads = ["variant", "held-out loss [95 %]", "of the seeds", "right", "off the plateau by step"]
-    heads += ["most on a neighbour", "steps", "time a seed"]
+    alike = any(row.outcome.alike for row in rows if isinstance(row.outcome, PretrainOutcome))
+    heads = ["variant", "held-out loss [95 %]", "of the seeds", *[ALIKE] * alike, "right"]
+    heads += ["off the plateau by step", "most on a neighbour", "steps", "time a seed"]
     lines = []
     for row in rows:
         one = row.outcome
         if not isinstance(one, PretrainOutcome):
             lines.append([row.name, why_not(row), *[""] * (len(heads) - 2)])
             continue
-        interval = "" if one.interval is None else f" [{one.interval[0]:.3f}, {one.interval[1]:.3f}]"
         lines.append(
             [
                 row.name,
-                f"{one.loss:.3f}{interval}" + ("" if one.heldout else " (of training)"),
+                _mean(one.losses) + ("" if one.heldout else " (of training)"),
                 ", ".join(f"{loss:.3f}" for loss in one.losses),
+                *[_mean(one.alike)] * alike,
                 "" if one.accuracy is None else f"{one.accuracy:.1%}",
                 ", ".join("never" if step is None else f"{step:,}" for step in one.through_at),
                 "text is gone" if one.offsets is None else f"{one.offsets.strongest()[-1]:.0%}",
@@ -76,6 +84,15 @@ def _pretrain(rows: Sequence[Row]) -> Lines:
             ]
         )
     return heads, lines
+
+
+def _mean(losses: Sequence[float]) -> str:
+    """Of the seeds, with its interval; nothing of none."""
+    if not losses:
+        return ""
+    interval = mean_interval(losses)
+    around = "" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
+    return f"{statistics.mean(losses):.3f}{around}"
 
 
 def why_not(row: Row) -> str:

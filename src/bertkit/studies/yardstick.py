@@ -1,0 +1,78 @@
+"""One measure for pretrainings whose own differ: the same held-out pieces, hidden from all alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bertkit.checkpoint.folder import read_model_folder
+from bertkit.checkpoint.locate import find_model
+from bertkit.data.shards import open_shards
+from bertkit.data.windows import Windows
+from bertkit.errors import UserError
+from bertkit.model.pretraining import Pretrainer
+from bertkit.recipe import PretrainRecipe
+from bertkit.recipe.pretrain import ObjectiveRecipe
+from bertkit.train.processes import Processes
+from bertkit.train.restoring import Part, parts_of, score
+
+PIECES = 32_768
+"""Of held-out text, at most."""
+AT_ONCE = 4_096
+"""Pieces of a micro-batch."""
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """Held-out text, cut and masked once for all variants."""
+
+    parts: tuple[Part, ...]
+
+    def loss_of(self, run: Path) -> float:
+        """Mean loss in nats of the pretrained model in `run` at the hidden pieces, in float32.
+
+        Raises:
+            UserError: the model cannot be read any more, or has no head for masked pieces.
+        """
+        path = find_model(str(run))
+        assert path is not None, "a run is no preset"
+        folder = read_model_folder(path)
+        if folder.masked is None:
+            raise UserError(f"{run} has no head for masked pieces.")
+        model = Pretrainer(folder.encoder, folder.masked)
+        return score(model, list(self.parts), "fp32", Processes())["mlm_loss"]
+
+
+def yardstick_of(recipes: Sequence[PretrainRecipe]) -> Yardstick | None:
+    """What the variants of a stage are measured with beside their own held-out losses.
+
+    Their own are of one task where all mask alike; where not, all restore what the first one's masking hides,
+    without pairs.
+
+    Args:
+        recipes: of each variant; the first one is what the others are compared with.
+
+    Returns:
+        None where their own losses compare already, or where their text or its cut differs, or is gone.
+    """
+    first = recipes[0]
+    texts = {(recipe.corpus.shards, recipe.batch.length) for recipe in recipes}
+    if len(texts) > 1 or len({_task(recipe) for recipe in recipes}) == 1:
+        return None
+    try:
+        shards = open_shards(Path(first.corpus.shards))
+        entries = shards.of("heldout")
+        if not entries:
+            return None
+        pieces = min(PIECES, sum(entry.pieces for entry in entries))
+        objective = replace(_task(first), pairs="none")
+        windows = Windows(shards, "heldout", objective, pieces=pieces, length=first.batch.length, seed=0)
+        return Yardstick(tuple(parts_of(windows.masks(0), AT_ONCE, Processes())))
+    except UserError:
+        return None
+
+
+def _task(recipe: PretrainRecipe) -> ObjectiveRecipe:
+    """What held-out text asks of a model, which is always masked anew."""
+    return replace(recipe.objective, fixed_masks=0)
