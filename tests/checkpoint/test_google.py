@@ -12,6 +12,7 @@ from bertkit.checkpoint.bundle import open_bundle, write_bundle
 from bertkit.checkpoint.folder import read_model_folder, write_model_folder
 from bertkit.checkpoint.formats import GOOGLE, format_of
 from bertkit.checkpoint.google import PREFIX, from_google, is_of_training, to_google
+from bertkit.checkpoint.layouts import why_only_bertkit
 from bertkit.checkpoint.locate import find_model
 from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
@@ -282,6 +283,8 @@ UNSAYABLE = {
 
 @pytest.mark.parametrize(("config", "head", "words"), UNSAYABLE.values(), ids=UNSAYABLE)
 def test_what_the_format_cannot_say_is_not_written(config, head, words: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"cannot say what this model is: .*{words}.*--to hf"):
+    with pytest.raises(UserError, match=f"cannot say what this model is: .*{words}") as refused:
         write(tmp_path / "model", config, head)
+    # Another format is offered only where it can say it.
+    assert ("--to hf" in str(refused.value)) == (why_only_bertkit(config, head) is None)
     assert not list(tmp_path.iterdir())

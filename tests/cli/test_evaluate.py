@@ -75,4 +75,4 @@ def test_a_task_may_stand_behind_options(evaluate) -> None:
 def test_columns_that_are_not_there(evaluate) -> None:
     code, _, err = evaluate("--dev", "dev.csv")
     assert code == 2
-    assert "dev.csv has no one column 'text'. Known: sentence, class." in err
+    assert "dev.csv has no column 'text'. Known: sentence, class." in err

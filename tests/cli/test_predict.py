@@ -188,7 +188,7 @@ def umask() -> int:
         (["absent.txt"], "There is no file absent.txt."),
         (["notes.doc"], "the ending of the name does not tell the format"),
         (["empty.txt"], "empty.txt is empty"),
-        (["table.csv"], "has no one column 'text'. Known: sentence, n."),
+        (["table.csv"], "has no column 'text'. Known: sentence, n."),
         (["--say", "a", "empty.txt"], "either files or --say"),
         (["--say", "a", "--say", "b", "--say-pair", "c"], "2 --say but 1 --say-pair"),
         (["--say", "a", "-o", "absent/x.tsv"], "no folder absent to write x.tsv in"),

@@ -249,9 +249,9 @@ def _check_sayable(config: Mapping[str, Any]) -> None:
     if config.get("hidden_act") == "gelu_pytorch_tanh":
         reasons.append("it has one name for both gelus, which readers take for the exact one")
     if reasons:
-        raise UserError(
-            f"Google's format cannot say what this model is: {'; '.join(reasons)}. Write it with --to hf."
-        )
+        # What only bertkit computes, no other format says either.
+        other = "" if config["model_type"] == "bertkit" else " Write it with --to hf."
+        raise UserError(f"Google's format cannot say what this model is: {'; '.join(reasons)}.{other}")
 
 
 def _beyond_bert(config: Mapping[str, Any]) -> str:

@@ -216,8 +216,9 @@ def _find(path: Path, asked: Sequence[Column], names: list[str] | int) -> list[i
                 f"{path} has no header, so there is no column {column!r}; give its number from 1."
             )
         elif names.count(column) != 1:
-            known = nearest(column, names) if column not in names else " Two have that name; give the number."
-            raise UserError(f"{path} has no one column {column!r}.{known}")
+            if column in names:
+                raise UserError(f"{path} has two columns {column!r}; give the number from 1.")
+            raise UserError(f"{path} has no column {column!r}.{nearest(column, names)}")
         else:
             places.append(names.index(column))
     return places
