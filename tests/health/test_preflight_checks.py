@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from bertkit.health import preflight_checks
 from bertkit.health.finding import Finding
 from bertkit.health.preflight import (
     Asked,
@@ -151,6 +150,7 @@ TRAINED = replace(FINETUNE, asked=replace(ASKED, fresh=False, model="RUN", lr=5e
 DEAD = {
     "gradient_norms": {"layer 1": 1e-8, "layer 2": 1e-2},
     "cls_spread": {"layer 1": 1e-2, "layer 2": 1e-6},
+    "stops_at": "layer 2",
 }
 
 
@@ -230,14 +230,17 @@ FAULTS: list[tuple[str, str, Preflight]] = [
     ),
     ("inputs_alike", "grave", changed(FINETUNE, start={"cls_spread": {"layer 1": 1e-2, "layer 2": 1e-6}})),
     ("frozen_fresh", "grave", changed(FINETUNE, asked={"frozen": True})),
-    ("no_warmup", "notable", changed(FINETUNE, asked={"warmup": 0.0})),
+    ("rate_too_high", "grave", changed(FINETUNE, asked={"lr": 1e-3, "warmup": 0.0})),
+    ("rate_too_high", "notable", changed(FINETUNE, asked={"warmup": 0.0})),
+    ("rate_too_high", "notable", changed(PRETRAIN, asked={"lr": 1e-3})),
     ("not_by_heart", "grave", changed(FINETUNE, by_heart=STUCK)),
     ("not_by_heart", "grave", changed(FINETUNE, by_heart={**STUCK, **DEAD})),
     ("not_by_heart", "grave", changed(FINETUNE, by_heart={**STUCK, "calmer": replace(BY_HEART, rate=5e-5)})),
     ("not_by_heart", "grave", changed(FINETUNE, by_heart={"losses": [0.9] * 8, "ended": "time", **DEAD})),
+    ("not_by_heart", "grave", changed(FINETUNE, by_heart={"losses": [0.9] * 21, "ended": "stopped", **DEAD})),
     ("not_by_heart", "grave", changed(FINETUNE, by_heart={"losses": [0.9] * 3, "ended": "diverged"})),
-    ("rate_over_cliff", "grave", changed(FINETUNE, asked={"lr": 1e-2, "reach": 5.0})),
-    ("rate_over_cliff", "notable", changed(FINETUNE, asked={"lr": 2e-3, "reach": 1.0})),
+    ("rate_over_cliff", "grave", changed(FINETUNE, asked={"lr": 1e-2, "reach": 5.0, "norm": "pre"})),
+    ("rate_over_cliff", "notable", changed(FINETUNE, asked={"lr": 2e-3, "reach": 1.0, "norm": "pre"})),
     ("rate_too_small", "grave", changed(FINETUNE, asked={"lr": 1e-9, "reach": 5e-7})),
     ("memory", "grave", changed(FINETUNE, cost={"activations": 9_000_000_000})),
     ("memory", "grave", changed(PRETRAIN, cost={"activations": 9_000_000_000})),
@@ -304,17 +307,40 @@ def test_the_scale_of_positions_that_is_proposed_is_of_the_present_one() -> None
     assert [change.value for change in finding.changes] == ["rotary", 0.025]
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"lr": 3e-4, "warmup": 0.0},  # A rung of the study why-stuck that learns.
+        {"lr": 6e-4, "warmup": 0.06, "layers": 12},  # RoBERTa base.
+        {"lr": 1e-4, "warmup": 0.01, "layers": 24},  # BERT large.
+        {"lr": 1.5e-3, "warmup": 0.0, "norm": "pre"},
+        {"lr": 1e-3, "warmup": 0.0, "layers": 4},
+        {"lr": 2e-3, "warmup": 0.0, "optimiser": "lamb"},
+    ],
+)
+def test_rates_that_are_known_to_work_are_no_fault(asked: dict[str, Any]) -> None:
+    quick = changed(replace(FINETUNE, by_heart=None, range_test=None), asked={"reach": 1.0, **asked})
+    assert check(quick) == []
+
+
+def test_a_rate_too_high_is_lowered_together_with_a_warm_up() -> None:
+    """The article's: neither warm-up alone nor norms before the parts alone were found to help."""
+    (finding,) = check(changed(FINETUNE, asked={"lr": 1e-3, "warmup": 0.0}))
+    assert [(change.key, change.value, change.together) for change in finding.changes] == [
+        ("optimiser.lr", 3e-4, True),
+        ("optimiser.warmup", 0.1, True),
+    ]
+
+
 def test_freezing_trained_weights_is_no_fault() -> None:
     assert check(changed(TRAINED, asked={"frozen": True})) == []
 
 
-def test_the_signal_stops_where_inputs_become_alike() -> None:
-    record = changed(FINETUNE, by_heart={**STUCK, **DEAD})
-    assert record.by_heart is not None
-    assert preflight_checks.dead_from(record, record.by_heart) == "layer 2"
-    (finding,) = check(record)
-    assert finding.sureness == "certain"
-    assert "The signal stops at layer 2" in finding.seen
+def test_where_the_signal_stops_is_said() -> None:
+    for ended in ("steps", "stopped"):
+        (finding,) = check(changed(FINETUNE, by_heart={**STUCK, **DEAD, "ended": ended}))
+        assert finding.sureness == "certain"
+        assert "The signal stops at layer 2" in finding.seen
 
 
 def test_time_that_was_short_is_no_finding() -> None:

@@ -19,7 +19,14 @@ from bertkit.health.preflight_model import (
     measure_start,
     resident_memory,
 )
-from bertkit.health.preflight_trials import LEARNT, RANGE_STEPS, Trial, learn_by_heart, range_test
+from bertkit.health.preflight_trials import (
+    LEARNT,
+    LEAST_BY_HEART,
+    RANGE_STEPS,
+    Trial,
+    learn_by_heart,
+    range_test,
+)
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 
@@ -116,6 +123,24 @@ def test_a_rate_that_is_far_too_high_fails_where_a_tenth_succeeds() -> None:
     assert found.calmer.ended == "learnt"
 
 
+def deep() -> Classifier:
+    """Eight fresh layers with norms behind their parts, as the article's."""
+    return classifier(replace(CONFIG, layers=8, norm="post"))
+
+
+def test_a_signal_that_stops_ends_a_trial_soon_however_little_time_there_is() -> None:
+    for seconds in (0.0, 600.0):
+        found = learn_by_heart(trial(deep()), constant(0.1), steps=100, seconds=seconds, calmer=False)
+        assert (found.ended, len(found.losses)) == ("stopped", 21), seconds
+        assert found.stops_at is not None
+        assert found.cls_spread[found.stops_at] < 1e-4
+
+
+def test_a_signal_that_passes_does_not_stop() -> None:
+    found = learn_by_heart(trial(deep()), constant(1e-3), steps=100, seconds=600)
+    assert (found.ended, found.stops_at) == ("learnt", None)
+
+
 def test_a_loss_that_is_no_number_ends_a_trial() -> None:
     model = classifier()
     with torch.no_grad():
@@ -127,8 +152,7 @@ def test_a_loss_that_is_no_number_ends_a_trial() -> None:
 
 def test_time_ends_a_trial_honestly() -> None:
     found = learn_by_heart(trial(classifier()), constant(1e-6), steps=100, seconds=0.0)
-    assert found.ended == "time"
-    assert 1 <= len(found.losses) < 100
+    assert (found.ended, len(found.losses)) == ("time", LEAST_BY_HEART)
     assert range_test(trial(classifier()), seconds=0.0).ended == "time"
 
 

@@ -182,7 +182,7 @@ def _model(measures: Measures) -> list[Row]:
         text = f"first layer {layers[0]:.2g}, last layer {layers[-1]:.2g}"
         if layers[0]:
             text += f": top to bottom {layers[-1] / layers[0]:.2g}"
-        rows.append(("gradient", text, ("gradient_by_layer", "no_warmup")))
+        rows.append(("gradient", text, ("gradient_by_layer",)))
     if start["cls_spread"]:
         spread = list(start["cls_spread"].values())[-1]
         rows.append(("inputs", f"their [CLS] vectors differ by {spread:.1%} at the top", ("inputs_alike",)))
@@ -200,7 +200,7 @@ def _trials(measures: Measures) -> list[Row]:
         text = f"{asked['lr']:g}; a loss falls from {falls:.1g} on" if falls else f"{asked['lr']:g}; no fall"
         text += f", the cliff is at {cliff:.1g}" if cliff else f", no cliff up to {reached:.1g}"
         text += ", where time was up" if tested["ended"] == "time" else ""
-        rows.append(("rate", text, ("rate_over_cliff", "rate_too_small")))
+        rows.append(("rate", text, ("rate_over_cliff", "rate_too_small", "rate_too_high")))
     return rows
 
 
@@ -209,6 +209,8 @@ def _by_heart(trial: Measures) -> str:
     text = {
         "learnt": f"{trial['rows']} texts are known after {steps} steps",
         "steps": f"{trial['rows']} texts are not known after {steps} steps: the loss is {last:.3f}",
+        "stopped": f"{trial['rows']} texts are not known after {steps} steps, and the signal has stopped at "
+        f"{trial['stops_at']}: the loss is {last:.3f}",
         "time": f"time was up after {steps} of {trial['limit']} steps, the loss {last:.3f}",
         "diverged": f"the loss was no number after {steps} steps",
     }[trial["ended"]]

@@ -78,7 +78,8 @@ def cls_spread_by_layer(model: nn.Module, batch: PackedBatch) -> dict[str, float
         the same position.
     """
     encoder = encoder_of(model)
-    with evaluating(model), torch.inference_mode():
+    # Not inference mode: what a batch computes once and keeps is used by training, too.
+    with evaluating(model), torch.no_grad():
         found: list[float] = []
 
         def note(module: nn.Module, given: object, hidden_TH: torch.Tensor) -> None:

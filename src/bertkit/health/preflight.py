@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Phase = Literal["finetune", "pretrain"]
-Ended = Literal["learnt", "steps", "time", "diverged", "cliff"]
-"""Why a trial ended: all is learnt, all steps are made, time is up, a loss is no number, it rose."""
-
+Ended = Literal["learnt", "steps", "time", "diverged", "stopped", "cliff"]
+"""Why a trial ended: all is learnt, all steps are made, time is up, a loss is no number, the signal has
+stopped, the loss rose."""
 
 READ = "docs/doctor.md#before-a-run"
 """Where a finding of these measures is explained."""
@@ -171,6 +171,8 @@ class ByHeart:
         ended: why.
         gradient_norms: at the end.
         cls_spread: at the end.
+        stops_at: the lowest layer behind which inputs have become alike while the gradient died, by the end;
+            None where the signal passes.
         calmer: the same again at a tenth of the rate, where this was not learnt.
     """
 
@@ -183,6 +185,7 @@ class ByHeart:
     ended: Ended
     gradient_norms: dict[str, float]
     cls_spread: dict[str, float]
+    stops_at: str | None = None
     calmer: ByHeart | None = None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,8 +18,13 @@ from bertkit.model.precision import Computing, autocast
 LEARNT = 0.1
 """Loss in nats under which a batch is known by heart: the right answers have a probability of 0.9."""
 
-LEAST_STEPS = 5
-"""Made whatever time they take: others on the machine may stop a step for seconds."""
+LEAST_BY_HEART, LEAST_IN_RANGE = 21, 5
+"""Steps made whatever time they take. After twenty a rate that is far too high has stopped the signal: so a
+slow machine finds that, too."""
+LOOK_EVERY = 10
+"""Steps between looks at whether the signal has stopped, which must be so in two of them."""
+DEAD = 1e-2
+"""Of what it was at the start: the share of gradient or spread under which the signal has stopped."""
 
 FIRST_RATE, LAST_RATE = 1e-6, 0.1
 RANGE_STEPS = 40
@@ -64,20 +69,28 @@ def learn_by_heart(
         trial: what to learn, with what.
         rate: learning rate of each step; the last one's is called the trial's.
         steps: at most.
-        seconds: at most, after five steps; the calmer trial has what is left, or half as many.
+        seconds: of computing, at most, after the least steps; the calmer trial has what is left, or half.
         calmer: try again at a tenth of the rates where this fails, unless for lack of time.
     """
-    began = time.perf_counter()
+    began = clock()
     model = trial.copy()
+    spread = cls_spread_by_layer(model, trial.batch)
+    first: dict[str, float] = {}
     losses: list[float] = []
+    stopped = 0
     ended: Ended = "steps"
     for loss in _updates(model, trial, rate, steps):
+        first = first or gradient_norms(model)
+        if len(losses) % LOOK_EVERY == 0:
+            stopped = stopped + 1 if _stops_at(model, trial, first, spread) else 0
         losses.append(loss)
         if not math.isfinite(loss):
             ended = "diverged"
         elif loss < LEARNT:
             ended = "learnt"
-        elif _late(began, seconds, len(losses)):
+        elif stopped > 1:
+            ended = "stopped"
+        elif _late(began, seconds, len(losses), LEAST_BY_HEART):
             ended = "time"
         else:
             continue
@@ -94,12 +107,26 @@ def learn_by_heart(
         ended=ended,
         gradient_norms=gradient_norms(model),
         cls_spread=cls_spread_by_layer(model, trial.batch),
+        stops_at=_stops_at(model, trial, first, spread),
     )
     if ended in ("learnt", "time") or not calmer:
         return found
-    left = max(seconds - (time.perf_counter() - began), seconds / 2)
+    left = max(seconds - (clock() - began), seconds / 2)
     again = learn_by_heart(trial, lambda step: rate(step) / 10, steps=steps, seconds=left, calmer=False)
     return replace(found, calmer=again)
+
+
+def _stops_at(
+    model: nn.Module, trial: Trial, first: Mapping[str, float], spread: Mapping[str, float]
+) -> str | None:
+    """See `ByHeart.stops_at`; `first` and `spread` are the gradient norms and the spread at the start."""
+    norms = gradient_norms(model)
+    lowest = next((name for name in norms if name.startswith("layer ")), None)
+    if lowest is None or not norms[lowest] < DEAD * first[lowest]:
+        return None
+    now = cls_spread_by_layer(model, trial.batch)
+    alike = [name for name, value in now.items() if value < DEAD * spread[name]]
+    return alike[0] if alike and alike[-1] == list(now)[-1] else None
 
 
 def range_test(trial: Trial, *, seconds: float) -> RangeTest:
@@ -107,8 +134,12 @@ def range_test(trial: Trial, *, seconds: float) -> RangeTest:
 
     Smith 2017, "Cyclical learning rates for training neural networks" (arXiv 1506.01186), section 3.3; the
     sequences stay the same, so that the loss tells of the rate and not of the batch.
+
+    Args:
+        trial: what to train, with what.
+        seconds: of computing, at most, after five steps.
     """
-    began = time.perf_counter()
+    began = clock()
     rates, losses, smoothed = [], [], []
     falls_at = reach = cliff = None
     ended: Ended = "steps"
@@ -129,7 +160,7 @@ def range_test(trial: Trial, *, seconds: float) -> RangeTest:
         if smoothed[-1] > min(smoothed) + RISEN * losses[0]:
             cliff, ended = _turn(rates, smoothed), "cliff"
             break
-        if _late(began, seconds, len(losses)):
+        if _late(began, seconds, len(losses), LEAST_IN_RANGE):
             ended = "time"
             break
     return RangeTest(
@@ -143,8 +174,13 @@ def range_test(trial: Trial, *, seconds: float) -> RangeTest:
     )
 
 
-def _late(began: float, seconds: float, steps: int) -> bool:
-    return steps >= LEAST_STEPS and time.perf_counter() - began > seconds
+def clock() -> float:
+    """Seconds that this thread has computed: those in which others have the core tell nothing of a trial."""
+    return time.thread_time()
+
+
+def _late(began: float, seconds: float, steps: int, least: int) -> bool:
+    return steps >= least and clock() - began > seconds
 
 
 def _turn(rates: list[float], smoothed: list[float]) -> float:

@@ -24,7 +24,7 @@ from bertkit.health.preflight_model import (
     measure_start,
     resident_memory,
 )
-from bertkit.health.preflight_trials import Trial, learn_by_heart, range_test
+from bertkit.health.preflight_trials import Trial, clock, learn_by_heart, range_test
 from bertkit.model.heads import Classifier
 from bertkit.model.precision import Computing, choose_precision, flush_denormals
 from bertkit.recipe import ModelRecipe, OptimiserRecipe, Recipe
@@ -97,7 +97,7 @@ def preflight(recipe: Recipe, *, seconds: float = SECONDS) -> Preflight:
 
     Args:
         recipe: what would be done.
-        seconds: for the trials, half for learning by heart and half for the rates.
+        seconds: of computing, for the trials: half for learning by heart, and what is left for the rates.
 
     Raises:
         UserError: bad data or options, see `prepare`.
@@ -110,11 +110,11 @@ def preflight(recipe: Recipe, *, seconds: float = SECONDS) -> Preflight:
         classifier = first_seed(prepared, recipe)
         found = measure(prepared, recipe, classifier, precision)
         trial = _trial(prepared, recipe, classifier, precision)
-        by_heart = None
+        by_heart, began = None, clock()
         if not recipe.model.freeze:  # A head on features that stay need not know texts by heart.
             rates = trial_rates(recipe.optimiser, TRIAL_STEPS)
             by_heart = learn_by_heart(trial, rates, steps=TRIAL_STEPS, seconds=seconds / 2)
-        ranged = range_test(trial, seconds=seconds / 2)
+        ranged = range_test(trial, seconds=max(seconds / 2, seconds - (clock() - began)))
         activations = _activations(prepared, recipe, classifier, precision)
         rows = RowSource(prepared, recipe.model, precision, Silent())
         plan = make_plan(classifier, prepared, recipe, precision, rows)
