@@ -2,14 +2,17 @@
 
 import json
 import math
-from dataclasses import replace
+import random
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bertkit.config.model import ModelConfig
-from bertkit.health.collapse import doubtful
+from bertkit.health.collapse import doubtful, loss_rose
 from bertkit.health.finding import Finding
 from bertkit.health.watch import Evaluation, Health, Peak, Setting, Watch, Watched
 from bertkit.health.watch_checks import COLLAPSES, WATCH_CHECKS, findings_of
@@ -18,7 +21,7 @@ from bertkit.recipe import OptimiserRecipe, PretrainRecipe, Recipe, TrainingReci
 PRIOR = 0.607
 ARTICLE = OptimiserRecipe(name="adam", lr=1e-3, weight_decay=0.0, clip=0.0, warmup=0.0, schedule="constant")
 MODEL = ModelConfig(vocabulary_size=99, layers=2, hidden_size=12, heads=3, feedforward_size=20)
-SETTING = Setting(phase="finetune", optimiser=ARTICLE, model=MODEL, prior_entropy=PRIOR, steps=400)
+SETTING = Setting(phase="finetune", optimiser=ARTICLE, model=MODEL, prior_entropy=PRIOR)
 
 
 def look(step: int, bottom: float = 0.2, head: float = 1.0, **changes) -> Health:
@@ -152,7 +155,7 @@ def replayed(log: dict[str, Any]) -> list[Finding]:
     """What the watch says of a real run, looked at every 50 steps and scored after each epoch."""
     watch, told, found = Watch(), [], []
     steps = len(log["losses"])
-    setting = replace(SETTING, prior_entropy=log["prior"], steps=steps)
+    setting = replace(SETTING, prior_entropy=log["prior"])
     for step, loss in enumerate(log["losses"], start=1):
         watch.stepped(loss, spike=log["prior"] / 4)
         epoch, rest = divmod(step, log["per_epoch"])
@@ -223,8 +226,73 @@ def test_what_is_to_be_gone_back_to_shows_no_sign_of_a_collapse() -> None:
     assert not doubtful(HEALTHY)
     assert doubtful(at(100, look(1), look(100, 5e-3)))
     assert doubtful(at(100, look(1), look(100, cls_spread=5e-3)))
-    assert doubtful(at(100, look(1), look(100), risen_at=98))
+    assert doubtful(at(100, look(1), look(100), lowest_loss=0.45))
+    assert not doubtful(at(100, look(1), look(100), lowest_loss=0.45, noise=0.02))
     assert not doubtful(at(100, look(1), look(100, 5e-3), loss=0.1))
+
+
+def answering_the_shares(majority: float, rows: int, seed: int) -> Iterator[float]:
+    """Losses of batches of one who knows how frequent two labels are and nothing else."""
+    chance = random.Random(seed)
+    while True:
+        right = sum(chance.random() < majority for _ in range(rows))
+        yield -(right * math.log(majority) + (rows - right) * math.log(1 - majority)) / rows
+
+
+def calibrated(level: float, rows: int, seed: int) -> Iterator[float]:
+    """Losses of batches of one who has learnt: a few rows cost much, most cost little."""
+    chance = random.Random(seed)
+    while True:
+        yield sum(chance.gammavariate(0.2, 5 * level) for _ in range(rows)) / rows
+
+
+def watched_over(losses: Iterator[float], setting: Setting, steps: int, watch: Watch) -> Iterator[Watched]:
+    """The run after each step."""
+    watch.looked(look(1))
+    for _ in range(steps):
+        watch.stepped(next(losses), setting.rise)
+        yield watch.at(setting, watch.steps, 0.5)
+
+
+@pytest.mark.parametrize(("majority", "rows"), [(0.7, 2), (0.85, 4), (0.9, 16), (0.95, 32), (0.99, 4)])
+def test_noise_about_the_labels_entropy_is_no_collapse(majority: float, rows: int) -> None:
+    prior = -majority * math.log(majority) - (1 - majority) * math.log(1 - majority)
+    setting = replace(SETTING, prior_entropy=prior)
+    run = list(watched_over(answering_the_shares(majority, rows, seed=0), setting, 1_500, Watch()))
+    assert min(now.lowest_loss for now in run) < prior / 1.2
+    assert max(now.smoothed_loss for now in run[50:]) > 1.1 * prior
+    assert [now.step for now in run if loss_rose(now) or doubtful(now)] == []
+
+
+def test_what_was_learnt_and_is_lost_is_told_though_batches_are_noisy() -> None:
+    setting, watch = replace(SETTING, prior_entropy=0.69), Watch()
+    learnt = list(watched_over(calibrated(0.34, 8, seed=0), setting, 1_500, watch))
+    assert any(now.risen_at for now in learnt)
+    assert [now.step for now in learnt if loss_rose(now) or doubtful(now)] == []
+    lost = list(watched_over(calibrated(1.0, 8, seed=1), setting, 40, watch))
+    assert [now.step for now in lost if loss_rose(now)]
+    assert doubtful(next(now for now in lost if loss_rose(now)))
+
+
+def test_an_evaluation_shows_what_was_learnt_where_the_training_loss_is_too_noisy_to() -> None:
+    lost = at(90, loss=0.9, lowest_loss=0.3, noise=0.05)
+    good = evaluation(60, loss=0.5, one_answer=False, beats_majority=True)
+    assert loss_rose(replace(lost, lowest_loss=0.38)) is None
+    assert loss_rose(replace(lost, lowest_loss=0.38, evaluations=(good,)))
+    assert loss_rose(replace(lost, lowest_loss=0.41, evaluations=(good,))) is None
+
+
+def test_a_run_that_goes_on_knows_its_noise() -> None:
+    losses, whole, half = list(zip(range(80), calibrated(0.34, 8, seed=0), strict=False)), Watch(), Watch()
+    for step, loss in losses:
+        whole.stepped(loss, 0.2)
+        half.stepped(loss, 0.2)
+        if step == 40:
+            half = Watch(**json.loads(json.dumps(asdict(half))))
+    assert half == whole
+    differences = [(b - a) ** 2 / 2 for (_, a), (_, b) in pairwise(losses)]
+    assert whole.variance == pytest.approx(sum(differences) / 79)
+    assert whole.at(SETTING, 80, 0.2).noise == pytest.approx(math.sqrt(whole.variance * 0.05 / 1.95))
 
 
 def test_the_smoothed_loss_is_watched_for_a_rise_that_lasts() -> None:

@@ -26,7 +26,7 @@ VANISHED = 1e-3
 model, 128 wide, falls to 5e-4 of it by step 10 and to 2e-6 by step 100; cola-scratch, which sits on the
 labels' entropy for 300 steps and then learns, stays above 0.2, and no run that learned falls below 0.1."""
 KEPT = 4
-"""Looks that are remembered."""
+"""The newest looks that are remembered, beside the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,6 @@ class Setting:
         trained: whether it began with trained weights.
         prior_entropy: see `Health.prior_entropy`; None where there is none.
         uniform: of a pretraining run: loss of one who knows nothing, ln V.
-        steps: that it will have; 0 where the clock decides.
         training: of a fine-tuning run: how long its recipe makes it.
         spike: of a pretraining run: nats over its lowest that the smoothed loss may stand; 0 is any.
     """
@@ -128,9 +127,15 @@ class Setting:
     trained: bool = False
     prior_entropy: float | None = None
     uniform: float = math.inf
-    steps: int = 0
     training: TrainingRecipe | None = None
     spike: float = 0.0
+
+    @property
+    def rise(self) -> float:
+        """Nats over its lowest loss from which a run may be lost; 0 is never. In fine-tuning a quarter of the
+        labels' entropy.
+        """
+        return self.spike if self.phase == "pretrain" else (self.prior_entropy or 0.0) / 4
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,7 @@ class Watched:
         fraction: share of the run that is done.
         smoothed_loss: see `Health`.
         lowest_loss: the least that it has been, once it had settled.
+        noise: standard error of the smoothed loss, nats: what the choice of the batches does to it.
         risen_at: the first of the last steps whose losses all stand over the lowest by more than a spike.
         looks: the first one and the newest few, oldest first.
         peaks: by layer.
@@ -164,6 +170,7 @@ class Watched:
     fraction: float
     smoothed_loss: float
     lowest_loss: float = math.inf
+    noise: float = 0.0
     risen_at: int | None = None
     looks: tuple[Health, ...] = ()
     peaks: Mapping[str, Peak] = field(default_factory=dict)
@@ -186,6 +193,10 @@ class Watch:
         every: steps between looks at inputs; 0 while it is not known.
         steps: losses seen.
         smoothed: training loss.
+        newest: the last step's loss; None before the first.
+        variance: of a step's loss about the run's level, nats squared: half the mean square of the
+            differences between steps and the next ones (von Neumann 1941), which a trend hardly enters. Over
+            all steps: rare labels come in bursts, and the lull between two of them looks like certainty.
         lowest, risen_at, looks, peaks, evaluations, through_at: see `Watched`, as JSON has them.
         told: the checks that have found something.
     """
@@ -193,6 +204,8 @@ class Watch:
     every: int = 0
     steps: int = 0
     smoothed: float = 0.0
+    newest: float | None = None
+    variance: float = 0.0
     lowest: float = math.inf
     risen_at: int | None = None
     through_at: int | None = None
@@ -204,6 +217,9 @@ class Watch:
     def stepped(self, loss: float, spike: float) -> bool:
         """Take one step's loss; True if, smoothed, it is over its lowest by over `spike` (0: never)."""
         self.steps += 1
+        if self.newest is not None:
+            self.variance += ((loss - self.newest) ** 2 / 2 - self.variance) / (self.steps - 1)
+        self.newest = loss
         share = max(1 - SMOOTHING, 1 / self.steps)
         self.smoothed += share * (loss - self.smoothed)
         if self.steps < SETTLED:
@@ -244,6 +260,7 @@ class Watch:
             fraction=fraction,
             smoothed_loss=self.smoothed,
             lowest_loss=self.lowest,
+            noise=math.sqrt(self.variance * (1 - SMOOTHING) / (1 + SMOOTHING)),
             risen_at=self.risen_at,
             looks=tuple(Health.from_record(look) for look in self.looks),
             peaks={layer: Peak(*peak) for layer, peak in self.peaks.items()},

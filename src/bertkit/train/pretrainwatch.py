@@ -37,7 +37,6 @@ def watch_pretraining(
         trained=start.start is not None,
         prior_entropy=start.unigram,
         uniform=math.log(start.shards.tokenizer.size),
-        steps=recipe.training.steps,
         spike=recipe.training.spike,
     )
     return Watching(

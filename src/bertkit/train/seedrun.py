@@ -114,7 +114,6 @@ class SeedRun:
             self.model,
             self.precision,
             self.progress.watch,
-            steps=self.steps,
             steps_per_epoch=self.objective.steps_per_epoch,
             folder=folder,
             listener=self.listener,

@@ -25,7 +25,6 @@ def watch_seed(
     precision: Computing,
     remembered: dict[str, Any],
     *,
-    steps: int,
     steps_per_epoch: int,
     folder: Path,
     listener: Listener,
@@ -37,7 +36,6 @@ def watch_seed(
         model=model.encoder.config,
         trained=prepared.start is not None,
         prior_entropy=entropy(list(prepared.facts.shares.values())),
-        steps=steps,
         training=recipe.training,
     )
     # A state is kept to begin again from at each evaluation, and has to be known to be good.

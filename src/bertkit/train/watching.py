@@ -71,9 +71,6 @@ class Watching:
         self._processes = processes
         if every > 0:
             watch.every = every
-        prior = setting.prior_entropy
-        # In fine-tuning a quarter of the entropy of the labels is far more than the noise of a smoothed loss.
-        self._spike = setting.spike if setting.phase == "pretrain" else (prior or 0.0) / 4
         self._gradients: dict[str, float] = {}
         self._weights: Weights | None = None
         self._before_seconds = 0.0
@@ -99,7 +96,7 @@ class Watching:
             place: its `epoch` or `fraction`, for the record.
             fraction: share of the run that is done.
         """
-        risen = self.watch.stepped(record.loss, self._spike)
+        risen = self.watch.stepped(record.loss, self._setting.rise)
         if self._off:
             return self._found(record.step, fraction, log) if risen else []
         if not self.watch.every:
