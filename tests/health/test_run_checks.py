@@ -26,6 +26,7 @@ from bertkit.health.history import (
 )
 from bertkit.health.pretrain_checks import trend
 from bertkit.health.run_checks import FINETUNE_CHECKS, PRETRAIN_CHECKS, check_run
+from bertkit.health.step_checks import loss_rose
 from bertkit.health.watch import Health
 from bertkit.recipe import PretrainRecipe, Recipe
 
@@ -235,6 +236,41 @@ def test_a_rate_that_is_far_too_high_is_named_and_not_just_divided() -> None:
         (finding,) = check_run(replace(run, recipe=recipe))
         proposed[lr] = next(change.value for change in finding.changes if change.key == "optimiser.lr")
     assert proposed == {1.0: 5e-5, 1e-4: 3e-5}
+
+
+def stationary(rows: int, steps: int, seed: int) -> list[Step]:
+    """Steps of a calibrated classifier of 28 labels that goes nowhere: rows' losses have mean 1.77 and
+    deviation 1.9.
+    """
+    chance, mean, deviation = random.Random(seed), 1.77, 1.9
+    shape, scale = (mean / deviation) ** 2, deviation**2 / mean
+    losses = [sum(chance.gammavariate(shape, scale) for _ in range(rows)) / rows for _ in range(steps)]
+    return [Step(step, step / steps, loss) for step, loss in enumerate(losses, start=1)]
+
+
+def rose(steps: Sequence[Step]) -> Finding | None:
+    return loss_rose(finetuning(SeedHistory(0, steps)))
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(8, 3_000), (1, 3_000), (4, 100), (8, 40)])
+def test_noise_of_many_steps_is_no_rise(rows: int, steps: int) -> None:
+    runs = [stationary(rows, steps, seed) for seed in range(3)]
+    # What a fixed half a nat between the lowest window and a later one would call a rise.
+    means = [[sum(s.loss for s in run[i : i + 15]) / 15 for i in range(0, steps - 14, 15)] for run in runs]
+    assert steps < 100 or any(max(found) - min(found) > 0.5 for found in means)
+    assert [rose(run) for run in runs] == [None] * 3
+
+
+@pytest.mark.parametrize(("until", "weight"), [(2_000, "notable"), (3_000, "grave")])
+def test_a_rise_over_the_noise_is_told_and_judged_by_the_level_before(until: int, weight: str) -> None:
+    raised = [
+        replace(s, loss=s.loss + 4) if 1_500 < s.step <= until else s for s in stationary(8, 3_000, seed=0)
+    ]
+    found = rose(raised)
+    assert found is not None
+    assert found.weight == weight
+    assert "about step 1,501" in found.seen
+    assert ("from 1.7" in found.seen) == (weight == "grave")
 
 
 def test_where_counting_words_finds_nothing_either_the_labels_are_doubted() -> None:

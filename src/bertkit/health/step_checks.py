@@ -26,7 +26,14 @@ EXPLODED = 100.0
 WINDOW = 15
 """Steps whose losses are taken together: their mean hardly sees one odd batch."""
 ROSE = 0.5
-"""Nats that such a mean stands above the lowest one before. Of healthy runs none reaches 0.3."""
+"""Nats that such a mean stands above the lowest one before, beside what noise does. Of healthy runs with 32
+rows a batch none reaches 0.3."""
+BACK = 4.0
+"""Standard errors within which a loss is where it was."""
+MANY = 20
+"""Windows whose differences have a median that a jump or two do not move."""
+NORMAL = 1.05
+"""Standard deviations in the median difference of two normal numbers: 1 over 0.6745 times the root of 2."""
 SLOWED = 0.5
 LONG = 300.0
 """Seconds. On a machine that does something else too, the pace of shorter runs says nothing."""
@@ -96,27 +103,52 @@ def gradient_exploded(run: Run) -> Finding | None:
 def loss_rose(run: Run) -> Finding | None:
     """The training loss jumped far above what it was; whether it came back decides how much that matters."""
     for track in _tracks(run):
-        losses = [step.loss for step in track.steps]
+        steps = [step for step in track.steps if math.isfinite(step.loss)]
+        losses = [step.loss for step in steps]
         means = [mean(losses[i : i + WINDOW]) for i in range(0, len(losses) - WINDOW + 1, WINDOW)]
-        lowest, height, place = math.inf, 0.0, 0
-        for index, value in enumerate(means):
-            lowest = min(lowest, value)
-            if value - lowest > height:
-                height, place = value - lowest, index
-        if not height > ROSE:
+        if len(means) < 2:
             continue
-        back = means[-1] < min(means) + ROSE / 2
+        bottom, top = _rise(means)
+        height, noise = means[top] - means[bottom], _noise(losses, means)
+        # About what the range of so many normal means is, and two deviations more.
+        limit = max(ROSE, (2 * math.sqrt(2 * math.log(len(means))) + 2) * noise)
+        if not height > limit:
+            continue
+        onset = next(i for i in range(bottom, top + 1) if means[i] > means[bottom] + limit)
+        before = median(means[max(0, bottom - 2) : onset])
+        after = median(means[max(top + 1, len(means) - 3) :] or means[-1:])
+        back = after < before + max(ROSE / 2, BACK * noise)
         return Finding(
             "loss_rose",
             "notable" if back else "grave",
             "certain",
-            f"The training loss rose by {height:.2f} nats about step {track.steps[place * WINDOW].step:,}"
-            + (", and came back." if back else f", from {min(means):.3f}, and ended at {means[-1]:.3f}."),
+            f"The training loss rose by {height:.2f} nats about step {steps[onset * WINDOW].step:,}"
+            + (", and came back." if back else f", from {before:.3f}, and ended at {after:.3f}."),
             "Updates were too large there: time was lost." if back else "What had been learned is lost.",
             steadier(run.recipe.optimiser, lower_rate(run.recipe)),
             READ,
         )
     return None
+
+
+def _rise(means: Sequence[float]) -> tuple[int, int]:
+    """Where the highest rise begins and ends: at the lowest before its end, and at the highest."""
+    bottom, found = 0, (0, 0)
+    for index, value in enumerate(means):
+        if value < means[bottom]:
+            bottom = index
+        if value - means[bottom] > means[found[1]] - means[found[0]]:
+            found = bottom, index
+    return found
+
+
+def _noise(losses: Sequence[float], means: Sequence[float]) -> float:
+    """Standard error of a window's mean, by differences of neighbours: those hardly see where a loss goes."""
+    steps = math.sqrt(mean([(b - a) ** 2 for a, b in pairwise(losses)]) / 2 / WINDOW)
+    if len(means) < MANY:
+        return steps
+    # Windows differ by more than their steps say where the rows of a window are of one kind.
+    return max(steps, NORMAL * median([abs(b - a) for a, b in pairwise(means)]))
 
 
 def slowed_down(run: Run) -> Finding | None:
