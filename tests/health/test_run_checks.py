@@ -196,6 +196,37 @@ def stuck(recipe: dict[str, Any], losses: Sequence[float] = STUCK, **scores: Any
     return next(finding for finding in check_run(run) if finding.check == "stuck")
 
 
+def test_a_run_that_goes_on_stands_there_so_far() -> None:
+    seed = seed_of(STUCK[:4], dev=(0.61,) * 3, scores=(0.0,) * 3, status=None)
+    (finding,) = check_run(replace(finetuning(seed), scores=None))
+    assert finding.seen.startswith("The training loss still stands at 0.596 so far; knowing only")
+
+
+def test_a_training_loss_that_did_not_fall_is_not_said_to_have_fallen() -> None:
+    few = seed_of((0.7, 0.7), dev=(0.69,), scores=(0.0,), status="not learned")
+    (finding,) = check_run(replace(finetuning(few, **NOTHING | {"low": -0.1, "high": 0.1}), prior=0.69))
+    assert finding.check == "no_better_than_majority"
+    assert (
+        finding.seen == "It scores 0.000, and the interval, -0.100 to 0.100, includes the majority's 0.000."
+    )
+    assert finding.means == "Nothing shows that the model learned anything from the texts."
+    assert "training.epochs" in {change.key for change in finding.changes}
+    fell = FAULTS_OF_FINETUNING["no_better_than_majority"]
+    assert ", though the training loss fell to 0.300." in check_run(fell)[0].seen
+    assert names(replace(FAULTS_OF_FINETUNING["diverged"], scores=replace(fell.scores, low=-0.1))) == [
+        "diverged"
+    ]
+
+
+def test_the_best_epoch_of_many_is_told_in_full() -> None:
+    seed = seed_of(LEARNED, **BY_HEART)
+    far = [replace(each, epoch=30.0 * each.epoch) for each in seed.evaluations]
+    (finding,) = check_run(
+        finetuning(replace(seed, evaluations=far, steps=[replace(s, place=30 * s.place) for s in seed.steps]))
+    )
+    assert finding.seen.startswith("The best epoch is 30 of 120;")
+
+
 def test_a_head_on_fresh_weights_that_stay_is_the_cause_itself() -> None:
     found = stuck({"model": {"start": "tiny", "freeze": True}, "optimiser": {"lr": 1e-2}})
     assert "features that chance made" in found.means

@@ -74,7 +74,8 @@ def stuck(run: FinetuneHistory) -> Finding | None:
         "stuck",
         "grave",
         "certain" if done else "likely",
-        f"The training loss still stood at {mean(levels):.3f} at the end{of_seeds(run, seeds)}; {beside}.",
+        f"The training loss {'still stood' if done else 'still stands'} at {mean(levels):.3f} "
+        f"{'at the end' if done else 'so far'}{of_seeds(run, seeds)}; {beside}.",
         f"The model learned nothing from the texts: {_answers(run, mean(levels))}.{_causes(run)}"
         f"{_nothing_there(run)}",
         _unstick(run),
@@ -191,15 +192,21 @@ def collapsed(run: FinetuneHistory) -> Finding | None:
 
 
 def no_better_than_majority(run: FinetuneHistory) -> Finding | None:
-    """The training loss fell, and the score shows nothing of it."""
+    """The score shows nothing of what the model learned, if it learned anything."""
     scores = run.scores
     if scores is None or scores.majority is None or scores.low > scores.majority:
         return None
-    if any(plateau_of(run, s) or (s.outcome and s.outcome.status == "collapsed") for s in run.seeds):
+    # What these are told of says more.
+    if diverged(run) or any(
+        plateau_of(run, s) or (s.outcome and s.outcome.status == "collapsed") for s in run.seeds
+    ):
         return None
+    fell = run.prior is not None and run.train_loss < OFF_THE_PRIOR * run.prior
     start = PRETRAINED if run.fresh else Change(words="a model that was pretrained on more text (--model)")
     above = scores.score > scores.majority
     means = "What the model learned of its rows does not carry over to others, as far as these dev rows show."
+    if not fell:
+        means = "Nothing shows that the model learned anything from the texts."
     if above:
         means = "That it does better than always answering the majority, these dev rows cannot show."
     return Finding(
@@ -208,9 +215,10 @@ def no_better_than_majority(run: FinetuneHistory) -> Finding | None:
         "possible" if above else "likely",
         f"It scores {scores.score:.3f}, and the interval, {scores.low:.3f} to {scores.high:.3f}, "
         f"{'includes' if scores.high >= scores.majority else 'lies below'} the majority's "
-        f"{scores.majority:.3f}, though the training loss fell to {run.train_loss:.3f}.",
+        f"{scores.majority:.3f}"
+        + (f", though the training loss fell to {run.train_loss:.3f}." if fell else "."),
         means,
-        (start, Change(words="more labelled rows")),
+        (start, Change(words="more labelled rows")) if fell or above else _unstick(run),
         READ,
     )
 

@@ -49,8 +49,8 @@ def learned_by_heart(run: FinetuneHistory) -> Finding | None:
         "learned_by_heart",
         "notable",
         "certain",
-        f"The best epoch is {best:.2g} of {lost[0].epochs:.2g}{of_seeds(run, lost, 'in')}; the dev loss "
-        f"rises from {first:.3f} to {last:.3f} while the training loss falls.",
+        f"The best epoch is {round(best, 1):g} of {round(lost[0].epochs, 1):g}{of_seeds(run, lost, 'in')}; "
+        f"the dev loss rises from {first:.3f} to {last:.3f} while the training loss falls.",
         "From there on the model learns its rows by heart, and the score falls. The best epoch is the one "
         "kept, but at a rate that had not come down yet.",
         tuple(changes),
