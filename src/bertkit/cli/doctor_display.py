@@ -10,7 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bertkit.cli.display import plain_console
+from bertkit.diagnose.findings import as_above
 from bertkit.diagnose.wording import duration, title
+from bertkit.health.finding import Change
 from bertkit.health.preflight_trials import FIRST_RATE, LAST_RATE
 
 STYLES = {"grave": "red", "notable": "yellow", "": "green"}
@@ -70,16 +72,15 @@ def cut_short(measures: Measures) -> list[str]:
     return [*found, "rate"] if tested and tested["ended"] == "time" else found
 
 
-def finding_text(finding: Mapping[str, Any]) -> Text:
-    """A finding: what was seen, what it means, what to change."""
-    from bertkit.health.finding import Change
-
+def finding_text(finding: Mapping[str, Any], above: Sequence[Change] = ()) -> Text:
+    """A finding: what was seen, what it means, what to change, if those `above` did not say all of it."""
     text = Text()
     text.append(f"{finding['weight']}, {finding['sureness']}: ", style=f"bold {STYLES[finding['weight']]}")
     text.append(f"{finding['seen']} {finding['means']}")
-    for change in finding["changes"]:
+    changes = [Change(**change) for change in finding["changes"]]
+    for change in ["as above"] if as_above(changes, above) else map(str, changes):
         text.append("\n    change: ", style="bold")
-        text.append(str(Change(**change)))
+        text.append(change)
     if finding["read"]:
         text.append(f"\n    read: {finding['read']}")
     return text

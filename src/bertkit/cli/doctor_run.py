@@ -10,6 +10,7 @@ from rich.text import Text
 
 from bertkit.cli.display import plain_console
 from bertkit.cli.doctor_display import finding_text
+from bertkit.health.finding import Change
 
 STYLES = {"good": "green", "open": "yellow", "bad": "red"}
 
@@ -23,8 +24,10 @@ def show_run(found: Mapping[str, Any]) -> None:
     console = plain_console()
     console.print(Text(found["verdict"], style=f"bold {STYLES[found['level']]}"), soft_wrap=True)
     console.print()
+    above: list[Change] = []
     for finding in found["findings"]:
-        console.print(finding_text(finding), soft_wrap=True)
+        console.print(finding_text(finding, above), soft_wrap=True)
+        above += [Change(**change) for change in finding["changes"]]
         console.print()
     if not found["findings"]:
         console.print("No check found anything wrong with it.\n")

@@ -16,8 +16,16 @@ def findings_section(findings: Sequence[Finding]) -> str:
     """The findings, the gravest and surest first; nothing where there are none."""
     if not findings:
         return ""
-    cards = "".join(map(_card, by_weight(findings)))
+    cards, above = "", list[Change]()
+    for finding in by_weight(findings):
+        cards += _card(finding, above)
+        above += finding.changes
     return f"<section><h2>What the checks found</h2>{cards}</section>"
+
+
+def as_above(changes: Sequence[Change], above: Sequence[Change]) -> bool:
+    """Whether these are many changes, and the findings above have proposed every one of them."""
+    return len(changes) > FEW and {str(change) for change in changes} <= {str(change) for change in above}
 
 
 def _change(change: Change) -> str:
@@ -26,10 +34,12 @@ def _change(change: Change) -> str:
     return f"<code>{escape(change.typed)}</code>" + (f" ({escape(change.words)})" if change.words else "")
 
 
-def _card(finding: Finding) -> str:
+def _card(finding: Finding, above: Sequence[Change]) -> str:
     changes = [_change(change) for change in finding.changes]
     tried = f"<p>To try: {'; or '.join(changes)}</p>" if changes else ""
-    if len(changes) > FEW:
+    if as_above(finding.changes, above):
+        tried = "<p>To try: as above</p>"
+    elif len(changes) > FEW:
         items = "".join(f"<li>{change}</li>" for change in changes)
         tried = f"<p>To try, together or one by one:</p><ul>{items}</ul>"
     read = f"; more in {escape(finding.read)}" if finding.read else ""
