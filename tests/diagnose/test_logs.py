@@ -61,7 +61,7 @@ def test_a_pretraining_is_drawn_as_it_is_judged(tmp_path: Path) -> None:
     assert repr(curves.rates) == repr([(1, NAN), (2, 1e-3)])
     assert (curves.heldout, curves.accuracy) == ([(0, 9.25), (2, 6.0)], [(0, 0.0), (2, 0.25)])
     assert curves.pairs == [(2, 0.75)]
-    assert curves.gradients == [(2, {"layer 1": 0.25})]
+    assert curves.health == history.health
     assert (curves.steps, curves.pieces, curves.gemm_share) == (2, 20, 0.25)
 
 

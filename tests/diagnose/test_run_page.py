@@ -12,7 +12,9 @@ from bertkit.diagnose.findings import findings_section
 from bertkit.diagnose.heat import COLUMNS, heat_map
 from bertkit.diagnose.pictures import SHADES
 from bertkit.diagnose.probabilities import reliability, threshold_curve
+from bertkit.diagnose.spreads import spreads
 from bertkit.health.finding import Change, Finding
+from bertkit.health.watch import Health
 from bertkit.tasks.calibration import examine
 
 LAYERS = ("embeddings", "layer 1", "head")
@@ -23,34 +25,70 @@ def words(section: str) -> str:
     return " ".join(re.sub(r"<[^>]*>", " ", text).split())
 
 
-def looks(count: int, norm: float = 1.0) -> list[tuple[float, dict[str, float]]]:
-    return [(step / 10, dict.fromkeys(LAYERS, norm / (1 + step))) for step in range(count)]
+def look(step: int, norm: float, **more: Any) -> Health:
+    return Health(step=step, gradient_norms=dict.fromkeys(LAYERS, norm), **more)
+
+
+def looks(count: int, norm: float = 1.0) -> list[Health]:
+    return [look(step, norm / (1 + step)) for step in range(count)]
+
+
+def shades_of(section: str) -> list[int]:
+    """The shade of each cell, 0 to 15, a layer after another."""
+    places = {shade: place for place, shade in enumerate(SHADES.values())}
+    return [places[found] for found in re.findall(r"fill: (color-mix\([^;]*?\))(?=[;\"])", section)]
 
 
 def test_the_heat_map_goes_from_the_least_to_the_most() -> None:
-    section = heat_map(looks(9), "epoch", " Of seed 3.")
+    section = heat_map(looks(9), "gradient_norms", " Of seed 3.")
     assert 'aria-label="Gradients by layer, from the bottom to the top"' in section
     assert words(section).endswith("0.11 1 Norm of the gradient before clipping. Of seed 3.")
-    shades = list(SHADES.values())
-    found = re.findall(r"fill: (color-mix\([^;]*?\))(?=[;\"])", section)
+    found = shades_of(section)
     assert len(found) == 9 * len(LAYERS)
-    assert (found[0], found[8]) == (shades[-1], shades[0]), "the first look is the strongest"
+    assert (found[0], found[8]) == (15, 0), "the first look is the strongest"
     for layer in LAYERS:
         assert f">{layer}<" in section
 
 
 def test_a_long_run_has_columns_wide_enough_to_see() -> None:
-    section = heat_map(looks(10_001), "step")
-    assert len(re.findall(r"fill: color-mix", section)) <= COLUMNS * len(LAYERS)
+    section = heat_map(looks(10_001), "gradient_norms")
+    found = shades_of(section)
+    assert COLUMNS // 2 * len(LAYERS) < len(found) <= COLUMNS * len(LAYERS)
+    assert found[1] < found[0], "what happened in the first steps is not averaged away"
     assert len(section) < 60_000
 
 
-def test_gradients_that_are_no_numbers_or_nothing_have_no_map() -> None:
-    assert heat_map([], "step") == heat_map(looks(1), "step") == ""
-    assert heat_map(looks(4, norm=math.nan), "step") == heat_map(looks(4, norm=0.0), "step") == ""
-    broken = [*looks(3), (0.3, dict.fromkeys(LAYERS, math.nan)), (0.4, {"head": 0.5})]
-    section = heat_map(broken, "step")
-    assert len(re.findall(r"fill: color-mix", section)) == 3 * len(LAYERS) + 1
+def test_shares_are_shown_from_none_to_all() -> None:
+    attention = [
+        Health(step=step, attention_entropy={"layer 1": 1.0, "layer 2": low})
+        for step, low in ((1, 0.0), (10, 0.5), (20, 0.5))
+    ]
+    section = heat_map(attention, "attention_entropy")
+    assert shades_of(section) == [15, 15, 15, 0, 8, 8]
+    assert words(section).startswith("Attention by layer 0 1 Its entropy")
+    assert heat_map(attention, "dead_units") == "", "which nobody measured"
+
+
+def test_what_is_no_number_or_nothing_has_no_map() -> None:
+    assert heat_map([], "gradient_norms") == heat_map(looks(1), "gradient_norms") == ""
+    assert heat_map(looks(4, norm=math.nan), "gradient_norms") == ""
+    assert heat_map(looks(4, norm=0.0), "gradient_norms") == ""
+    broken = [*looks(3), look(3, math.nan), Health(step=4, gradient_norms={"head": 0.5})]
+    assert len(shades_of(heat_map(broken, "gradient_norms"))) == 3 * len(LAYERS) + 1
+
+
+def test_how_far_inputs_differ_is_drawn_where_it_was_measured() -> None:
+    seen = [
+        Health(step=step, epoch=step / 10, cls_spread=spread, probability_spread=0.0, majority_share=1.0)
+        for step, spread in ((1, 0.5), (10, 1e-3), (20, math.nan))
+    ]
+    section = spreads([seen], lambda look: look.epoch, "epoch")
+    assert "inputs that get the most frequent answer" in words(section)
+    assert words(spreads([seen, seen], lambda look: look.epoch, "epoch")).endswith("One line a seed (2).")
+    without = [look(1, 1.0), look(2, 1.0)]
+    assert spreads([without], lambda look: look.step, "step") == ""
+    assert spreads([seen[:1]], lambda look: look.step, "step") == ""
+    assert spreads([], lambda look: look.step, "step") == ""
 
 
 def found(sharpness: float, **more: Any) -> dict[str, Any]:
@@ -162,3 +200,14 @@ def test_findings_are_shown_by_weight_with_what_to_change(weight: str) -> None:
     assert section.index("It &lt;saw&gt; 7.") < section.index("Other.")
     assert "grave, likely; more in docs/x.md" in section
     assert findings_section([]) == ""
+
+
+def test_many_changes_are_proposed_once() -> None:
+    many = tuple(Change("optimiser.lr", rate) for rate in (1e-3, 1e-4, 1e-5, 1e-6))
+    first = Finding("one", "grave", "certain", "First.", "It.", many, "docs/x.md")
+    again = Finding("two", "grave", "likely", "Again.", "It.", many[::-1])
+    other = Finding("three", "grave", "possible", "Other.", "It.", (*many, Change("optimiser.clip", 1.0)))
+    few = Finding("four", "notable", "certain", "Few.", "It.", many[:3])
+    text = words(findings_section([first, again, other, few]))
+    assert [text.count(change.typed) for change in many] == [3, 3, 3, 2]
+    assert "Again. It. To try: as above grave, likely" in text

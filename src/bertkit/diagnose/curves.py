@@ -15,7 +15,6 @@ from bertkit.diagnose.pictures import (
     MAJORITY,
     NGRAM,
     TRAIN,
-    Looks,
     Points,
     draw_level,
     draw_line,
@@ -24,6 +23,7 @@ from bertkit.diagnose.pictures import (
     picture,
     thinned,
 )
+from bertkit.health.watch import Health
 from bertkit.train.runlog import METRICS
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Curves:
         dev: (epoch, loss) of each evaluation.
         scores: (epoch, score) of each evaluation.
         intervals: (low, high) of each score.
-        gradients: (epoch, norm of each layer's gradient) of each look at the run.
+        health: each look at the run.
     """
 
     seed: int | None = None
@@ -53,7 +53,7 @@ class Curves:
     dev: Points = field(default_factory=list)
     scores: Points = field(default_factory=list)
     intervals: Points = field(default_factory=list)
-    gradients: Looks = field(default_factory=list)
+    health: list[Health] = field(default_factory=list)
 
     @property
     def broke_at(self) -> float | None:
@@ -79,11 +79,7 @@ def _curves(seed: int | None, log: SeedLog) -> Curves:
         dev=[(each.epoch, each.loss) for each in log.evaluations],
         scores=[(each.epoch, each.score) for each in log.evaluations],
         intervals=[(each.low, each.high) for each in log.evaluations],
-        gradients=[
-            (each.epoch, each.gradient_norms)
-            for each in log.health
-            if each.epoch is not None and each.gradient_norms
-        ],
+        health=log.health,
     )
 
 

@@ -13,11 +13,12 @@ from bertkit.diagnose.answers import Answer
 from bertkit.diagnose.curves import SIZE, draw_loss, draw_score, read_curves
 from bertkit.diagnose.doctor import Examination, examined
 from bertkit.diagnose.findings import findings_section
-from bertkit.diagnose.heat import heat_map
+from bertkit.diagnose.heat import HEAT_MAPS, heat_map
 from bertkit.diagnose.histories import History, read_history
 from bertkit.diagnose.page import commands, figure, header, key, note, recipe_text, side, write_page
 from bertkit.diagnose.pictures import DEV, Points, draw_line, name_axes, picture, thinned
 from bertkit.diagnose.pretrain_curves import draw_accuracy, draw_losses, read_pretraining
+from bertkit.diagnose.spreads import spreads
 from bertkit.diagnose.wording import capital, title
 from bertkit.health.history import FinetuneHistory, PretrainHistory, Step
 from bertkit.train.runfolder import RECIPE
@@ -51,15 +52,16 @@ def write_doctor_page(run: Path) -> tuple[Examination, Path | None]:
 
 def _parts(found: Examination, name: str, history: History) -> list[str]:
     if isinstance(history, FinetuneHistory):
-        *pictures, gradients = _finetuning(found.run, history)
+        pictures = _finetuning(found.run, history)
     else:
-        *pictures, gradients = _pretraining(found.run, history)
+        pictures = _pretraining(found.run, history)
+    gradients, *watched = _watched(history)
     return [
         header(f"bertkit doctor · {found.kind}", name, found.level, found.verdict),
         findings_section(found.findings) or _nothing(found),
-        side(_answers(found.answers), gradients),
-        side(*pictures),
         _commands(found),
+        side(_answers(found.answers), gradients),
+        side(*pictures, *filter(None, watched)),
         recipe_text(found.run / RECIPE),
     ]
 
@@ -81,10 +83,10 @@ def _answers(answers: Sequence[Answer]) -> str:
 
 
 def _finetuning(run: Path, history: FinetuneHistory) -> list[str]:
-    """The pictures that there are, that of the gradients last, or "" in its place."""
+    """The pictures of loss and score, as far as there are."""
     curves = [each for each in read_curves(run) if each.train or each.dev]
     if not curves:
-        return [""]
+        return []
     several = [note(f"One line a seed ({len(curves)}).")] if len(curves) > 1 else []
     keys = [key("train", "training rows"), key("dev", "dev rows")]
     if history.prior is not None:
@@ -100,11 +102,7 @@ def _finetuning(run: Path, history: FinetuneHistory) -> list[str]:
         keys += [key(who, f"{words[who]}, {score:.3f}", dashed=True) for who, score in known.items()]
         svg = draw_score(curves, metric, known)
         sections.append(figure(f"{capital(metric)} after each epoch", svg, [*keys, *several]))
-    shown = next((each for each in curves if len(each.gradients) > 1), None)
-    if shown is not None:
-        remark = f" Of seed {shown.seed}." if len(curves) > 1 else ""
-        return [*sections, heat_map(shown.gradients, "epoch", remark)]
-    return [*sections, _gradients([seed.steps for seed in history.seeds], "epoch")]
+    return sections
 
 
 def _pretraining(run: Path, history: PretrainHistory) -> list[str]:
@@ -128,7 +126,24 @@ def _pretraining(run: Path, history: PretrainHistory) -> list[str]:
         if curves.pairs:
             keys.append(key("ngram", "pairs told right (chance: 50 %)"))
         sections.append(figure("Right on held-out text", draw_accuracy(curves), keys))
-    return [*sections, heat_map(curves.gradients, "step") or _gradients([history.steps], "step")]
+    return sections
+
+
+def _watched(history: History) -> list[str]:
+    """What was seen inside the model while it trained: of the gradients, of its inputs, and of its layers."""
+    if isinstance(history, FinetuneHistory):
+        tracks, steps = [seed.health for seed in history.seeds], [seed.steps for seed in history.seeds]
+        gradients = _gradients(steps, "epoch")
+        spread = spreads(tracks, lambda look: look.epoch, "epoch")
+        shown = next((seed for seed in history.seeds if len(seed.health) > 1), None)
+        remark = f" Of seed {shown.seed}." if shown is not None and len(tracks) > 1 else ""
+        health = () if shown is None else shown.health
+    else:
+        gradients = _gradients([history.steps], "step")
+        spread = spreads([history.health], lambda look: look.step, "step")
+        health, remark = history.health, ""
+    by_layer, *others = (heat_map(health, measure, remark) for measure in HEAT_MAPS)
+    return [by_layer or gradients, spread, *others]
 
 
 def _gradients(tracks: Sequence[Sequence[Step]], across: str) -> str:

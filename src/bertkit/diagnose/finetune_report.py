@@ -102,7 +102,7 @@ def _gradients(seeds: Sequence[Curves], result: Result) -> str:
     chosen = next((curves for curves in seeds if best in (None, curves.seed)), None)
     if chosen is None:
         return ""
-    return heat_map(chosen.gradients, "epoch", "" if len(seeds) == 1 else f" Of seed {chosen.seed}.")
+    return heat_map(chosen.health, "gradient_norms", "" if len(seeds) == 1 else f" Of seed {chosen.seed}.")
 
 
 def _gradients_and_answers(gradients: str, result: Result) -> str:

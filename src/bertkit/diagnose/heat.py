@@ -1,92 +1,142 @@
-"""Gradient norms by layer over time, as a heat map: where the signal of learning arrives, and when."""
+"""What was measured of each layer at each look at a run, as heat maps: where the signal arrives."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bertkit.diagnose.page import figure, key_shades, note
-from bertkit.diagnose.pictures import SHADES, Looks, picture
+from bertkit.diagnose.pictures import SHADES, picture
+from bertkit.health.watch import Health
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = 48  # More are too narrow to be seen.
+FIRST = 5
+"""Looks that keep a column each: what goes wrong within them is over when the others begin."""
+TICKS = 6
 LEAST = 1e-12
+Layers = Mapping[str, float]
 
 
-def heat_map(looks: Looks, across: str, remark: str = "") -> str:
-    """The section with the picture; nothing without at least two looks."""
+@dataclass(frozen=True)
+class HeatMap:
+    """How a measure of layers is shown.
+
+    Attributes:
+        heading: of the picture.
+        remark: what is measured.
+        powers: whether shades go by powers of ten between what was seen; else they are shares, 0 to 1.
+    """
+
+    heading: str
+    remark: str
+    powers: bool = True
+
+
+HEAT_MAPS: Mapping[str, HeatMap] = MappingProxyType(
+    {
+        "gradient_norms": HeatMap(
+            "Gradients by layer, from the bottom to the top", "Norm of the gradient before clipping."
+        ),
+        "update_ratios": HeatMap(
+            "Updates by layer", "Length of an update over that of the weights; about 0.001 is usual."
+        ),
+        "attention_entropy": HeatMap(
+            "Attention by layer",
+            "Its entropy, of the most there can be: at 1 it looks everywhere alike, at 0 at one piece alone.",
+            powers=False,
+        ),
+        "dead_units": HeatMap("Dead units by layer", "Share of units that no input moves.", powers=False),
+    }
+)
+"""By the field of `Health` that they show."""
+
+
+def heat_map(health: Sequence[Health], measure: str, remark: str = "") -> str:
+    """The section with the picture; nothing without at least two looks at what is to be seen.
+
+    Args:
+        health: the looks at the run, oldest first.
+        measure: a row of `HEAT_MAPS`.
+        remark: more to say of it.
+    """
+    kind = HEAT_MAPS[measure]
+    looks = [(look.step, layers) for look in health if (layers := getattr(look, measure))]
     if len(looks) < 2:
         return ""
-    columns = _columns(looks)
-    norms = [norm for _, _, column in columns for norm in column.values() if norm > 2 * LEAST]
-    if not norms:
+    columns = _columns(looks, kind.powers)
+    values = [value for _, column in columns for value in column.values() if not math.isnan(value)]
+    seen = [value for value in values if value > 2 * LEAST] if kind.powers else values
+    if not seen:
         return ""
-    low, high = min(norms), max(norms)
-    keys = [key_shades(f"{low:.2g}", f"{high:.2g}"), note(f"Norm of the gradient before clipping.{remark}")]
-    svg = draw_heat(columns, across, low, high)
-    return figure("Gradients by layer, from the bottom to the top", svg, keys)
+    low, high = (min(seen), max(seen)) if kind.powers else (0.0, 1.0)
+    keys = [key_shades(f"{low:.2g}", f"{high:.2g}"), note(f"{kind.remark}{remark}")]
+    return figure(kind.heading, _draw(measure, columns, low, high), keys)
 
 
-Column = tuple[float, float, dict[str, float]]
-"""Where it begins and ends, and each layer's geometric mean norm."""
-
-
-def _columns(looks: Looks) -> list[Column]:
-    """At most `COLUMNS` of them, each from its first look to the first of the next."""
-    size = math.ceil(len(looks) / COLUMNS)
-    parts = [looks[begin : begin + size] for begin in range(0, len(looks), size)]
-    begins = [part[0][0] for part in parts]
-    ends = [*begins[1:], looks[-1][0] + (looks[-1][0] - looks[-2][0])]
+def _columns(looks: Sequence[tuple[int, Layers]], powers: bool) -> list[tuple[int, dict[str, float]]]:
+    """At most `COLUMNS` of them: the step of its first look, and each layer's mean."""
+    early, later = looks[:FIRST], looks[FIRST:]
+    size = math.ceil(len(later) / (COLUMNS - FIRST)) or 1
+    parts = [[look] for look in early]
+    parts += [list(later[begin : begin + size]) for begin in range(0, len(later), size)]
     return [
         (
-            begin,
-            end,
-            {layer: _mean([norms.get(layer, math.nan) for _, norms in part]) for layer in looks[0][1]},
+            part[0][0],
+            {
+                layer: _mean([layers.get(layer, math.nan) for _, layers in part], powers)
+                for layer in looks[0][1]
+            },
         )
-        for begin, end, part in zip(begins, ends, parts, strict=True)
+        for part in parts
     ]
 
 
-def _mean(norms: Sequence[float]) -> float:
-    """The geometric mean, as the shades go by powers of ten; NaN if one is no number."""
-    return math.exp(sum(math.log(max(norm, LEAST)) for norm in norms) / len(norms))
+def _mean(values: Sequence[float], powers: bool) -> float:
+    """The mean, where shades go by powers of ten the geometric one; NaN if one is no number."""
+    if not powers:
+        return sum(values) / len(values)
+    return math.exp(sum(math.log(max(value, LEAST)) for value in values) / len(values))
 
 
-def draw_heat(columns: Sequence[Column], across: str, low: float, high: float) -> str:
-    """A cell for each layer (the bottom one below) and column, darker the longer the gradient, as SVG text.
+def _draw(name: str, columns: Sequence[tuple[int, Layers]], low: float, high: float) -> str:
+    """A cell for each layer (the bottom one below) and column, darker the higher the value, as SVG text.
 
-    A norm that is no number has no cell.
+    Columns are equally wide, though the first looks are nearer to one another. A value that is no number has
+    no cell.
     """
     shades = list(SHADES)
-    span = math.log(high / low) or 1.0
-    layers = list(columns[0][2])
+    layers = list(columns[0][1])
+    powers = HEAT_MAPS[name].powers
 
-    def shade(norm: float) -> str:
-        share = (math.log(max(norm, low)) - math.log(low)) / span
-        return shades[round(share * (len(shades) - 1))]
+    def shade(value: float) -> str:
+        share = (value - low) / (high - low or 1.0)
+        if powers:
+            share = math.log(max(value, low) / low) / (math.log(high / low) or 1.0)
+        return shades[round(min(max(share, 0.0), 1.0) * (len(shades) - 1))]
 
     def draw(all_axes: Sequence[Axes]) -> None:
-        from matplotlib.ticker import MaxNLocator, StrMethodFormatter
-
         axes = all_axes[0]
         for place, layer in enumerate(layers):
-            cells = [(begin, end - begin, column[layer]) for begin, end, column in columns]
-            known = [cell for cell in cells if not math.isnan(cell[2])]
+            cells = [(across, column[layer]) for across, (_, column) in enumerate(columns)]
+            known = [(across, value) for across, value in cells if not math.isnan(value)]
             axes.broken_barh(
-                [(begin, width) for begin, width, _ in known],
+                [(across, 1) for across, _ in known],
                 (place - 0.46, 0.92),
-                facecolors=[shade(norm) for _, _, norm in known],
+                facecolors=[shade(value) for _, value in known],
                 linewidth=0,
             )
+        shown = range(0, len(columns), math.ceil(len(columns) / TICKS))
+        axes.set_xticks([across + 0.5 for across in shown], [f"{columns[across][0]:,}" for across in shown])
         axes.set_yticks(range(len(layers)), layers)
-        axes.set_xlim(columns[0][0], columns[-1][1])
+        axes.set_xlim(0, len(columns))
         axes.set_ylim(-0.5, len(layers) - 0.5)
-        axes.set_xlabel(across)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.set_xlabel("step looked at")
         axes.grid(visible=False)
 
-    return picture("gradients", draw, size=(5.4, 0.9 + 0.28 * max(len(layers), 4)))
+    return picture(name, draw, size=(5.4, 0.9 + 0.28 * max(len(layers), 4)))

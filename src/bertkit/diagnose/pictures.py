@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Points = list[tuple[float, float]]
-Looks = list[tuple[float, Mapping[str, float]]]
-"""(epoch or step, a figure of each layer from the bottom to the top) of each look at a run."""
 
 # matplotlib wants colours, a page has names for them that differ by day and night: these stand in.
 COLOURS = {

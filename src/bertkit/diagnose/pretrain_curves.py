@@ -14,7 +14,6 @@ from bertkit.diagnose.pictures import (
     MAJORITY,
     NGRAM,
     TRAIN,
-    Looks,
     Points,
     draw_level,
     draw_line,
@@ -25,6 +24,7 @@ from bertkit.diagnose.pictures import (
 )
 from bertkit.diagnose.records import read_records
 from bertkit.health.history import mean
+from bertkit.health.watch import Health
 from bertkit.train.runlog import METRICS
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class PretrainCurves:
         heldout: (step, MLM loss) of each evaluation.
         accuracy: (step, share of masked pieces that are restored) of each evaluation.
         pairs: (step, share of pairs that are told right) of each evaluation; empty without pairs.
-        gradients: (step, norm of each layer's gradient) of each look at the run.
+        health: each look at the run.
         floors: losses in nats of knowing word frequencies ("unigram") and nothing ("uniform"), as logged.
         steps: made.
         pieces: read.
@@ -53,7 +53,7 @@ class PretrainCurves:
     heldout: Points = field(default_factory=list)
     accuracy: Points = field(default_factory=list)
     pairs: Points = field(default_factory=list)
-    gradients: Looks = field(default_factory=list)
+    health: list[Health] = field(default_factory=list)
     floors: dict[str, float] = field(default_factory=dict)
     steps: int = 0
     pieces: int = 0
@@ -86,7 +86,7 @@ def read_pretraining(run: Path) -> PretrainCurves:
         heldout=[(each.step, each.loss) for each in log.heldout],
         accuracy=[(each.step, each.accuracy) for each in log.heldout],
         pairs=[(each.step, each.pair_accuracy) for each in log.heldout if not math.isnan(each.pair_accuracy)],
-        gradients=[(each.step, each.gradient_norms) for each in log.health if each.gradient_norms],
+        health=log.health,
         floors=log.floors,
         steps=log.steps[-1].step if log.steps else 0,
         pieces=log.pieces,

@@ -38,7 +38,7 @@ def pretrain_parts(
         _facts(result, curves),
         findings_section(findings),
         side(*figures),
-        heat_map(curves.gradients, "step"),
+        heat_map(curves.health, "gradient_norms"),
         _table(result) if result else "",
         ways_on(run / RECIPE, "pretrain", _uses(run) if result else []),
     ]
