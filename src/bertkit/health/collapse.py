@@ -42,13 +42,18 @@ def not_a_number(watched: Watched) -> Finding | None:
     if watched.broke is None:
         return None
     loss, norm = watched.broke
+    if norm is None:
+        seen, means = f"The loss is {loss:.3g} after step {watched.step}.", "The last update broke the model"
+    else:
+        seen = f"The loss is {loss:.3g} and its gradient norm {norm:.3g} in step {watched.step + 1}."
+        means = "The update could not be made"
     return Finding(
         "not_a_number",
         "grave",
         "certain",
-        f"The loss is {loss:.3g} and its gradient norm {norm:.3g} in step {watched.step + 1}.",
-        "The update could not be made: the weights had grown until a number overflowed, which is most often "
-        "a learning rate that is too high.",
+        seen,
+        f"{means}: the weights had grown until a number overflowed, which is most often a learning rate that "
+        "is too high.",
         calmer(watched),
         READ,
     )

@@ -27,6 +27,9 @@ model, 128 wide, falls to 5e-4 of it by step 10 and to 2e-6 by step 100; cola-sc
 labels' entropy for 300 steps and then learns, stays above 0.2, and no run that learned falls below 0.1."""
 KEPT = 4
 """The newest looks that are remembered, beside the first."""
+Broke = tuple[float, float | None]
+"""Loss and gradient norm of the step that could not be made, because one is no number; without a norm the
+loss of the model as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +165,7 @@ class Watched:
         peaks: by layer.
         evaluations: all, oldest first.
         through_at: of a pretraining run: the step by which it was through the plateau of word frequencies.
-        broke: loss and gradient norm of the step that could not be made, because one is no number.
+        broke: why the run can't go on, if it can't.
     """
 
     setting: Setting
@@ -176,7 +179,7 @@ class Watched:
     peaks: Mapping[str, Peak] = field(default_factory=dict)
     evaluations: tuple[Evaluation, ...] = ()
     through_at: int | None = None
-    broke: tuple[float, float] | None = None
+    broke: Broke | None = None
 
     @property
     def learnt(self) -> bool:
@@ -245,14 +248,13 @@ class Watch:
 
     def passed(self, step: int, loss: float, unigram: float) -> bool:
         """Take a pretraining run's loss; True where it has just broken through the plateau, by `step`."""
-        if self.through_at is not None or loss >= THROUGH * unigram:
+        # What is no number is not below it.
+        if self.through_at is not None or not loss < THROUGH * unigram:
             return False
         self.through_at = step
         return True
 
-    def at(
-        self, setting: Setting, step: int, fraction: float, broke: tuple[float, float] | None = None
-    ) -> Watched:
+    def at(self, setting: Setting, step: int, fraction: float, broke: Broke | None = None) -> Watched:
         """The run as it is now."""
         return Watched(
             setting=setting,

@@ -1,4 +1,4 @@
-"""The checkpoints of a pretraining run: a file each, the newest few kept."""
+"""The checkpoints of a pretraining run: a file each, the newest few and the last good one kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NAME = re.compile(r"step-(\d+)\.safetensors")
 
 
 class Checkpoints:
-    """Those of one run folder, of which the newest `keep` stay."""
+    """Those of one run folder, of which the newest `keep` stay, and the last one that is known to be good."""
 
     def __init__(self, run: Path, keep: int) -> None:
         self._folder = run / FOLDER
@@ -25,18 +25,29 @@ class Checkpoints:
 
     def paths(self) -> list[Path]:
         """All there are, the oldest first."""
+        return list(self.by_step().values())
+
+    def by_step(self) -> dict[int, Path]:
+        """All there are, the oldest first."""
         found = [(path, _NAME.fullmatch(path.name)) for path in self._folder.glob("*")]
-        return [path for _, path in sorted((int(match[1]), path) for path, match in found if match)]
+        return dict(sorted((int(match[1]), path) for path, match in found if match))
 
     def save(
-        self, step: int, model: nn.Module, optimiser: torch.optim.Optimizer, progress: dict[str, Any]
+        self,
+        step: int,
+        model: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        progress: dict[str, Any],
+        *,
+        good: int,
     ) -> Path:
-        """Write one atomically, then remove those that are too old."""
+        """Write one atomically, then remove those that are too old, but not that of step `good`."""
         self._folder.mkdir(exist_ok=True)
         path = self._folder / f"step-{step:08d}.safetensors"
         save_state(path, model, optimiser, progress)
-        for old in self.paths()[: -self._keep]:
-            old.unlink()
+        for other, old in list(self.by_step().items())[: -self._keep]:
+            if other != good:
+                old.unlink()
         return path
 
     def load(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any] | None:
@@ -54,8 +65,8 @@ class Checkpoints:
 
     def remove(self, after: int = -1) -> None:
         """Delete those of steps after `after`: all of them when the run is finished."""
-        for path in self.paths():
-            if int(path.stem.partition("-")[2]) > after:
+        for step, path in self.by_step().items():
+            if step > after:
                 path.unlink()
         if self._folder.is_dir() and not any(self._folder.iterdir()):
             self._folder.rmdir()

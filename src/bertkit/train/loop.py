@@ -48,13 +48,26 @@ class StepRecord:
 
 
 class Diverged(RuntimeError):
-    """The loss or its gradient is no longer a number; `step` counts from 1 and was not made."""
+    """The loss or its gradient is no longer a number.
 
-    def __init__(self, step: int, loss: float, norm: float) -> None:
-        super().__init__(f"The loss is {loss} and its gradient norm {norm} in step {step}.")
+    Attributes:
+        step: counts from 1: the one that could not be made, or, without a norm, the one whose update left a
+            model with this loss.
+        loss: in nats.
+        norm: of the gradient; None where the model was scored and not trained.
+    """
+
+    def __init__(self, step: int, loss: float, norm: float | None) -> None:
+        seen = f"after step {step}" if norm is None else f"and its gradient norm {norm} in step {step}"
+        super().__init__(f"The loss is {loss} {seen}.")
         self.step = step
         self.loss = loss
         self.norm = norm
+
+    @property
+    def made(self) -> int:
+        """Updates that were made."""
+        return self.step if self.norm is None else self.step - 1
 
 
 class Interrupted(KeyboardInterrupt):
@@ -79,6 +92,7 @@ def run_steps(
     precision: Computing,
     after_step: Callable[[StepRecord], bool],
     before_update: Callable[[], None] = lambda: None,
+    while_sound: Callable[[], None] = lambda: None,
     processes: Processes = ALONE,
 ) -> None:
     """Update `model` from step `start` on, until `rate` or `after_step` says that it is enough.
@@ -95,6 +109,8 @@ def run_steps(
         after_step: called after each update; True ends the run. It must say the same in all processes.
         before_update: called when the gradient is known, before it is clipped: for what looks at it, and for
             what may still fail, such as sums over processes.
+        while_sound: called before the weights move, once their loss and gradient are known to be numbers:
+            what it saves is a model that can go on. Its time is no part of the step's.
         processes: those that share the work of each step.
 
     Raises:
@@ -115,8 +131,14 @@ def run_steps(
             loss, pieces = _accumulate(model, objective, step, precision)
             loss, total, signals = processes.add_gradients(parameters, loss, pieces, interrupted())
             before_update()
-            norm = _update(parameters, optimiser, clip, step, loss)
-            record = StepRecord(step + 1, loss, lr, norm, round(total), time.perf_counter() - began)
+            norm = _clip(parameters, optimiser, clip, step, loss)
+            seconds = time.perf_counter() - began
+            while_sound()
+            began = time.perf_counter()
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            seconds += time.perf_counter() - began
+            record = StepRecord(step + 1, loss, lr, norm, round(total), seconds)
             enough = after_step(record)
             if signals or (processes.count == 1 and interrupted()):
                 raise Interrupted
@@ -136,10 +158,10 @@ def _accumulate(model: nn.Module, objective: Objective, step: int, precision: Co
     return loss, pieces
 
 
-def _update(
+def _clip(
     parameters: list[nn.Parameter], optimiser: torch.optim.Optimizer, clip: float, step: int, loss: float
 ) -> float:
-    """Clip the gradient and move the weights along it; the norm that it had.
+    """Clip the gradient; the norm that it had.
 
     Raises:
         Diverged: there is nothing to move along, and nothing is moved.
@@ -148,8 +170,6 @@ def _update(
     if not (math.isfinite(loss) and math.isfinite(norm)):
         optimiser.zero_grad(set_to_none=True)
         raise Diverged(step + 1, loss, norm)
-    optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
     return norm
 
 

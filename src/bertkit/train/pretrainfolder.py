@@ -30,7 +30,11 @@ class Stopped(RuntimeError):
 
 @dataclass
 class Progress:
-    """How far a run is; saved with the weights. `seconds` is wall time from start to end, all included."""
+    """How far a run is; saved with the weights. `seconds` is wall time from start to end, all included.
+
+    `good_step` is that of the last saved state from which the next step's loss and gradient were numbers, and
+    which showed no sign of a collapse; 0 where there is none.
+    """
 
     step: int = 0
     pieces: int = 0
@@ -93,7 +97,11 @@ class PretrainFolder:
         if self._processes.first:
             self.progress.log_size = log.flushed_size()
             self._checkpoints.save(
-                self.progress.step, self._start.model, self._start.optimiser, asdict(self.progress)
+                self.progress.step,
+                self._start.model,
+                self._start.optimiser,
+                asdict(self.progress),
+                good=self.progress.good_step,
             )
 
     def write_model(self) -> None:
@@ -125,13 +133,14 @@ class PretrainFolder:
     def stopped(self, step: int, why: str) -> Stopped:
         """Write what is needed to look into it, and say it; `step` is where the trouble began."""
         identity = asdict(self._start.objective.identity(step - 1))
-        checkpoint = str(self.newest.relative_to(self.path)) if self.newest else None
+        good = self._checkpoints.by_step().get(self.progress.good_step)
+        checkpoint = str(good.relative_to(self.path)) if good else None
         if self._processes.first:
             write_json(
                 self.path / STOPPED,
                 {"step": step, "why": why, "batch": identity, "checkpoint": checkpoint},
             )
-        left = f"the last good checkpoint is {checkpoint}" if checkpoint else "there is no checkpoint yet"
+        left = f"the last good checkpoint is {checkpoint}" if checkpoint else "there is no good checkpoint"
         again = "Begin again with a lower --lr, a longer warm-up or a smaller optimiser.clip"
         if (self.path / "model").is_dir():
             again += f"; --model {self.path} goes on from the last good weights"
@@ -142,9 +151,10 @@ class PretrainFolder:
 
     def restart(self, collapse: Collapsed) -> Restart:
         """Lay down that this attempt is over, and what the next one changes; of the first process."""
-        good, finding = begins_at(self.progress.good_step, self._restarts), collapse.finding
-        self._checkpoints.remove(after=good)
-        restart = Restart(collapse.step, finding.check, finding.seen, change_of(finding), good)
+        finding = collapse.finding
+        self._checkpoints.remove(after=begins_at(self.progress.good_step, self._restarts))
+        begins = max(self._checkpoints.by_step(), default=0)
+        restart = Restart(collapse.step, finding.check, finding.seen, change_of(finding), begins)
         add_restart(self.path, restart)
         return restart
 

@@ -59,6 +59,7 @@ class PretrainRun:
         self.optimiser = start.optimiser
         self.folder = PretrainFolder(out, self.recipe, start, processes, restarts)
         self.progress = self.folder.progress
+        self.from_step = self.progress.step
         self.objective.long_from = self.progress.long_from
         self.uniform = math.log(start.shards.tokenizer.size)
         self.watching = watch_pretraining(
@@ -73,6 +74,8 @@ class PretrainRun:
         # As if this process had begun when the run did, the time between its processes left out.
         self.began = began - self.progress.seconds
         self.saved_at = time.monotonic()
+        # 0 where the clock decides.
+        self.steps = recipe.training.steps if start.replay is None else len(start.replay)
         self.moment = Moment(0.0, 0.0)
         # GEMM rate of all processes together, FLOP/s.
         self.peak = processes.total(gemm_rate(self.precision))
@@ -92,9 +95,10 @@ class PretrainRun:
                         f"The budget of {self.recipe.training.budget:g} minutes was used up before the first "
                         "step; give more time."
                     )
-                self._save()
+                self.moment = Moment(1.0, 0.0)
                 if not self._evaluated_now():
                     self._evaluate()
+                self._save()
             except Interrupted:
                 self._save()
                 self.log.say(f"interrupted after step {self.progress.step}")
@@ -103,10 +107,8 @@ class PretrainRun:
             except ProcessLost as error:
                 raise self._lost(error) from None
             except Diverged as error:
-                found = self.watching.diverged(error, self.moment.fraction, self.log)
-                self._begin_again_if_lost(found)
-                self._save()
-                self.folder.write_model()
+                # Nothing is saved: the weights are those that break.
+                self._begin_again_if_lost(self.watching.diverged(error, self.moment.fraction, self.log))
                 raise self._stopped(error.step, str(error)) from None
             self.folder.write_model()
             self.log.say(f"done after step {self.progress.step}")
@@ -178,6 +180,7 @@ class PretrainRun:
             precision=self.precision,
             after_step=self._after_step,
             before_update=self._before_update,
+            while_sound=self._while_sound,
             processes=self.processes,
         )
 
@@ -195,6 +198,18 @@ class PretrainRun:
     def _before_update(self) -> None:
         self.objective.tally.add_up(self.processes)
         self.watching.before_update()
+
+    def _while_sound(self) -> None:
+        """Save the weights if it is time, or call those good that were there when this process began.
+
+        Not while something may be wrong: what is kept is to be good.
+        """
+        due = time.monotonic() - self.saved_at > self.recipe.training.save_every * 60
+        if (due or self.progress.step == self.from_step) and not self.watching.doubts(self.moment.fraction):
+            self.progress.good_step = self.progress.step
+            if due and self.progress.step:
+                self._save()
+                self.folder.write_model()
 
     def _after_step(self, record: StepRecord) -> bool:
         progress, tally = self.progress, self.objective.tally
@@ -218,28 +233,29 @@ class PretrainRun:
         self.log.record("train", record.step, **figures)
         self.listener.stepped(record, self.moment.fraction, figures)
         fraction = self.moment.fraction
-        found = self.watching.stepped(record, self.log, {"fraction": fraction}, fraction)
-        self._stop_if_lost(found)
+        self._stop_if_lost(self.watching.stepped(record, self.log, {"fraction": fraction}, fraction))
         due = int(self.moment.fraction * self.recipe.training.evaluations)
-        if due > progress.evaluations:
+        # The last step's is that of the whole run, which comes behind it.
+        if due > progress.evaluations and record.step != self.steps:
             self._evaluate()
             progress.evaluations = due
-        # Not while something may be wrong: what is kept is to be good.
-        due_to_save = time.monotonic() - self.saved_at > self.recipe.training.save_every * 60
-        if due_to_save and not self.watching.doubts(fraction):
-            self._save()
-            self.folder.write_model()
         return False
 
     def _evaluated_now(self) -> bool:
         return bool(self.progress.heldout) and self.progress.heldout["step"] == self.progress.step
 
     def _evaluate(self) -> float:
-        """Score the held-out text; returns the seconds that it took."""
+        """Score the held-out text; returns the seconds that it took.
+
+        Raises:
+            Diverged: the last update broke the model.
+        """
         began = time.monotonic()
         progress, heldout = self.progress, self.start.heldout
         if heldout is None:
             if progress.step:
+                parts = self.objective.batches(progress.step - 1)
+                self._see_it_is_whole(score(self.model, parts, self.precision, self.processes))
                 self._judge(progress.train_mlm_loss)
         else:
             found = score(self.model, heldout.parts, self.precision, self.processes)
@@ -247,8 +263,15 @@ class PretrainRun:
             progress.before = progress.before or found
             self.log.record("evaluation", progress.step, fraction=self.moment.fraction, **found)
             self.listener.evaluated(progress.step, self.moment.fraction, found)
+            self._see_it_is_whole(found)
             self._judge(found["mlm_loss"])
         return time.monotonic() - began
+
+    def _see_it_is_whole(self, found: dict[str, float]) -> None:
+        """Raise `Diverged` where the last update left weights whose loss is no number."""
+        loss = found.get("mlm_loss", 0.0)
+        if self.progress.step and not math.isfinite(loss):
+            raise Diverged(self.progress.step, loss, None)
 
     def _judge(self, loss: float) -> None:
         """Say what there is to say of the MLM loss that was just found."""
@@ -285,8 +308,6 @@ class PretrainRun:
         progress = self.progress
         progress.seconds = time.monotonic() - self.began
         progress.watch = asdict(self.watching.watch)
-        if not self.watching.doubts(self.moment.fraction):
-            progress.good_step = progress.step
         self.saved_at = time.monotonic()
         self.folder.save(self.log)
 

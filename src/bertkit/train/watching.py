@@ -13,7 +13,7 @@ from bertkit.health.collapse import doubtful
 from bertkit.health.finding import Finding
 from bertkit.health.layers import gradient_norms
 from bertkit.health.probe import Looked, Weights
-from bertkit.health.watch import HEALTH, Evaluation, Health, Setting, Watch
+from bertkit.health.watch import HEALTH, Broke, Evaluation, Health, Setting, Watch
 from bertkit.health.watch_checks import COLLAPSES, findings_of
 from bertkit.train.findings import append_findings
 from bertkit.train.loop import Diverged, StepRecord
@@ -120,7 +120,7 @@ class Watching:
     def diverged(self, error: Diverged, fraction: float, log: RunLog) -> list[Finding]:
         """Take the end of a run whose loss is no number; what was found."""
         told = list(self.watch.told)
-        found = self._found(error.step - 1, fraction, log, (error.loss, error.norm))
+        found = self._found(error.made, fraction, log, (error.loss, error.norm))
         # The step was not made: a run that goes on from before it is told again if it comes again.
         self.watch.told = told
         return found
@@ -169,9 +169,7 @@ class Watching:
         choices = (digit * 10**power for power in range(1, 9) for digit in (1, 2, 5))
         return round(self._processes.agree(next(choice for choice in choices if choice >= least)))
 
-    def _found(
-        self, step: int, fraction: float, log: RunLog, broke: tuple[float, float] | None = None
-    ) -> list[Finding]:
+    def _found(self, step: int, fraction: float, log: RunLog, broke: Broke | None = None) -> list[Finding]:
         found = findings_of(self.watch.at(self._setting, step, fraction, broke), self.watch.told)
         found = self._agreed(found)
         if found and self._processes.first:

@@ -1,0 +1,147 @@
+"""Pretrainings that break: what was good stays, and what is broken is neither saved nor called good."""
+
+import json
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bertkit.recipe import PretrainRecipe
+from bertkit.train.checkpoints import Checkpoints
+from bertkit.train.listener import SilentPretrain
+from bertkit.train.loop import Interrupted, StepRecord
+from bertkit.train.optimiser import build_optimiser
+from bertkit.train.pretrain import pretrain
+from bertkit.train.pretrainfolder import STOPPED, Stopped
+
+GOOD, FAR_TOO_HIGH = 5e-3, 1e25
+
+
+class StopsAfter(SilentPretrain):
+    """Sends this process a signal in a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def stepped(self, record: StepRecord, fraction: float, figures: dict[str, float]) -> None:
+        if record.step == self.step:
+            signal.raise_signal(signal.SIGINT)
+
+
+def run(recipe: PretrainRecipe, out: Path, **options: Any) -> dict[str, Any]:
+    settings = {"resume": False, "overwrite": False, "listener": SilentPretrain(), **options}
+    return pretrain(recipe, out, **settings)
+
+
+def at_rates(recipe: PretrainRecipe, folder: Path, rates: Sequence[float]) -> PretrainRecipe:
+    """The recipe with a step at each of the rates, none of them clipped, saved whenever it may be."""
+    folder.mkdir()
+    steps = [
+        {"event": "train", "fraction": step / len(rates), "learning_rate": rate}
+        for step, rate in enumerate(rates)
+    ]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
+    return recipe.with_changes(
+        {
+            "training": {"steps": 0, "replay": str(folder), "save_every": 0.0},
+            "optimiser": {"clip": 0.0},
+        }
+    )
+
+
+def records(out: Path, event: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["event"] == event]
+
+
+def largest_weight(out: Path) -> float:
+    return max(
+        weight.abs().max().item() for weight in load_file(out / "model" / "model.safetensors").values()
+    )
+
+
+def saved_steps(out: Path) -> list[int]:
+    return list(Checkpoints(out, 1).by_step())
+
+
+def test_weights_that_break_are_neither_saved_nor_called_good(
+    restoring: PretrainRecipe, tmp_path: Path
+) -> None:
+    recipe = at_rates(restoring, tmp_path / "rates", [GOOD] * 4 + [FAR_TOO_HIGH] + [GOOD] * 2)
+    with pytest.raises(Stopped, match=r"in step 6\..* good checkpoint is checkpoint/step-00000004.*weights"):
+        run(recipe, tmp_path / "run")
+    assert saved_steps(tmp_path / "run") == [3, 4]
+    assert largest_weight(tmp_path / "run") < 10
+    card = json.loads((tmp_path / "run" / "model" / "bertkit.json").read_text())
+    assert card["steps"] == 4
+    assert json.loads((tmp_path / "run" / STOPPED).read_text())["checkpoint"] == (
+        "checkpoint/step-00000004.safetensors"
+    )
+
+
+def test_a_run_that_was_never_good_leaves_no_model(restoring: PretrainRecipe, tmp_path: Path) -> None:
+    recipe = at_rates(restoring, tmp_path / "rates", [FAR_TOO_HIGH] * 3)
+    with pytest.raises(Stopped, match=r"in step 2.*there is no good checkpoint") as stopped:
+        run(recipe, tmp_path / "run")
+    assert "last good weights" not in str(stopped.value)
+    assert saved_steps(tmp_path / "run") == []
+    assert not (tmp_path / "run" / "model").exists()
+
+
+@pytest.mark.parametrize("heldout", [3, 0])
+def test_a_last_update_that_breaks_the_model_is_no_end_of_a_run(
+    restoring: PretrainRecipe, tmp_path: Path, make_shards: Callable[..., Path], heldout: int
+) -> None:
+    shards = make_shards(tmp_path / "others", heldout=heldout)
+    recipe = at_rates(
+        restoring.with_changes({"corpus": {"shards": str(shards)}}),
+        tmp_path / "rates",
+        [GOOD] * 4 + [FAR_TOO_HIGH],
+    )
+    with pytest.raises(Stopped, match=r"The loss is nan after step 5\..*step-00000004"):
+        run(recipe, tmp_path / "run")
+    assert not (tmp_path / "run" / "result.json").exists()
+    assert largest_weight(tmp_path / "run") < 10
+    assert "uses the context" not in (tmp_path / "run" / "log.txt").read_text()
+    (finding,) = [
+        each
+        for each in json.loads((tmp_path / "run" / "findings.json").read_text())
+        if each["check"] == "not_a_number"
+    ]
+    assert finding["seen"] == "The loss is nan after step 5."
+
+
+def test_an_interrupted_state_is_called_good_once_it_went_on(
+    restoring: PretrainRecipe, tmp_path: Path
+) -> None:
+    recipe = at_rates(restoring, tmp_path / "rates", [GOOD] * 3 + [FAR_TOO_HIGH] + [GOOD] * 2).with_changes(
+        {"training": {"save_every": 5.0}}
+    )
+    with pytest.raises(Interrupted):
+        run(recipe, tmp_path / "run", listener=StopsAfter(2))
+    with pytest.raises(Stopped, match="good checkpoint is checkpoint/step-00000002"):
+        run(recipe, tmp_path / "run", resume=True)
+
+
+def test_a_run_resumed_at_its_end_is_judged_there(restoring: PretrainRecipe, tmp_path: Path) -> None:
+    recipe = restoring.with_changes({"training": {"steps": 4}})
+    with pytest.raises(Interrupted):
+        run(recipe, tmp_path / "run", listener=StopsAfter(4))
+    run(recipe, tmp_path / "run", resume=True)
+    evaluations = [(each["step"], each["fraction"]) for each in records(tmp_path / "run", "evaluation")]
+    assert evaluations == [(0, 0.0), (3, 0.5), (4, 1.0)]
+
+
+def test_the_good_checkpoint_outlives_newer_ones(tmp_path: Path, restoring: PretrainRecipe) -> None:
+    model = torch.nn.Linear(3, 2)
+    optimiser = build_optimiser(model, restoring.optimiser)
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    for step, good in ((5, 5), (10, 10), (20, 10), (30, 10)):
+        checkpoints.save(step, model, optimiser, {}, good=good)
+    assert list(checkpoints.by_step()) == [10, 30]
+    checkpoints.remove(after=10)
+    assert list(checkpoints.by_step()) == [10]
