@@ -87,3 +87,18 @@ def test_a_record_that_lacks_what_all_of_its_kind_have_is_refused(
     lacking = {name: value for name, value in LOG[line].items() if name != key}
     with pytest.raises(UserError, match=f"line 1: '{key}' is missing"):
         read_pretrain_log(write(tmp_path, [lacking]) / "metrics.jsonl")
+
+
+def test_without_held_out_text_the_training_loss_tells_when_a_run_left_the_plateau(tmp_path: Path) -> None:
+    # The means are 6.0, 5.6 and 5.3, and 0.85 of 6.5 is 5.525.
+    losses = [6.0, 5.2, 4.7, 6.0]
+    steps = [
+        {"event": "train", "step": step, "fraction": step / 9, "loss": loss, "mlm_loss": loss}
+        for step, loss in enumerate(losses, start=1)
+    ]
+    history = read_history(write(tmp_path, [LOG[0], *steps]))
+    assert isinstance(history, PretrainHistory)
+    assert history.through_at == 3
+    history = read_history(write(tmp_path, [*LOG[:2], *steps]))
+    assert isinstance(history, PretrainHistory)
+    assert history.through_at is None

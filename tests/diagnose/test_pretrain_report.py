@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from bertkit.cli.pretrain_display import losses_table
+from bertkit.diagnose.doctor import examine
 from bertkit.diagnose.pretrain_curves import is_pretraining, read_pretraining
 from bertkit.diagnose.pretrain_verdict import give_pretrain_verdict, losses
 from bertkit.diagnose.report import write_report
@@ -213,6 +215,19 @@ def test_a_long_log_makes_a_small_page(tmp_path: Path) -> None:
             "open",
             "The model began with 1.990, and has won nothing on this text.",
         ),
+        (
+            {"heldout": {"step": 1_300, "mlm_loss": None, "mlm_accuracy": 0.0}},
+            [*HELDOUT[:2], (1_300.0, math.nan)],
+            "bad",
+            "Held-out loss: no number. Knowing only",
+        ),
+        ({"heldout": None, "before": None, "train_mlm_loss": None}, [], "bad", "the model broke"),
+        (
+            {"heldout": {"step": 1_300, "mlm_loss": 850.0, "mlm_accuracy": 0.0}, "through_at": None},
+            HELDOUT,
+            "bad",
+            "Held-out loss 850.000, perplexity beyond all numbers: 0.0% of",
+        ),
     ],
 )
 def test_the_verdict(
@@ -231,3 +246,22 @@ def test_page_and_terminal_show_the_same_losses() -> None:
         "after, held out",
     ]
     assert losses_table(result()).row_count == 5
+
+
+@pytest.mark.parametrize(("loss", "words"), [(850.0, "850.000 beyond all numbers"), (None, "no number no")])
+def test_losses_without_a_perplexity_have_a_table_and_a_page(
+    loss: float | None, words: str, tmp_path: Path
+) -> None:
+    found = result(heldout={"step": 1_300, "mlm_loss": loss, "mlm_accuracy": 0.0}, through_at=None)
+    assert f"after, held out {words}" in words_of(write_report(write_run(tmp_path / "run", found, LOG)))
+    perplexities = list(losses_table(found).columns[2].cells)
+    assert perplexities[-1] == ("no number" if loss is None else "beyond all numbers")
+
+
+def test_a_run_whose_model_broke_in_the_end_did_not_learn(tmp_path: Path) -> None:
+    found = result(heldout={"step": 3, "mlm_loss": math.nan, "mlm_accuracy": 0.0}, through_at=1)
+    run = write_run(tmp_path / "run", found, [*LOG[:-1], evaluation(3, math.nan)])
+    examined = examine(run)
+    assert examined.level == "bad"
+    assert examined.verdict == "It broke: the held-out loss after step 3 is no number."
+    assert [finding.check for finding in examined.findings] == ["diverged"]

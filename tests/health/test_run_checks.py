@@ -461,6 +461,27 @@ def test_a_run_on_the_plateau_is_told_enough_steps(steps: int, proposed: int) ->
     assert [change.value for change in finding.changes if change.key == "training.steps"] == [proposed]
 
 
+@pytest.mark.parametrize("heldout", [(), (HeldOut(0, 9.0),)])
+def test_a_run_whose_training_loss_has_left_the_plateau_is_not_told_to_be_on_it(
+    heldout: tuple[HeldOut, ...],
+) -> None:
+    cut = pretraining(HOUR).steps[:500]
+    run = pretraining(HOUR, through=None, finished=False, steps=cut, heldout=heldout)
+    assert names(run) == []
+    flat = replace(run, steps=pretraining(FLAT).steps[:500])
+    (finding,) = check_run(flat)
+    assert finding.check == "plateau"
+    assert "the loss is 6.9" in finding.seen or "the loss is 7.0" in finding.seen
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_held_out_loss_that_is_no_number_at_the_end_is_a_run_that_broke(finished: bool) -> None:
+    run = pretraining((9.4, 6.2, 5.0, 4.5, math.nan), finished=finished)
+    (finding,) = [each for each in check_run(run) if each.weight == "grave"]
+    assert (finding.check, finding.sureness) == ("diverged", "certain")
+    assert finding.seen == "The loss was no number any more in the last evaluation."
+
+
 def test_without_held_out_text_the_last_training_losses_are_judged_together() -> None:
     run = pretraining(FLAT, through=None, heldout=())
     odd = [*run.steps[:-1], replace(run.steps[-1], loss=0.5)]

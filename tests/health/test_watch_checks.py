@@ -348,3 +348,8 @@ def test_a_rate_that_is_far_too_high_is_not_just_divided() -> None:
 def test_a_run_of_few_updates_is_not_said_to_be_stuck() -> None:
     few = replace(STUCK, step=72, evaluations=(evaluation(60), evaluation(72)))
     assert findings_of(few, []) == []
+
+
+def test_the_loss_before_the_first_step_is_no_plateau() -> None:
+    assert WATCH_CHECKS["plateau"](PRETRAINING) is not None
+    assert WATCH_CHECKS["plateau"](replace(PRETRAINING, evaluations=(evaluation(0, loss=9.0),))) is None

@@ -10,13 +10,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from bertkit.diagnose.doctor import examine
 from bertkit.recipe import PretrainRecipe
 from bertkit.train.checkpoints import Checkpoints
 from bertkit.train.listener import SilentPretrain
 from bertkit.train.loop import Interrupted, StepRecord
 from bertkit.train.optimiser import build_optimiser
 from bertkit.train.pretrain import pretrain
-from bertkit.train.pretrainfolder import STOPPED, Stopped
+from bertkit.train.pretrainfolder import Stopped
+from bertkit.train.runfolder import STOPPED
 
 GOOD, FAR_TOO_HIGH = 5e-3, 1e25
 
@@ -145,3 +147,14 @@ def test_the_good_checkpoint_outlives_newer_ones(tmp_path: Path, restoring: Pret
     assert list(checkpoints.by_step()) == [10, 30]
     checkpoints.remove(after=10)
     assert list(checkpoints.by_step()) == [10]
+
+
+def test_a_run_that_goes_on_is_no_longer_a_stopped_one(restoring: PretrainRecipe, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        run(restoring, tmp_path / "run", listener=StopsAfter(3))
+    (tmp_path / "run" / STOPPED).write_text('{"why": "The loss rose."}')
+    with pytest.raises(Interrupted):
+        run(restoring, tmp_path / "run", listener=StopsAfter(5), resume=True)
+    examined = examine(tmp_path / "run")
+    assert examined.verdict.startswith("It is not done: 5 steps are")
+    assert "diverged" not in [finding.check for finding in examined.findings]

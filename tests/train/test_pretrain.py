@@ -23,8 +23,9 @@ from bertkit.train.checkpoints import Checkpoints
 from bertkit.train.listener import SilentPretrain
 from bertkit.train.loop import Interrupted, StepRecord
 from bertkit.train.pretrain import pretrain
-from bertkit.train.pretrainfolder import STOPPED, Stopped
+from bertkit.train.pretrainfolder import Stopped
 from bertkit.train.processes import ALONE, ProcessLost
+from bertkit.train.runfolder import STOPPED
 from bertkit.train.starting import prepare_start
 
 Changes = dict[str, dict[str, Any]]

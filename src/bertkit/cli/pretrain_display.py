@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from rich.table import Table
 
 from bertkit.cli.display import BAR_WIDTH, RunDisplay, named_rows
 from bertkit.diagnose.pretrain_verdict import losses
-from bertkit.diagnose.wording import duration
+from bertkit.diagnose.wording import duration, perplexity, said
 from bertkit.train.listener import PretrainFacts
 from bertkit.train.loop import StepRecord
 
@@ -105,5 +104,5 @@ def losses_table(result: dict[str, Any]) -> Table:
         shares = [f"{row[key]:.1%}" if key in row else "" for key in ("mlm_accuracy", "pair_accuracy")]
         loss = row["mlm_loss"]
         style = "bold" if name.startswith("after") else None
-        table.add_row(name, f"{loss:.3f}", f"{math.exp(loss):,.1f}", *shares, style=style)
+        table.add_row(name, said(loss, 3), said(perplexity(loss), 1), *shares, style=style)
     return table

@@ -94,6 +94,8 @@ def _unfinished(run: FinetuneHistory) -> str:
 def _pretrained(run: PretrainHistory) -> str:
     if run.stopped:
         return f"It was stopped: {run.stopped}"
+    if run.broken:
+        return f"It broke: the held-out loss after step {run.heldout[-1].step:,} is no number."
     scored = [each for each in run.heldout if math.isfinite(each.loss)]
     held = f"the held-out loss is {scored[-1].loss:.3f}" if scored else _without_heldout(run)
     if not run.finished:

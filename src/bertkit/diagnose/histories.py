@@ -15,19 +15,17 @@ from bertkit.errors import UserError
 from bertkit.health.history import (
     NAN,
     FinetuneHistory,
-    HeldOut,
     Outcome,
     PretrainHistory,
     Scores,
     SeedHistory,
 )
-from bertkit.health.watch import THROUGH
+from bertkit.health.watch import NEWEST, THROUGH
 from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe
 from bertkit.recipe.kinds import kind_of_recipe
 from bertkit.tasks.metrics import entropy
-from bertkit.train.pretrainfolder import STOPPED
 from bertkit.train.results import SEED_RESULT
-from bertkit.train.runfolder import RECIPE, RESULT
+from bertkit.train.runfolder import RECIPE, RESULT, STOPPED
 from bertkit.train.runlog import METRICS
 
 History = FinetuneHistory | PretrainHistory
@@ -197,7 +195,7 @@ def _pretraining(run: Path, recipe: PretrainRecipe, result: Record | None) -> Pr
         log.heldout,
         log.health,
         floors,
-        through_at=_through_at(result, log.heldout, floors),
+        through_at=_through_at(result, log, floors),
         finished=result is not None,
         stopped="" if stopped is None else stopped.text("why"),
         epochs=NAN if result is None else result.number("epochs", NAN),
@@ -207,11 +205,23 @@ def _pretraining(run: Path, recipe: PretrainRecipe, result: Record | None) -> Pr
     )
 
 
-def _through_at(result: Record | None, heldout: Sequence[HeldOut], floors: Mapping[str, float]) -> int | None:
-    """As the result says, and before there is one as the run itself would say by now."""
+def _through_at(result: Record | None, log: PretrainLog, floors: Mapping[str, float]) -> int | None:
+    """As the result says, and before there is one as the run itself would say by now.
+
+    Without held-out text that is what the training loss says, smoothed as the run does it.
+    """
     if result is not None:
         return result.whole("through_at") if result.has("through_at") else None
     if "unigram" not in floors:
         return None
-    below = (scored.step for scored in heldout if scored.loss < THROUGH * floors["unigram"])
-    return next(below, None)
+    losses = [(each.step, each.loss) for each in log.heldout] or _smoothed(log)
+    return next((step for step, loss in losses if loss < THROUGH * floors["unigram"]), None)
+
+
+def _smoothed(log: PretrainLog) -> list[tuple[int, float]]:
+    """The training loss by step, over about the last hundred of them."""
+    found, mean = [], 0.0
+    for count, step in enumerate(log.steps, start=1):
+        mean += max(NEWEST, 1 / count) * (step.loss - mean)
+        found.append((step.step, mean))
+    return found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -15,11 +13,11 @@ from bertkit.diagnose.heat import heat_map
 from bertkit.diagnose.page import facts, figure, header, key, note, side, table, ways_on
 from bertkit.diagnose.pretrain_curves import PretrainCurves, draw_accuracy, draw_losses
 from bertkit.diagnose.pretrain_verdict import give_pretrain_verdict, losses
+from bertkit.diagnose.records import read_object
 from bertkit.diagnose.verdict import Verdict
-from bertkit.diagnose.wording import duration
+from bertkit.diagnose.wording import duration, perplexity, said
 from bertkit.health.finding import Finding
-from bertkit.train.pretrainfolder import STOPPED
-from bertkit.train.runfolder import RECIPE
+from bertkit.train.runfolder import RECIPE, STOPPED
 
 Result = Mapping[str, Any]
 
@@ -45,11 +43,9 @@ def pretrain_parts(
 
 
 def _unfinished(run: Path, curves: PretrainCurves) -> Verdict:
-    path = run / STOPPED
-    if path.is_file():
-        why = json.loads(path.read_text(encoding="utf-8"))["why"]
-        return Verdict("bad", f"This run stopped: {why}", "Stopped.")
-    last = f" Its last held-out loss is {curves.heldout[-1][1]:.3f}." if curves.heldout else ""
+    if (stopped := read_object(run / STOPPED)) is not None:
+        return Verdict("bad", f"This run stopped: {stopped.text('why')}", "Stopped.")
+    last = f" Its last held-out loss is {said(curves.heldout[-1][1], 3)}." if curves.heldout else ""
     return Verdict(
         "open", f"This run has no result yet: it is going on, or was interrupted.{last}", "Not finished."
     )
@@ -100,8 +96,8 @@ def _table(result: Result) -> str:
     lines = [
         [
             escape(who),
-            f"{row['mlm_loss']:.3f}",
-            f"{math.exp(row['mlm_loss']):,.1f}",
+            said(row["mlm_loss"], 3),
+            said(perplexity(row["mlm_loss"]), 1),
             *(f"{row[name]:.1%}" if name in row else "" for name in names),
         ]
         for who, row in rows.items()

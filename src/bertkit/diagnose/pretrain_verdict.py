@@ -8,7 +8,9 @@ from typing import Any
 
 from bertkit.diagnose.conclusion import Level
 from bertkit.diagnose.pictures import Points
+from bertkit.diagnose.records import number
 from bertkit.diagnose.verdict import Verdict
+from bertkit.diagnose.wording import perplexity, said
 
 Result = Mapping[str, Any]
 
@@ -17,15 +19,18 @@ BY_HEART = 0.05
 
 
 def losses(result: Result) -> dict[str, dict[str, float]]:
-    """What the loss stands between, by name: each has `mlm_loss`, and accuracies where they are known."""
-    rows: dict[str, dict[str, float]] = {
+    """What the loss stands between, by name: each has `mlm_loss`, and accuracies where they are known.
+
+    What was no number is NaN.
+    """
+    rows: dict[str, dict[str, float | None]] = {
         "knowing nothing": {"mlm_loss": result["floors"]["uniform"]},
         "word frequencies": {"mlm_loss": result["floors"]["unigram"]},
         "before, held out": result["before"] or {},
         "training": {"mlm_loss": result["train_mlm_loss"]},
         "after, held out": result["heldout"] or {},
     }
-    return {name: row for name, row in rows.items() if row}
+    return {name: {key: number(value) for key, value in row.items()} for name, row in rows.items() if row}
 
 
 def give_pretrain_verdict(result: Result, heldout: Points) -> Verdict:
@@ -41,30 +46,41 @@ def give_pretrain_verdict(result: Result, heldout: Points) -> Verdict:
 
 def _figures(result: Result) -> str:
     found, floors = result["heldout"], result["floors"]
-    loss = found["mlm_loss"] if found else result["train_mlm_loss"]
+    loss = _last_loss(result)
     where = "Held-out loss" if found else "Training loss (no text was held out)"
     right = ""
     if found:
         right = f": {found['mlm_accuracy']:.1%} of the masked pieces are restored"
         if "pair_accuracy" in found:
             right += f", {found['pair_accuracy']:.1%} of the pairs told right"
+    words = f"{where} {said(loss, 3)}, perplexity {said(perplexity(loss), 1)}{right}."
+    if math.isnan(loss):
+        words = f"{where}: no number."
     return (
-        f"{where} {loss:.3f}, perplexity {math.exp(loss):,.1f}{right}. Knowing only how frequent words are "
-        f"gives {floors['unigram']:.3f} ({math.exp(floors['unigram']):,.0f}), knowing nothing "
-        f"{floors['uniform']:.3f} ({math.exp(floors['uniform']):,.0f})."
+        f"{words} Knowing only how frequent words are gives {floors['unigram']:.3f} "
+        f"({said(perplexity(floors['unigram']), 0)}), knowing nothing {floors['uniform']:.3f} "
+        f"({said(perplexity(floors['uniform']), 0)})."
     )
+
+
+def _last_loss(result: Result) -> float:
+    found = result["heldout"]
+    return number(found["mlm_loss"] if found else result["train_mlm_loss"])
 
 
 def _conclusion(result: Result, heldout: Points) -> tuple[Level, str, str]:
     """The level, the answer in a few words, and a sentence."""
     through, before, after = result["through_at"], result["before"], result["heldout"]
+    if math.isnan(_last_loss(result)):
+        return "bad", "It broke.", "An update was so large that the model broke: what it gives is no number."
     if through is None:
         text = (
             "The loss stayed on the plateau of word frequencies: the model has hardly learned to use the "
             "context, and will help little."
         )
         return "bad", "It has hardly learned.", text
-    lowest = min(heldout, key=lambda point: point[1], default=None)
+    scored = [point for point in heldout if math.isfinite(point[1])]
+    lowest = min(scored, key=lambda point: point[1], default=None)
     if after and lowest and after["mlm_loss"] > lowest[1] + BY_HEART:
         text = (
             f"It was lower before, {lowest[1]:.3f} after step {lowest[0]:,.0f}: the model began to learn the "
@@ -75,8 +91,10 @@ def _conclusion(result: Result, heldout: Points) -> tuple[Level, str, str]:
         gain, began = before["mlm_loss"] - after["mlm_loss"], f"The model began with {before['mlm_loss']:.3f}"
         if gain <= 0:
             return "open", "It won nothing.", f"{began}, and has won nothing on this text."
-        perplexity = math.exp(before["mlm_loss"])
-        text = f"{began} on this text (perplexity {perplexity:,.1f}), and has won {gain:.3f}."
+        text = (
+            f"{began} on this text (perplexity {said(perplexity(before['mlm_loss']), 1)}), and has won "
+            f"{gain:.3f}."
+        )
         return "good", "It learned.", text
     text = (
         f"It broke through the plateau of word frequencies by step {through:,} of {result['steps']:,}: the "

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from bertkit import __version__
 from bertkit.diagnose.curves import read_curves
 from bertkit.diagnose.doctor import findings_of
 from bertkit.diagnose.finetune_report import finetune_parts
+from bertkit.diagnose.histories import read_result
 from bertkit.diagnose.page import REPORT, write_page
 from bertkit.diagnose.pretrain_curves import is_pretraining, read_pretraining
 from bertkit.diagnose.pretrain_report import pretrain_parts
@@ -25,7 +24,8 @@ def write_report(run: Path) -> Path:
     Raises:
         UserError: the folder has neither a log nor a result, or one of them is damaged.
     """
-    result = _read_result(run / RESULT)
+    read = read_result(run)
+    result = {} if read is None else dict(read.values)
     # A log that somebody sent has curves, and no recipe that could be judged by.
     findings = findings_of(run) if (run / RECIPE).is_file() else []
     if result.get("kind") == "pretraining" or (not result and is_pretraining(run)):
@@ -40,14 +40,3 @@ def write_report(run: Path) -> Path:
         name = f"{result['task']} · {Path(result['model']).name}" if result else run.resolve().name
         parts = finetune_parts(run, name, result, seeds, findings)
     return write_page(run / REPORT, name, parts, result.get("version", __version__))
-
-
-def _read_result(path: Path) -> dict[str, Any]:
-    """The result, or nothing where the run has not come to its end."""
-    if not path.is_file():
-        return {}
-    try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}); evaluate the model again.") from None
-    return result

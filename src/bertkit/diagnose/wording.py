@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 TITLES = {"mcc": "MCC", "f1": "F1"}
 
 
@@ -13,6 +15,27 @@ def title(metric: str) -> str:
 def capital(text: str) -> str:
     """`text` as the beginning of a sentence: its first letter is a capital, the others stay as they are."""
     return text[:1].upper() + text[1:]
+
+
+LONGEST = 1e9
+"""Beyond it a figure is told by its power of ten."""
+
+
+def said(value: float, digits: int) -> str:
+    """A figure with so many digits behind the point; in words where it is no number, or beyond them all."""
+    if math.isnan(value):
+        return "no number"
+    if math.isinf(value):
+        return "beyond all numbers"
+    return f"{value:,.{digits}f}" if abs(value) < LONGEST else f"{value:.0e}"
+
+
+def perplexity(loss: float) -> float:
+    """Exp of a loss in nats; infinite where a float can't hold it."""
+    try:
+        return math.exp(loss)
+    except OverflowError:
+        return math.inf
 
 
 def duration(seconds: float) -> str:

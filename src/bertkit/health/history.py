@@ -184,6 +184,11 @@ class PretrainHistory:
         return self.steps[-1].step if self.steps else 0
 
     @property
+    def broken(self) -> bool:
+        """Whether the newest held-out loss is no number."""
+        return bool(self.heldout) and not math.isfinite(self.heldout[-1].loss)
+
+    @property
     def share_done(self) -> float:
         """How much of the run is done, 0 to 1; 1 if it is finished."""
         if self.finished:

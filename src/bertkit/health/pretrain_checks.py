@@ -9,6 +9,7 @@ from itertools import pairwise
 from bertkit.health.advice import READ, lower_rate, steadier, trainable
 from bertkit.health.finding import Change, Finding
 from bertkit.health.history import HeldOut, PretrainHistory, mean
+from bertkit.health.watch import THROUGH
 
 PATIENCE = 0.2
 """Share of a run after which one on the plateau of word frequencies is called stuck, as while it trains."""
@@ -125,13 +126,14 @@ def gap_trend(run: PretrainHistory) -> Trend | None:
 
 def diverged(run: PretrainHistory) -> Finding | None:
     """The loss stopped being a number, or rose so suddenly that the run was stopped."""
-    if run.finished or (run.broke is None and not run.stopped):
+    if not run.broken and (run.finished or (run.broke is None and not run.stopped)):
         return None
+    where = f"at step {run.broke:,}" if run.broke is not None else "in the last evaluation"
     return Finding(
         "diverged",
         "grave",
         "certain",
-        run.stopped or f"The loss was no number any more at step {run.broke:,}.",
+        run.stopped or f"The loss was no number any more {where}.",
         "An update was so large that the model broke.",
         steadier(run.recipe.optimiser, lower_rate(run.recipe)),
         READ,
@@ -142,10 +144,11 @@ def plateau(run: PretrainHistory) -> Finding | None:
     """The loss never left that of word frequencies."""
     if run.through_at is not None or run.share_done < PATIENCE or "unigram" not in run.floors:
         return None
-    if run.stopped or run.broke is not None:
+    if run.stopped or run.broken or run.broke is not None:
         return None
-    loss = run.heldout[-1].loss if run.heldout else last_training_loss(run)
-    if math.isnan(loss):
+    scored = scored_after_start(run)
+    loss = scored[-1].loss if scored else last_training_loss(run)
+    if not loss >= THROUGH * run.floors["unigram"]:
         return None
     return Finding(
         "plateau",

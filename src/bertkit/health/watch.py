@@ -13,6 +13,8 @@ from bertkit.recipe import OptimiserRecipe, TrainingRecipe
 HEALTH = "health"
 """The event of these records."""
 SMOOTHING = 0.95
+NEWEST = 0.01
+"""Share of the newest step in the training loss of a pretraining, once there are a hundred."""
 SETTLED = 50
 """Steps before the smoothed loss says anything."""
 LEARNT = 0.75

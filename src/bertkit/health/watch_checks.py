@@ -184,9 +184,11 @@ def learnt_by_heart(watched: Watched) -> Finding | None:
 def plateau(watched: Watched) -> Finding | None:
     """A pretraining run that isn't through the plateau of word frequencies though much of it is done."""
     setting, unigram = watched.setting, watched.setting.prior_entropy
-    if setting.phase != "pretrain" or unigram is None or not watched.evaluations:
+    # That before the first step says nothing of what was learnt.
+    scored = [evaluation for evaluation in watched.evaluations if evaluation.step]
+    if setting.phase != "pretrain" or unigram is None or not scored:
         return None
-    loss = watched.evaluations[-1].loss
+    loss = scored[-1].loss
     if watched.through_at is not None or loss < THROUGH * unigram or watched.fraction < PATIENCE:
         return None
     changes = [Change("optimiser.lr", 2 * setting.optimiser.lr), Change(words="more steps")]

@@ -17,11 +17,9 @@ from bertkit.train.attempts import Collapsed, Restart, add_restart, begins_at, c
 from bertkit.train.checkpoints import Checkpoints
 from bertkit.train.processes import Processes
 from bertkit.train.results import write_json
-from bertkit.train.runfolder import RESULT
+from bertkit.train.runfolder import RESULT, STOPPED
 from bertkit.train.runlog import RunLog
 from bertkit.train.starting import Start
-
-STOPPED = "stopped.json"
 
 
 class Stopped(RuntimeError):

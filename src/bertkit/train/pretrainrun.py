@@ -11,7 +11,7 @@ from typing import Any
 from bertkit.errors import UserError
 from bertkit.health.finding import Finding
 from bertkit.health.preflight_checks import check
-from bertkit.health.watch import Evaluation
+from bertkit.health.watch import NEWEST, Evaluation
 from bertkit.model.precision import choose_precision
 from bertkit.model.work import gemm_rate
 from bertkit.recipe import PretrainRecipe
@@ -228,7 +228,7 @@ class PretrainRun:
             **self.objective.realised.shares(),
         }
         if "mlm_loss" in figures:  # Smoothed over the last hundred steps.
-            share = max(0.01, 1 / record.step)
+            share = max(NEWEST, 1 / record.step)
             progress.train_mlm_loss += share * (figures["mlm_loss"] - progress.train_mlm_loss)
         self.log.record("train", record.step, **figures)
         self.listener.stepped(record, self.moment.fraction, figures)

@@ -12,6 +12,8 @@ from bertkit.recipe import BaseRecipe
 
 RECIPE = "recipe.toml"
 RESULT = "result.json"
+STOPPED = "stopped.json"
+"""Why a pretraining run could not go on."""
 STATE = "checkpoint/state.safetensors"
 FINGERPRINT = "fingerprint.txt"
 
@@ -55,6 +57,8 @@ def open_run(
             raise UserError(
                 f"The data are not those that the run at {out} began with; give it those, or start a new run."
             )
+        # It is tried again: what is then wrong is said then.
+        (out / STOPPED).unlink(missing_ok=True)
         return
     for path in inputs:
         if path.resolve().is_relative_to(out.resolve()):
