@@ -376,6 +376,19 @@ def test_a_file_in_order_is_said_to_teach_one_thing_after_the_other() -> None:
     assert all(str(each.changes[0]) == "--set batch.shuffle=true" for each in found)
 
 
+def test_batches_of_one_row_are_not_sorted_for_sure() -> None:
+    one = {"shuffle": False, "at_once": 1}
+    (found,) = check(changed(FINETUNE, asked=one, rows={"file_dispersion": 1.02}))
+    assert (found.check, found.weight, found.sureness) == ("file_order", "notable", "likely")
+
+
+def test_pieces_of_size_zero_have_no_ratio() -> None:
+    found = check(changed(FINETUNE, start={"position_size": 0.7, "piece_size": 0.0}))[0]
+    assert found.check == "embedding_scale"
+    assert found.seen.endswith("what is added for their positions of 0.700.")
+    assert [str(change) for change in found.changes] == ["--set model.options.initialiser_range=0.02"]
+
+
 def test_the_gravest_comes_first() -> None:
     record = changed(FINETUNE, rows={"leaks": 20}, start={"position_size": 0.7})
     found: list[Finding] = check(record)

@@ -149,6 +149,8 @@ def test_inputs_that_begin_alike_are_no_collapse() -> None:
     first = look(1, cls_spread=6e-4)
     alike = at(60, first, look(10, cls_spread=5e-4), look(50, cls_spread=5e-4))
     assert findings_of(alike, []) == []
+    copies = [look(step, cls_spread=0.0) for step in (1, 10, 50)]
+    assert findings_of(at(60, *copies), []) == []
 
 
 def replayed(log: dict[str, Any]) -> list[Finding]:

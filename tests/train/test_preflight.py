@@ -14,6 +14,7 @@ from bertkit.health.finding import Finding
 from bertkit.health.preflight_checks import check
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.train import finetune as finetune_module
+from bertkit.train import preflight as preflight_module
 from bertkit.train import pretrainrun
 from bertkit.train.findings import FINDINGS, append_findings, read_findings
 from bertkit.train.listener import Silent, SilentPretrain
@@ -149,6 +150,20 @@ def test_all_measures_of_a_healthy_recipe(toy: Recipe) -> None:
 )
 def test_faults_of_recipes_are_found(toy: Recipe, changes: dict[str, Any], name: str) -> None:
     assert name in {finding.check for finding in check(preflight(toy.with_changes(changes), seconds=20))}
+
+
+def test_copies_side_by_side_are_not_called_alike(
+    toy: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight_module, "START_PIECES", 2)
+    # In batches sorted by length a text's two copies are neighbours.
+    rows = [f"{'very ' * length}{'good,yes' if length % 2 else 'bad,no'}" for length in range(12)]
+    (tmp_path / "train.csv").write_text("\n".join(["text,label", *rows, *rows]))
+    for sequences in (8, 24):
+        found = preflight(toy.with_changes({"batch": {"sequences": sequences}}), seconds=0.0)
+        assert found.start.rows == 2
+        assert found.start.cls_spread["layer 1"] > 1e-5
+        assert "inputs_alike" not in [finding.check for finding in check(found)]
 
 
 def test_a_file_sorted_by_label_is_grave_in_its_order_alone(toy: Recipe) -> None:

@@ -127,7 +127,8 @@ def inputs_alike(watched: Watched) -> Finding | None:
     if watched.setting.phase != "finetune" or watched.learnt or watched.step < EARLIEST or len(last) < 2:
         return None
     begun, spreads = first[0].cls_spread or 0.0, [look.cls_spread or 0.0 for look in last]
-    if max(spreads) > ALIKE or max(spreads) > FALLEN * begun:
+    # Of copies of one text the spread is 0 from the first step on, and has not fallen.
+    if max(spreads) > ALIKE or max(spreads) >= FALLEN * begun:
         return None
     return Finding(
         "inputs_alike",

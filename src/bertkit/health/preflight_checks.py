@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from bertkit.health import preflight_row_checks as rows
@@ -47,7 +48,7 @@ def embedding_scale(record: Preflight) -> Finding | None:
     start, asked = record.start, record.asked
     if start.position_size is None or start.position_size <= DROWNED * start.piece_size:
         return None
-    ratio = start.position_size / start.piece_size
+    ratio = start.position_size / start.piece_size if start.piece_size else math.inf
     normed = asked.embedding_norm
     changes: tuple[Change, ...] = (Change(words="start from a model whose pieces are not drowned"),)
     if asked.fresh:
@@ -57,12 +58,14 @@ def embedding_scale(record: Preflight) -> Finding | None:
         )
         if asked.positions != "sinusoidal":
             changes = changes[:1]
+        if not start.piece_size:
+            changes = (Change("model.options.initialiser_range", BERTS_RANGE),)
     return Finding(
         check="embedding_scale",
         weight="notable" if normed else "grave",
         sureness="certain",
         seen=f"Embeddings of pieces are of size {start.piece_size:.3f}, what is added for their positions of "
-        f"{start.position_size:.3f}: {ratio:.0f} to 1.",
+        f"{start.position_size:.3f}" + (f": {ratio:.0f} to 1." if start.piece_size else "."),
         means="The first layer sees where a piece stands and hardly which one it is"
         + (", also behind the norm." if normed else "."),
         changes=changes,
