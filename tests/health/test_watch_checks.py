@@ -230,6 +230,7 @@ def test_what_is_to_be_gone_back_to_shows_no_sign_of_a_collapse() -> None:
     assert doubtful(at(100, look(1), look(100, cls_spread=5e-3)))
     assert doubtful(at(100, look(1), look(100), lowest_loss=0.45))
     assert not doubtful(at(100, look(1), look(100), lowest_loss=0.45, noise=0.02))
+    assert not doubtful(at(100, look(1, cls_spread=7e-4), look(100, cls_spread=2e-3)))  # it has grown
     assert not doubtful(at(100, look(1), look(100, 5e-3), loss=0.1))
 
 

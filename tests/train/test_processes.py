@@ -152,10 +152,10 @@ def test_two_processes_begin_again_together_and_end_together(
     recipe = write(restoring, tmp_path / "recipe.toml", training=training, optimiser={"lr": 1e30})
     output = finish(start(recipe, tmp_path / "run", processes=2))
     restarts = read_restarts(tmp_path / "run")
-    assert [restart.check for restart in restarts] == ["not_a_number", "not_a_number"]
-    assert [restart.change["optimiser.lr"] for restart in restarts] == [1e-4, 3e-5]
-    assert [restart.from_step for restart in restarts] == [1, 0]
-    assert output.count("Starting again") == 2
+    assert [restart.check for restart in restarts] == ["not_a_number"]
+    assert [restart.change["optimiser.lr"] for restart in restarts] == [1e-4]
+    assert [restart.from_step for restart in restarts] == [0]
+    assert output.count("Starting again") == 1
     assert len(losses(tmp_path / "run")) == 24
 
 

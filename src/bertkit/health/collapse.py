@@ -10,7 +10,8 @@ from bertkit.health.watch import LEARNT, VANISHED, Health, Watched
 
 READ = "docs/doctor.md#during-a-run"
 EARLIEST = 20
-"""Updates before which nothing is said of a run but that its loss is no number."""
+"""Updates before which nothing is said of a run but that its loss is no number, and no state of it counts as
+good: a rate that is too high destroys a model within the first ten, and what that does shows later."""
 DOUBTFUL = 1e-2
 """Of its greatest norm, what is left of a gradient that may be vanishing; also a spread that may be lost."""
 SPARED = 0.1
@@ -20,6 +21,8 @@ ALIKE = 1e-3
 and never under 2e-2."""
 FALLEN = 0.05
 """Of its first value, what is left of a spread that was lost."""
+DWINDLED = 0.5
+"""The same of a spread that may be lost: those of small models begin small."""
 HOT = 3e-3
 """Update of a layer over its weights that is too much: about 1e-3 is usual; the article's first is 1e-2."""
 ROSE = 1.1
@@ -151,7 +154,8 @@ def doubtful(watched: Watched) -> bool:
     if look is None or watched.step < EARLIEST:
         return False
     faint = layer is not None and bool(look.gradient_norms) and _share_left(watched, look, layer) < DOUBTFUL
-    alike = look.cls_spread is not None and look.cls_spread < DOUBTFUL
+    begun = next((seen.cls_spread for seen in watched.looks if seen.cls_spread is not None), 0.0)
+    alike = look.cls_spread is not None and look.cls_spread < min(DOUBTFUL, DWINDLED * begun)
     return faint or alike or _stands_high(watched)
 
 

@@ -108,6 +108,15 @@ def begins_at(good_step: int, restarts: list[Restart]) -> int:
     return 0 if restarts and restarts[-1].from_step == good_step else good_step
 
 
+def remembered(watch: dict[str, Any], step: int, restarts: list[Restart]) -> dict[str, Any]:
+    """What an attempt at `step` remembers of its run, as `Watch` has it.
+
+    One that begins there compares with nothing that the attempt before it saw at another rate.
+    """
+    begins = bool(restarts) and restarts[-1].from_step == step
+    return {name: value for name, value in watch.items() if not (begins and name in ("looks", "peaks"))}
+
+
 def may_restart(on_collapse: str, restarts: list[Restart]) -> bool:
     """Whether a run with that setting begins again after a collapse."""
     return on_collapse == "restart" and len(restarts) < MOST

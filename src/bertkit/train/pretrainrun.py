@@ -15,7 +15,7 @@ from bertkit.health.watch import NEWEST, Evaluation
 from bertkit.model.precision import choose_precision
 from bertkit.model.work import gemm_rate
 from bertkit.recipe import PretrainRecipe
-from bertkit.train.attempts import Collapsed, Restart, changed, may_restart
+from bertkit.train.attempts import Collapsed, Restart, changed, may_restart, remembered
 from bertkit.train.findings import append_findings
 from bertkit.train.listener import PretrainListener
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, deferred_signals, run_steps
@@ -66,7 +66,7 @@ class PretrainRun:
             self.recipe,
             start,
             self.precision,
-            self.progress.watch,
+            remembered(self.progress.watch, self.progress.step, restarts),
             folder=out,
             processes=processes,
             listener=listener,

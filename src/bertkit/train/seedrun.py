@@ -30,6 +30,7 @@ from bertkit.train.attempts import (
     changed,
     may_restart,
     read_restarts,
+    remembered,
 )
 from bertkit.train.frozen import RowSource
 from bertkit.train.listener import Listener
@@ -113,7 +114,7 @@ class SeedRun:
             recipe,
             self.model,
             self.precision,
-            self.progress.watch,
+            remembered(self.progress.watch, self.progress.step, self.restarts),
             steps_per_epoch=self.objective.steps_per_epoch,
             folder=folder,
             listener=self.listener,
@@ -254,7 +255,7 @@ class SeedRun:
             beats_majority=found["interval"][0] > prepared.baselines["majority"]["score"],
         )
         judged = self.watching.evaluated(evaluation, self._fraction, self.log)
-        if goes_back and not self.watching.doubts(self._fraction):
+        if goes_back and self.watching.vouches(self._fraction):
             progress.good_step = progress.step
             self._save(self.good)
         return judged

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
-from bertkit.health.collapse import doubtful
+from bertkit.health.collapse import EARLIEST, doubtful
 from bertkit.health.finding import Finding
 from bertkit.health.layers import gradient_norms
 from bertkit.health.probe import Looked, Weights
@@ -124,6 +124,10 @@ class Watching:
         # The step was not made: a run that goes on from before it is told again if it comes again.
         self.watch.told = told
         return found
+
+    def vouches(self, fraction: float) -> bool:
+        """Whether another attempt may go on from here: enough was seen, and nothing that may be wrong."""
+        return self.watch.steps >= EARLIEST and not self.doubts(fraction)
 
     def doubts(self, fraction: float) -> bool:
         """Whether something may be wrong with the run: what was looked at last is not to be gone back to."""
