@@ -1,6 +1,7 @@
 """`bertkit doctor` before a run."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,13 @@ def test_the_sketch_of_gradients_has_the_top_first() -> None:
     assert lines[1].count("█") == 10
     assert lines[2].count("█") == 0
     assert "2.0e+00" in lines[0]
+
+
+def test_what_is_no_number_has_no_bar() -> None:
+    lines = gradient_sketch({"embeddings": math.nan, "layer 1": 1e-4, "head": math.inf}, {"head": math.nan})
+    assert [line.count("█") for line in lines] == [0, 20, 0]
+    assert "inf  at the end of the trial nan" in lines[0]
+    assert gradient_sketch({"head": math.nan}, None)[0].split() == ["head", "nan"]
 
 
 # ---- after a run

@@ -1,6 +1,7 @@
 """Each check before a run finds the fault that is planted in a healthy record, and is silent without."""
 
 import json
+import math
 from dataclasses import fields, replace
 from typing import Any
 
@@ -213,6 +214,12 @@ FAULTS: list[tuple[str, str, Preflight]] = [
     ("embedding_scale", "grave", changed(TRAINED, start={"position_size": 0.7})),
     ("loss_at_start", "notable", changed(FINETUNE, start={"loss": 3.1})),
     ("loss_at_start", "notable", changed(TRAINED, start={"loss": 3.1})),
+    ("loss_at_start", "grave", changed(TRAINED, start={"loss": math.nan})),
+    (
+        "loss_at_start",
+        "grave",
+        changed(TRAINED, start={"gradient_norms": {"layer 1": math.nan, "layer 2": math.inf}}),
+    ),
     (
         "gradient_by_layer",
         "grave",

@@ -1,19 +1,24 @@
 """Pretrainings that break: what was good stays, and what is broken is neither saved nor called good."""
 
 import json
+import shutil
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from bertkit.cli import main
 from bertkit.diagnose.doctor import examine
-from bertkit.recipe import PretrainRecipe
+from bertkit.errors import UserError
+from bertkit.recipe import ModelRecipe, PretrainRecipe, Recipe, VocabularyRecipe
 from bertkit.train.checkpoints import Checkpoints
-from bertkit.train.listener import SilentPretrain
+from bertkit.train.finetune import finetune
+from bertkit.train.listener import Silent, SilentPretrain
 from bertkit.train.loop import Interrupted, StepRecord
 from bertkit.train.optimiser import build_optimiser
 from bertkit.train.pretrain import pretrain
@@ -53,6 +58,20 @@ def at_rates(recipe: PretrainRecipe, folder: Path, rates: Sequence[float]) -> Pr
             "optimiser": {"clip": 0.0},
         }
     )
+
+
+@pytest.fixture
+def of_a_broken_model(toy: Recipe, tiny_model: Path, tmp_path: Path) -> Recipe:
+    """The recipe of a task, from weights that are too large to compute with."""
+    folder = tmp_path / "broken"
+    shutil.copytree(tiny_model, folder)
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        {name: weight + FAR_TOO_HIGH for name, weight in weights.items()},
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    return replace(toy, model=ModelRecipe(start=str(folder)), vocabulary=VocabularyRecipe())
 
 
 def records(out: Path, event: str) -> list[dict[str, Any]]:
@@ -158,3 +177,19 @@ def test_a_run_that_goes_on_is_no_longer_a_stopped_one(restoring: PretrainRecipe
     examined = examine(tmp_path / "run")
     assert examined.verdict.startswith("It is not done: 5 steps are")
     assert "diverged" not in [finding.check for finding in examined.findings]
+
+
+def test_fine_tuning_a_broken_model_is_refused_before_its_folder_is_made(
+    of_a_broken_model: Recipe, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"in step 1\. No update was made yet: the weights of .* are broken"):
+        finetune(of_a_broken_model, tmp_path / "run", resume=False, overwrite=False, listener=Silent())
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_doctor_says_that_a_model_is_broken(
+    of_a_broken_model: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "recipe.toml").write_text(of_a_broken_model.to_toml())
+    assert main(["doctor", "--recipe", str(tmp_path / "recipe.toml"), "--seconds", "0.1"]) == 3
+    assert "Before the first update the loss is no number." in capsys.readouterr().out

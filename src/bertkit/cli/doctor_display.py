@@ -267,13 +267,16 @@ def range_sketch(tested: Measures, lr: float) -> list[str]:
 
 
 def gradient_sketch(norms: Mapping[str, float], ends: Mapping[str, float] | None) -> list[str]:
-    """A bar a layer, the top first, on a logarithmic scale; beside it the norm after learning by heart."""
-    most = max([*norms.values(), LEAST * 10])
+    """A bar a layer, the top first, on a logarithmic scale; beside it the norm after learning by heart.
+
+    What is no number has no bar.
+    """
+    most = max([*filter(math.isfinite, norms.values()), LEAST * 10])
     width = max(len(name) for name in norms)
     lines = []
     for name, norm in reversed(list(norms.items())):
-        share = math.log(max(norm, LEAST) / LEAST) / math.log(most / LEAST)
-        bar = "█" * round(share * WIDTH / 2)
+        share = math.log(max(min(norm, most), LEAST) / LEAST) / math.log(most / LEAST)
+        bar = "█" * round(share * WIDTH / 2) if math.isfinite(norm) else ""
         after = f"  at the end of the trial {ends[name]:.1e}" if ends and name in ends else ""
         lines.append(f"{name:<{width}}  {bar:<{WIDTH // 2}}  {norm:.1e}{after}")
     return lines

@@ -74,29 +74,42 @@ def embedding_scale(record: Preflight) -> Finding | None:
 
 
 def loss_at_start(record: Preflight) -> Finding | None:
-    """The model is sure of wrong answers before it has learnt anything."""
-    start = record.start
-    if start.loss <= start.uniform + LOUD_START:
+    """The model is sure of wrong answers before it has learnt anything, or is broken."""
+    start, broken = record.start, _broken(record)
+    if not broken and start.loss <= start.uniform + LOUD_START:
         return None
     present = record.asked.initialiser_range
     change = Change("model.options.initialiser_range", min(BERTS_RANGE, float(f"{present / 3:.1g}")))
     if not record.asked.fresh:
         change = Change(words="look at what the model was trained for: its head may be of other labels")
+        if broken:
+            change = Change(words="another model: the weights of this one are broken")
     return Finding(
         check="loss_at_start",
-        weight="notable",
-        sureness="likely",
-        seen=f"The loss begins at {start.loss:.2f}, and who knows nothing has {start.uniform:.2f}.",
-        means="The first updates are spent on unlearning, and are large: the initialisation is too wide.",
+        weight="grave" if broken else "notable",
+        sureness="certain" if broken else "likely",
+        seen=f"Before the first update {broken} is no number."
+        if broken
+        else f"The loss begins at {start.loss:.2f}, and who knows nothing has {start.uniform:.2f}.",
+        means="No update can be made of such a model: there is no gradient to follow."
+        if broken
+        else "The first updates are spent on unlearning, and are large: the initialisation is too wide.",
         changes=(change,),
         read=READ,
     )
 
 
+def _broken(record: Preflight) -> str:
+    """Which of the first step's figures is no number, or ""."""
+    if not math.isfinite(record.start.loss):
+        return "the loss"
+    return "" if all(map(math.isfinite, record.start.gradient_norms.values())) else "the gradient"
+
+
 def gradient_by_layer(record: Preflight) -> Finding | None:
     """The gradient of the first step is lost, or explodes, between the last layer and the first."""
     norms = {name: norm for name, norm in record.start.gradient_norms.items() if name.startswith("layer ")}
-    if len(norms) < 2:
+    if len(norms) < 2 or _broken(record):
         return None
     bottom, *_, top = norms.values()
     if top and LOPSIDED < bottom / top < 1 / LOPSIDED:

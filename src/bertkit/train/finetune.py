@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bertkit.checkpoint.atomic import replace_folder
+from bertkit.errors import UserError
 from bertkit.health.preflight_checks import check
 from bertkit.model.precision import choose_precision, flush_denormals
 from bertkit.recipe import Recipe
@@ -40,7 +41,8 @@ def finetune(
         What `result.json` holds.
 
     Raises:
-        UserError: bad data or options, or something stands at `out` (see `check_run`, `open_run`).
+        UserError: bad data or options, a model whose loss is no number, or something stands at `out` (see
+            `check_run`, `open_run`).
         Interrupted: Ctrl-C or SIGTERM; the run can be resumed.
     """
     flush_denormals()
@@ -54,6 +56,11 @@ def finetune(
     # A run that goes on was looked at when it began.
     found = [] if resume else check(measure(prepared, recipe, classifier, precision))
     plan = make_plan(classifier, prepared, recipe, precision, rows)
+    if plan.broke:
+        raise UserError(
+            f"{plan.broke} No update was made yet: the weights of {recipe.model.start} are broken. Give "
+            "another --model."
+        )
     del classifier
     open_run(out, recipe, resume=resume, fingerprint=prepared.fingerprint, inputs=prepared.inputs)
     append_findings(out, "preflight", 0, found)

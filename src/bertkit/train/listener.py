@@ -15,7 +15,10 @@ from bertkit.train.prepare import Facts
 
 @dataclass(frozen=True)
 class Plan:
-    """What is about to run, for the one who waits for it; `trained` of the parameters are not frozen."""
+    """What is about to run, for the one who waits for it; `trained` of the parameters are not frozen.
+
+    `broke` says why no step can be made of the model that it begins with, and is empty where one can.
+    """
 
     parameters: int
     trained: int
@@ -24,6 +27,7 @@ class Plan:
     steps_per_epoch: int
     seeds: int
     expected_seconds: float
+    broke: str = ""
 
 
 class Listener(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from dataclasses import replace
 
 import torch
@@ -13,7 +14,7 @@ from bertkit.model.precision import Computing
 from bertkit.recipe import OptimiserRecipe, Recipe
 from bertkit.train.frozen import RowSource
 from bertkit.train.listener import Plan
-from bertkit.train.loop import Objective, StepRecord, run_steps
+from bertkit.train.loop import Diverged, Objective, StepRecord, run_steps
 from bertkit.train.objectives import Classification
 from bertkit.train.optimiser import build_optimiser, rates
 from bertkit.train.prepare import Prepared, build_classifier
@@ -41,7 +42,7 @@ def make_plan(
     inputs, seconds_before = rows.estimate(classifier)
     objective = Classification(inputs, prepared.train_labels, recipe.batch, recipe.training.seed)
     steps = count_steps(objective.steps_per_epoch, recipe)
-    seconds = seconds_a_step(
+    seconds, broke = seconds_a_step(
         classifier,
         objective,
         recipe.optimiser,
@@ -57,6 +58,7 @@ def make_plan(
         steps_per_epoch=objective.steps_per_epoch,
         seeds=recipe.training.seeds,
         expected_seconds=seconds_before + seconds * steps * recipe.training.seeds,
+        broke=str(broke) if broke else "",
     )
 
 
@@ -68,27 +70,34 @@ def seconds_a_step(
     seed: int,
     precision: Computing,
     most: int = STEPS_TO_ESTIMATE,
-) -> float:
+) -> tuple[float, Diverged | None]:
     """Median time of up to `most` real steps of one process, but of fewer where that takes long.
 
-    At a rate of zero: nothing can diverge here that would not in the run itself, and the weights stay.
+    At a rate of zero: the weights stay, and who diverges here is broken before the first update. That is the
+    second thing returned; the step that found it counts with the time that it took.
     """
     seconds: list[float] = []
+    broke = None
+    began = time.perf_counter()
     still = replace(recipe, lr=0.0)
 
     def note(record: StepRecord) -> bool:
         seconds.append(record.seconds)
         return sum(seconds) > SECONDS_TO_ESTIMATE
 
-    run_steps(
-        model,
-        objective,
-        build_optimiser(model, still),
-        rate=rates(most, still),
-        clip=still.clip,
-        start=0,
-        seed=seed,
-        precision=precision,
-        after_step=note,
-    )
-    return statistics.median(seconds)
+    try:
+        run_steps(
+            model,
+            objective,
+            build_optimiser(model, still),
+            rate=rates(most, still),
+            clip=still.clip,
+            start=0,
+            seed=seed,
+            precision=precision,
+            after_step=note,
+        )
+    except Diverged as error:
+        broke = error
+        seconds.append(time.perf_counter() - began - sum(seconds))
+    return statistics.median(seconds), broke

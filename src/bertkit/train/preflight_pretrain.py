@@ -66,7 +66,7 @@ def preflight_pretraining(recipe: PretrainRecipe, *, seconds: float = SECONDS) -
         largest = max(parts, key=start.objective.pieces).batch
         activations = activation_bytes(start.model, _loss_of(largest), precision, times=1.0)
         # Of a copy: the last steps would leave their random numbers in the objective, not in the weights.
-        a_step = seconds_a_step(
+        a_step, _ = seconds_a_step(
             copy.deepcopy(start.model),
             start.objective,
             recipe.optimiser,
