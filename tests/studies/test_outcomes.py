@@ -87,6 +87,7 @@ def pretrained(
     through: tuple[int | None, ...],
     alike: tuple[float, ...] = (),
     heldout: bool = True,
+    pairs: float | None = None,
 ) -> Row:
     runs = Runs(len(losses), tuple(range(len(losses))), {})
     outcome = PretrainOutcome(
@@ -97,6 +98,7 @@ def pretrained(
         alike=alike,
         heldout=heldout,
         accuracy=0.1,
+        pairs=pairs,
         unigram=6.9,
         through_at=through,
         steps=800,
@@ -131,6 +133,13 @@ def test_losses_of_other_tasks_are_not_compared() -> None:
     gone = [rows[0], pretrained("its model is gone", (5.7,), (None,))]
     assert "The lowest held-out loss is 5.700, of 'its model is gone'." in " ".join(say(gone))
     assert [line[place] for line in lines_of(gone)[1]] == ["5.960", ""]
+
+
+def test_pairs_have_a_column_where_some_variant_has_them() -> None:
+    rows = [pretrained("none", (5.9,), (None,)), pretrained("nsp", (6.4,), (None,), pairs=0.57)]
+    heads, lines = lines_of(rows)
+    assert [line[heads.index("pairs right")] for line in lines] == ["", "57.0%"]
+    assert "pairs right" not in lines_of(rows[:1])[0]
 
 
 def test_a_training_loss_is_not_called_a_held_out_one() -> None:

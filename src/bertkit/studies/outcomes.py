@@ -99,6 +99,7 @@ class PretrainOutcome:
             or a model is gone.
         heldout: False of a corpus without held-out text: the losses are those of training then.
         accuracy: share of held-out masked pieces that are restored.
+        pairs: share of held-out pairs that are told right; None without a pair objective.
         unigram: the loss of one who knows the pieces' frequencies alone.
         through_at: for each seed the step by which it was off that plateau, None if never.
         steps: of each seed.
@@ -114,6 +115,7 @@ class PretrainOutcome:
     alike: tuple[float, ...]
     heldout: bool
     accuracy: float | None
+    pairs: float | None
     unigram: float
     through_at: tuple[int | None, ...]
     steps: int
@@ -175,6 +177,9 @@ def _pretrain(runs: Runs, finished: Sequence[_Finished], yardstick: Yardstick | 
     results = [one.result for one in finished]
     losses = [_loss(result) for result in results]
     scored = [result["heldout"]["mlm_accuracy"] for result in results if result["heldout"]]
+    paired = [
+        result["heldout"]["pair_accuracy"] for result in results if "pair_accuracy" in result["heldout"]
+    ]
     return PretrainOutcome(
         runs=runs,
         loss=statistics.mean(losses),
@@ -183,6 +188,7 @@ def _pretrain(runs: Runs, finished: Sequence[_Finished], yardstick: Yardstick | 
         alike=_alike(finished, yardstick),
         heldout=len(scored) == len(results),
         accuracy=statistics.mean(scored) if scored else None,
+        pairs=statistics.mean(paired) if paired else None,
         unigram=results[0]["floors"]["unigram"],
         through_at=tuple(result["through_at"] for result in results),
         steps=results[0]["steps"],

@@ -62,7 +62,9 @@ def _finetune(rows: Sequence[Row]) -> Lines:
 
 def _pretrain(rows: Sequence[Row]) -> Lines:
     alike = any(row.outcome.alike for row in rows if isinstance(row.outcome, PretrainOutcome))
+    pairs = any(row.outcome.pairs is not None for row in rows if isinstance(row.outcome, PretrainOutcome))
     heads = ["variant", "held-out loss [95 %]", "of the seeds", *[ALIKE] * alike, "right"]
+    heads += ["pairs right"] * pairs
     heads += ["off the plateau by step", "most on a neighbour", "steps", "time a seed"]
     lines = []
     for row in rows:
@@ -77,6 +79,7 @@ def _pretrain(rows: Sequence[Row]) -> Lines:
                 ", ".join(f"{loss:.3f}" for loss in one.losses),
                 *[_mean(one.alike)] * alike,
                 "" if one.accuracy is None else f"{one.accuracy:.1%}",
+                *["" if one.pairs is None else f"{one.pairs:.1%}"] * pairs,
                 ", ".join("never" if step is None else f"{step:,}" for step in one.through_at),
                 "text is gone" if one.offsets is None else f"{one.offsets.strongest()[-1]:.0%}",
                 f"{one.steps:,}",
