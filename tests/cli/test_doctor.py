@@ -165,7 +165,7 @@ def test_a_run_exits_with_0_or_with_3_and_has_a_page(
     assert main(["doctor", str(run_folder)]) == 3
     printed = capsys.readouterr().out
     assert "grave, likely: The training loss still stands at 0.690 so far" in printed
-    assert "change: --set model.options.norm=pre" in printed
+    assert "change: --set model.options.norm=pre\n      with: --set model.options.positions=rotary" in printed
     assert f"bertkit finetune --recipe {run_folder}/recipe.toml --set " in printed
     assert "Again, with the changes" in printed
     assert "read: docs/doctor.md#after-a-run" in printed

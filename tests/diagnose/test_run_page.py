@@ -206,8 +206,10 @@ def test_many_changes_are_proposed_once() -> None:
     many = tuple(Change("optimiser.lr", rate) for rate in (1e-3, 1e-4, 1e-5, 1e-6))
     first = Finding("one", "grave", "certain", "First.", "It.", many, "docs/x.md")
     again = Finding("two", "grave", "likely", "Again.", "It.", many[::-1])
-    other = Finding("three", "grave", "possible", "Other.", "It.", (*many, Change("optimiser.clip", 1.0)))
+    more = (*many, Change("optimiser.clip", 1.0, together=True))
+    other = Finding("three", "grave", "possible", "Other.", "It.", more)
     few = Finding("four", "notable", "certain", "Few.", "It.", many[:3])
     text = words(findings_section([first, again, other, few]))
     assert [text.count(change.typed) for change in many] == [3, 3, 3, 2]
-    assert "Again. It. To try: as above grave, likely" in text
+    assert "--set optimiser.lr=1e-06 with --set optimiser.clip=1" in text
+    assert "Again. It. What may help: as above grave, likely" in text

@@ -127,7 +127,8 @@ def test_the_articles_collapse_is_told_with_its_cause_and_what_to_change() -> No
         "The gradient of layer 1 fell from 1.8 in step 1 to 3e-08 in step 20, at lr 0.001 without warm-up. "
         "The run has collapsed: the rate is too high for a model with its norms behind the parts (post-norm) "
         "without warm-up, whose first updates destroy it (Xiong et al., arXiv 2002.04745). "
-        "Try --set optimiser.lr=0.0001 or --set optimiser.warmup=0.1 or --set optimiser.clip=1."
+        "What may help: --set optimiser.lr=0.0001 with --set optimiser.warmup=0.1 with "
+        "--set optimiser.clip=1."
     )
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from bertkit.cli.display import plain_console
 from bertkit.diagnose.findings import as_above
 from bertkit.diagnose.wording import duration, title
-from bertkit.health.finding import Change
+from bertkit.health.finding import Change, ways
 from bertkit.health.preflight_trials import FIRST_RATE, LAST_RATE
 
 STYLES = {"grave": "red", "notable": "yellow", "": "green"}
@@ -78,9 +78,11 @@ def finding_text(finding: Mapping[str, Any], above: Sequence[Change] = ()) -> Te
     text.append(f"{finding['weight']}, {finding['sureness']}: ", style=f"bold {STYLES[finding['weight']]}")
     text.append(f"{finding['seen']} {finding['means']}")
     changes = [Change(**change) for change in finding["changes"]]
-    for change in ["as above"] if as_above(changes, above) else map(str, changes):
-        text.append("\n    change: ", style="bold")
-        text.append(change)
+    said = [["as above"]] if as_above(changes, above) else [[*map(str, way)] for way in ways(changes)]
+    for number, way in enumerate(said):
+        for place, change in enumerate(way):
+            text.append(f"\n    {'  with' if place else '    or' if number else 'change'}: ", style="bold")
+            text.append(change)
     if finding["read"]:
         text.append(f"\n    read: {finding['read']}")
     return text

@@ -17,7 +17,7 @@ from bertkit.diagnose.histories import History, read_history
 from bertkit.diagnose.recorded import recorded_findings
 from bertkit.diagnose.wording import duration
 from bertkit.errors import UserError
-from bertkit.health.finding import Finding, by_weight
+from bertkit.health.finding import Finding, by_weight, ways
 from bertkit.health.history import FinetuneHistory
 from bertkit.health.run_checks import check_run
 from bertkit.recipe.base import add_settings
@@ -143,8 +143,8 @@ def _again(run: Path, history: History, findings: Sequence[Finding]) -> str:
     """
     chosen: dict[str, str] = {}
     for finding in findings:
-        keyed = [change for change in finding.changes if change.key]
-        for change in keyed[:1] + [change for change in keyed[1:] if change.together]:
+        proposed = ([change for change in way if change.key] for way in ways(finding.changes))
+        for change in next(filter(None, proposed), []):
             # A change as people read it has no quotes; a shell may need them.
             setting = change.typed.removeprefix("--set ")
             if change.key not in chosen and _makes_a_recipe(history, [*chosen.values(), setting]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from bertkit.health.finding import Change, Finding, by_weight
+from bertkit.health.finding import MAY_HELP, WITH, Change, Finding, by_weight, ways
 
 FEW = 3
 """Changes that read well in one line."""
@@ -35,13 +35,13 @@ def _change(change: Change) -> str:
 
 
 def _card(finding: Finding, above: Sequence[Change]) -> str:
-    changes = [_change(change) for change in finding.changes]
-    tried = f"<p>To try: {'; or '.join(changes)}</p>" if changes else ""
+    alternatives = [WITH.join(map(_change, way)) for way in ways(finding.changes)]
+    tried = f"<p>{MAY_HELP}: {'; or '.join(alternatives)}</p>" if alternatives else ""
     if as_above(finding.changes, above):
-        tried = "<p>To try: as above</p>"
-    elif len(changes) > FEW:
-        items = "".join(f"<li>{change}</li>" for change in changes)
-        tried = f"<p>To try, together or one by one:</p><ul>{items}</ul>"
+        tried = f"<p>{MAY_HELP}: as above</p>"
+    elif len(finding.changes) > FEW and len(alternatives) > 1:
+        items = "".join(f"<li>{alternative}</li>" for alternative in alternatives)
+        tried = f"<p>{MAY_HELP}, one or the other:</p><ul>{items}</ul>"
     read = f"; more in {escape(finding.read)}" if finding.read else ""
     return (
         f"<div class='finding {LEVELS[finding.weight]}'><p><strong>{escape(finding.seen)}</strong></p>"

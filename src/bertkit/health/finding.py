@@ -12,6 +12,8 @@ Sureness = Literal["certain", "likely", "possible"]
 
 WEIGHTS: tuple[Weight, ...] = ("grave", "notable")
 SURENESSES: tuple[Sureness, ...] = ("certain", "likely", "possible")
+MAY_HELP = "What may help"
+WITH = " with "
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Change:
 
     Where no key can say it, such as with a damaged data file, `key` is empty and `words` say what to do;
     beside a key they say more about it. Changes of a finding are alternatives, but for those that act
-    `together`.
+    `together` with the one before: see `ways`.
     """
 
     key: str = ""
@@ -66,12 +68,24 @@ class Finding:
         """All of it in one line, as a terminal shows it."""
         parts = [self.seen, self.means]
         if self.changes:
-            parts.append(f"Try {' or '.join(map(str, self.changes))}.")
+            alternatives = (WITH.join(map(str, way)) for way in ways(self.changes))
+            parts.append(f"{MAY_HELP}: {' or '.join(alternatives)}.")
         return " ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
         """As `result.json` and `--json` have it."""
         return asdict(self)
+
+
+def ways(changes: Sequence[Change]) -> list[list[Change]]:
+    """The alternatives among the changes of a finding, best first; each is what acts together."""
+    found: list[list[Change]] = []
+    for change in changes:
+        if change.together and found:
+            found[-1].append(change)
+        else:
+            found.append([change])
+    return found
 
 
 def by_weight(findings: Sequence[Finding]) -> list[Finding]:
