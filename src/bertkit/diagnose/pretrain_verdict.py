@@ -11,11 +11,9 @@ from bertkit.diagnose.pictures import Points
 from bertkit.diagnose.records import number
 from bertkit.diagnose.verdict import Verdict
 from bertkit.diagnose.wording import perplexity, said
+from bertkit.health.pretrain_checks import BY_HEART
 
 Result = Mapping[str, Any]
-
-BY_HEART = 0.05
-"""Nats that a held-out loss may stand above its lowest before the text is said to be learned by heart."""
 
 
 def losses(result: Result) -> dict[str, dict[str, float]]:

@@ -23,6 +23,7 @@ from bertkit.health.collapse import (
     not_a_number,
 )
 from bertkit.health.finding import Change, Finding
+from bertkit.health.pretrain_checks import PATIENCE
 from bertkit.health.watch import THROUGH, Watched
 
 STILL = 1e-6
@@ -44,8 +45,6 @@ FALLING = 0.95
 """Of the labels' entropy: below it the smoothed loss, which scatters by a hundredth or two, falls by now."""
 BY_HEART = 0.3
 """Of the labels' entropy: a training loss below this knows its rows."""
-PATIENCE = 0.2
-"""Share of a pretraining run after which one that isn't through the plateau is told to be stuck."""
 RISES = 0.1
 """Nats over its lowest at which a held-out loss has risen, in two evaluations."""
 
