@@ -9,7 +9,7 @@ INSTALLED_DEV := $(VENV)/.stamp-dev
 PYTHON ?=
 PYTHONS := $(if $(PYTHON),"$(PYTHON)",python3.11 python3.12 python3.13 python3.14 python3)
 
-BENCHMARKS := $(filter-out benchmarks/common.py benchmarks/minimal_pairs.py,$(sort $(wildcard benchmarks/*.py)))
+BENCHMARKS := $(filter-out benchmarks/common.py benchmarks/doctor.py benchmarks/minimal_pairs.py,$(sort $(wildcard benchmarks/*.py)))
 
 .PHONY: help demo test test-slow lint bench clean
 

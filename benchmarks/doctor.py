@@ -1,0 +1,151 @@
+"""How often the doctor is right about runs whose end is known: finished fine-tunings, as a study leaves them.
+
+    python benchmarks/doctor.py STUDY...
+
+A run is *stuck* if its model gives every dev row the same answer (or its loss broke), *learned* if the 95 %
+interval of its score lies above the majority's, and *open* in between. What the watch would have said while
+it trained is replayed from its log with the checks of today; logs without looks at the model are left out of
+that. What is said after it is judged from its folder. A grave finding of a run that learned is a false alarm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bertkit.config.model import ModelConfig
+from bertkit.config.presets import changed_preset
+from bertkit.diagnose.histories import read_history
+from bertkit.errors import UserError
+from bertkit.health.finding import Finding
+from bertkit.health.history import FinetuneHistory, SeedHistory
+from bertkit.health.run_checks import check_run
+from bertkit.health.watch import Evaluation, Setting, Watch
+from bertkit.health.watch_checks import findings_of
+from bertkit.train.runfolder import RECIPE, RESULT
+from common import emit
+
+ENDS = ("stuck", "open", "learned")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What was said of a run.
+
+    Attributes:
+        end: one of `ENDS`.
+        during: (share of the run that was done, finding) of each finding of the watch; None where its log has
+            no looks.
+        after: what the checks of runs find.
+    """
+
+    end: str
+    during: list[tuple[float, Finding]] | None
+    after: list[Finding]
+
+
+def judge(history: FinetuneHistory) -> Judged:
+    """Of a finished run."""
+    watched = all(any(look.cls_spread is not None for look in seed.health) for seed in history.seeds)
+    during = [said for seed in history.seeds for said in replayed(history, seed)] if watched else None
+    return Judged(end_of(history), during, check_run(history))
+
+
+def end_of(history: FinetuneHistory) -> str:
+    """What came of a run, by its answers and its score alone."""
+    scores = history.scores
+    assert scores is not None
+    if all(seed.outcome and seed.outcome.status in ("collapsed", "diverged") for seed in history.seeds):
+        return "stuck"
+    return "learned" if scores.majority is not None and scores.low > scores.majority else "open"
+
+
+def replayed(history: FinetuneHistory, seed: SeedHistory) -> Iterator[tuple[float, Finding]]:
+    """What the watch says of a seed's log, and the share of the run after which it does."""
+    recipe, watch = history.recipe, Watch()
+    setting = Setting(
+        phase="finetune",
+        optimiser=recipe.optimiser,
+        # The shape changes what is proposed, not what is found, and trained weights have their own.
+        model=changed_preset(recipe.model.start, recipe.model.options) if history.fresh else ModelConfig(),
+        trained=not history.fresh,
+        prior_entropy=history.prior,
+        training=recipe.training,
+    )
+    looks = {look.step: look for look in seed.health}
+    scored = {evaluation.step: evaluation for evaluation in seed.evaluations}
+    majority = history.scores.majority if history.scores else None
+    for step in seed.steps:
+        share = step.step / history.planned(seed)
+        risen = watch.stepped(step.loss, setting.rise)
+        if step.step in looks:
+            watch.looked(looks[step.step])
+        if step.step in looks or risen:
+            found = findings_of(watch.at(setting, step.step, share), watch.told)
+            yield from ((share, finding) for finding in found)
+        if (evaluation := scored.get(step.step)) is not None:
+            watch.evaluated(
+                Evaluation(
+                    step=step.step,
+                    train_loss=evaluation.train_loss,
+                    loss=evaluation.loss,
+                    one_answer=evaluation.score == majority and evaluation.low == evaluation.high,
+                    beats_majority=majority is not None and evaluation.low > majority,
+                )
+            )
+            found = findings_of(watch.at(setting, step.step, share), watch.told)
+            yield from ((share, finding) for finding in found)
+
+
+def finished(folders: Sequence[Path]) -> Iterator[Judged]:
+    """Every finished fine-tuning of some study folders."""
+    for folder in folders:
+        runs = sorted(path.parent for path in folder.glob(f"runs/*/{RESULT}"))
+        if not runs:
+            raise UserError(f"{folder} is no study's folder: it has no finished run in runs/.")
+        for run in runs:
+            history = read_history(run) if (run / RECIPE).is_file() else None
+            if isinstance(history, FinetuneHistory):
+                yield judge(history)
+
+
+def emit_moment(moment: str, runs: Sequence[Judged], said: Sequence[Sequence[Finding]]) -> None:
+    """The figures of what was said during runs or after them, `said` of each run."""
+    for end in ENDS:
+        here = [findings for run, findings in zip(runs, said, strict=True) if run.end == end]
+        grave = sum(any(finding.weight == "grave" for finding in findings) for findings in here)
+        if here:
+            emit(f"{end}, {moment}", grave, "runs with a grave finding", of=len(here))
+        found = Counter(
+            (f.check, f.weight) for findings in here for f in {g.check: g for g in findings}.values()
+        )
+        for (check, weight), count in found.most_common():
+            emit(f"{end}, {moment}", count, "runs", of=len(here), check=check, weight=weight)
+
+
+def main() -> None:
+    """Print every figure."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("studies", nargs="+", type=Path, metavar="STUDY")
+    runs = list(finished(parser.parse_args().studies))
+    watched = [(run, run.during) for run in runs if run.during is not None]
+    during = [[finding for _, finding in said] for _, said in watched]
+    emit_moment("during the run", [run for run, _ in watched], during)
+    heard = [
+        min(share for share, finding in said if finding.weight == "grave")
+        for run, said in watched
+        if run.end == "stuck" and any(finding.weight == "grave" for _, finding in said)
+    ]
+    if heard:
+        emit("stuck, first grave finding", 100 * statistics.median(heard), "% of the run done, the median")
+    emit_moment("after the run", runs, [run.after for run in runs])
+
+
+if __name__ == "__main__":
+    main()
