@@ -269,6 +269,20 @@ def test_a_rate_that_is_far_too_high_is_named_and_not_just_divided() -> None:
     assert proposed == {1.0: 5e-5, 1e-4: 3e-5}
 
 
+@pytest.mark.parametrize(("recipe", "rate"), [
+    ({"optimiser": {"lr": 1e-8}}, 5e-5),
+    ({"optimiser": {"lr": 1e-8}, "model": {"start": "tiny"}}, 5e-4),
+    ({"optimiser": {"lr": 1e-8}, "model": {"freeze": True}}, 5e-4),
+    ({"optimiser": {"lr": 2e-5}}, None),
+])  # fmt: skip
+def test_a_rate_that_is_far_too_low_is_named_and_raised(recipe: dict[str, Any], rate: float | None) -> None:
+    found = stuck(recipe)
+    proposed = [change for change in found.changes if change.key == "optimiser.lr"]
+    assert [change.value for change in proposed] == ([] if rate is None else [rate])
+    assert all(change.together for change in proposed), "so that the command has it"
+    assert ("a rate of 1e-08, where" in found.means) == (rate is not None)
+
+
 def stationary(rows: int, steps: int, seed: int) -> list[Step]:
     """Steps of a calibrated classifier of 28 labels that goes nowhere: rows' losses have mean 1.77 and
     deviation 1.9.

@@ -16,11 +16,15 @@ ARTICLES: dict[str, Any] = {
         "start": "blog",
         "options": {"layers": 2, "hidden_size": 32, "heads": 4, "feedforward_size": 64},
     },
+    "head": {"pooling": "cls"},
     "batch": {"shuffle": False, "by_length": False},
     "optimiser": {"lr": 0.1, "warmup": 0.0, "clip": 0.0, "schedule": "constant"},
 }
 """What keeps the article's model stuck, of a size for the toy."""
-STANDS_STILL: dict[str, Any] = {"optimiser": {"lr": 1e-8}}
+STANDS_STILL: dict[str, Any] = {
+    "model": {"options": {"hidden_size": 32, "heads": 4, "feedforward_size": 64}},
+    "optimiser": {"lr": 1e-8},
+}
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from bertkit.health.advice import (
+    FRESH_RATE,
     PRETRAINED,
     READ,
     THAWED,
@@ -34,6 +35,8 @@ WILD = 1.5
 """Times the prior's entropy, above which a loss is not that of the shares of labels any more."""
 TOO_HIGH = 10.0
 """Times the usual rate, from which a run that is stuck is so for its rate, warm-up or not: a judgement."""
+TOO_LOW = 0.1
+"""Of the usual rate, up to which a run that is stuck is so for its rate: a judgement."""
 PERFECT = 1.0
 """Of every metric: no mistake."""
 ENOUGH_OF_A_RUN = 0.5
@@ -124,7 +127,7 @@ def _causes(run: FinetuneHistory) -> str:
     if not recipe.batch.shuffle:
         causes.append("rows in the order of their file")
     rate, usual = recipe.optimiser.lr, usual_rate(recipe)
-    if rate >= TOO_HIGH * usual and not recipe.model.freeze:
+    if rate <= TOO_LOW * usual or (rate >= TOO_HIGH * usual and not recipe.model.freeze):
         causes.append(f"a rate of {rate:g}, where {usual:g} is usual")
     elif not recipe.optimiser.warmup and rate >= usual:
         causes.append(f"a rate of {rate:g} without warm-up")
@@ -156,6 +159,9 @@ def _few_updates(run: FinetuneHistory) -> int:
 def _unstick(run: FinetuneHistory) -> tuple[Change, ...]:
     recipe = run.recipe
     changes, usual = [*visible_inputs(recipe)], usual_rate(recipe)
+    if recipe.optimiser.lr <= TOO_LOW * usual:
+        # A head that alone is trained is fresh, whatever it stands on.
+        changes.append(Change("optimiser.lr", FRESH_RATE if recipe.model.freeze else usual, together=True))
     # Rates and shapes that help an encoder to learn do nothing for one that stays.
     if run.fresh and recipe.model.freeze:
         changes += [THAWED, *steadier(recipe.optimiser, usual)]
