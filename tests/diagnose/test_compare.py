@@ -217,6 +217,13 @@ def test_recipe_keys_that_differ(tmp_path: Path) -> None:
     assert differing([{"a": 1}, {"a": 1}]) == {}
 
 
+def test_recipes_are_compared_as_restarts_left_them(tmp_path: Path) -> None:
+    runs = [write_finetuning(tmp_path / name, 0.6) for name in ("one", "other")]
+    restart = {"step": 9, "check": "loss_rose", "seen": "It rose.", "change": {"optimiser.lr": 3e-5}}
+    (runs[1] / "restarts.json").write_text(json.dumps({"restarts": [restart]}))
+    assert compare(runs)["recipe"] == {"optimiser.lr": [1e-4, 3e-5]}
+
+
 def test_pretrainings_have_a_difference_without_interval_and_say_why(tmp_path: Path) -> None:
     runs = [
         write_pretraining(tmp_path / "one", 4.0),

@@ -468,6 +468,68 @@ def test_what_the_watch_said_of_a_seed_that_learned_is_past_and_of_another_one_i
     assert "dead_units" not in checks(run)
 
 
+COLLAPSE = {"step": 20, "check": "gradient_vanished", "seen": "It fell to 0.", "from_step": 0}
+CALMER = {"optimiser.lr": 1e-4, "optimiser.warmup": 0.1, "optimiser.clip": 1.0}
+
+
+def begin_again(folder: Path, *changes: dict[str, Any]) -> None:
+    """Say that the run or the seed in `folder` was begun again, each time with what was changed."""
+    restarts = [{**COLLAPSE, "change": change} for change in changes]
+    (folder / "restarts.json").write_text(json.dumps({"restarts": restarts}))
+
+
+@pytest.mark.parametrize("make", [finetuned, pretrained])
+def test_a_run_that_was_begun_again_is_judged_by_what_it_was_begun_again_with(
+    tmp_path: Path, make: Callable[..., Path]
+) -> None:
+    run = make(tmp_path / "run")
+    asked = (run / "recipe.toml").read_text()
+    begin_again(run, CALMER, {"optimiser.lr": 3e-5})
+    vanished = Finding("gradient_vanished", "grave", "likely", COLLAPSE["seen"], "It was lost.")
+    append_findings(run, "watch", 20, [Finding("dead_units", "grave", "likely", "Dead.", "Dead."), vanished])
+    if (run / "seed.json").is_file():
+        (run / "seed.json").write_text(json.dumps({**SEED, "status": "not learned"}))
+    history = read_history(run)
+    optimiser = history.recipe.optimiser
+    assert (optimiser.lr, optimiser.warmup, optimiser.clip) == (3e-5, 0.1, 1.0)
+    assert (run / "recipe.toml").read_text() == asked
+    found = examine(run)
+    said = {answer.question: answer.words for answer in found.answers}
+    assert said["Was it begun again?"] == (
+        "Yes. After step 20 it began again from the beginning with optimiser.lr=0.0001 optimiser.warmup=0.1 "
+        "optimiser.clip=1. It fell to 0. "
+        "After step 20 it began again from the beginning with optimiser.lr=3e-05. It fell to 0."
+    )
+    words = shlex.split(found.again)
+    settings = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+    assert settings[:3] == ["optimiser.lr=3e-05", "optimiser.warmup=0.1", "optimiser.clip=1"]
+    # What an attempt that was given up had heard is past, though nothing was learned.
+    assert not {"gradient_vanished", "dead_units"} & {finding.check for finding in found.findings}
+
+
+def test_a_change_of_the_doctor_counts_before_that_of_a_restart(tmp_path: Path) -> None:
+    run = finetuned(tmp_path / "run")
+    begin_again(run, CALMER)
+    lower = Finding("rate", "grave", "certain", "Seen.", "Means.", (Change("optimiser.lr", 2e-5),))
+    append_findings(run, "preflight", 0, [lower])
+    assert (
+        " --set optimiser.lr=2e-05 --set optimiser.warmup=0.1 --set optimiser.clip=1 " in examine(run).again
+    )
+
+
+def test_seeds_are_judged_by_what_all_of_them_were_begun_again_with(tmp_path: Path) -> None:
+    logs = {"seed-0": finetuning_log(), "seed-1": finetuning_log()}
+    run = write_run(tmp_path / "run", trained(seeds=2), RESULT, logs)
+    begin_again(run / "seed-0", CALMER)
+    assert read_history(run).settings == {}
+    assert read_history(run).recipe == trained(seeds=2)
+    begin_again(run / "seed-1", {**CALMER, "optimiser.warmup": 0.2})
+    assert read_history(run).settings == {"optimiser.lr": 1e-4, "optimiser.clip": 1.0}
+    said = {answer.question: answer.words for answer in examine(run).answers}
+    assert said["Was it begun again?"].startswith("Yes. Seed 0: After step 20 it began again")
+    assert "Seed 1: After step 20" in said["Was it begun again?"]
+
+
 @pytest.mark.parametrize("make", [finetuned, pretrained])
 def test_the_page_needs_nothing_but_itself(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     run = make(tmp_path / "<run> & co")

@@ -242,6 +242,19 @@ def test_the_ways_on_are_commands_that_a_shell_takes(tmp_path: Path) -> None:
     )
 
 
+def test_a_run_that_was_begun_again_says_why_and_what_with(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", result(), {".": LOG})
+    assert "Begun again" not in Page(write_report(run)).text
+    restart = {"step": 20, "check": "loss_rose", "seen": "It rose to <9>.", "change": {"optimiser.lr": 2e-5}}
+    (run / "restarts.json").write_text(json.dumps({"restarts": [restart]}))
+    text = Page(write_report(run)).text
+    assert (
+        "Begun again After step 20 it began again from the beginning with optimiser.lr=2e-05. It rose to <9>."
+    ) in text
+    assert "highest rate 2e-05, adamw" in text
+    assert f"bertkit finetune --recipe {run}/recipe.toml --set optimiser.lr=2e-05 -o {run}-again" in text
+
+
 def test_losses_that_are_no_numbers_are_said(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", None, {".": steps([0.7, 0.9, float("nan"), float("inf")])})
     assert "The loss was no number from epoch 1.50 on." in Page(write_report(run)).text

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bertkit.diagnose.begun_again import begun_again
 from bertkit.diagnose.conclusion import Conclusion, conclude
 from bertkit.diagnose.histories import History
 from bertkit.diagnose.verdict import BASELINES
@@ -56,6 +57,7 @@ def answers_of(run: History) -> tuple[Answer, ...]:
             "Can it tell pairs?": _pairs(run),
             "Where did the rate go?": _rate(run.steps),
         }
+    asked["Was it begun again?"] = f"Yes. {told}" if (told := begun_again(run)) else ""
     asked["Is the log whole?"] = _holes(tracks)
     return tuple(Answer(question, words) for question, words in asked.items() if words)
 

@@ -9,9 +9,10 @@ from typing import Any
 from bertkit import __version__
 from bertkit.diagnose.compare_finetunings import compare_finetunings
 from bertkit.diagnose.compare_pretrainings import compare_pretrainings
-from bertkit.diagnose.histories import check_is_run, is_pretraining_recipe, read_result
+from bertkit.diagnose.histories import check_is_run, is_pretraining_recipe, read_result, restart_settings
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.train.attempts import with_settings
 from bertkit.train.runfolder import RECIPE
 
 
@@ -25,11 +26,11 @@ def compare(runs: Sequence[Path]) -> dict[str, Any]:
     Returns:
         `kind` ("classify" or "pretraining"), `task` and `metric` (None of pretraining), `rows`, `first` (the
         run compared with; None where no run is finished), `remarks` (sentences on what the numbers do not
-        say), `recipe` ({key: the value in each run}, of the keys that differ), `version`. A row has `run`,
-        `name` and `finished`; of a finished run also what it came to and its `difference` from the first:
-        `value`, `interval` (None where the rows cannot be paired, and `why`), `ahead` (the share of the
-        resampled sets of rows and seeds in which it is ahead), `seeds_drawn` (False where a run has one
-        seed, so that the interval is of rows only) and `words`.
+        say), `recipe` ({key: the value in each run}, of the keys that differ, as restarts left them),
+        `version`. A row has `run`, `name` and `finished`; of a finished run also what it came to and its
+        `difference` from the first: `value`, `interval` (None where the rows cannot be paired, and `why`),
+        `ahead` (the share of the resampled sets of rows and seeds in which it is ahead), `seeds_drawn`
+        (False where a run has one seed, so that the interval is of rows only) and `words`.
 
     Raises:
         UserError: fewer than two runs, one of them twice, no run folder, a damaged one, or runs of different
@@ -44,13 +45,18 @@ def compare(runs: Sequence[Path]) -> dict[str, Any]:
         raise UserError(f"{one} is a pretraining and {other} a fine-tuning; compare runs of one kind.")
     results = [read_result(run) for run in runs]
     kind: type[PretrainRecipe] | type[Recipe] = PretrainRecipe if pretraining[0] else Recipe
-    recipe = differing([kind.from_toml(run / RECIPE).flat() for run in runs])
+    recipe = differing([_as_run(kind, run) for run in runs])
     found = (
         compare_pretrainings(runs, results, recipe) if pretraining[0] else compare_finetunings(runs, results)
     )
     for name, row in zip(_names(runs), found["rows"], strict=True):
         row["name"] = name
     return {**found, "recipe": recipe, "version": __version__}
+
+
+def _as_run(kind: type[PretrainRecipe] | type[Recipe], run: Path) -> dict[str, Any]:
+    """The keys of a run's recipe, with what restarts changed in it."""
+    return with_settings(kind.from_toml(run / RECIPE), restart_settings(run)).flat()
 
 
 def _check_several(runs: Sequence[Path]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from bertkit.config.presets import changed_preset
 from bertkit.data.shards import is_shards
 from bertkit.diagnose.answers import Answer, answers_of, verdict_of
+from bertkit.diagnose.begun_again import typed_settings
 from bertkit.diagnose.conclusion import Level
 from bertkit.diagnose.histories import History, read_history
 from bertkit.diagnose.recorded import recorded_findings
@@ -111,7 +112,7 @@ def examined(run: Path, history: History) -> Examination:
     """See `examine`."""
     finetuning = isinstance(history, FinetuneHistory)
     finished = history.scores is not None if isinstance(history, FinetuneHistory) else history.finished
-    findings = tuple(_findings(run, history))
+    findings = tuple(findings_in(run, history))
     return Examination(
         run=run,
         kind="fine-tuning" if finetuning else "pretraining",
@@ -136,7 +137,7 @@ def _written(run: Path) -> str:
 
 
 def _again(run: Path, history: History, findings: Sequence[Finding]) -> str:
-    """The command with what each finding proposes first, and what acts together with that.
+    """The command with what restarts changed, what each finding proposes first, and what acts with that.
 
     The gravest finding's word counts where two want another value of a key, and a change that makes no recipe
     beside those before it is left out.
@@ -151,7 +152,8 @@ def _again(run: Path, history: History, findings: Sequence[Finding]) -> str:
                 chosen[change.key] = setting
     command = "finetune" if isinstance(history, FinetuneHistory) else "pretrain"
     words = ["bertkit", command, "--recipe", str(run / RECIPE)]
-    words += [word for setting in chosen.values() for word in ("--set", setting)]
+    settings = typed_settings(history) | chosen
+    words += [word for setting in settings.values() for word in ("--set", setting)]
     return shlex.join([*words, "-o", f"{run}-again"])
 
 
@@ -179,10 +181,11 @@ def findings_of(run: Path) -> list[Finding]:
     Raises:
         UserError: see `read_history`.
     """
-    return _findings(run, read_history(run))
+    return findings_in(run, read_history(run))
 
 
-def _findings(run: Path, history: History) -> list[Finding]:
+def findings_in(run: Path, history: History) -> list[Finding]:
+    """See `findings_of`."""
     found = check_run(history)
     said = {finding.check for finding in found}
     said |= {earlier for finding in found for earlier in SAME_MATTER.get(finding.check, ())}

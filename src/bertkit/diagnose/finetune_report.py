@@ -8,17 +8,20 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from bertkit.diagnose.begun_again import begun_again_section, typed_settings
 from bertkit.diagnose.curves import Curves, draw_loss, draw_score
 from bertkit.diagnose.explained import mistakes_section
 from bertkit.diagnose.findings import findings_section
 from bertkit.diagnose.forest import Bar, draw_forest
 from bertkit.diagnose.heat import heat_map
+from bertkit.diagnose.histories import History
 from bertkit.diagnose.page import facts, figure, header, key, note, side, stack, table, ways_on
 from bertkit.diagnose.pictures import DEV, MAJORITY, NGRAM
 from bertkit.diagnose.probabilities import reliability, threshold_curve
 from bertkit.diagnose.verdict import give_verdict
 from bertkit.diagnose.wording import capital, duration, title
 from bertkit.health.finding import Finding
+from bertkit.health.history import FinetuneHistory
 from bertkit.recipe import Recipe
 from bertkit.tasks.metrics import entropy
 from bertkit.train.runfolder import RECIPE
@@ -31,24 +34,31 @@ Result = Mapping[str, Any]
 
 
 def finetune_parts(
-    run: Path, name: str, result: Result, seeds: Sequence[Curves], findings: Sequence[Finding] = ()
+    run: Path,
+    name: str,
+    result: Result,
+    seeds: Sequence[Curves],
+    findings: Sequence[Finding] = (),
+    history: History | None = None,
 ) -> list[str]:
     """The page's parts, of a run that may have no result yet (then it is empty)."""
     level, lead, verdict = "open", "Not finished.", NO_RESULT
     if result:
         given = give_verdict(result)
         level, lead, verdict = given.level, given.lead, given.text
+    settings = list(typed_settings(history).values()) if history else []
     uses = [f"bertkit predict {shlex.quote(str(run))} FILE"] if result else []
     return [
         header("bertkit fine-tuning", name, level, verdict, lead),
-        side(_standing(result), _facts(run, result)) if result else "",
+        side(_standing(result), _facts(result, history)) if result else "",
+        begun_again_section(history) if history else "",
         findings_section(findings),
         side(_loss(seeds, result), _score(seeds, result)) if seeds else "",
         _gradients_and_answers(_gradients(seeds, result), result),
         side(*_probabilities(result)) if result else "",
         _seeds(result) if result and len(result["seeds"]) > 1 else "",
         mistakes_section(result["mistakes"], _of_best(result)) if result else "",
-        ways_on(run / RECIPE, "finetune", uses),
+        ways_on(run / RECIPE, "finetune", uses, settings),
     ]
 
 
@@ -68,12 +78,12 @@ def _standing(result: Result) -> str:
     return figure(f"{name} beside the baselines", draw_forest("standing", bars, name), [note(remark)])
 
 
-def _facts(run: Path, result: Result) -> str:
+def _facts(result: Result, history: History | None) -> str:
     told = {
         "training rows": f"{result['train_rows']:,}",
         "dev rows": f"{result['rows']:,}",
         "parameters": f"{result['parameters']:,}",
-        **_asked(run / RECIPE),
+        **(_asked(history.recipe) if isinstance(history, FinetuneHistory) else {}),
         "best epoch": f"{result['best_epoch']:g}",
         "precision": result["precision"],
         "training time": duration(result["seconds"]),
@@ -82,11 +92,8 @@ def _facts(run: Path, result: Result) -> str:
     return facts(told, heading="What was run")
 
 
-def _asked(path: Path) -> dict[str, str]:
-    """What a reader wants to know of the recipe at a glance; nothing where it cannot be read."""
-    if not path.is_file():
-        return {}
-    recipe = Recipe.from_toml(path)
+def _asked(recipe: Recipe) -> dict[str, str]:
+    """What a reader wants to know of the recipe at a glance."""
     training, optimiser = recipe.training, recipe.optimiser
     return {
         "start": Path(recipe.model.start).name,

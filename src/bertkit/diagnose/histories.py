@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bertkit import __version__
 from bertkit.diagnose.logs import PretrainLog, SeedLog, read_pretrain_log, read_seed_log
@@ -24,6 +24,7 @@ from bertkit.health.watch import NEWEST, THROUGH
 from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe
 from bertkit.recipe.kinds import kind_of_recipe
 from bertkit.tasks.metrics import entropy
+from bertkit.train.attempts import read_restarts, settings, with_settings
 from bertkit.train.results import SEED_RESULT
 from bertkit.train.runfolder import RECIPE, RESULT, STOPPED
 from bertkit.train.runlog import METRICS
@@ -45,6 +46,17 @@ def read_history(run: Path) -> History:
     if is_pretraining_recipe(run / RECIPE):
         return _pretraining(run, _recipe(PretrainRecipe, run), result)
     return _finetuning(run, _recipe(Recipe, run), result)
+
+
+def restart_settings(run: Path) -> dict[str, Any]:
+    """What restarts changed in a run's recipe, by `section.key`; of several seeds what all changed alike.
+
+    Raises:
+        UserError: a seed's list of restarts is damaged.
+    """
+    found = [settings(read_restarts(folder)) for folder in seed_folders(run).values()]
+    first = found[0] if found else {}
+    return {key: value for key, value in first.items() if all(each.get(key) == value for each in found)}
 
 
 def check_is_run(run: Path) -> None:
@@ -142,10 +154,13 @@ def _finetuning(run: Path, recipe: Recipe, result: Record | None) -> FinetuneHis
                 log.health,
                 None if done is None else _outcome(done),
                 log.broke,
+                read_restarts(folder),
             )
         )
+    changes = restart_settings(run)
+    recipe = with_settings(recipe, changes)
     if result is None:
-        return FinetuneHistory(recipe, seeds, prior=_prior_of(seeds))
+        return FinetuneHistory(recipe, seeds, prior=_prior_of(seeds), settings=changes)
     # Of other kinds of tasks the loss of one who knows the labels' shares is another one.
     shares = result.figures("label_shares") if recipe.task.kind == "classify" else {}
     return FinetuneHistory(
@@ -153,6 +168,7 @@ def _finetuning(run: Path, recipe: Recipe, result: Record | None) -> FinetuneHis
         seeds,
         _scores(result),
         entropy(list(shares.values())) if shares else _prior_of(seeds),
+        changes,
     )
 
 
@@ -189,8 +205,9 @@ def _pretraining(run: Path, recipe: PretrainRecipe, result: Record | None) -> Pr
     log = read_pretrain_log(run / METRICS) if (run / METRICS).is_file() else PretrainLog()
     floors = log.floors if result is None else result.figures("floors")
     stopped = read_object(run / STOPPED)
+    changes = restart_settings(run)
     return PretrainHistory(
-        recipe,
+        with_settings(recipe, changes),
         log.steps,
         log.heldout,
         log.health,
@@ -202,6 +219,8 @@ def _pretraining(run: Path, recipe: PretrainRecipe, result: Record | None) -> Pr
         long_from=result.whole("long_from") if result is not None and result.has("long_from") else None,
         seconds=NAN if result is None else result.number("seconds", NAN),
         broke=log.broke,
+        restarts=read_restarts(run),
+        settings=changes,
     )
 
 

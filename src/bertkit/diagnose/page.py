@@ -124,13 +124,14 @@ def recipe_text(path: Path) -> str:
     return f"<section><details><summary>The recipe</summary><pre>{text}</pre></details></section>"
 
 
-def ways_on(recipe: Path, command: str, uses: Sequence[str]) -> str:
+def ways_on(recipe: Path, command: str, uses: Sequence[str], settings: Sequence[str] = ()) -> str:
     """What to do with a run next: commands to copy, and its recipe; nothing where there is no recipe.
 
     Args:
         recipe: its file, in the run folder.
         command: the one that makes such a run.
         uses: commands for what the run made; none of a run that is to go on.
+        settings: what restarts changed in the recipe, as `--set` takes it.
     """
     if not recipe.is_file():
         return ""
@@ -138,6 +139,7 @@ def ways_on(recipe: Path, command: str, uses: Sequence[str]) -> str:
     if not uses:
         lines = commands("To go on", [f"bertkit {command} -o {shlex.quote(run)} --resume"])
     else:
-        again = f"--recipe {shlex.quote(str(recipe))} -o {shlex.quote(f'{run}-again')}"
-        lines = commands("To use it, and to do it again", [*uses, f"bertkit {command} {again}"])
+        words = ["bertkit", command, "--recipe", str(recipe)]
+        words += [word for setting in settings for word in ("--set", setting)]
+        lines = commands("To use it, and to do it again", [*uses, shlex.join([*words, "-o", f"{run}-again"])])
     return lines + recipe_text(recipe)

@@ -8,8 +8,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from bertkit.diagnose.begun_again import begun_again_section, typed_settings
 from bertkit.diagnose.findings import findings_section
 from bertkit.diagnose.heat import heat_map
+from bertkit.diagnose.histories import History
 from bertkit.diagnose.page import facts, figure, header, key, note, side, table, ways_on
 from bertkit.diagnose.pretrain_curves import PretrainCurves, draw_accuracy, draw_losses
 from bertkit.diagnose.pretrain_verdict import give_pretrain_verdict, losses
@@ -23,7 +25,12 @@ Result = Mapping[str, Any]
 
 
 def pretrain_parts(
-    run: Path, name: str, result: Result, curves: PretrainCurves, findings: Sequence[Finding] = ()
+    run: Path,
+    name: str,
+    result: Result,
+    curves: PretrainCurves,
+    findings: Sequence[Finding] = (),
+    history: History | None = None,
 ) -> list[str]:
     """The page's parts, of a run that may have no result yet (then it is empty)."""
     verdict = give_pretrain_verdict(result, curves.heldout) if result else _unfinished(run, curves)
@@ -31,14 +38,16 @@ def pretrain_parts(
     figures = [_losses(curves, floors)] if curves.steps or curves.heldout else []
     if curves.heldout:
         figures.append(_accuracy(curves))
+    settings = list(typed_settings(history).values()) if history else []
     return [
         header("bertkit pretraining", name, verdict.level, verdict.text, verdict.lead),
         _facts(result, curves),
+        begun_again_section(history) if history else "",
         findings_section(findings),
         side(*figures),
         heat_map(curves.health, "gradient_norms"),
         _table(result) if result else "",
-        ways_on(run / RECIPE, "pretrain", _uses(run) if result else []),
+        ways_on(run / RECIPE, "pretrain", _uses(run) if result else [], settings),
     ]
 
 

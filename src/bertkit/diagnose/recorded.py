@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bertkit.diagnose.histories import History, seed_folders
 from bertkit.health.finding import Change, Finding
 from bertkit.health.finetune_checks import ON_THE_PRIOR
-from bertkit.health.history import FinetuneHistory, SeedHistory, last_train_loss
+from bertkit.health.history import FinetuneHistory, Restart, SeedHistory, last_train_loss
 from bertkit.train.findings import read_findings
 
 
@@ -16,7 +17,7 @@ def recorded_findings(run: Path, history: History) -> list[Finding]:
     """As `findings.json` of the run and of its seeds have them, oldest first.
 
     What was found while a seed or a pretraining trained is about a model that had learned nothing so far, and
-    is past where it then learned.
+    is past where it then learned. So is what was found in an attempt that another one followed.
 
     Raises:
         UserError: such a file is damaged.
@@ -25,11 +26,24 @@ def recorded_findings(run: Path, history: History) -> list[Finding]:
         folders = list(seed_folders(run).values())
         entries = [] if run in folders else read_findings(run)
         for seed, folder in zip(history.seeds, folders, strict=True):
-            entries += [entry for entry in read_findings(folder) if not _is_past(entry, seed, history.prior)]
+            kept = _of_last_attempt(read_findings(folder), seed.restarts)
+            entries += [entry for entry in kept if not _is_past(entry, seed, history.prior)]
     else:
         learned = history.finished and history.through_at is not None
-        entries = [entry for entry in read_findings(run) if not (learned and entry["moment"] == "watch")]
+        kept = _of_last_attempt(read_findings(run), history.restarts)
+        entries = [entry for entry in kept if not (learned and entry["moment"] == "watch")]
     return [_finding(entry) for entry in entries]
+
+
+def _of_last_attempt(entries: list[dict[str, Any]], restarts: Sequence[Restart]) -> list[dict[str, Any]]:
+    """Without what attempts that were given up had heard after the step from which the next one began."""
+    for restart in restarts:
+        collapse = (restart.step, restart.check, restart.seen)
+        told = [(each["step"], each["check"], each["seen"]) for each in entries]
+        count = told.index(collapse) + 1 if collapse in told else 0
+        before = [e for e in entries[:count] if e["moment"] != "watch" or e["step"] <= restart.from_step]
+        entries = [*before, *entries[count:]]
+    return entries
 
 
 def _is_past(entry: dict[str, Any], seed: SeedHistory, prior: float | None) -> bool:

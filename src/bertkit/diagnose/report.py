@@ -6,9 +6,9 @@ from pathlib import Path
 
 from bertkit import __version__
 from bertkit.diagnose.curves import read_curves
-from bertkit.diagnose.doctor import findings_of
+from bertkit.diagnose.doctor import findings_in
 from bertkit.diagnose.finetune_report import finetune_parts
-from bertkit.diagnose.histories import read_result
+from bertkit.diagnose.histories import read_history, read_result
 from bertkit.diagnose.page import REPORT, write_page
 from bertkit.diagnose.pretrain_curves import is_pretraining, read_pretraining
 from bertkit.diagnose.pretrain_report import pretrain_parts
@@ -27,10 +27,11 @@ def write_report(run: Path) -> Path:
     read = read_result(run)
     result = {} if read is None else dict(read.values)
     # A log that somebody sent has curves, and no recipe that could be judged by.
-    findings = findings_of(run) if (run / RECIPE).is_file() else []
+    history = read_history(run) if (run / RECIPE).is_file() else None
+    findings = [] if history is None else findings_in(run, history)
     if result.get("kind") == "pretraining" or (not result and is_pretraining(run)):
         name = f"{result['model']} from text" if result else run.resolve().name
-        parts = pretrain_parts(run, name, result, read_pretraining(run), findings)
+        parts = pretrain_parts(run, name, result, read_pretraining(run), findings, history)
     else:
         seeds = read_curves(run)
         if not result and not seeds:
@@ -38,5 +39,5 @@ def write_report(run: Path) -> Path:
                 f"{run} is no run folder: it has neither {RESULT} nor a log. Give the folder of a run."
             )
         name = f"{result['task']} · {Path(result['model']).name}" if result else run.resolve().name
-        parts = finetune_parts(run, name, result, seeds, findings)
+        parts = finetune_parts(run, name, result, seeds, findings, history)
     return write_page(run / REPORT, name, parts, result.get("version", __version__))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from bertkit.health.watch import Health
 from bertkit.recipe import PretrainRecipe, Recipe
@@ -59,6 +60,35 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
+class Restart:
+    """One restart of a run, or of a seed, after a collapse.
+
+    Attributes:
+        step: after which the collapse was seen.
+        check: that saw it.
+        seen: what it saw.
+        change: the recipe keys that were changed, as `section.key`, and their new values.
+        from_step: where the new attempt began: 0, or the step of the last state that was good.
+    """
+
+    step: int
+    check: str
+    seen: str
+    change: dict[str, Any] = field(default_factory=dict)
+    from_step: int = 0
+
+    @property
+    def how(self) -> str:
+        """Where the new attempt began, and with what."""
+        changes = " ".join(f"{key}={value:g}" for key, value in self.change.items())
+        where = f"from step {self.from_step:,}" if self.from_step else "from the beginning"
+        return f"{where} with {changes}" if changes else where
+
+    def __str__(self) -> str:
+        return f"Starting again {self.how}."
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What came of one seed that is done; see `train.results.SeedResult`."""
 
@@ -70,7 +100,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class SeedHistory:
-    """One seed of a fine-tuning run. `broke` is the first step whose loss was no number, if there was one."""
+    """One seed of a fine-tuning run. `broke` is the first step whose loss was no number, if there was one.
+    All but `restarts` is of the last attempt.
+    """
 
     seed: int
     steps: Sequence[Step] = ()
@@ -78,6 +110,7 @@ class SeedHistory:
     health: Sequence[Health] = ()
     outcome: Outcome | None = None
     broke: int | None = None
+    restarts: Sequence[Restart] = ()
 
     @property
     def last_step(self) -> int:
@@ -108,17 +141,19 @@ class FinetuneHistory:
     """A fine-tuning run, done or not.
 
     Attributes:
-        recipe: what it was to do.
+        recipe: what it was to do, with what the restarts of all its seeds changed alike.
         seeds: those that have begun.
         scores: None while it is not done.
         prior: entropy of the training labels' shares, in nats: the loss of one who knows nothing else. None
             where the run does not tell.
+        settings: what the restarts changed in `recipe`, by `section.key`.
     """
 
     recipe: Recipe
     seeds: Sequence[SeedHistory]
     scores: Scores | None = None
     prior: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def fresh(self) -> bool:
@@ -151,7 +186,7 @@ class PretrainHistory:
     """A pretraining run, done or not.
 
     Attributes:
-        recipe: what it was to do.
+        recipe: what it was to do, with what its restarts changed.
         steps: made.
         heldout: held-out text scored, the first time before the first step.
         health: measured while it trained.
@@ -163,6 +198,8 @@ class PretrainHistory:
         long_from: the step from which sequences were long, None where they never were.
         seconds: wall time, NaN where the run does not tell.
         broke: the first step whose loss was no number, if there was one.
+        restarts: after collapses; all else is of the last attempt.
+        settings: what they changed in `recipe`, by `section.key`.
     """
 
     recipe: PretrainRecipe
@@ -177,6 +214,8 @@ class PretrainHistory:
     long_from: int | None = None
     seconds: float = NAN
     broke: int | None = None
+    restarts: Sequence[Restart] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def last_step(self) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bertkit.errors import UserError
 from bertkit.health.finding import Finding
+from bertkit.health.history import Restart
 from bertkit.recipe import BaseRecipe
 from bertkit.train.results import write_json
 from bertkit.train.runlog import METRICS
@@ -19,30 +21,6 @@ MOST = 2
 """Restarts of a run or a seed: what two lower rates don't mend, a third will not."""
 
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
-
-
-@dataclass(frozen=True)
-class Restart:
-    """One restart of a run, or of a seed.
-
-    Attributes:
-        step: after which the collapse was seen.
-        check: that saw it.
-        seen: what it saw.
-        change: the recipe keys that were changed, as `section.key`, and their new values.
-        from_step: where the new attempt began: 0, or the step of the last state that was good.
-    """
-
-    step: int
-    check: str
-    seen: str
-    change: dict[str, Any] = field(default_factory=dict)
-    from_step: int = 0
-
-    def __str__(self) -> str:
-        changes = " ".join(f"{key}={value:g}" for key, value in self.change.items())
-        where = f"from step {self.from_step:,}" if self.from_step else "from the beginning"
-        return f"Starting again {where} with {changes}."
 
 
 class Collapsed(RuntimeError):
@@ -90,14 +68,23 @@ def change_of(finding: Finding) -> dict[str, Any]:
     return {change.key: change.value for change in finding.changes if change.key.startswith("optimiser.")}
 
 
-def changed(recipe: AnyRecipe, restarts: list[Restart]) -> AnyRecipe:
-    """The recipe of the attempt after `restarts`."""
+def settings(restarts: Sequence[Restart]) -> dict[str, Any]:
+    """What `restarts` changed in the end: values by `section.key`."""
+    return {key: value for restart in restarts for key, value in restart.change.items()}
+
+
+def with_settings(recipe: AnyRecipe, values: Mapping[str, Any]) -> AnyRecipe:
+    """A recipe with other values by `section.key`."""
     sections: dict[str, dict[str, Any]] = {}
-    for restart in restarts:
-        for name, value in restart.change.items():
-            section, _, key = name.partition(".")
-            sections.setdefault(section, {})[key] = value
+    for name, value in values.items():
+        section, _, key = name.partition(".")
+        sections.setdefault(section, {})[key] = value
     return recipe.with_changes(sections)
+
+
+def changed(recipe: AnyRecipe, restarts: Sequence[Restart]) -> AnyRecipe:
+    """The recipe of the attempt after `restarts`."""
+    return with_settings(recipe, settings(restarts))
 
 
 def begins_at(good_step: int, restarts: list[Restart]) -> int:

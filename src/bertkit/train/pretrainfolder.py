@@ -10,10 +10,11 @@ from typing import Any
 from bertkit import __version__
 from bertkit.checkpoint.folder import write_model_folder
 from bertkit.checkpoint.hub import hub_card
+from bertkit.health.history import Restart
 from bertkit.health.watch import Watch
 from bertkit.model.precision import Computing
 from bertkit.recipe import PretrainRecipe
-from bertkit.train.attempts import Collapsed, Restart, add_restart, begins_at, change_of
+from bertkit.train.attempts import Collapsed, add_restart, begins_at, change_of
 from bertkit.train.checkpoints import Checkpoints
 from bertkit.train.processes import Processes
 from bertkit.train.results import write_json

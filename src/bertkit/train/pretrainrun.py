@@ -10,12 +10,13 @@ from typing import Any
 
 from bertkit.errors import UserError
 from bertkit.health.finding import Finding
+from bertkit.health.history import Restart
 from bertkit.health.preflight_checks import check
 from bertkit.health.watch import NEWEST, Evaluation
 from bertkit.model.precision import choose_precision
 from bertkit.model.work import gemm_rate
 from bertkit.recipe import PretrainRecipe
-from bertkit.train.attempts import Collapsed, Restart, changed, may_restart, remembered
+from bertkit.train.attempts import Collapsed, changed, may_restart, remembered
 from bertkit.train.findings import append_findings
 from bertkit.train.listener import PretrainListener
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, deferred_signals, run_steps

@@ -15,6 +15,7 @@ from bertkit.checkpoint.folder import write_model_folder
 from bertkit.checkpoint.hub import hub_card
 from bertkit.checkpoint.state import load_state, save_state
 from bertkit.health.finding import Finding
+from bertkit.health.history import Restart
 from bertkit.health.watch import Evaluation
 from bertkit.model.bulk import log_probabilities
 from bertkit.model.precision import Computing
@@ -23,7 +24,6 @@ from bertkit.tasks.calibration import fit_temperature, logarithms
 from bertkit.tasks.metrics import confusion_matrix, summary
 from bertkit.train.attempts import (
     Collapsed,
-    Restart,
     add_restart,
     begins_at,
     change_of,
