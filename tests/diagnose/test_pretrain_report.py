@@ -200,7 +200,18 @@ def test_a_long_log_makes_a_small_page(tmp_path: Path) -> None:
     ("changes", "heldout", "level", "words"),
     [
         ({}, HELDOUT, "good", "It broke through the plateau"),
-        ({"through_at": None}, HELDOUT, "bad", "stayed on the plateau of word frequencies"),
+        (
+            {"through_at": None},
+            [*HELDOUT[:1], (650.0, 6.2), (1_300.0, 6.1)],
+            "bad",
+            "stayed on the plateau of word frequencies",
+        ),
+        (
+            {"through_at": None},
+            [*HELDOUT[:1], (900.0, 7.0), (1_300.0, 6.0)],
+            "open",
+            "The loss had nearly left the plateau of word frequencies at the end, and was still falling",
+        ),
         ({}, [*HELDOUT[:1], (900.0, 1.9), HELDOUT[2]], "open", "lower before, 1.900 after step 900"),
         ({}, [*HELDOUT[:1], (900.0, 1.96), HELDOUT[2]], "good", "It broke through the plateau"),
         (

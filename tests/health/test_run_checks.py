@@ -496,6 +496,20 @@ def test_a_held_out_loss_that_is_no_number_at_the_end_is_a_run_that_broke(finish
     assert finding.seen == "The loss was no number any more in the last evaluation."
 
 
+def test_a_run_a_hair_above_the_line_is_not_called_lost_and_one_on_its_way_through_not_at_all() -> None:
+    """The line is at 0.85 of 6.9: 5.865. Losses fall by 0.01 an evaluation, or not at all."""
+
+    def found(*losses: float) -> list[tuple[str, str]]:
+        run = pretraining((9.4, *losses), through=None)
+        return [(each.weight, each.sureness) for each in check_run(run) if each.check == "plateau"]
+
+    falling = [0.01 * i for i in range(20, 0, -1)]
+    assert found(*(5.87 + more for more in falling)) == []
+    assert found(*(6.2 + more for more in falling)) == [("grave", "certain")]
+    assert found(*[5.9] * 20) == [("notable", "likely")]
+    assert found(*[6.0] * 20) == [("grave", "certain")]
+
+
 def test_without_held_out_text_the_last_training_losses_are_judged_together() -> None:
     run = pretraining(FLAT, through=None, heldout=())
     odd = [*run.steps[:-1], replace(run.steps[-1], loss=0.5)]

@@ -20,6 +20,7 @@ from bertkit.health.pretrain_checks import (
     last_training_loss,
     pairs_interval,
     scored_after_start,
+    soon_through,
 )
 from bertkit.health.step_checks import gaps
 
@@ -104,6 +105,8 @@ def _pretrained(run: PretrainHistory) -> str:
         if not run.steps:
             return "It is not done, and has logged nothing yet."
         return f"It is not done: {run.last_step:,} steps are, about {run.share_done:.0%} of it, and {held}."
+    if run.through_at is None and soon_through(run):
+        return f"It had nearly left the plateau of word frequencies when it ended: {held}."
     if run.through_at is None:
         return f"It did not learn to use the context and stayed on the plateau of word frequencies: {held}."
     if run.through_at == 0 and scored:
@@ -199,7 +202,7 @@ def _holes(tracks: Sequence[SeedHistory]) -> str:
 
 def _left(run: PretrainHistory) -> str:
     if run.through_at is None:
-        return "No." if run.finished else "Not yet."
+        return "Not quite." if run.finished and soon_through(run) else "No." if run.finished else "Not yet."
     if run.through_at == 0:
         return "It began beyond it."
     share = f" of {run.last_step:,} ({run.through_at / run.last_step:.0%})" if run.last_step else ""

@@ -11,7 +11,7 @@ from bertkit.diagnose.pictures import Points
 from bertkit.diagnose.records import number
 from bertkit.diagnose.verdict import Verdict
 from bertkit.diagnose.wording import perplexity, said
-from bertkit.health.pretrain_checks import BY_HEART
+from bertkit.health.pretrain_checks import BY_HEART, nearly_through
 
 Result = Mapping[str, Any]
 
@@ -72,11 +72,7 @@ def _conclusion(result: Result, heldout: Points) -> tuple[Level, str, str]:
     if math.isnan(_last_loss(result)):
         return "bad", "It broke.", "An update was so large that the model broke: what it gives is no number."
     if through is None:
-        text = (
-            "The loss stayed on the plateau of word frequencies: the model has hardly learned to use the "
-            "context, and will help little."
-        )
-        return "bad", "It has hardly learned.", text
+        return _on_the_plateau(result, heldout)
     scored = [point for point in heldout if math.isfinite(point[1])]
     lowest = min(scored, key=lambda point: point[1], default=None)
     if after and lowest and after["mlm_loss"] > lowest[1] + BY_HEART:
@@ -99,3 +95,19 @@ def _conclusion(result: Result, heldout: Points) -> tuple[Level, str, str]:
         "model uses the context."
     )
     return "good", "It learned.", text
+
+
+def _on_the_plateau(result: Result, heldout: Points) -> tuple[Level, str, str]:
+    """See `_conclusion`."""
+    scored = [(round(step), loss) for step, loss in heldout if step > 0]
+    if nearly_through(scored, result["floors"]["unigram"], share=1.0):
+        text = (
+            "The loss had nearly left the plateau of word frequencies at the end, and was still falling: "
+            "more steps would bring more."
+        )
+        return "open", "It has just begun to learn.", text
+    text = (
+        "The loss stayed on the plateau of word frequencies: the model has hardly learned to use the "
+        "context, and will help little."
+    )
+    return "bad", "It has hardly learned.", text

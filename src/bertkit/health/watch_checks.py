@@ -23,7 +23,7 @@ from bertkit.health.collapse import (
     not_a_number,
 )
 from bertkit.health.finding import Change, Finding
-from bertkit.health.pretrain_checks import PATIENCE
+from bertkit.health.pretrain_checks import PATIENCE, nearly_through
 from bertkit.health.watch import THROUGH, Watched
 
 STILL = 1e-6
@@ -189,6 +189,9 @@ def plateau(watched: Watched) -> Finding | None:
         return None
     loss = scored[-1].loss
     if watched.through_at is not None or loss < THROUGH * unigram or watched.fraction < PATIENCE:
+        return None
+    scored = [(each.step, each.loss) for each in watched.evaluations if each.step]
+    if nearly_through(scored, unigram, watched.fraction):
         return None
     changes = [Change("optimiser.lr", 2 * setting.optimiser.lr), Change(words="more steps")]
     if setting.model.positions != "rotary" and not setting.trained:
