@@ -74,7 +74,7 @@ FAULTS: dict[str, Watched] = {
         50, look(1), *(look(step, attention_entropy={"layer 1": 0.01, "layer 2": 0.7}) for step in (20, 50))
     ),
     "stuck_on_the_prior": at(300, look(1), loss=0.61, evaluations=(evaluation(280), evaluation(300))),
-    "learnt_by_heart": at(
+    "learned_by_heart": at(
         260,
         look(1),
         loss=0.1,
@@ -107,7 +107,7 @@ def test_a_check_finds_its_fault_and_nothing_in_a_healthy_run(name: str) -> None
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in WATCH_CHECKS if n not in ("stuck_on_the_prior", "learnt_by_heart")]
+    "name", [n for n in WATCH_CHECKS if n not in ("stuck_on_the_prior", "learned_by_heart")]
 )
 def test_changes_of_what_both_kinds_of_run_are_told_are_keys_of_both(name: str) -> None:
     found = WATCH_CHECKS[name](FAULTS[name])
@@ -339,7 +339,7 @@ def test_who_is_stuck_is_told_to_take_longer_than_it_was_to(
 
 def test_who_began_with_trained_weights_is_not_told_to() -> None:
     trained = replace(SETTING, trained=True)
-    (finding,) = findings_of(replace(FAULTS["learnt_by_heart"], setting=trained), [])
+    (finding,) = findings_of(replace(FAULTS["learned_by_heart"], setting=trained), [])
     assert [str(change) for change in finding.changes] == ["more rows"]
 
 

@@ -31,8 +31,7 @@ SAME_MATTER = {
     "stuck": {"stuck_on_the_prior", "frozen_fresh"},
     "collapsed": {"few_updates"},
     "plateau": {"few_updates"},
-    "learned_by_heart": {"learnt_by_heart"},
-    "no_better_than_majority": {"learnt_by_heart"},
+    "no_better_than_majority": {"learned_by_heart"},
 }
 """Checks of runs, and those before and during a run that say the same earlier, with less to go by."""
 

@@ -158,7 +158,7 @@ def stuck_on_the_prior(watched: Watched) -> Finding | None:
     )
 
 
-def learnt_by_heart(watched: Watched) -> Finding | None:
+def learned_by_heart(watched: Watched) -> Finding | None:
     """The training rows are known, and nothing of it holds for the dev rows."""
     prior, evaluations = watched.setting.prior_entropy, watched.evaluations
     if watched.setting.phase != "finetune" or prior is None or len(evaluations) < 2:
@@ -169,7 +169,7 @@ def learnt_by_heart(watched: Watched) -> Finding | None:
     if any(evaluation.beats_majority for evaluation in evaluations):
         return None
     return Finding(
-        "learnt_by_heart",
+        "learned_by_heart",
         "notable",
         "likely",
         f"The training loss is {now.train_loss:.3f} and the dev loss {now.loss:.3f}, above the entropy of "
@@ -239,7 +239,7 @@ WATCH_CHECKS: Mapping[str, Callable[[Watched], Finding | None]] = MappingProxyTy
             dead_units,
             attention_at_one_place,
             stuck_on_the_prior,
-            learnt_by_heart,
+            learned_by_heart,
             plateau,
             heldout_rises,
         )
