@@ -235,7 +235,7 @@ def test_a_long_log_makes_a_small_page(tmp_path: Path) -> None:
         ({"heldout": None, "before": None, "train_mlm_loss": None}, [], "bad", "the model broke"),
         (
             {"heldout": {"step": 1_300, "mlm_loss": 850.0, "mlm_accuracy": 0.0}, "through_at": None},
-            HELDOUT,
+            [*HELDOUT[:1], (1_300.0, 850.0)],
             "bad",
             "Held-out loss 850.000, perplexity beyond all numbers: 0.0% of",
         ),
