@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +64,12 @@ def test_a_pretraining_is_drawn_as_it_is_judged(tmp_path: Path) -> None:
     assert (curves.steps, curves.pieces, curves.gemm_share) == (2, 20, 0.25)
 
 
-def test_the_first_loss_that_is_no_number_is_where_a_run_broke(tmp_path: Path) -> None:
-    broken = [{"event": "train", "step": step, "loss": math.nan, "pieces": 7} for step in (3, 4)]
-    run = write(tmp_path, [*LOG, *broken])
-    history = read_history(run)
+def test_a_step_that_could_not_be_made_is_where_a_run_broke(tmp_path: Path) -> None:
+    run = write(tmp_path, [*LOG, {"event": "broke", "step": 3, "fraction": 1.0, "loss": None}])
+    history, curves = read_history(run), read_pretraining(run)
     assert isinstance(history, PretrainHistory)
-    assert history.broke == read_pretraining(run).broke_at == 3
+    assert history.broke == curves.broke_at == 3
+    assert history.last_step == curves.steps == 2
 
 
 def test_a_run_without_a_log_has_nothing_to_draw(tmp_path: Path) -> None:

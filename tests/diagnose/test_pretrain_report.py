@@ -167,7 +167,7 @@ def test_a_run_that_is_not_finished_has_its_curves_and_how_to_go_on(tmp_path: Pa
 
 
 def test_a_run_that_stopped_says_why(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", None, [*LOG, step(4, float("nan"))])
+    run = write_run(tmp_path / "run", None, [*LOG, {"event": "broke", "step": 4, "loss": None}])
     (run / "stopped.json").write_text('{"why": "The loss of step 4 is no number."}')
     page = words_of(write_report(run))
     assert "This run stopped: The loss of step 4 is no number." in page

@@ -256,9 +256,10 @@ def test_a_run_that_was_begun_again_says_why_and_what_with(tmp_path: Path) -> No
 
 
 def test_losses_that_are_no_numbers_are_said(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", None, {".": steps([0.7, 0.9, float("nan"), float("inf")])})
+    broke = {"event": "broke", "step": 3, "epoch": 1.5, "loss": None}
+    run = write_run(tmp_path / "run", None, {".": [*steps([0.7, 0.9]), broke]})
     assert "The loss was no number from epoch 1.50 on." in Page(write_report(run)).text
-    write_run(run, None, {".": steps([float("nan")])})
+    write_run(run, None, {".": [{**broke, "step": 1, "epoch": 0.5}]})
     assert "The loss was no number from epoch 0.50 on." in Page(write_report(run)).text
 
 

@@ -1,6 +1,7 @@
 """Pretrainings that break: what was good stays, and what is broken is neither saved nor called good."""
 
 import json
+import math
 import shutil
 import signal
 from collections.abc import Callable, Sequence
@@ -8,14 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from bertkit.cli import main
 from bertkit.diagnose.doctor import examine
+from bertkit.diagnose.report import write_report
 from bertkit.errors import UserError
 from bertkit.recipe import ModelRecipe, PretrainRecipe, Recipe, VocabularyRecipe
+from bertkit.text.jsons import to_json
 from bertkit.train.checkpoints import Checkpoints
 from bertkit.train.finetune import finetune
 from bertkit.train.listener import Silent, SilentPretrain
@@ -23,6 +27,7 @@ from bertkit.train.loop import Interrupted, StepRecord
 from bertkit.train.optimiser import build_optimiser
 from bertkit.train.pretrain import pretrain
 from bertkit.train.pretrainfolder import Stopped
+from bertkit.train.results import SeedResult
 from bertkit.train.runfolder import STOPPED
 
 GOOD, FAR_TOO_HIGH = 5e-3, 1e25
@@ -193,3 +198,53 @@ def test_the_doctor_says_that_a_model_is_broken(
     (tmp_path / "recipe.toml").write_text(of_a_broken_model.to_toml())
     assert main(["doctor", "--recipe", str(tmp_path / "recipe.toml"), "--seconds", "0.1"]) == 3
     assert "Before the first update the loss is no number." in capsys.readouterr().out
+
+
+def lines_of(out: Path) -> list[str]:
+    """Of all that a run wrote for programs, one JSON text each."""
+    texts = [path.read_text() for path in sorted(out.glob("*.json"))]
+    return [*texts, *(out / "metrics.jsonl").read_text().splitlines()]
+
+
+def refused(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_a_seed_that_breaks_says_so_in_json(toy: Recipe, tmp_path: Path, steps: int) -> None:
+    recipe = toy.with_changes(
+        {"optimiser": {"lr": FAR_TOO_HIGH, "clip": 0.0, "warmup": 0.0}, "training": {"steps": steps}}
+    )
+    settings: dict[str, Any] = {"overwrite": False, "listener": Silent()}
+    result = finetune(recipe, tmp_path / "run", resume=False, **settings)
+    # The first update broke it: the second step says so, or, where there is none, the scores.
+    assert [(seed["steps"], seed["status"]) for seed in result["seeds"]] == [(1, "diverged")]
+    (broke,) = records(tmp_path / "run", "broke")
+    assert broke["step"] == min(2, steps)
+    assert [json.loads(line, parse_constant=refused) for line in lines_of(tmp_path / "run")]
+    assert result["mistakes"] == []
+    read = SeedResult.read(tmp_path / "run")
+    assert read is not None
+    assert np.isnan(np.array(read.probabilities)).all()
+    (finding,) = examine(tmp_path / "run").findings
+    assert finding.check == "diverged"
+    assert f"at step {broke['step']}" in finding.seen
+    # A run that ended before its result was written goes on with what its seed left.
+    (tmp_path / "run" / "result.json").unlink()
+    again = finetune(recipe, tmp_path / "run", resume=True, **settings)
+    assert again["score"] == result["score"]
+
+
+def test_the_page_shows_where_a_pretraining_broke(restoring: PretrainRecipe, tmp_path: Path) -> None:
+    recipe = at_rates(restoring, tmp_path / "rates", [GOOD, GOOD, FAR_TOO_HIGH, GOOD])
+    with pytest.raises(Stopped):
+        run(recipe, tmp_path / "run")
+    assert [(each["step"], each["fraction"]) for each in records(tmp_path / "run", "broke")] == [(3, 0.5)]
+    assert [json.loads(line, parse_constant=refused) for line in lines_of(tmp_path / "run")]
+    assert "The loss was no number from step 3 on." in write_report(tmp_path / "run").read_text()
+
+
+def test_what_is_no_number_is_null_in_json_and_all_else_is_as_it_was() -> None:
+    value = {"a": [1.5, math.nan, (math.inf, 3)], "ü": {"b": -math.inf, "c": True}}
+    assert to_json(value) == '{"a": [1.5, null, [null, 3]], "ü": {"b": null, "c": true}}'
+    assert to_json([0.1, None]) == "[0.1, null]"

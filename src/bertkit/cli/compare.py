@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
+
+from bertkit.text.jsons import to_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     found = api.compare(arguments.runs, out=arguments.out, overwrite=arguments.overwrite)
     if arguments.json:
-        print(json.dumps(found, ensure_ascii=False))
+        print(to_json(found))
     else:
         _show(found, arguments.out)
     return 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
+
+from bertkit.text.jsons import to_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     result = api.convert(arguments.model, arguments.out, to=arguments.to, overwrite=arguments.overwrite)
     if arguments.json:
-        print(json.dumps(result, ensure_ascii=False))
+        print(to_json(result))
         return 0
     print(f"{result['model']} is written to {result['folder']}:")
     for name, size in result["files"].items():

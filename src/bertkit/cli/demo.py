@@ -7,7 +7,6 @@ a few labelled ones to tell acceptable from unacceptable; beside it the same mod
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import time
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from bertkit import __version__
 from bertkit.cli import demo_parts as parts
 from bertkit.cli.demo_parts import FRESH, NOVELTIES, PRETRAIN, PRETRAINED, Sizes
 from bertkit.errors import UserError
+from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         console.print(f"  {line}", soft_wrap=True)
     console.print(f"{found['seconds']:.0f} s in all. The picture of it: {page}", soft_wrap=True)
     if arguments.json:
-        print(json.dumps({**found, "report": str(page)}, ensure_ascii=False))
+        print(to_json({**found, "report": str(page)}))
     return 0
 
 

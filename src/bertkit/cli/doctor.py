@@ -9,7 +9,6 @@ found, else 3.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from bertkit.cli import finetune, pretrain
@@ -18,6 +17,7 @@ from bertkit.errors import UserError
 from bertkit.health.preflight import SECONDS
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.recipe.kinds import kind_of_recipe
+from bertkit.text.jsons import to_json
 
 FINDINGS = 3
 """The exit code where there are any."""
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     found = api.doctor(recipe=recipe, seconds=arguments.seconds)
     if arguments.json:
-        print(json.dumps(found, ensure_ascii=False))
+        print(to_json(found))
     else:
         show(found)
     return FINDINGS if found["findings"] else 0
@@ -79,7 +79,7 @@ def _look_at_run(arguments: argparse.Namespace) -> int:
 
     found = api.doctor(arguments.what)
     if arguments.json:
-        print(json.dumps(found, ensure_ascii=False))
+        print(to_json(found))
     else:
         show_run(found)
     return 0 if found["healthy"] else FINDINGS

@@ -7,7 +7,6 @@ reported and keeps its place: NaN in .npy, an error in Parquet; the exit code is
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -21,6 +20,7 @@ from bertkit.cli.inputs import (
     readable_twice,
     report_tally,
 )
+from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
     from bertkit.infer.embed import Embedder
@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
         "pieces_per_second": tally.pieces / seconds,
     }
     if arguments.json:
-        print(json.dumps(result, ensure_ascii=False))
+        print(to_json(result))
     else:
         layers = " and ".join(map(str, embedder.embedding.layers))
         print(

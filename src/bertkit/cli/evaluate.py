@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING, Any
 
 from bertkit.cli.finetune import FLAGS
 from bertkit.cli.recipes import add_window_arguments
 from bertkit.recipe import TaskRecipe, from_table
+from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         stride=arguments.stride,
     )
     if arguments.json:
-        print(json.dumps(result, ensure_ascii=False))
+        print(to_json(result))
     else:
         _show(result)
     return 0

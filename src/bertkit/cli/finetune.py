@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from bertkit.cli.recipes import RUN_FLAGS, Flag, add_run_arguments, changes_of, recipe_to_change
 from bertkit.recipe import Recipe
+from bertkit.text.jsons import to_json
 
 FLAGS: tuple[Flag, ...] = (
     ("--model", "model", "start", str, "a preset (fresh weights), a model folder, or a run"),
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
             listener=display,
         )
     if arguments.json:
-        print(json.dumps(result, ensure_ascii=False))
+        print(to_json(result))
     return 0
 
 

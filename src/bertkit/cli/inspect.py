@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import tomllib
 from collections import Counter
@@ -11,6 +10,7 @@ from typing import Any
 
 from bertkit.config.head import HEAD_KINDS
 from bertkit.errors import listed, shown
+from bertkit.text.jsons import to_json
 
 PRETRAINING = {
     "masked": "predicts masked pieces (`bertkit fill`, `bertkit score`)",
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     found = inspect(arguments.model)
     if arguments.json:
-        print(json.dumps(found, ensure_ascii=False))
+        print(to_json(found))
     else:
         _show(found)
     return 0

@@ -8,7 +8,6 @@ exit code is then 2.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import sys
@@ -26,6 +25,7 @@ from bertkit.cli.inputs import (
     report_tally,
     with_bar,
 )
+from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
     from bertkit.infer.predict import Answer
@@ -101,7 +101,7 @@ def json_lines(answers: Iterable[Answer]) -> Iterator[str]:
     for answer in answers:
         if before:
             yield f"{before},"
-        before = json.dumps(answer, ensure_ascii=False)
+        before = to_json(answer)
     yield from filter(None, [before])
     yield "]"
 

@@ -7,12 +7,12 @@ options, not on the number of workers. Documents whose text stood before are dro
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bertkit.config.checks import check_at_least
 from bertkit.errors import UserError
+from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
     from bertkit.data.prepare import Options
@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
             listener=display,
         )
     if arguments.json:
-        print(json.dumps(result, ensure_ascii=False))
+        print(to_json(result))
     return 0
 
 

@@ -6,7 +6,6 @@ Many processes: torchrun --nproc-per-node N -m bertkit pretrain ...; the batches
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from contextlib import nullcontext
@@ -15,6 +14,7 @@ from pathlib import Path
 from bertkit.cli.recipes import RUN_FLAGS, Flag, add_run_arguments, changes_of, recipe_to_change
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe
+from bertkit.text.jsons import to_json
 
 
 def minutes(text: str) -> float:
@@ -90,7 +90,7 @@ def _run(arguments: argparse.Namespace, recipe: PretrainRecipe) -> int:
             print(f"bertkit: {error}", file=sys.stderr, flush=True)
         return 2 if isinstance(error, UserError) else 1
     if arguments.json and is_first():
-        print(json.dumps(result, ensure_ascii=False))
+        print(to_json(result))
     return 0
 
 

@@ -8,7 +8,6 @@ not, the share is told in which the acceptable one has the higher score; a tie c
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from bertkit.cli.inputs import FORMATS, check_out, ending_of, source
 from bertkit.cli.predict import CONTROL
 from bertkit.errors import UserError
+from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         _write(arguments.out, records)
     if arguments.json:
         shown = {} if pairs or arguments.out else {"rows": records}
-        print(json.dumps({**result, **shown}, ensure_ascii=False))
+        print(to_json({**result, **shown}))
     elif pairs:
         _show_pairs(result)
     else:
@@ -223,7 +223,7 @@ def _write(out: Path, records: list[dict[str, Any]]) -> None:
 
     with replace_file(out) as written, written.open("w", encoding="utf-8") as file:
         for record in records:
-            print(json.dumps(record, ensure_ascii=False), file=file)
+            print(to_json(record), file=file)
 
 
 def _show_sentences(result: dict[str, Any], records: list[dict[str, Any]]) -> None:

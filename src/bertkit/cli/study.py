@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from bertkit.recipe.study import STUDIES
+from bertkit.text.jsons import to_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,5 +50,5 @@ def run(arguments: argparse.Namespace) -> int:
             listener=display,
         )
     if arguments.json:
-        print(json.dumps(result, ensure_ascii=False))
+        print(to_json(result))
     return 1 if result["failed"] else 0

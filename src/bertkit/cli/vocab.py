@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from bertkit import __version__
 from bertkit.config.checks import check_at_least
 from bertkit.errors import UserError
 from bertkit.recipe import VocabularyAlgorithm
+from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
         path.write_text("".join(f"{piece}\n" for piece in pieces), encoding="utf-8", newline="\n")
     _show(result, console)
     if arguments.json:
-        print(json.dumps(result, ensure_ascii=False))
+        print(to_json(result))
     return 0
 
 

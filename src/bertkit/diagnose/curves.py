@@ -45,6 +45,7 @@ class Curves:
         scores: (epoch, score) of each evaluation.
         intervals: (low, high) of each score.
         health: each look at the run.
+        broke_at: the epoch of the step at which the model was first seen to give no numbers any more.
     """
 
     seed: int | None = None
@@ -54,11 +55,7 @@ class Curves:
     scores: Points = field(default_factory=list)
     intervals: Points = field(default_factory=list)
     health: list[Health] = field(default_factory=list)
-
-    @property
-    def broke_at(self) -> float | None:
-        """The epoch of the first training loss that is no number."""
-        return next((epoch for epoch, loss in self.train if math.isnan(loss)), None)
+    broke_at: float | None = None
 
 
 def read_curves(run: Path) -> list[Curves]:
@@ -80,6 +77,7 @@ def _curves(seed: int | None, log: SeedLog) -> Curves:
         scores=[(each.epoch, each.score) for each in log.evaluations],
         intervals=[(each.low, each.high) for each in log.evaluations],
         health=log.health,
+        broke_at=log.broke.place if log.broke else None,
     )
 
 

@@ -153,7 +153,7 @@ def _finetuning(run: Path, recipe: Recipe, result: Record | None) -> FinetuneHis
                 log.evaluations,
                 log.health,
                 None if done is None else _outcome(done),
-                log.broke,
+                log.broke.step if log.broke else None,
                 read_restarts(folder),
             )
         )
@@ -218,7 +218,7 @@ def _pretraining(run: Path, recipe: PretrainRecipe, result: Record | None) -> Pr
         epochs=NAN if result is None else result.number("epochs", NAN),
         long_from=result.whole("long_from") if result is not None and result.has("long_from") else None,
         seconds=NAN if result is None else result.number("seconds", NAN),
-        broke=log.broke,
+        broke=log.broke.step if log.broke else None,
         restarts=read_restarts(run),
         settings=changes,
     )

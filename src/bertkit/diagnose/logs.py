@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -10,18 +9,19 @@ from typing import Any
 from bertkit.diagnose.records import Record, read_records
 from bertkit.health.history import NAN, Evaluation, HeldOut, Step
 from bertkit.health.watch import HEALTH, Health
+from bertkit.train.runlog import BROKE
 
 BY_LAYER = {"gradient_norms", "update_ratios", "attention_entropy", "dead_units"}
 
 
 @dataclass
 class SeedLog:
-    """What one seed of a fine-tuning run has logged."""
+    """What one seed of a fine-tuning run has logged; see `PretrainLog`."""
 
     steps: list[Step] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
     health: list[Health] = field(default_factory=list)
-    broke: int | None = None
+    broke: Step | None = None
 
 
 def read_seed_log(path: Path) -> SeedLog:
@@ -34,10 +34,9 @@ def read_seed_log(path: Path) -> SeedLog:
     for record in read_records(path):
         event = record.text("event")
         if event == "train":
-            step = _step(record, "epoch", record.number("loss"))
-            log.steps.append(step)
-            if math.isnan(step.loss) and log.broke is None:
-                log.broke = step.step
+            log.steps.append(_step(record, "epoch", record.number("loss")))
+        elif event == BROKE:
+            log.broke = _step(record, "epoch", NAN)
         elif event == "evaluation":
             low, high = record.interval("interval")
             log.evaluations.append(
@@ -66,7 +65,7 @@ class PretrainLog:
         health: looks at the run.
         floors: losses in nats of knowing word frequencies ("unigram") and nothing ("uniform"); {} before they
             are known.
-        broke: the first step whose loss was no number, if there was one.
+        broke: the step at which the model was first seen to give no numbers any more.
         pieces: read.
         gemm_shares: of each step, its share of the rate of large matrix products.
     """
@@ -75,7 +74,7 @@ class PretrainLog:
     heldout: list[HeldOut] = field(default_factory=list)
     health: list[Health] = field(default_factory=list)
     floors: dict[str, float] = field(default_factory=dict)
-    broke: int | None = None
+    broke: Step | None = None
     pieces: int = 0
     gemm_shares: list[float] = field(default_factory=list)
 
@@ -91,12 +90,11 @@ def read_pretrain_log(path: Path) -> PretrainLog:
         event = record.text("event")
         if event == "train":
             # Without a masked piece a step has no MLM loss.
-            step = _step(record, "fraction", record.number("mlm_loss", record.number("loss")))
-            log.steps.append(step)
+            log.steps.append(_step(record, "fraction", record.number("mlm_loss", record.number("loss"))))
             log.pieces += record.whole("pieces") if record.has("pieces") else 0
             log.gemm_shares.append(record.number("gemm_share", 0.0))
-            if math.isnan(step.loss) and log.broke is None:
-                log.broke = step.step
+        elif event == BROKE:
+            log.broke = _step(record, "fraction", NAN)
         elif event == "evaluation":
             log.heldout.append(
                 HeldOut(

@@ -46,6 +46,7 @@ class PretrainCurves:
         steps: made.
         pieces: read.
         gemm_share: mean share of the rate of large matrix products, 0 without a step.
+        broke_at: the step at which the model was first seen to give no numbers any more.
     """
 
     train: Points = field(default_factory=list)
@@ -58,11 +59,7 @@ class PretrainCurves:
     steps: int = 0
     pieces: int = 0
     gemm_share: float = 0.0
-
-    @property
-    def broke_at(self) -> int | None:
-        """The first step whose loss is no number."""
-        return next((int(step) for step, loss in self.train if math.isnan(loss)), None)
+    broke_at: int | None = None
 
 
 def is_pretraining(run: Path) -> bool:
@@ -91,6 +88,7 @@ def read_pretraining(run: Path) -> PretrainCurves:
         steps=log.steps[-1].step if log.steps else 0,
         pieces=log.pieces,
         gemm_share=mean(log.gemm_shares) if log.gemm_shares else 0.0,
+        broke_at=log.broke.step if log.broke else None,
     )
 
 

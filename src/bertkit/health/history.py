@@ -100,8 +100,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class SeedHistory:
-    """One seed of a fine-tuning run. `broke` is the first step whose loss was no number, if there was one.
-    All but `restarts` is of the last attempt.
+    """One seed of a fine-tuning run. `broke` is the step at which its numbers were first seen to end. All
+    but `restarts` is of the last attempt.
     """
 
     seed: int
@@ -197,7 +197,7 @@ class PretrainHistory:
         epochs: how often it went through its text, NaN where the run does not tell.
         long_from: the step from which sequences were long, None where they never were.
         seconds: wall time, NaN where the run does not tell.
-        broke: the first step whose loss was no number, if there was one.
+        broke: the step at which the model was first seen to give no numbers any more.
         restarts: after collapses; all else is of the last attempt.
         settings: what they changed in `recipe`, by `section.key`.
     """

@@ -1,8 +1,9 @@
-"""JSON files of strangers: the one place where they are read."""
+"""JSON: the one place where files of strangers are read, and how all that programs read is written."""
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -47,3 +48,19 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no JSON object: copy it again from its source.")
     return content
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """The text of a value, for every parser: a float that is no number, or infinite, is null."""
+    try:
+        return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from bertkit.checkpoint.atomic import replace_file
 from bertkit.errors import UserError
 from bertkit.health.finding import SURENESSES, WEIGHTS, Finding
+from bertkit.text.jsons import to_json
 
 FINDINGS = "findings.json"
 
@@ -41,8 +42,7 @@ def append_findings(folder: Path, moment: Moment, step: int, findings: Sequence[
         if (entry["moment"], entry["step"], entry["check"]) not in places
     ]
     with replace_file(folder / FINDINGS) as temporary:
-        text = json.dumps([*kept, *new], indent=1, ensure_ascii=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(to_json([*kept, *new], indent=1) + "\n", encoding="utf-8")
 
 
 def read_findings(folder: Path) -> list[dict[str, Any]]:

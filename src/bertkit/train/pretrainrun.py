@@ -25,7 +25,7 @@ from bertkit.train.pretrainfolder import PretrainFolder, Stopped
 from bertkit.train.pretrainwatch import watch_pretraining
 from bertkit.train.processes import Processes, ProcessLost
 from bertkit.train.restoring import Tally, score
-from bertkit.train.runlog import open_log
+from bertkit.train.runlog import BROKE, open_log
 from bertkit.train.schedule import ByClock, BySteps, Moment, Schedule
 from bertkit.train.starting import Start, facts_of
 from bertkit.train.watching import collapse_among
@@ -109,6 +109,7 @@ class PretrainRun:
                 raise self._lost(error) from None
             except Diverged as error:
                 # Nothing is saved: the weights are those that break.
+                self.log.record(BROKE, error.step, fraction=self.moment.fraction, loss=error.loss)
                 self._begin_again_if_lost(self.watching.diverged(error, self.moment.fraction, self.log))
                 raise self._stopped(error.step, str(error)) from None
             self.folder.write_model()

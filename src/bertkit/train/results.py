@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bertkit.tasks.calibration import examine
 from bertkit.tasks.examples import Examples
 from bertkit.tasks.intervals import seeds_interval
 from bertkit.tasks.metrics import confusion_matrix, summary
+from bertkit.text.jsons import to_json
 from bertkit.train.prepare import Prepared
 
 SEED_RESULT = "seed.json"
@@ -58,7 +60,12 @@ class SeedResult:
     def read(cls, folder: Path) -> SeedResult | None:
         """The result of a seed that is done, else None."""
         path = folder / SEED_RESULT
-        return cls(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        if not path.is_file():
+            return None
+        found = cls(**json.loads(path.read_text(encoding="utf-8")))
+        # null stands for what was no number.
+        known = [[math.nan if p is None else p for p in row] for row in found.probabilities]
+        return replace(found, probabilities=known)
 
 
 def status(predictions: np.ndarray[Any, Any], interval: list[float], majority: float) -> str:
@@ -135,10 +142,11 @@ def _over_seeds(
 def mistakes(
     rows: Examples, names: tuple[str, ...], probabilities: np.ndarray[Any, Any]
 ) -> list[dict[str, Any]]:
-    """The wrongly answered rows of which the model was surest, surest first."""
+    """The wrongly answered rows of which the model was surest, surest first; none of a model that broke."""
     labels = rows.known_labels
     predicted = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(predicted != labels)
+    told = np.isfinite(probabilities).all(axis=1)
+    wrong = np.flatnonzero(told & (predicted != labels))
     wrong = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:MISTAKES]
     return [
         {
@@ -154,6 +162,6 @@ def mistakes(
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write `value` atomically, readable by people."""
+    """Write `value` atomically, readable by people and by every parser; see `to_json`."""
     with replace_file(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(to_json(value, indent=1) + "\n", encoding="utf-8")

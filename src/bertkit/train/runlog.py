@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -10,10 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from bertkit.text.jsons import to_json
 from bertkit.train.processes import Processes
 
 METRICS = "metrics.jsonl"
 LOG = "log.txt"
+BROKE = "broke"
+"""The event of the step in which, or after which, the model was first seen to give no numbers any more."""
 
 
 class RunLog:
@@ -48,7 +50,7 @@ class RunLog:
 
     def record(self, event: str, step: int, **values: Any) -> None:
         """Add one record; numbers also go to TensorBoard as `event/name` or `event/name/layer`."""
-        line = json.dumps({"event": event, "step": step, **values})
+        line = to_json({"event": event, "step": step, **values})
         self._metrics.write(line.encode() + b"\n")
         if self._board is not None:
             for name, value in _flat(values):

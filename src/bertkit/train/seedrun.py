@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from dataclasses import asdict, dataclass, field
@@ -40,7 +41,7 @@ from bertkit.train.optimiser import build_optimiser, rates
 from bertkit.train.prepare import Prepared, build_classifier
 from bertkit.train.results import SeedResult, status
 from bertkit.train.runfolder import STATE
-from bertkit.train.runlog import RunLog
+from bertkit.train.runlog import BROKE, RunLog
 from bertkit.train.seedwatch import watch_seed
 from bertkit.train.watching import collapse_among
 
@@ -131,7 +132,7 @@ class SeedRun:
                     self._train()
             except Diverged as error:
                 self.log.say(str(error))
-                self.progress.diverged = True
+                self._broke(error.step, error.loss)
                 self._end_if_lost(self.watching.diverged(error, self._fraction, self.log))
                 # The weights are those before the update that was not made: they can still be scored.
                 if self.progress.best_score is None:
@@ -199,6 +200,12 @@ class SeedRun:
             self._save(self.state)
         return progress.patience_ended or bool(progress.collapse)
 
+    def _broke(self, step: int, loss: float) -> None:
+        """Lay down that the model gives no numbers any more, as was first seen in or after `step`."""
+        if not self.progress.diverged:
+            self.progress.diverged = True
+            self.log.record(BROKE, step, epoch=step / self.objective.steps_per_epoch, loss=loss)
+
     def _end_if_lost(self, found: list[Finding]) -> None:
         """Do what the recipe wants where something that was found is a collapse.
 
@@ -227,6 +234,8 @@ class SeedRun:
         train_loss = progress.loss / progress.loss_steps if progress.loss_steps else float("nan")
         progress.loss, progress.loss_steps = 0.0, 0
         loss = -float(logs[np.arange(len(labels)), labels].mean())
+        if not math.isfinite(loss):
+            self._broke(progress.step, loss)
         self.log.record("evaluation", progress.step, epoch=epoch, loss=loss, train_loss=train_loss, **found)
         progress.last_score = found["score"]
         # What another attempt goes back behind is not to be the best of that attempt.
