@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,12 @@ import pytest
 
 from bertkit.diagnose.compare import compare
 from bertkit.diagnose.compare_page import write_comparison
+from bertkit.diagnose.doctor_page import write_doctor_page
 from bertkit.diagnose.report import write_report
 from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.recipe.study import Study
+from bertkit.studies.plan import distinct, plan
+from bertkit.studies.study import SilentStudy, run_study
 from bertkit.tasks.calibration import examine
 from bertkit.tasks.metrics import confusion_matrix, summary
 
@@ -31,6 +36,9 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 ROWS = 300
+RUNS = Path(__file__).parent / "runs"
+NAMES = ("doctor", "doctor seeds", "doctor pretrain", "study", "finetune", "seeds", "classes", "pretrain")
+NAMES += ("compare",)
 LONG = "Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichenverleihungsurkundenausgabestelle"
 
 # What takes part in the flow of the page, by its edges; a row's cells and a picture's parts stand inside it.
@@ -64,16 +72,30 @@ def write_log(folder: Path, records: list[dict[str, Any]]) -> None:
 
 
 def health(step: int, **place: float) -> dict[str, Any]:
-    names = ("embeddings", *(f"layer {layer}" for layer in range(1, 13)), "pooler", "head")
-    norms = {name: (1 + number) / (1 + step) for number, name in enumerate(names)}
-    return {"event": "health", "step": step, **place, "gradient_norms": norms}
+    layers = [f"layer {layer}" for layer in range(1, 13)]
+    norms = {
+        name: (1 + number) / (1 + step)
+        for number, name in enumerate(("embeddings", *layers, "pooler", "head"))
+    }
+    return {
+        "event": "health",
+        "step": step,
+        **place,
+        "gradient_norms": norms,
+        "update_ratios": {name: norm / 1_000 for name, norm in norms.items()},
+        "cls_spread": 0.3 / step,
+        "probability_spread": 0.01 / step,
+        "majority_share": 0.9,
+        "attention_entropy": {layer: 1 / (1 + number) for number, layer in enumerate(layers)},
+        "dead_units": {layer: number / 12 for number, layer in enumerate(layers)},
+    }
 
 
 def write_finetuning(folder: Path, *, labels: tuple[str, ...] = ("no", "yes"), seed: int = 0) -> Path:
     """A run with everything that a page can show."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     random = np.random.default_rng(seed)
-    truth = random.integers(0, len(labels), ROWS)
+    truth = np.random.default_rng(ROWS).integers(0, len(labels), ROWS)  # the same rows for every model
     logits = random.normal(size=(ROWS, len(labels))) + 1.5 * np.eye(len(labels))[truth]
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     confusion = confusion_matrix(truth, probabilities.argmax(axis=1), len(labels))
@@ -111,6 +133,7 @@ def write_finetuning(folder: Path, *, labels: tuple[str, ...] = ("no", "yes"), s
         "best_seed": 0,
         "best_epoch": 2.0,
         "labels": list(labels),
+        "label_shares": dict.fromkeys(labels, 1 / len(labels)),
         "dev_fingerprint": "abc",
         "confusion": confusion.tolist(),
         **examine(probabilities, truth, labels, "mcc"),
@@ -142,6 +165,63 @@ def write_pretraining(folder: Path) -> Path:
     return folder
 
 
+def write_stuck(folder: Path) -> Path:
+    """The stuck run that docs/doctor.md shows."""
+    shutil.copytree(RUNS / "stuck", folder)
+    return folder
+
+
+def of_seeds(run: Path, count: int) -> Path:
+    """The same run as if it had had more seeds, and all of them had collapsed alike."""
+    result, done = (json.loads((run / name).read_text()) for name in ("result.json", "seed.json"))
+    result["seeds"] = [{**result["seeds"][0], "seed": seed, "status": "collapsed"} for seed in range(count)]
+    result["deviation"] = 0.0
+    (run / "result.json").write_text(json.dumps(result))
+    for seed in range(count):
+        (run / f"seed-{seed}").mkdir()
+        shutil.copy(run / "metrics.jsonl", run / f"seed-{seed}")
+        one = {**done, "seed": seed, "status": "collapsed"}
+        (run / f"seed-{seed}" / "seed.json").write_text(json.dumps(one))
+    (run / "metrics.jsonl").unlink()
+    (run / "seed.json").unlink()
+    return run
+
+
+STUDY = """
+question = "Does a rate with a long name matter to a model that learns?"
+seeds = 2
+
+[stages.cola]
+kind = "finetune"
+
+[[variants]]
+name = "as it is"
+
+[[variants]]
+name = "with a rate of one thousandth and a warm-up"
+set.cola = ["optimiser.lr=1e-3", "optimiser.warmup=0.2"]
+note = "which some believe in"
+
+[[variants]]
+name = "and longer"
+after = "with a rate of one thousandth and a warm-up"
+set.cola = ["training.epochs=9"]
+"""
+
+
+def write_study(folder: Path) -> Path:
+    """The page of a study whose last run is still to come."""
+    folder.mkdir()
+    (folder / "rates.toml").write_text(STUDY)
+    study = Study.from_toml(folder / "rates.toml")
+    runs = distinct(plan(study, folder / "study"))
+    for seed, run in enumerate(runs[:-1]):
+        write_finetuning(run.folder, seed=seed)
+    shutil.copy(folder / "rates.toml", folder / "study" / "study.toml")
+    run_study(study, folder / "study", settings={}, seeds=0, jobs=0, again=False, listener=SilentStudy())
+    return folder / "study" / "report.html"
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, list[str]]]:
     """Each kind of page, with the pictures that it must have."""
@@ -151,10 +231,24 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, lis
     other = write_finetuning(folder / "a run with a long name that says everything about it", seed=1)
     compared = write_comparison(folder / "compare.html", compare([two, other]))
     gradients = "Gradients by layer, from the bottom to the top"
-    calibration = "Calibration: how sure, how often right"
+    calibration, threshold = "Calibration: how sure, how often right", "MCC over the threshold for “yes”"
+    best = ", seed 0 (the best)"
     shared = ["MCC beside the baselines", "Loss", "MCC after each epoch", gradients]
+    inside = ["How far inputs differ inside the model", "Updates by layer", "Attention by layer"]
+    inside.append("Dead units by layer")
+    stuck, seeds = write_stuck(folder / "stuck"), of_seeds(write_stuck(folder / "three seeds"), 3)
+    collapsed = of_seeds(write_finetuning(folder / "collapsed"), 3)
+    examined = [gradients, "Loss", "MCC after each epoch", *inside]
     return {
-        "finetune": (write_report(two), [*shared, calibration, "MCC over the threshold for “yes”"]),
+        "doctor": (doctor_page(stuck), examined),
+        "doctor seeds": (doctor_page(seeds), examined),
+        "doctor pretrain": (
+            doctor_page(write_pretraining(folder / "examined text")),
+            [gradients, "Loss of masked pieces", "Right on held-out text", *inside],
+        ),
+        "study": (write_study(folder / "rates"), ["Cola"]),
+        "finetune": (write_report(two), [*shared, calibration, threshold]),
+        "seeds": (write_report(collapsed), [*shared, calibration + best, threshold + best]),
         "classes": (write_report(nine), [*shared, calibration]),
         "pretrain": (
             write_report(write_pretraining(folder / "text")),
@@ -164,6 +258,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, lis
     }
 
 
+def doctor_page(run: Path) -> Path:
+    page = write_doctor_page(run)[1]
+    assert page is not None
+    return page
+
+
 def overlap(one: dict[str, float], other: dict[str, float]) -> bool:
     """Whether they share more than a line of pixels."""
     across = min(one["right"], other["right"]) - max(one["left"], other["left"])
@@ -171,7 +271,7 @@ def overlap(one: dict[str, float], other: dict[str, float]) -> bool:
     return across > 1 and down > 1
 
 
-@pytest.mark.parametrize("name", ["finetune", "classes", "pretrain", "compare"])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     ("width", "scheme"), [(400, "light"), (400, "dark"), (1_400, "light"), (1_400, "dark")]
 )

@@ -104,10 +104,11 @@ def table(
     body = "".join(
         row("td", line, [*kinds[:-1], levels[place]] if levels else kinds) for place, line in enumerate(lines)
     )
-    below = f"<caption>{caption}</caption>" if caption else ""
+    # Below what may be pushed sideways, and so never wider than the page.
+    below = f"<p class='below quiet'>{caption}</p>" if caption else ""
     return (
-        f"<div class=scroll><table class={name}>{below}<thead>{row('th', heads, kinds)}</thead>"
-        f"<tbody>{body}</tbody></table></div>"
+        f"<div class=scroll><table class={name}><thead>{row('th', heads, kinds)}</thead>"
+        f"<tbody>{body}</tbody></table></div>{below}"
     )
 
 
