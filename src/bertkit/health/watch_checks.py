@@ -190,8 +190,7 @@ def plateau(watched: Watched) -> Finding | None:
     loss = scored[-1].loss
     if watched.through_at is not None or loss < THROUGH * unigram or watched.fraction < PATIENCE:
         return None
-    scored = [(each.step, each.loss) for each in watched.evaluations if each.step]
-    if nearly_through(scored, unigram, watched.fraction):
+    if nearly_through([(each.step, each.loss) for each in scored], unigram, watched.fraction):
         return None
     changes = [Change("optimiser.lr", 2 * setting.optimiser.lr), Change(words="more steps")]
     if setting.model.positions != "rotary" and not setting.trained:
