@@ -209,7 +209,8 @@ def test_all_measures_of_pretraining(restoring: PretrainRecipe) -> None:
     assert found.corpus is not None
     assert found.corpus.epochs > 1
     assert found.start.loss == pytest.approx(found.start.uniform, abs=1.0)
-    assert found.by_heart is None
+    assert found.by_heart is not None
+    assert found.by_heart.ended == "learnt"
     assert found.range_test is not None
     assert found.cost is not None
     assert found.cost.steps == 500
@@ -219,6 +220,18 @@ def test_all_measures_of_pretraining(restoring: PretrainRecipe) -> None:
     )
     assert budget.cost is not None
     assert budget.cost.seconds == pytest.approx(60, rel=0.2)
+
+
+def test_a_pretraining_whose_signal_stops_is_found_whatever_the_time(restoring: PretrainRecipe) -> None:
+    """Eight fresh layers with norms behind their parts, at a rate far too high."""
+    deep = {**restoring.model.options, "layers": 8}
+    hot = restoring.with_changes({"model": {"options": deep}, "optimiser": {"lr": 0.3, "warmup": 0.0}})
+    found = preflight_pretraining(hot, seconds=0.0)
+    assert found.by_heart is not None
+    assert (found.by_heart.ended, len(found.by_heart.losses)) == ("stopped", 21)
+    (finding,) = [each for each in check(found) if each.check == "not_by_heart"]
+    assert finding.weight == "grave"
+    assert "shares of their masked pieces" in finding.seen
 
 
 def test_api_tells_measures_and_findings(

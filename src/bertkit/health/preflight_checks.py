@@ -208,7 +208,8 @@ def not_by_heart(record: Preflight) -> Finding | None:
     norms = [norm for name, norm in trial.gradient_norms.items() if name.startswith("layer ")]
     seen = (
         f"{_ending(trial)} on the same {trial.rows} texts the loss is {trial.losses[-1]:.3f}; knowing the "
-        f"shares of their labels is {trial.prior_loss:.3f}. "
+        f"shares of their {'labels' if record.asked.phase == 'finetune' else 'masked pieces'} is "
+        f"{trial.prior_loss:.3f}. "
     )
     if dead:
         seen += f"The signal stops at {dead}: the first layer's gradient is {norms[0]:.1e}"

@@ -14,14 +14,22 @@ from bertkit.data.windows import Masks, take
 from bertkit.health.preflight import SECONDS, CorpusMeasures, Preflight
 from bertkit.health.preflight_data import piece_measures
 from bertkit.health.preflight_model import LossOf, measure_start, resident_memory
-from bertkit.health.preflight_trials import Trial, range_test
+from bertkit.health.preflight_trials import Trial, clock, learn_by_heart, range_test
 from bertkit.model.precision import Computing, choose_precision, flush_denormals
 from bertkit.model.pretraining import Pretrainer, PretrainingBatch
 from bertkit.recipe import PretrainRecipe
 from bertkit.tasks.metrics import entropy
 from bertkit.train.optimiser import build_optimiser
 from bertkit.train.planning import seconds_a_step
-from bertkit.train.preflight import START_PIECES, activation_bytes, asked_of, cost_of
+from bertkit.train.preflight import (
+    START_PIECES,
+    TRIAL_PIECES,
+    TRIAL_STEPS,
+    activation_bytes,
+    asked_of,
+    cost_of,
+    trial_rates,
+)
 from bertkit.train.processes import ALONE
 from bertkit.train.restoring import Tally, as_batch, mean_loss
 from bertkit.train.starting import Start, prepare_start
@@ -47,7 +55,7 @@ def preflight_pretraining(recipe: PretrainRecipe, *, seconds: float = SECONDS) -
 
     Args:
         recipe: what would be done. Without steps or a budget it is looked at as if it had some.
-        seconds: for the range test.
+        seconds: of computing, for the trials: half for learning by heart, and what is left for the rates.
 
     Raises:
         UserError: bad shards or options, see `prepare_start`.
@@ -61,7 +69,15 @@ def preflight_pretraining(recipe: PretrainRecipe, *, seconds: float = SECONDS) -
     with torch.random.fork_rng(devices=[]):
         start = prepare_start(recipe, ALONE)
         masks = start.objective.masks(0)
-        ranged = range_test(_trial(recipe, start, masks, precision), seconds=seconds)
+        began = clock()
+        by_heart = learn_by_heart(
+            _trial(recipe, start, masks, precision, TRIAL_PIECES),
+            trial_rates(recipe.optimiser, TRIAL_STEPS),
+            steps=TRIAL_STEPS,
+            seconds=seconds / 2,
+        )
+        left = max(seconds / 2, seconds - (clock() - began))
+        ranged = range_test(_trial(recipe, start, masks, precision, START_PIECES), seconds=left)
         parts = start.objective.batches(0)
         largest = max(parts, key=start.objective.pieces).batch
         activations = activation_bytes(start.model, _loss_of(largest), precision, times=1.0)
@@ -77,7 +93,7 @@ def preflight_pretraining(recipe: PretrainRecipe, *, seconds: float = SECONDS) -
         steps = _steps(recipe, start, a_step)
         found = _measure(recipe, start, masks, precision, steps)
     cost = cost_of(start.model, activations=activations, base=base, seconds_a_step=a_step, steps=steps)
-    return replace(found, range_test=ranged, cost=cost)
+    return replace(found, by_heart=by_heart, range_test=ranged, cost=cost)
 
 
 def _measure(
@@ -142,14 +158,18 @@ def _loss_of(batch: PretrainingBatch) -> LossOf:
     return loss
 
 
-def _trial(recipe: PretrainRecipe, start: Start, masks: Masks, precision: Computing) -> Trial:
-    batch = _some(masks, START_PIECES)
+def _trial(recipe: PretrainRecipe, start: Start, masks: Masks, precision: Computing, pieces: int) -> Trial:
+    """Sequences of the first step, whose masked pieces stay the same."""
+    batch = _some(masks, pieces)
+    prior = entropy(np.bincount(batch.targets_M.numpy()))
+    if batch.pairs_B is not None:
+        prior += entropy(np.bincount(batch.pairs_B.numpy()))
     return Trial(
         copy=lambda: copy.deepcopy(start.model),
         loss=_loss_of(batch),
         optimiser=lambda model: build_optimiser(model, recipe.optimiser),
         batch=batch.inputs,
-        prior_loss=entropy(np.bincount(batch.targets_M.numpy())),
+        prior_loss=prior,
         clip=recipe.optimiser.clip,
         precision=precision,
     )
