@@ -40,6 +40,7 @@ ASKED = Asked(
     position_scale=1.0,
     initialiser_range=0.08,
     layers=8,
+    hidden_size=128,
     max_length=128,
     max_positions=128,
     at_once=32,
@@ -337,6 +338,8 @@ def test_a_rate_too_high_is_lowered_together_with_a_warm_up() -> None:
         ("optimiser.lr", 3e-4, True),
         ("optimiser.warmup", 0.1, True),
     ]
+    (wide,) = check(changed(FINETUNE, asked={"lr": 1e-3, "warmup": 0.0, "hidden_size": 512}))
+    assert wide.changes[0].value == 1e-4
 
 
 def test_freezing_trained_weights_is_no_fault() -> None:

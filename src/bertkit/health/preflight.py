@@ -36,6 +36,7 @@ class Asked:
     position_scale: float
     initialiser_range: float
     layers: int
+    hidden_size: int
     max_length: int
     max_positions: int
     at_once: int

@@ -34,6 +34,10 @@ seeds of three. At 6e-4 its model can't learn sixteen texts by heart, at 1e-3 no
 WARMED_RATE = 6e-4
 """The same with warm-up: that of RoBERTa base (Liu et al. 2019, table 9). At 1e-3 after warm-up the study's
 rung that learns at 3e-4 stays on the entropy of the labels."""
+WIDE = 512
+WIDE_RATE = 1e-4
+"""Of such layers from this width on, the paper's own (Devlin et al. 2018, appendix A.2): the study's rung
+that learns at 3e-4 at a width of 128 stays on the entropy of the labels at 512, and learns there at this."""
 UNLEARNT = 0.5
 """Share of the prior's loss that a batch must have left behind, to count as being learnt."""
 ENOUGH_TRIED = 20
@@ -177,6 +181,7 @@ def rate_too_high(record: Preflight) -> Finding | None:
     if asked.lr <= known:
         return None
     warmed = Change("optimiser.warmup", WARMUP, together=True)
+    lower = WIDE_RATE if asked.hidden_size >= WIDE else COLD_RATE
     return Finding(
         check="rate_too_high",
         weight="notable" if asked.warmup or asked.lr <= WARMED_RATE else "grave",
@@ -186,7 +191,7 @@ def rate_too_high(record: Preflight) -> Finding | None:
         means="Their gradients are largest at the start, near the output, and Adam makes full steps of them; "
         f"such layers are known to learn at up to {known:g} {'with' if asked.warmup else 'without'} warm-up.",
         changes=(
-            Change("optimiser.lr", COLD_RATE, together=True),
+            Change("optimiser.lr", lower, together=True),
             *(() if asked.warmup else (warmed,)),
         ),
         read="docs/studies.md#why-stuck",

@@ -193,6 +193,7 @@ def asked_of(
         position_scale=config.position_scale,
         initialiser_range=config.initialiser_range,
         layers=config.layers,
+        hidden_size=config.hidden_size,
         max_length=max_length,
         max_positions=config.max_positions,
         at_once=at_once,
