@@ -9,18 +9,16 @@ from pathlib import Path
 from bertkit.checkpoint.folder import read_model_folder
 from bertkit.checkpoint.locate import find_model
 from bertkit.data.shards import open_shards
-from bertkit.data.windows import Windows
 from bertkit.errors import UserError
 from bertkit.model.pretraining import Pretrainer
 from bertkit.recipe import PretrainRecipe
 from bertkit.recipe.pretrain import ObjectiveRecipe
-from bertkit.train.processes import Processes
+from bertkit.train.processes import ALONE
 from bertkit.train.restoring import Part, parts_of, score
+from bertkit.train.starting import HELDOUT_AT_ONCE, heldout_masks
 
 PIECES = 32_768
 """Of held-out text, at most."""
-AT_ONCE = 4_096
-"""Pieces of a micro-batch."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Yardstick:
         if folder.masked is None:
             raise UserError(f"{run} has no head for masked pieces.")
         model = Pretrainer(folder.encoder, folder.masked)
-        return score(model, list(self.parts), "fp32", Processes())["mlm_loss"]
+        return score(model, list(self.parts), "fp32", ALONE)["mlm_loss"]
 
 
 def yardstick_of(recipes: Sequence[PretrainRecipe]) -> Yardstick | None:
@@ -62,13 +60,11 @@ def yardstick_of(recipes: Sequence[PretrainRecipe]) -> Yardstick | None:
         return None
     try:
         shards = open_shards(Path(first.corpus.shards))
-        entries = shards.of("heldout")
-        if not entries:
+        if not shards.of("heldout"):
             return None
-        pieces = min(PIECES, sum(entry.pieces for entry in entries))
-        objective = replace(_task(first), pairs="none")
-        windows = Windows(shards, "heldout", objective, pieces=pieces, length=first.batch.length, seed=0)
-        return Yardstick(tuple(parts_of(windows.masks(0), AT_ONCE, Processes())))
+        objective = replace(first.objective, pairs="none")
+        masks = heldout_masks(shards, objective, PIECES, first.batch.length)
+        return Yardstick(tuple(parts_of(masks, HELDOUT_AT_ONCE, ALONE)))
     except UserError:
         return None
 

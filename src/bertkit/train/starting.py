@@ -18,12 +18,16 @@ from bertkit.model.encoder import Encoder
 from bertkit.model.precision import Computing
 from bertkit.model.pretraining import MaskedHead, PairHead, Pretrainer
 from bertkit.recipe import PretrainRecipe
+from bertkit.recipe.pretrain import ObjectiveRecipe
 from bertkit.train.listener import PretrainFacts
 from bertkit.train.optimiser import build_optimiser
 from bertkit.train.prepare import read_start
 from bertkit.train.processes import Processes
 from bertkit.train.restoring import Part, Restoring, parts_of, unigram_entropy
 from bertkit.train.schedule import ByLog
+
+HELDOUT_AT_ONCE = 4_096
+"""Held-out pieces of a micro-batch: nothing is kept for a backward pass."""
 
 
 @dataclass(frozen=True)
@@ -167,25 +171,31 @@ def _heldout(recipe: PretrainRecipe, shards: Shards, processes: Processes) -> He
     if not (shards.of("heldout") and recipe.training.heldout_pieces):
         return None
     documents = sum(entry.documents for entry in shards.of("heldout"))
-    objective = replace(recipe.objective, fixed_masks=0)
-    if objective.pairs == "nsp" and documents < 2:
+    if recipe.objective.pairs == "nsp" and documents < 2:
         raise UserError(
             f"{shards.folder} has one held-out document, too few for next-sentence prediction; prepare the "
             "text with a larger --heldout, or use --pairs none."
         )
-    windows = Windows(
-        shards,
-        "heldout",
-        objective,
-        pieces=min(recipe.training.heldout_pieces, sum(e.pieces for e in shards.of("heldout"))),
-        length=recipe.batch.length,
-        seed=0,
-    )
-    masks = windows.masks(0)
-    parts = parts_of(masks, max(recipe.batch.at_once, 4_096), processes)
+    masks = heldout_masks(shards, recipe.objective, recipe.training.heldout_pieces, recipe.batch.length)
+    parts = parts_of(masks, max(recipe.batch.at_once, HELDOUT_AT_ONCE), processes)
     return Heldout(
         parts, masks, len(masks.sequences.ids), unigram_entropy(shards.counts, masks.masked.targets_M)
     )
+
+
+def heldout_masks(shards: Shards, objective: ObjectiveRecipe, pieces: int, length: int) -> Masks:
+    """About so many pieces of held-out text, of which there is some, cut and masked alike every time.
+
+    Args:
+        shards: the text.
+        objective: how it is masked and paired; masks that a run repeats are made anew here.
+        pieces: at most; all of it where there are fewer.
+        length: pieces of a sequence.
+    """
+    there = sum(entry.pieces for entry in shards.of("heldout"))
+    objective = replace(objective, fixed_masks=0)
+    windows = Windows(shards, "heldout", objective, pieces=min(pieces, there), length=length, seed=0)
+    return windows.masks(0)
 
 
 def _train_unigram(objective: Restoring, shards: Shards) -> float:
