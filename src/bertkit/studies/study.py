@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from bertkit.checkpoint.atomic import replace_file
 from bertkit.config.checks import check_at_least
 from bertkit.errors import UserError
 from bertkit.recipe.study import Study
+from bertkit.studies.outcomes import Runs
 from bertkit.studies.page import write_study_page
 from bertkit.studies.plan import RUNS, Planned, Run, distinct, plan
 from bertkit.studies.rows import Row, rows_of
@@ -128,23 +129,13 @@ def _check_folder(out: Path) -> None:
 def _result(
     study: Study, planned: Sequence[Planned], stages: Mapping[str, Sequence[Row]], seconds: float
 ) -> dict[str, Any]:
-    # A run that is done but damaged counts as failed, as the rows have it; several variants may share it.
-    done, failed = (
-        {
-            variant.runs[stage][seed].folder
-            for stage, rows in stages.items()
-            for variant, row in zip(planned, rows, strict=True)
-            for seed in getattr(row.runs, which)
-        }
-        for which in ("done", "failed")
-    )
     return {
         "kind": "study",
         "study": study.name,
         "question": study.question,
-        "runs": len(done),
+        "runs": _count(planned, stages, lambda runs: runs.done),
         "planned": len(distinct(planned)),
-        "failed": len(failed),
+        "failed": _count(planned, stages, lambda runs: runs.failed),
         "stages": {
             stage: {"rows": [row.to_json() for row in rows], "sentences": say(rows)}
             for stage, rows in stages.items()
@@ -158,6 +149,22 @@ def _result(
         "wall_seconds": seconds,
         "version": __version__,
     }
+
+
+def _count(
+    planned: Sequence[Planned],
+    stages: Mapping[str, Sequence[Row]],
+    seeds: Callable[[Runs], Iterable[int]],
+) -> int:
+    """Runs of those seeds, each once though variants share it: one that is done but damaged has failed."""
+    return len(
+        {
+            variant.runs[stage][seed].folder
+            for stage, rows in stages.items()
+            for variant, row in zip(planned, rows, strict=True)
+            for seed in seeds(row.runs)
+        }
+    )
 
 
 def _write(

@@ -49,7 +49,7 @@ def _finetune(rows: Sequence[Row]) -> Lines:
                 f"{one.train_loss:.3f}",
                 f"{one.off_prior}/{seeds}",
                 *[f"{one.accuracy:.3f}"] * len(besides),
-                f"{one.score:.3f} [{one.interval[0]:.3f}, {one.interval[1]:.3f}]",
+                _with(one.score, one.interval),
                 f"{one.collapsed}/{seeds}" + (f", {one.diverged} diverged" if one.diverged else ""),
                 f"{one.steps:,}",
                 duration(one.seconds / seeds),
@@ -75,9 +75,9 @@ def _pretrain(rows: Sequence[Row]) -> Lines:
         lines.append(
             [
                 row.name,
-                _mean(one.losses) + ("" if one.heldout else " (of training)"),
+                _with(one.loss, one.interval) + ("" if one.heldout else " (of training)"),
                 ", ".join(f"{loss:.3f}" for loss in one.losses),
-                *[_mean(one.alike)] * alike,
+                *[_with(statistics.mean(one.alike), mean_interval(one.alike)) if one.alike else ""] * alike,
                 "" if one.accuracy is None else f"{one.accuracy:.1%}",
                 *["" if one.pairs is None else f"{one.pairs:.1%}"] * pairs,
                 ", ".join("never" if step is None else f"{step:,}" for step in one.through_at),
@@ -89,13 +89,9 @@ def _pretrain(rows: Sequence[Row]) -> Lines:
     return heads, lines
 
 
-def _mean(losses: Sequence[float]) -> str:
-    """Of the seeds, with its interval; nothing of none."""
-    if not losses:
-        return ""
-    interval = mean_interval(losses)
-    around = "" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
-    return f"{statistics.mean(losses):.3f}{around}"
+def _with(value: float, interval: tuple[float, float] | None) -> str:
+    """A figure with its interval, if it has one."""
+    return f"{value:.3f}" + ("" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]")
 
 
 def why_not(row: Row) -> str:
