@@ -21,12 +21,12 @@ from bertkit.config.model import ModelConfig
 from bertkit.config.presets import changed_preset
 from bertkit.diagnose.histories import read_history
 from bertkit.errors import UserError
-from bertkit.health.finding import Finding
-from bertkit.health.history import FinetuneHistory, SeedHistory
 from bertkit.health.run_checks import check_run
 from bertkit.health.watch import Evaluation, Setting, Watch
 from bertkit.health.watch_checks import findings_of
-from bertkit.train.runfolder import RECIPE, RESULT
+from bertkit.runs.findings import Finding
+from bertkit.runs.folder import RECIPE, RESULT
+from bertkit.runs.history import FinetuneHistory, SeedHistory
 from common import emit
 
 ENDS = ("stuck", "open", "learned")

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bertkit.errors import UserError
+from bertkit.version import __version__
 
 if TYPE_CHECKING:
     from bertkit.api import compare, convert, doctor, evaluate, finetune, prepare, pretrain, study
@@ -11,13 +12,13 @@ if TYPE_CHECKING:
     from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
     from bertkit.text.tokenizer import Tokenizer
 
-__version__ = "0.1.0"
 __all__ = [
     "PretrainRecipe",
     "Recipe",
     "TaskRecipe",
     "Tokenizer",
     "UserError",
+    "__version__",
     "compare",
     "convert",
     "doctor",

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bertkit.cli import demo, demo_parts, main
-from bertkit.cli.demo_parts import FRESH, PRETRAIN, PRETRAINED, Data, Sizes, finetune_recipe, groups_of
-from bertkit.data.grammar import Sentence, generate, plain_text
-from bertkit.diagnose.demo_report import demo_verdict
+from bertkit.cli import demo, main
+from bertkit.demo import parts
+from bertkit.demo.grammar import Sentence, generate, plain_text
+from bertkit.demo.parts import FRESH, PRETRAIN, PRETRAINED, Data, Sizes, finetune_recipe, groups_of
+from bertkit.demo.report import demo_verdict
 from bertkit.infer.model import load
 
 SMALL = Sizes(
@@ -85,7 +86,7 @@ def test_both_models_learn_from_the_same_labels_in_the_same_way(tmp_path: Path) 
     fresh = finetune_recipe(tmp_path, SMALL, 0, pretrained=False)
     pretrained = finetune_recipe(tmp_path, SMALL, 0, pretrained=True)
     assert replace(pretrained, model=fresh.model, vocabulary=fresh.vocabulary) == fresh
-    assert fresh.model.options == demo_parts.pretrain_recipe(tmp_path, SMALL, 0).model.options
+    assert fresh.model.options == parts.pretrain_recipe(tmp_path, SMALL, 0).model.options
     assert fresh.vocabulary.file == str(tmp_path / "vocab.txt")
 
 
@@ -138,9 +139,9 @@ def test_the_verdict_asks_for_an_interval_above_zero(difference: list[float], le
 
 
 def test_answers_of_one_seed_are_found_too(tmp_path: Path) -> None:
-    from bertkit.train.results import SeedResult
+    from bertkit.runs.result import SeedResult
 
     done = SeedResult(0, 0.5, 0.5, "learned", 1.0, 6, 99, 1.0, [[0.9, 0.1], [0.2, 0.8]])
     done.write(tmp_path)
-    found = demo_parts.answers(tmp_path, {"seeds": [{"seed": 0}]})
+    found = parts.answers(tmp_path, {"seeds": [{"seed": 0}]})
     np.testing.assert_array_equal(found, [[0, 1]])

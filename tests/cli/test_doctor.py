@@ -174,8 +174,7 @@ def test_a_run_exits_with_0_or_with_3_and_has_a_page(
 def test_no_command_is_offered_where_no_change_goes_into_it(
     run_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from bertkit.health.finding import Change, Finding
-    from bertkit.train.findings import append_findings
+    from bertkit.runs.findings import Change, Finding, append_findings
 
     leaks = Finding("leaks", "notable", "certain", "Seen.", "Means.", (Change(words="remove them"),))
     append_findings(run_folder, "preflight", 0, [leaks])

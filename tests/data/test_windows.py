@@ -1,150 +1,112 @@
-from collections.abc import Callable
-from pathlib import Path
+"""Texts in windows: nothing is lost, every window is full, and neighbours overlap."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bertkit.data.shards import Documents, Shards, entry_of, manifest_text, open_shards, write_shard
-from bertkit.data.windows import SHARDS_AT_ONCE, Masks, Windows, take
+from bertkit.config.reading import Reading
+from bertkit.data.packing import encode_texts
+from bertkit.data.windows import window_starts, windows
 from bertkit.errors import UserError
-from bertkit.recipe import ObjectiveRecipe
-from bertkit.recipe.pretrain import Pairs
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
 
-PLAIN = ObjectiveRecipe(pairs="none", short_share=0.0)
-# Every piece of the corpus is another one, so that where it came from shows.
-PIECES = 2_000
+LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+tokenizer = Tokenizer.from_vocabulary([*SPECIALS, *LETTERS])
+CLS, SEP = tokenizer.cls_id, tokenizer.sep_id
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Shards]:
-    """A function: that many shards, the pieces numbered through, with documents of 3 sentences of 1 to 9."""
-
-    def make(count: int) -> Shards:
-        folder = tmp_path_factory.mktemp("shards")
-        tokenizer = Tokenizer.from_vocabulary([*SPECIALS, *(f"w{i}" for i in range(PIECES))])
-        random = np.random.default_rng(0)
-        entries, first = [], len(SPECIALS)
-        for number in range(count):
-            ends = np.cumsum([0, *random.integers(1, 10, size=3 * (2 + number % 3))])
-            documents = Documents(first + np.arange(ends[-1]), ends, np.arange(0, len(ends), 3))
-            first += int(ends[-1])
-            path = folder / f"train-{number:05d}.safetensors"
-            write_shard(path, documents, tokenizer.size)
-            entries.append(entry_of(path, "train", documents))
-        np.save(folder / "counts.npy", np.ones(tokenizer.size, dtype=np.int64))
-        tokenizer.save(folder)
-        (folder / "manifest.json").write_text(manifest_text(entries, tokenizer, {}))
-        return open_shards(folder)
-
-    return make
+def ids(text: str) -> list[int]:
+    return [5 + LETTERS.index(letter) for letter in text]
 
 
-def windows(shards: Shards, objective: ObjectiveRecipe = PLAIN, seed: int = 3) -> Windows:
-    return Windows(shards, "train", objective, pieces=60, length=16, seed=seed)
+def spaced(text: str) -> str:
+    return " ".join(text)
 
 
-def words(masks: Masks) -> list[int]:
-    return [piece for piece in masks.sequences.ids.tolist() if piece >= len(SPECIALS)]
+@given(st.integers(0, 3000), st.integers(1, 200), st.data())
+def test_windows_read_everything_are_full_and_not_far_apart(pieces: int, width: int, data) -> None:
+    stride = data.draw(st.integers(1, width))
+    starts = window_starts(pieces, width, stride)
+    assert starts[0] == 0
+    assert starts[-1] == max(0, pieces - width)
+    gaps = np.diff(starts)
+    assert (gaps >= 1).all()
+    assert (gaps <= stride).all()
+    # No window more than it takes.
+    assert len(starts) == 1 or (len(starts) - 2) * stride < pieces - width
 
 
-@pytest.mark.parametrize("count", [1, 5, 2 * SHARDS_AT_ONCE + 1])
-def test_an_epoch_has_every_piece_once(corpus: Callable[[int], Shards], count: int) -> None:
-    shards = corpus(count)
-    made = windows(shards)
-    seen = [piece for step in range(made.steps_per_epoch) for piece in words(made.masks(step))]
-    total = sum(entry.pieces for entry in shards.entries)
-    assert len(seen) == len(set(seen))
-    # What is left over is the ends of documents with a single piece.
-    assert total - 3 * count * 4 <= len(seen) <= total
+@given(st.integers(0, 400), st.integers(0, 400), st.integers(5, 90), st.data())
+def test_of_two_texts_the_longer_is_in_windows_beside_the_shorter(first, second, room, data) -> None:
+    cuts = windows(room, data.draw(st.integers(1, room)))(first, second)
+    for part in cuts:
+        assert sum(end - start for start, end in (part.first, part.second)) <= room
+    longer = [part.first if first > second else part.second for part in cuts]
+    shorter = {part.second if first > second else part.first for part in cuts}
+    assert shorter == {(0, min(first, second, room // 2))}
+    assert set().union(*(range(*span) for span in longer)) == set(range(max(first, second)))
+    assert [part.offset for part in cuts] == [start for start, _ in longer]
 
 
-def test_a_step_is_the_same_whatever_was_asked_before(corpus: Callable[[int], Shards]) -> None:
-    shards = corpus(2 * SHARDS_AT_ONCE + 1)
-    late = 2 * windows(shards).steps_per_epoch + 3
-    alone, after = windows(shards), windows(shards)
-    for step in range(late):
-        after.masks(step)
-    for one, other in [(alone.masks(late), after.masks(late))]:
-        assert np.array_equal(one.sequences.ids, other.sequences.ids)
-        assert np.array_equal(one.masked.ids_T, other.masked.ids_T)
-        assert np.array_equal(one.masked.masked_M, other.masked.masked_M)
-    assert alone.identity(late) == after.identity(late)
+def test_one_text_in_windows() -> None:
+    texts = [spaced("abcdefghijklm"), "a", spaced("abcdef"), ""]
+    found = encode_texts(tokenizer, texts, max_length=3, window=8, stride=4)
+    # 13 pieces in windows of 6, at most 4 apart: 0 to 7 in two steps.
+    rows = ["abcdef", "defghi", "hijklm", "a", "abcdef", ""]
+    assert found.ids.tolist() == [piece for row in rows for piece in (CLS, *ids(row), SEP)]
+    assert len(found) == 4
+    assert found.lengths.tolist() == [24, 3, 8, 2]
+    assert found.sizes.tolist() == [8, 8, 8, 3, 8, 2]
+    assert found.windows is not None
+    assert found.windows.firsts.tolist() == [0, 3, 4, 5, 6]
+    assert found.windows.offsets.tolist() == [0, 3, 7, 0, 0, 0]
+    assert found.windows.counts.tolist() == [3, 1, 1, 1]
+    assert found.truncated == 0
+    first = found.beginnings()
+    assert first.ids.tolist() == [p for row in ("abcdef", "a", "abcdef", "") for p in (CLS, *ids(row), SEP)]
+    assert (first.lengths.tolist(), first.windows) == ([8, 3, 8, 2], None)
+    batch = found.batch([2, 0])
+    assert batch.windows == (1, 3)
+    assert batch.lengths == (8, 8, 8, 8)
+    assert batch.ids_T.tolist() == [p for row in ("abcdef", *rows[:3]) for p in (CLS, *ids(row), SEP)]
 
 
-def test_epochs_and_seeds_differ(corpus: Callable[[int], Shards]) -> None:
-    shards = corpus(3)
-    made = windows(shards)
-    first = words(made.masks(0))
-    assert words(made.masks(made.steps_per_epoch)) != first
-    assert words(windows(shards, seed=4).masks(0)) != first
+def test_two_texts_in_windows_and_what_is_lost_all_the_same() -> None:
+    found = encode_texts(tokenizer, [spaced("xyz"), spaced("uvwxyz")], [spaced("abcde"), spaced("abcdefgh")],
+                         max_length=3, window=9, stride=6)  # fmt: skip
+    # A room of 6: half of it for the shorter text. The stride is to the width as 6 to 6.
+    rows = [("xyz", "abc"), ("xyz", "cde"), ("uvw", "abc"), ("uvw", "cde"), ("uvw", "fgh")]
+    assert found.ids.tolist() == [p for a, b in rows for p in (CLS, *ids(a), SEP, *ids(b), SEP)]
+    assert found.second.tolist() == [5] * 5
+    assert found.truncated == 1
 
 
-def test_fixed_masks_come_back(corpus: Callable[[int], Shards]) -> None:
-    made = windows(corpus(3), ObjectiveRecipe(pairs="none", fixed_masks=2))
-    epoch = made.steps_per_epoch
-    again, other = made.masks(1 + 2 * epoch), made.masks(1 + epoch)
-    first = made.masks(1)
-    assert np.array_equal(first.masked.ids_T, again.masked.ids_T)
-    assert not np.array_equal(first.masked.ids_T, other.masked.ids_T)
+def test_without_long_texts_windows_change_nothing() -> None:
+    texts = [spaced("abc"), "z", ""]
+    usual, found = (encode_texts(tokenizer, texts, max_length=12, window=window) for window in (0, 12))
+    assert found.ids.tolist() == usual.ids.tolist()
+    assert found.lengths.tolist() == usual.lengths.tolist()
+    assert (usual.windows, usual.batch([1]).windows) == (None, None)
 
 
-@pytest.mark.parametrize("pairs", ["none", "sop", "nsp"])
-def test_steps_have_about_as_many_pieces(corpus: Callable[[int], Shards], pairs: Pairs) -> None:
-    made = windows(corpus(12), ObjectiveRecipe(pairs=pairs))
-    sizes = [len(made.masks(step).sequences.ids) for step in range(made.steps_per_epoch)]
-    assert np.mean(sizes) == pytest.approx(60, rel=0.15)
-    assert max(sizes) <= 60 + 2 * 16
+def test_no_texts_in_windows() -> None:
+    found = encode_texts(tokenizer, [], max_length=9, window=9)
+    assert len(found) == 0
+    assert found.lengths.tolist() == []
 
 
-def test_a_text_shorter_than_a_step_is_used_again(corpus: Callable[[int], Shards]) -> None:
-    made = Windows(corpus(1), "train", PLAIN, pieces=100_000, length=16, seed=0)
-    assert made.steps_per_epoch == 1
-    assert made.place(7) == (7, 0, 0)
-    assert words(made.masks(7))
-
-
-def test_a_document_alone_in_its_window_joins_another(corpus: Callable[[int], Shards]) -> None:
-    made = windows(corpus(SHARDS_AT_ONCE + 1), ObjectiveRecipe(pairs="nsp"))
-    for step in range(made.steps_per_epoch):
-        assert set(made.masks(step).labels.tolist()) <= {0, 1}
-
-
-def test_the_sequences_that_are_taken_keep_their_masks(corpus: Callable[[int], Shards]) -> None:
-    masks = windows(corpus(4)).masks(0)
-    rows = [3, 1]
-    part = take(masks, rows)
-    starts = masks.sequences.starts
-    expected = np.concatenate([masks.masked.ids_T[starts[row] : starts[row + 1]] for row in rows])
-    assert np.array_equal(part.masked.ids_T, expected)
-    assert part.sequences.lengths.tolist() == masks.sequences.lengths[rows].tolist()
-    restored = part.masked.ids_T.copy()
-    restored[part.masked.masked_M] = part.masked.targets_M
-    assert np.array_equal(restored, part.sequences.ids)
-    assert np.all(np.diff(part.masked.masked_M) > 0)
-
-
-def test_all_rows_dealt_out_have_all_masks(corpus: Callable[[int], Shards]) -> None:
-    masks = windows(corpus(4)).masks(0)
-    count = len(masks.sequences)
-    parts = [take(masks, np.arange(count)[rank::3]) for rank in range(3)]
-    assert sum(len(part.masked.targets_M) for part in parts) == len(masks.masked.targets_M)
-    assert sorted(t for part in parts for t in part.masked.targets_M) == sorted(masks.masked.targets_M)
-
-
-def test_a_split_without_text_is_refused(corpus: Callable[[int], Shards]) -> None:
-    with pytest.raises(UserError, match="has no heldout text"):
-        Windows(corpus(1), "heldout", PLAIN, pieces=60, length=16, seed=0)
-
-
-def test_one_document_has_no_other_for_pairs(tmp_path: Path) -> None:
-    tokenizer = Tokenizer.from_vocabulary([*SPECIALS, "a", "b"])
-    documents = Documents(np.array([5, 6, 5]), np.array([0, 2, 3]), np.array([0, 2]))
-    path = tmp_path / "train-00000.safetensors"
-    write_shard(path, documents, tokenizer.size)
-    tokenizer.save(tmp_path)
-    (tmp_path / "manifest.json").write_text(
-        manifest_text([entry_of(path, "train", documents)], tokenizer, {})
-    )
-    with pytest.raises(UserError, match="--pairs none"):
-        windows(open_shards(tmp_path), ObjectiveRecipe(pairs="nsp"))
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"window": 7}, "holds 8 pieces or more, not 7"),
+        ({"window": -1}, "window must be a number of at least 0"),
+        ({"window": 8, "stride": 6}, "leave gaps with a stride of 6; take one of 5 or less"),
+        ({"stride": 3}, "say with window how long they are"),
+        ({"window": 16, "pad_to": 9}, "windows are not padded"),
+        ({"max_length": 2}, "max_length must be a number of at least 3"),
+    ],
+)
+def test_readings_that_cannot_be(options, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        Reading(**{"max_length": 12, **options})

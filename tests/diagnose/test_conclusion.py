@@ -10,8 +10,8 @@ import pytest
 from bertkit.diagnose.answers import answers_of, verdict_of
 from bertkit.diagnose.conclusion import conclude
 from bertkit.diagnose.verdict import give_verdict
-from bertkit.health.history import FinetuneHistory, Outcome, Scores, SeedHistory
 from bertkit.recipe import Recipe
+from bertkit.runs.history import FinetuneHistory, Outcome, Scores, SeedHistory
 
 PAIR = ("learned", "learned")
 

@@ -24,11 +24,10 @@ from bertkit.diagnose.doctor import examine, findings_of
 from bertkit.diagnose.doctor_page import write_doctor_page
 from bertkit.diagnose.histories import is_pretraining_recipe, read_history
 from bertkit.errors import UserError
-from bertkit.health.finding import Change, Finding
-from bertkit.health.history import FinetuneHistory, PretrainHistory, Step
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.recipe.base import add_settings
-from bertkit.train.findings import append_findings
+from bertkit.runs.findings import Change, Finding, append_findings
+from bertkit.runs.history import FinetuneHistory, PretrainHistory, Step
 
 SUMMARY: dict[str, Any] = {"metric": "mcc", "score": 0.33, "interval": [0.25, 0.41]}
 RESULT: dict[str, Any] = {

@@ -13,10 +13,10 @@ import pytest
 from bertkit.config.presets import changed_preset
 from bertkit.diagnose.doctor import examine
 from bertkit.diagnose.histories import read_history
-from bertkit.health.history import FinetuneHistory, PretrainHistory, SeedHistory
 from bertkit.health.run_checks import check_run
 from bertkit.health.watch import Evaluation, Setting, Watch
 from bertkit.health.watch_checks import findings_of
+from bertkit.runs.history import FinetuneHistory, PretrainHistory, SeedHistory
 
 RUNS = sorted(path for path in (Path(__file__).parent / "healthy").iterdir() if path.is_dir())
 EXPECTED = {"cola-scratch": ["no_better_than_ngram", "learned_by_heart"]}

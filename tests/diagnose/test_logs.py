@@ -12,8 +12,8 @@ from bertkit.diagnose.histories import read_history
 from bertkit.diagnose.logs import read_pretrain_log
 from bertkit.diagnose.pretrain_curves import read_pretraining
 from bertkit.errors import UserError
-from bertkit.health.history import NAN, HeldOut, PretrainHistory, Step
 from bertkit.recipe import PretrainRecipe
+from bertkit.runs.history import NAN, HeldOut, PretrainHistory, Step
 
 LOG: list[dict[str, Any]] = [
     {"event": "floors", "step": 0, "unigram": 6.5, "uniform": 9.0},

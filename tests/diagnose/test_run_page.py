@@ -13,8 +13,8 @@ from bertkit.diagnose.heat import COLUMNS, heat_map
 from bertkit.diagnose.pictures import SHADES
 from bertkit.diagnose.probabilities import reliability, threshold_curve
 from bertkit.diagnose.spreads import spreads
-from bertkit.health.finding import Change, Finding
-from bertkit.health.watch import Health
+from bertkit.runs.findings import Change, Finding
+from bertkit.runs.history import Health
 from bertkit.tasks.calibration import examine
 
 LAYERS = ("embeddings", "layer 1", "head")

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from bertkit.health.finding import Finding
 from bertkit.health.preflight import (
     Asked,
     ByHeart,
@@ -21,6 +20,7 @@ from bertkit.health.preflight import (
 )
 from bertkit.health.preflight_checks import PREFLIGHT_CHECKS, check
 from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.runs.findings import Finding
 
 LAYERS = {"layer 1": 0.9, "layer 2": 1.1}
 

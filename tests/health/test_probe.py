@@ -132,6 +132,6 @@ def test_rows_to_look_at_are_spread_evenly_and_few() -> None:
 
 
 def test_fields_of_a_look_are_those_of_a_record() -> None:
-    from bertkit.health.watch import Health
+    from bertkit.runs.history import Health
 
     assert vars(Looked()).keys() <= Health.__dataclass_fields__.keys()

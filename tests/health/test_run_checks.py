@@ -12,10 +12,15 @@ import pytest
 from scipy import stats
 
 from bertkit.config.presets import PRESETS, changed_preset
-from bertkit.health.finding import Finding
-from bertkit.health.history import (
+from bertkit.health.pretrain_checks import trend
+from bertkit.health.run_checks import FINETUNE_CHECKS, PRETRAIN_CHECKS, check_run
+from bertkit.health.step_checks import loss_rose
+from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.runs.findings import Finding
+from bertkit.runs.history import (
     Evaluation,
     FinetuneHistory,
+    Health,
     HeldOut,
     Outcome,
     PretrainHistory,
@@ -24,11 +29,6 @@ from bertkit.health.history import (
     Step,
     last_train_loss,
 )
-from bertkit.health.pretrain_checks import trend
-from bertkit.health.run_checks import FINETUNE_CHECKS, PRETRAIN_CHECKS, check_run
-from bertkit.health.step_checks import loss_rose
-from bertkit.health.watch import Health
-from bertkit.recipe import PretrainRecipe, Recipe
 
 PRIOR = 0.607
 """Entropy of 30 and 70 %."""

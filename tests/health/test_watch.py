@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from bertkit.health.watch import Health, Watch
+from bertkit.health.watch import Watch
+from bertkit.runs.history import Health
 
 
 def test_a_record_has_what_was_measured_and_reads_back() -> None:

@@ -13,10 +13,11 @@ import pytest
 
 from bertkit.config.model import ModelConfig
 from bertkit.health.collapse import doubtful, loss_rose
-from bertkit.health.finding import Finding
-from bertkit.health.watch import Evaluation, Health, Peak, Setting, Watch, Watched
+from bertkit.health.watch import Evaluation, Peak, Setting, Watch, Watched
 from bertkit.health.watch_checks import COLLAPSES, WATCH_CHECKS, findings_of
 from bertkit.recipe import OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
+from bertkit.runs.findings import Finding
+from bertkit.runs.history import Health
 
 PRIOR = 0.607
 ARTICLE = OptimiserRecipe(name="adam", lr=1e-3, weight_decay=0.0, clip=0.0, warmup=0.0, schedule="constant")

@@ -19,16 +19,16 @@ from bertkit.diagnose.doctor import examine
 from bertkit.diagnose.report import write_report
 from bertkit.errors import UserError
 from bertkit.recipe import ModelRecipe, PretrainRecipe, Recipe, VocabularyRecipe
+from bertkit.runs.checkpoints import Checkpoints
+from bertkit.runs.folder import STOPPED
+from bertkit.runs.result import SeedResult
 from bertkit.text.jsons import to_json
-from bertkit.train.checkpoints import Checkpoints
 from bertkit.train.finetune import finetune
 from bertkit.train.listener import Silent, SilentPretrain
 from bertkit.train.loop import Interrupted, StepRecord
 from bertkit.train.optimiser import build_optimiser
 from bertkit.train.pretrain import pretrain
 from bertkit.train.pretrainfolder import Stopped
-from bertkit.train.results import SeedResult
-from bertkit.train.runfolder import STOPPED
 
 GOOD, FAR_TOO_HIGH = 5e-3, 1e25
 

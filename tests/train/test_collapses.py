@@ -8,8 +8,8 @@ import pytest
 
 from bertkit.cli import main
 from bertkit.recipe import Recipe
-from bertkit.train.findings import read_findings
-from bertkit.train.runlog import METRICS
+from bertkit.runs.findings import read_findings
+from bertkit.runs.log import METRICS
 
 
 @pytest.fixture

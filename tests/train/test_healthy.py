@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from bertkit import api
-from bertkit.cli import demo_parts, main
-from bertkit.cli.demo_parts import FRESH, PRETRAIN, PRETRAINED, Sizes
+from bertkit.cli import main
+from bertkit.demo import parts
+from bertkit.demo.parts import FRESH, PRETRAIN, PRETRAINED, Sizes
 from bertkit.diagnose.doctor import examine
 from bertkit.health.preflight_checks import check
 from bertkit.recipe import PretrainRecipe, Recipe
@@ -35,9 +36,9 @@ def test_a_toy_pretraining_has_no_findings_before_but_its_few_updates(restoring:
 def test_the_demos_recipe_has_no_findings_before(tmp_path: Path) -> None:
     """From fresh weights; the other model's is the same but for its start."""
     sizes = Sizes(text=700)
-    data = demo_parts.write_data(tmp_path, sizes, seed=0)
-    demo_parts.write_vocabulary(tmp_path, data.text, sizes)
-    recipe = demo_parts.finetune_recipe(tmp_path, sizes, 0, pretrained=False)
+    data = parts.write_data(tmp_path, sizes, seed=0)
+    parts.write_vocabulary(tmp_path, data.text, sizes)
+    recipe = parts.finetune_recipe(tmp_path, sizes, 0, pretrained=False)
     assert [finding.check for finding in check(preflight(recipe, seconds=0.0))] == []
 
 

@@ -10,13 +10,12 @@ import torch
 from safetensors.torch import load_file
 
 from bertkit import api
-from bertkit.health.finding import Finding
 from bertkit.health.preflight_checks import check
 from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.runs.findings import FINDINGS, Finding, append_findings, read_findings
 from bertkit.train import finetune as finetune_module
 from bertkit.train import preflight as preflight_module
 from bertkit.train import pretrainrun
-from bertkit.train.findings import FINDINGS, append_findings, read_findings
 from bertkit.train.listener import Silent, SilentPretrain
 from bertkit.train.preflight import TRIAL_PIECES, TRIAL_ROWS, preflight, trial_rates, trial_rows
 from bertkit.train.preflight_pretrain import preflight_pretraining

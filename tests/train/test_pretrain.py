@@ -18,14 +18,14 @@ from bertkit.checkpoint.state import save_state
 from bertkit.data.shards import open_shards
 from bertkit.errors import UserError
 from bertkit.recipe import ModelRecipe, PretrainRecipe
+from bertkit.runs.checkpoints import Checkpoints
+from bertkit.runs.folder import STOPPED
 from bertkit.train import restoring as restoring_module
-from bertkit.train.checkpoints import Checkpoints
 from bertkit.train.listener import SilentPretrain
 from bertkit.train.loop import Interrupted, StepRecord
 from bertkit.train.pretrain import pretrain
 from bertkit.train.pretrainfolder import Stopped
 from bertkit.train.processes import ALONE, ProcessLost
-from bertkit.train.runfolder import STOPPED
 from bertkit.train.starting import prepare_start
 
 Changes = dict[str, dict[str, Any]]
@@ -164,7 +164,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(
             raise OSError(errno.ENOSPC, "No space left on device")
         save_state(*arguments)
 
-    monkeypatch.setattr("bertkit.train.checkpoints.save_state", fills_up)
+    monkeypatch.setattr("bertkit.runs.checkpoints.save_state", fills_up)
     with pytest.raises(OSError, match="No space left"):
         run(recipe, tmp_path / "run")
     assert [path.name[5:13] for path in Checkpoints(tmp_path / "run", 2).paths()] == ["00000002", "00000003"]

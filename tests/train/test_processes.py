@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from bertkit.recipe import PretrainRecipe
-from bertkit.train.attempts import read_restarts
+from bertkit.runs.restarts import read_restarts
 from bertkit.train.processes import ALONE, is_first, join_processes, restarted
 
 Process = subprocess.Popen[str]

@@ -12,14 +12,13 @@ import torch
 from safetensors.torch import load_file
 
 from bertkit.errors import UserError
-from bertkit.health.finding import Change, Finding
-from bertkit.health.history import Restart
-from bertkit.health.watch import Health, Watched
+from bertkit.health.watch import Watched
 from bertkit.health.watch_checks import findings_of
 from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.runs.findings import Change, Finding, read_findings
+from bertkit.runs.history import Health
+from bertkit.runs.restarts import RESTARTS, Restart, changed, read_restarts
 from bertkit.train import watching
-from bertkit.train.attempts import RESTARTS, changed, read_restarts
-from bertkit.train.findings import read_findings
 from bertkit.train.finetune import finetune
 from bertkit.train.listener import Listener, Silent, SilentPretrain
 from bertkit.train.loop import StepRecord

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bertkit import __version__
 from bertkit.config.model import LARGEST_NUMBER
 from bertkit.errors import UserError, quoted, shown
 from bertkit.text.jsons import read_json
+from bertkit.version import __version__
 
 CARD_FILE = "bertkit.json"
 

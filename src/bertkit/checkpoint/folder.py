@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bertkit import __version__
 from bertkit.checkpoint.archive import opened
 from bertkit.checkpoint.atomic import recover_folder, replace_folder
 from bertkit.checkpoint.bert import BEYOND_BERT, assumed_head, not_bert, promised, told_by_names, write_bert
@@ -39,6 +38,7 @@ from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead
 from bertkit.model.pretraining import MaskedHead, PairHead
 from bertkit.text.tokenizer import Tokenizer, assumed_settings
+from bertkit.version import __version__
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
-from bertkit import __version__
 from bertkit.errors import UserError, nearest
+from bertkit.version import __version__
 
 # What a system says of a place that cannot be written to; anything else is a fault of ours.
 UNWRITABLE = (

@@ -13,11 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bertkit import __version__
-from bertkit.cli import demo_parts as parts
-from bertkit.cli.demo_parts import FRESH, NOVELTIES, PRETRAIN, PRETRAINED, Sizes
+from bertkit.demo import parts
+from bertkit.demo.parts import FRESH, NOVELTIES, PRETRAIN, PRETRAINED, Sizes
 from bertkit.errors import UserError
 from bertkit.text.jsons import to_json
+from bertkit.version import __version__
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Make the data, train, compare, and show what came of it."""
     from bertkit.cli.display import plain_console
-    from bertkit.diagnose.demo_report import demo_verdict, write_demo_report
+    from bertkit.demo.report import demo_verdict, write_demo_report
 
     out: Path = arguments.out
     if out.exists():
@@ -147,7 +147,7 @@ def shares_table(found: dict[str, Any]) -> Table:
     """Shares of right answers, on what is like the labelled sentences and on what is new."""
     from rich.table import Table
 
-    from bertkit.diagnose.demo_report import WHO
+    from bertkit.demo.report import WHO
 
     groups = found["groups"]
     columns = {name: words for name, words in NOVELTIES.items() if name in groups}

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from bertkit.cli.display import BAR_WIDTH, BarDisplay
-from bertkit.diagnose.demo_report import percent
+from bertkit.demo.report import percent
 from bertkit.train.listener import PretrainFacts, Silent, SilentPretrain
 from bertkit.train.loop import StepRecord
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn, TaskID
 from rich.table import Table
 
-from bertkit.health.finding import Finding
+from bertkit.runs.findings import Finding
 
 BAR_WIDTH = 24
 # Without a terminal there is no bar: a line of progress every so many seconds instead.

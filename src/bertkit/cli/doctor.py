@@ -67,7 +67,7 @@ def _look_at_run(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: an option of what is before a run.
     """
-    from bertkit.train.runfolder import RECIPE
+    from bertkit.runs.folder import RECIPE
 
     asked = [flag for flag, *_ in FLAGS if getattr(arguments, flag) is not None]
     asked += ["--recipe"] * bool(arguments.recipe) + ["--set"] * bool(arguments.set)

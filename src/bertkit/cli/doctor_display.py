@@ -12,8 +12,8 @@ from rich.text import Text
 from bertkit.cli.display import plain_console
 from bertkit.diagnose.findings import as_above
 from bertkit.diagnose.wording import duration, title
-from bertkit.health.finding import Change, ways
 from bertkit.health.preflight_trials import FIRST_RATE, LAST_RATE
+from bertkit.runs.findings import Change, ways
 
 STYLES = {"grave": "red", "notable": "yellow", "": "green"}
 MARKS = {"grave": "✗", "notable": "!", "": "✓"}

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from bertkit.cli.display import plain_console
 from bertkit.cli.doctor_display import finding_text
-from bertkit.health.finding import Change
+from bertkit.runs.findings import Change
 
 STYLES = {"good": "green", "open": "yellow", "bad": "red"}
 

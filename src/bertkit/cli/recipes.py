@@ -76,7 +76,7 @@ def add_window_arguments(parser: argparse.ArgumentParser) -> None:
 
 def recipe_to_change(kind: type[AnyRecipe], arguments: argparse.Namespace) -> AnyRecipe:
     """The recipe file, or the recipe of the run to resume, or the defaults."""
-    from bertkit.train.runfolder import RECIPE
+    from bertkit.runs.folder import RECIPE
 
     path = arguments.recipe
     if path is None and arguments.resume and (arguments.out / RECIPE).is_file():

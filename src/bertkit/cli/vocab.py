@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from bertkit import __version__
 from bertkit.config.checks import check_at_least
 from bertkit.errors import UserError
 from bertkit.recipe import VocabularyAlgorithm
 from bertkit.text.jsons import to_json
+from bertkit.version import __version__
 
 if TYPE_CHECKING:
     from rich.console import Console

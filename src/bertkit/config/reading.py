@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bertkit.config.checks import check_at_least
+from bertkit.config.model import ModelConfig
 from bertkit.errors import UserError
 
 SHORTEST_WINDOW = 8
@@ -54,4 +55,14 @@ def check_reading(owner: str, max_length: int, pad_to: int, window: int, stride:
         raise UserError(
             f"{owner}: windows of {window} pieces, of which up to 3 are special, leave gaps with a stride of "
             f"{stride}; take one of {window - 3} or less."
+        )
+
+
+def check_positions(reading: Reading, config: ModelConfig) -> None:
+    """Raise `UserError` if the model has not positions enough for such sequences."""
+    if reading.longest > config.max_positions:
+        name = "window" if reading.window else "max_length"
+        raise UserError(
+            f"{name} {reading.longest} is beyond the {config.max_positions} positions of the model; set "
+            f"--{name.replace('_', '-')} {config.max_positions} or less."
         )

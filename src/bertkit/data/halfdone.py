@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bertkit.data.chunks import prefix_sha256
 from bertkit.data.files import STANDARD_INPUT
 from bertkit.data.journal import JOURNAL, State
-from bertkit.data.reading import prefix_sha256
 from bertkit.data.shards import COUNTS, MANIFEST, sha256
 from bertkit.errors import UserError
 from bertkit.text.tokenizer import SETTINGS_FILE, TOKENIZER_FILE, VOCABULARY_FILE

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from bertkit.data.long import WindowIndex
+from bertkit.data.windows import WindowIndex
 
 if TYPE_CHECKING:
     import torch

@@ -9,8 +9,8 @@ from itertools import repeat
 import numpy as np
 
 from bertkit.config.reading import Reading
-from bertkit.data.long import Cut, Cutter, WindowIndex, window_cutter
 from bertkit.data.packed import Sequences
+from bertkit.data.windows import Cut, Cutter, WindowIndex, window_cutter
 from bertkit.errors import UserError
 from bertkit.text.tokenizer import Tokenizer
 

@@ -11,14 +11,13 @@ from typing import Any, Protocol, get_args
 
 import numpy as np
 
-from bertkit import __version__
+from bertkit.data.chunks import Mark, read_chunks
 from bertkit.data.corpus import Reading, find_files
 from bertkit.data.cutting import Cut, Cutting, DocumentCutter
 from bertkit.data.files import STANDARD_INPUT
 from bertkit.data.gathering import Gatherer
 from bertkit.data.halfdone import PROBLEMS, abandon, check_same, claim, finish
 from bertkit.data.journal import Journal
-from bertkit.data.reading import Mark, read_chunks
 from bertkit.data.shards import (
     COUNTS,
     MANIFEST,
@@ -34,6 +33,7 @@ from bertkit.errors import UserError
 from bertkit.text.pieces import CUTTERS
 from bertkit.text.sentences import Splitting
 from bertkit.text.tokenizer import Tokenizer
+from bertkit.version import __version__
 
 SHARD_PIECES = 2**20
 PROBLEMS_SHOWN = 20

@@ -12,7 +12,6 @@ from bertkit.diagnose.histories import History
 from bertkit.diagnose.verdict import BASELINES
 from bertkit.diagnose.wording import title
 from bertkit.health.finetune_checks import ON_THE_PRIOR
-from bertkit.health.history import FinetuneHistory, PretrainHistory, Scores, SeedHistory, Step, numbers
 from bertkit.health.pretrain_checks import (
     LAST,
     gap_trend,
@@ -23,6 +22,7 @@ from bertkit.health.pretrain_checks import (
     soon_through,
 )
 from bertkit.health.step_checks import gaps
+from bertkit.runs.history import FinetuneHistory, PretrainHistory, Scores, SeedHistory, Step, numbers
 
 
 @dataclass(frozen=True)

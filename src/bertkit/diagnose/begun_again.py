@@ -5,8 +5,9 @@ from __future__ import annotations
 from html import escape
 
 from bertkit.diagnose.histories import History
-from bertkit.health.finding import Change
-from bertkit.health.history import FinetuneHistory, Restart
+from bertkit.runs.findings import Change
+from bertkit.runs.history import FinetuneHistory
+from bertkit.runs.restarts import Restart
 
 
 def begun_again(run: History) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bertkit import __version__
 from bertkit.diagnose.compare_finetunings import compare_finetunings
 from bertkit.diagnose.compare_pretrainings import compare_pretrainings
 from bertkit.diagnose.histories import check_is_run, is_pretraining_recipe, read_result, restart_settings
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe, Recipe
-from bertkit.train.attempts import with_settings
-from bertkit.train.runfolder import RECIPE
+from bertkit.runs.folder import RECIPE
+from bertkit.runs.restarts import with_settings
+from bertkit.version import __version__
 
 
 def compare(runs: Sequence[Path]) -> dict[str, Any]:

@@ -11,14 +11,14 @@ import numpy as np
 
 from bertkit.diagnose.histories import seed_folders
 from bertkit.diagnose.logs import read_seed_log
-from bertkit.diagnose.records import Record, read_object
 from bertkit.diagnose.side_by_side import Finished, Row, rows_of
 from bertkit.errors import UserError
-from bertkit.health.history import last_train_loss, mean
+from bertkit.runs.history import last_train_loss, mean
+from bertkit.runs.log import METRICS
+from bertkit.runs.records import Record, read_object
+from bertkit.runs.result import SEED_RESULT
 from bertkit.tasks.intervals import middle, paired_samples
 from bertkit.tasks.metrics import IntArray
-from bertkit.train.results import SEED_RESULT
-from bertkit.train.runlog import METRICS
 
 NO_ROWS = "only each run's own interval is given"
 

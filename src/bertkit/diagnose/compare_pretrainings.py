@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bertkit.diagnose.records import Record
 from bertkit.diagnose.side_by_side import Finished, Row, rows_of
+from bertkit.runs.records import Record
 
 SAME_PIECES = ("training.heldout_pieces", "batch.length")
 """Beside `objective.*`, the keys that decide which held-out pieces are masked, and how."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bertkit.health.history import Scores
+from bertkit.runs.history import Scores
 
 Level = Literal["good", "open", "bad"]
 Place = Literal["above", "around", "below"]

@@ -23,8 +23,8 @@ from bertkit.diagnose.pictures import (
     picture,
     thinned,
 )
-from bertkit.health.watch import Health
-from bertkit.train.runlog import METRICS
+from bertkit.runs.history import Health
+from bertkit.runs.log import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

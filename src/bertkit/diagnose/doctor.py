@@ -18,13 +18,13 @@ from bertkit.diagnose.histories import History, read_history
 from bertkit.diagnose.recorded import recorded_findings
 from bertkit.diagnose.wording import duration
 from bertkit.errors import UserError
-from bertkit.health.finding import Finding, by_weight, ways
-from bertkit.health.history import FinetuneHistory
 from bertkit.health.run_checks import check_run
 from bertkit.recipe.base import add_settings
+from bertkit.runs.findings import Finding, by_weight, ways
+from bertkit.runs.folder import RECIPE
+from bertkit.runs.history import FinetuneHistory
+from bertkit.runs.log import METRICS
 from bertkit.tasks.registry import TASKS
-from bertkit.train.runfolder import RECIPE
-from bertkit.train.runlog import METRICS
 
 SAME_MATTER = {
     "diverged": {"not_a_number", "loss_rose"},

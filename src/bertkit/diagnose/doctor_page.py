@@ -20,8 +20,8 @@ from bertkit.diagnose.pictures import DEV, Points, draw_line, name_axes, picture
 from bertkit.diagnose.pretrain_curves import draw_accuracy, draw_losses, read_pretraining
 from bertkit.diagnose.spreads import spreads
 from bertkit.diagnose.wording import capital, title
-from bertkit.health.history import FinetuneHistory, PretrainHistory, Step
-from bertkit.train.runfolder import RECIPE
+from bertkit.runs.folder import RECIPE
+from bertkit.runs.history import FinetuneHistory, PretrainHistory, Step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from bertkit.health.finding import MAY_HELP, WITH, Change, Finding, by_weight, ways
+from bertkit.runs.findings import MAY_HELP, WITH, Change, Finding, by_weight, ways
 
 FEW = 3
 """Changes that read well in one line."""

@@ -20,11 +20,11 @@ from bertkit.diagnose.pictures import DEV, MAJORITY, NGRAM
 from bertkit.diagnose.probabilities import reliability, threshold_curve
 from bertkit.diagnose.verdict import give_verdict
 from bertkit.diagnose.wording import capital, duration, title
-from bertkit.health.finding import Finding
-from bertkit.health.history import FinetuneHistory
 from bertkit.recipe import Recipe
+from bertkit.runs.findings import Finding
+from bertkit.runs.folder import RECIPE
+from bertkit.runs.history import FinetuneHistory
 from bertkit.tasks.metrics import entropy
-from bertkit.train.runfolder import RECIPE
 
 LEVELS = {"learned": "good", "not learned": "open", "collapsed": "bad", "diverged": "bad"}
 FEW = 6

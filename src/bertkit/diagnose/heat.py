@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bertkit.diagnose.page import figure, key_shades, note
 from bertkit.diagnose.pictures import SHADES, picture
-from bertkit.health.watch import Health
+from bertkit.runs.history import Health
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

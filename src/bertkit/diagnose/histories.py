@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bertkit import __version__
 from bertkit.diagnose.logs import PretrainLog, SeedLog, read_pretrain_log, read_seed_log
-from bertkit.diagnose.records import Record, read_object
 from bertkit.errors import UserError
-from bertkit.health.history import (
+from bertkit.health.watch import NEWEST, THROUGH
+from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe
+from bertkit.recipe.kinds import kind_of_recipe
+from bertkit.runs.folder import RECIPE, RESULT, STOPPED
+from bertkit.runs.history import (
     NAN,
     FinetuneHistory,
     Outcome,
@@ -20,14 +22,12 @@ from bertkit.health.history import (
     Scores,
     SeedHistory,
 )
-from bertkit.health.watch import NEWEST, THROUGH
-from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe
-from bertkit.recipe.kinds import kind_of_recipe
+from bertkit.runs.log import METRICS
+from bertkit.runs.records import Record, read_object
+from bertkit.runs.restarts import read_restarts, settings, with_settings
+from bertkit.runs.result import SEED_RESULT
 from bertkit.tasks.metrics import entropy
-from bertkit.train.attempts import read_restarts, settings, with_settings
-from bertkit.train.results import SEED_RESULT
-from bertkit.train.runfolder import RECIPE, RESULT, STOPPED
-from bertkit.train.runlog import METRICS
+from bertkit.version import __version__
 
 History = FinetuneHistory | PretrainHistory
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)

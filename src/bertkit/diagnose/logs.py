@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from bertkit.diagnose.records import Record, read_records
-from bertkit.health.history import NAN, Evaluation, HeldOut, Step
-from bertkit.health.watch import HEALTH, Health
-from bertkit.train.runlog import BROKE
+from bertkit.runs.history import HEALTH, NAN, Evaluation, Health, HeldOut, Step
+from bertkit.runs.log import BROKE
+from bertkit.runs.records import Record, read_records
 
 BY_LAYER = {"gradient_norms", "update_ratios", "attention_entropy", "dead_units"}
 

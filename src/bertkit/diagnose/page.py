@@ -9,8 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from bertkit import __version__
 from bertkit.checkpoint.atomic import replace_file
+from bertkit.version import __version__
 
 REPORT = "report.html"
 

@@ -22,10 +22,9 @@ from bertkit.diagnose.pictures import (
     picture,
     thinned,
 )
-from bertkit.diagnose.records import read_records
-from bertkit.health.history import mean
-from bertkit.health.watch import Health
-from bertkit.train.runlog import METRICS
+from bertkit.runs.history import Health, mean
+from bertkit.runs.log import METRICS
+from bertkit.runs.records import read_records
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

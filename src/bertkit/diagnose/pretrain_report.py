@@ -15,11 +15,11 @@ from bertkit.diagnose.histories import History
 from bertkit.diagnose.page import facts, figure, header, key, note, side, table, ways_on
 from bertkit.diagnose.pretrain_curves import PretrainCurves, draw_accuracy, draw_losses
 from bertkit.diagnose.pretrain_verdict import give_pretrain_verdict, losses
-from bertkit.diagnose.records import read_object
 from bertkit.diagnose.verdict import Verdict
 from bertkit.diagnose.wording import duration, perplexity, said
-from bertkit.health.finding import Finding
-from bertkit.train.runfolder import RECIPE, STOPPED
+from bertkit.runs.findings import Finding
+from bertkit.runs.folder import RECIPE, STOPPED
+from bertkit.runs.records import read_object
 
 Result = Mapping[str, Any]
 

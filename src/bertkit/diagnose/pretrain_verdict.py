@@ -8,10 +8,10 @@ from typing import Any
 
 from bertkit.diagnose.conclusion import Level
 from bertkit.diagnose.pictures import Points
-from bertkit.diagnose.records import number
 from bertkit.diagnose.verdict import Verdict
 from bertkit.diagnose.wording import perplexity, said
 from bertkit.health.pretrain_checks import BY_HEART, nearly_through
+from bertkit.runs.records import number
 
 Result = Mapping[str, Any]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from bertkit.diagnose.histories import History, seed_folders
-from bertkit.health.finding import Change, Finding
 from bertkit.health.finetune_checks import ON_THE_PRIOR
-from bertkit.health.history import FinetuneHistory, Restart, SeedHistory, last_train_loss
-from bertkit.train.findings import read_findings
+from bertkit.runs.findings import Change, Finding, read_findings
+from bertkit.runs.history import FinetuneHistory, SeedHistory, last_train_loss
+from bertkit.runs.restarts import Restart
 
 
 def recorded_findings(run: Path, history: History) -> list[Finding]:

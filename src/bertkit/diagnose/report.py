@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bertkit import __version__
 from bertkit.diagnose.curves import read_curves
 from bertkit.diagnose.doctor import findings_in
 from bertkit.diagnose.finetune_report import finetune_parts
@@ -13,7 +12,8 @@ from bertkit.diagnose.page import REPORT, write_page
 from bertkit.diagnose.pretrain_curves import is_pretraining, read_pretraining
 from bertkit.diagnose.pretrain_report import pretrain_parts
 from bertkit.errors import UserError
-from bertkit.train.runfolder import RECIPE, RESULT
+from bertkit.runs.folder import RECIPE, RESULT
+from bertkit.version import __version__
 
 
 def write_report(run: Path) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bertkit.diagnose.records import Record
+from bertkit.runs.records import Record
 
 Row = dict[str, Any]
 NOT_FINISHED = "not finished: it is going on, or was interrupted"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bertkit.diagnose.page import figure, key, note
 from bertkit.diagnose.pictures import DEV, MAJORITY, NGRAM, Points, draw_line, name_axes, picture
-from bertkit.health.watch import Health
+from bertkit.runs.history import Health
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from typing import Any
 
 from bertkit.diagnose.conclusion import Conclusion, Level, conclude
 from bertkit.diagnose.wording import capital, title
-from bertkit.health.history import Scores
+from bertkit.runs.history import Scores
 
 BASELINES = {"majority": "always answering the majority", "ngram": "an n-gram model"}
 

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from bertkit.config.presets import PRESETS
-from bertkit.health.finding import Change
 from bertkit.recipe import ModelRecipe, OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
+from bertkit.runs.findings import Change
 
 READ = "docs/doctor.md#after-a-run"
 PRETRAINED = Change(words="a pretrained model (--model)")

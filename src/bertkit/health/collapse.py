@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from bertkit.health.advice import FRESH_RATE, TRAINED_RATE, WARMUP, steadier
-from bertkit.health.finding import Change, Finding
-from bertkit.health.watch import LEARNT, VANISHED, Health, Watched
+from bertkit.health.watch import LEARNT, VANISHED, Watched
+from bertkit.runs.findings import Change, Finding
+from bertkit.runs.history import Health
 
 READ = "docs/doctor.md#during-a-run"
 EARLIEST = 20

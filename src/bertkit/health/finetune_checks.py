@@ -17,8 +17,8 @@ from bertkit.health.advice import (
     usual_rate,
     visible_inputs,
 )
-from bertkit.health.finding import Change, Finding
-from bertkit.health.history import ENOUGH_STEPS, FinetuneHistory, SeedHistory, last_train_loss, mean
+from bertkit.runs.findings import Change, Finding
+from bertkit.runs.history import ENOUGH_STEPS, FinetuneHistory, SeedHistory, last_train_loss, mean
 
 ON_THE_PRIOR = 0.97
 """Share of the prior's entropy above which a loss is that of the label shares, so that a run is stuck. From

@@ -7,9 +7,9 @@ import statistics
 from collections.abc import Sequence
 
 from bertkit.health.advice import PRETRAINED, READ, WARMUP, longer
-from bertkit.health.finding import Change, Finding
 from bertkit.health.finetune_checks import of_seeds, plateau_of
-from bertkit.health.history import Evaluation, FinetuneHistory, Outcome, SeedHistory, mean, numbers
+from bertkit.runs.findings import Change, Finding
+from bertkit.runs.history import Evaluation, FinetuneHistory, Outcome, SeedHistory, mean, numbers
 
 ROSE = 1.25
 """Times its lowest, where a dev loss has risen. That of runs whose score still rises reaches 1.4 times: alone

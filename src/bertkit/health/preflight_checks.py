@@ -8,9 +8,9 @@ from collections.abc import Callable
 from bertkit.health import preflight_row_checks as rows
 from bertkit.health import preflight_text_checks as text
 from bertkit.health.advice import PRETRAINED, THAWED, WARMUP
-from bertkit.health.finding import Change, Finding, by_weight
-from bertkit.health.history import mean
 from bertkit.health.preflight import READ, ByHeart, Preflight
+from bertkit.runs.findings import Change, Finding, by_weight
+from bertkit.runs.history import mean
 
 DROWNED = 4.0
 """Positions against pieces. BERT's learned tables are of the same size at first and 0.4 when trained; the

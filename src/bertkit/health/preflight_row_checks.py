@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bertkit.health.finding import Change, Finding
 from bertkit.health.preflight import READ, Preflight, RowMeasures
+from bertkit.runs.findings import Change, Finding
 
 FEW_ROWS = 10
 """Of a label: fewer are a matter of few-shot learning, which fine-tuning all weights is not made for."""

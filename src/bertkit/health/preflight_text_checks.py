@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bertkit.health.finding import Change, Finding
 from bertkit.health.preflight import READ, Preflight
 from bertkit.health.pretrain_checks import ENOUGH_UPDATES
+from bertkit.runs.findings import Change, Finding
 
 TRUNCATED = 0.1
 """Share of cut sequences from which it is worth a try not to cut them: a judgement, not a measurement."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bertkit.health.advice import READ, lower_rate, steadier, trainable
-from bertkit.health.finding import Change, Finding
-from bertkit.health.history import HeldOut, PretrainHistory, mean
 from bertkit.health.watch import THROUGH
+from bertkit.runs.findings import Change, Finding
+from bertkit.runs.history import HeldOut, PretrainHistory, mean
 
 PATIENCE = 0.2
 """Share of a run after which one on the plateau of word frequencies is called stuck, as while it trains."""

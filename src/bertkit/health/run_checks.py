@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bertkit.health import finetune_checks, finetune_gains, pretrain_checks, step_checks
-from bertkit.health.finding import Finding
-from bertkit.health.history import FinetuneHistory, PretrainHistory
+from bertkit.runs.findings import Finding
+from bertkit.runs.history import FinetuneHistory, PretrainHistory
 
 FINETUNE_CHECKS: tuple[Callable[[FinetuneHistory], Finding | None], ...] = (
     finetune_checks.diverged,

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from bertkit.health.advice import READ, lower_rate, steadier, trainable, usual_rate
-from bertkit.health.finding import Change, Finding
-from bertkit.health.history import (
+from bertkit.health.watch import THROUGH, VANISHED
+from bertkit.runs.findings import Change, Finding
+from bertkit.runs.history import (
     ENOUGH_STEPS,
     FinetuneHistory,
     PretrainHistory,
@@ -17,7 +18,6 @@ from bertkit.health.history import (
     mean,
     median,
 )
-from bertkit.health.watch import THROUGH, VANISHED
 
 Run = FinetuneHistory | PretrainHistory
 

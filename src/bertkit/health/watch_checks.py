@@ -22,9 +22,9 @@ from bertkit.health.collapse import (
     loss_rose,
     not_a_number,
 )
-from bertkit.health.finding import Change, Finding
 from bertkit.health.pretrain_checks import PATIENCE, nearly_through
 from bertkit.health.watch import THROUGH, Watched
+from bertkit.runs.findings import Change, Finding
 
 STILL = 1e-6
 """Update over weights that fp32 hardly notices."""

@@ -16,10 +16,10 @@ from bertkit.config.checks import check_choice
 from bertkit.config.head import Combination, Pooling
 from bertkit.config.model import layer_numbers
 from bertkit.config.reading import Reading
-from bertkit.data.long import answerable
 from bertkit.data.packed import Sequences
 from bertkit.data.packing import encode_texts
 from bertkit.data.tables import BadRow, Row
+from bertkit.data.windows import answerable
 from bertkit.errors import UserError
 from bertkit.infer.rows import ROWS_AT_ONCE, Tally, Texts, checked_texts, in_chunks
 from bertkit.model.bulk import PIECES, batches_by_length, in_batches

@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from bertkit import __version__
 from bertkit.errors import UserError
 from bertkit.infer.predict import Predictor
 from bertkit.recipe import TaskRecipe
-from bertkit.tasks.baselines import majority
+from bertkit.tasks.baselines import majority, score_baselines
 from bertkit.tasks.calibration import examine
 from bertkit.tasks.examples import Examples, leaks, load_examples
 from bertkit.tasks.metrics import confusion_matrix, summary
-from bertkit.tasks.registry import Task
-from bertkit.train.prepare import find_task, score_baselines
-from bertkit.train.results import mistakes, status
+from bertkit.tasks.registry import Task, find_task
+from bertkit.tasks.scoring import mistakes, status
+from bertkit.version import __version__
 
 
 def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from bertkit.checkpoint.card import CARD_FILE
 from bertkit.checkpoint.folder import ModelFolder
-from bertkit.config.reading import Reading, check_reading
-from bertkit.train.prepare import check_positions
+from bertkit.config.reading import Reading, check_positions, check_reading
 
 
 def reading_of(folder: ModelFolder, *, window: int | None, stride: int | None) -> Reading:

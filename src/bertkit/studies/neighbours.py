@@ -12,7 +12,7 @@ from bertkit.checkpoint.folder import read_model_folder
 from bertkit.checkpoint.locate import find_model
 from bertkit.data.packed import PackedBatch, pack
 from bertkit.data.shards import Split, open_shards
-from bertkit.data.windows import Windows
+from bertkit.data.steps import Windows
 from bertkit.model.encoder import Encoder
 from bertkit.recipe import PretrainRecipe
 

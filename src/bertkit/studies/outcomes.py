@@ -14,17 +14,17 @@ import numpy as np
 from bertkit.diagnose.logs import read_seed_log
 from bertkit.errors import UserError
 from bertkit.health.finetune_checks import OFF_THE_PRIOR
-from bertkit.health.history import last_train_loss
 from bertkit.recipe import PretrainRecipe
+from bertkit.runs.folder import RESULT
+from bertkit.runs.history import last_train_loss
+from bertkit.runs.log import METRICS
+from bertkit.runs.result import SeedResult
 from bertkit.studies.neighbours import Offsets, look
 from bertkit.studies.plan import Run
 from bertkit.studies.runner import failure, state
 from bertkit.studies.yardstick import Yardstick
 from bertkit.tasks.intervals import seeds_interval
 from bertkit.tasks.metrics import IntArray, entropy
-from bertkit.train.results import SeedResult
-from bertkit.train.runfolder import RESULT
-from bertkit.train.runlog import METRICS
 
 
 @dataclass(frozen=True)

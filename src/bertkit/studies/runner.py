@@ -17,9 +17,9 @@ from typing import IO, Literal
 
 from bertkit.checkpoint.atomic import replace_file
 from bertkit.errors import UserError
+from bertkit.runs.folder import FINGERPRINT, RECIPE, RESULT
 from bertkit.studies.plan import Run
 from bertkit.train.loop import deferred_signals
-from bertkit.train.runfolder import FINGERPRINT, RECIPE, RESULT
 
 State = Literal["waiting", "running", "done", "failed"]
 FAILED = "failed.txt"

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from bertkit import __version__
 from bertkit.checkpoint.atomic import replace_file
 from bertkit.config.checks import check_at_least
 from bertkit.errors import UserError
 from bertkit.recipe.study import Study
+from bertkit.runs.folder import RESULT
+from bertkit.runs.result import write_json
 from bertkit.studies.outcomes import Runs
 from bertkit.studies.page import write_study_page
 from bertkit.studies.plan import RUNS, Planned, Run, distinct, plan
@@ -20,8 +21,7 @@ from bertkit.studies.rows import Row, rows_of
 from bertkit.studies.runner import State, hold, run_all
 from bertkit.studies.sentences import say
 from bertkit.studies.tables import lines_of, markdown
-from bertkit.train.results import write_json
-from bertkit.train.runfolder import RESULT
+from bertkit.version import __version__
 
 TABLES = "tables.md"
 STUDY = "study.toml"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from bertkit.tasks.examples import Examples
-from bertkit.tasks.metrics import IntArray, confusion_matrix
+from bertkit.tasks.metrics import IntArray, confusion_matrix, summary
 
 # Words and single signs; ideographs stand for themselves, as they have no spaces between words.
 # Rows of TF-IDF have length 1, for which scikit-learn's default of 1 holds the weights down too much.
@@ -42,6 +44,14 @@ def ngram(train: Examples, dev: Examples, classes: int) -> IntArray:
     model = make_pipeline(ColumnTransformer(vectorisers), classifier)
     model.fit(_columns(train), train.known_labels)
     return confusion_matrix(dev.known_labels, model.predict(_columns(dev)), classes)
+
+
+def score_baselines(train: Examples, dev: Examples, classes: int, metric: str) -> dict[str, Any]:
+    """What always answering the majority, and an n-gram model, reach on dev: each a `metrics.summary`."""
+    return {
+        "majority": summary(majority(train.known_labels, dev.known_labels, classes), metric),
+        "ngram": summary(ngram(train, dev, classes), metric),
+    }
 
 
 def _columns(examples: Examples) -> npt.NDArray[np.object_]:

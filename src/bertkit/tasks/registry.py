@@ -11,7 +11,7 @@ from bertkit.config.checks import check_choice
 from bertkit.data.locate import locate
 from bertkit.data.tables import Column, Columns
 from bertkit.errors import UserError, nearest
-from bertkit.recipe import Kind
+from bertkit.recipe import Kind, TaskRecipe
 from bertkit.tasks.metrics import get_metric
 
 Split = Literal["train", "dev"]
@@ -174,4 +174,27 @@ def task_from_files(
         header=header,
         metric=metric,
         kind=kind,
+    )
+
+
+def find_task(recipe: TaskRecipe) -> Task:
+    """The named task, or the one that the user's files make; a file that is missing is missed when read."""
+    if recipe.name:
+        if recipe.train or recipe.dev:
+            raise UserError(
+                f"Give either the task {recipe.name!r} or files of your own (train, dev), not both."
+            )
+        task = get_task(recipe.name, recipe.folder)
+        return replace(task, metric=recipe.metric) if recipe.metric else task
+    if not (recipe.train or recipe.dev):
+        raise UserError("Say what to learn: the name of a task, or --train FILE and --dev FILE of your own.")
+    return task_from_files(
+        recipe.train or None,
+        recipe.dev or None,
+        text=recipe.text or "text",
+        pair=recipe.pair or None,
+        label=recipe.label or "label",
+        header={"auto": None, "yes": True, "no": False}[recipe.header],
+        kind=recipe.kind,
+        metric=recipe.metric or "accuracy",
     )

@@ -12,15 +12,16 @@ from bertkit.errors import UserError
 from bertkit.health.preflight_checks import check
 from bertkit.model.precision import choose_precision, flush_denormals
 from bertkit.recipe import Recipe
+from bertkit.runs.findings import append_findings
+from bertkit.runs.folder import RESULT, check_run, open_run
+from bertkit.runs.result import SeedResult, write_json
 from bertkit.train.explain import explain_mistakes
-from bertkit.train.findings import append_findings
-from bertkit.train.frozen import RowSource
+from bertkit.train.feature_cache import RowSource
 from bertkit.train.listener import Listener, Plan
 from bertkit.train.planning import first_seed, make_plan
 from bertkit.train.preflight import measure
 from bertkit.train.prepare import Prepared, prepare
-from bertkit.train.results import SeedResult, aggregate, write_json
-from bertkit.train.runfolder import RESULT, check_run, open_run
+from bertkit.train.results import aggregate
 from bertkit.train.seedrun import Shared
 from bertkit.train.seeds import train_seed
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bertkit.config.model import ModelConfig
-from bertkit.health.finding import Finding
 from bertkit.model.precision import Computing
+from bertkit.runs.findings import Finding
 from bertkit.train.loop import StepRecord
 from bertkit.train.prepare import Facts
 

@@ -12,7 +12,7 @@ from torch import nn
 from bertkit.model.heads import Classifier
 from bertkit.model.precision import Computing
 from bertkit.recipe import OptimiserRecipe, Recipe
-from bertkit.train.frozen import RowSource
+from bertkit.train.feature_cache import RowSource
 from bertkit.train.listener import Plan
 from bertkit.train.loop import Diverged, Objective, StepRecord, run_steps
 from bertkit.train.objectives import Classification

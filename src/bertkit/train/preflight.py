@@ -29,7 +29,7 @@ from bertkit.model.heads import Classifier
 from bertkit.model.precision import Computing, choose_precision, flush_denormals
 from bertkit.recipe import ModelRecipe, OptimiserRecipe, Recipe
 from bertkit.tasks.metrics import entropy
-from bertkit.train.frozen import RowSource
+from bertkit.train.feature_cache import RowSource
 from bertkit.train.listener import Silent
 from bertkit.train.optimiser import build_optimiser, learning_rate
 from bertkit.train.planning import count_steps, first_seed, make_plan

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bertkit.data.windows import Masks, take
+from bertkit.data.steps import Masks, take
 from bertkit.health.preflight import SECONDS, CorpusMeasures, Preflight
 from bertkit.health.preflight_data import piece_measures
 from bertkit.health.preflight_model import LossOf, measure_start, resident_memory

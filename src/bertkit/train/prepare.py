@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,17 @@ from bertkit.checkpoint.locate import find_model
 from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
 from bertkit.config.presets import changed_preset
-from bertkit.config.reading import Reading
+from bertkit.config.reading import check_positions
 from bertkit.data.packed import Sequences
 from bertkit.data.packing import encode_texts
 from bertkit.errors import UserError, nearest
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
-from bertkit.recipe import ModelRecipe, Recipe, TaskRecipe, VocabularyRecipe
-from bertkit.tasks.baselines import majority, ngram
+from bertkit.recipe import ModelRecipe, Recipe, VocabularyRecipe
+from bertkit.tasks.baselines import score_baselines
 from bertkit.tasks.examples import Examples, OddRows, load_examples, odd_rows
-from bertkit.tasks.metrics import IntArray, summary
-from bertkit.tasks.registry import Task, get_task, task_from_files
+from bertkit.tasks.metrics import IntArray
+from bertkit.tasks.registry import Task, find_task
 from bertkit.text.tokenizer import Tokenizer
 from bertkit.text.vocabulary import learn
 
@@ -133,47 +133,6 @@ def prepare(recipe: Recipe) -> Prepared:
         odd=odd,
         facts=_facts(recipe, task.name, labels, train, dev, odd, encoded[0], tokenizer),
     )
-
-
-def check_positions(reading: Reading, config: ModelConfig) -> None:
-    """Raise `UserError` if the model has not positions enough for such sequences."""
-    if reading.longest > config.max_positions:
-        name = "window" if reading.window else "max_length"
-        raise UserError(
-            f"{name} {reading.longest} is beyond the {config.max_positions} positions of the model; set "
-            f"--{name.replace('_', '-')} {config.max_positions} or less."
-        )
-
-
-def find_task(recipe: TaskRecipe) -> Task:
-    """The named task, or the one that the user's files make; a file that is missing is missed when read."""
-    if recipe.name:
-        if recipe.train or recipe.dev:
-            raise UserError(
-                f"Give either the task {recipe.name!r} or files of your own (train, dev), not both."
-            )
-        task = get_task(recipe.name, recipe.folder)
-        return replace(task, metric=recipe.metric) if recipe.metric else task
-    if not (recipe.train or recipe.dev):
-        raise UserError("Say what to learn: the name of a task, or --train FILE and --dev FILE of your own.")
-    return task_from_files(
-        recipe.train or None,
-        recipe.dev or None,
-        text=recipe.text or "text",
-        pair=recipe.pair or None,
-        label=recipe.label or "label",
-        header={"auto": None, "yes": True, "no": False}[recipe.header],
-        kind=recipe.kind,
-        metric=recipe.metric or "accuracy",
-    )
-
-
-def score_baselines(train: Examples, dev: Examples, classes: int, metric: str) -> dict[str, Any]:
-    """What always answering the majority, and an n-gram model, reach on dev: each a `metrics.summary`."""
-    return {
-        "majority": summary(majority(train.known_labels, dev.known_labels, classes), metric),
-        "ngram": summary(ngram(train, dev, classes), metric),
-    }
 
 
 def build_classifier(prepared: Prepared, recipe: Recipe) -> Classifier:

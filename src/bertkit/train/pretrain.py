@@ -8,7 +8,8 @@ from typing import Any
 
 from bertkit.model.precision import flush_denormals
 from bertkit.recipe import PretrainRecipe
-from bertkit.train.attempts import Collapsed, changed, read_restarts
+from bertkit.runs.folder import check_run, open_run
+from bertkit.runs.restarts import Collapsed, changed, read_restarts
 from bertkit.train.listener import PretrainListener
 from bertkit.train.loop import deferred_signals
 from bertkit.train.pretrainrun import PretrainRun
@@ -21,7 +22,6 @@ from bertkit.train.processes import (
     leave_processes,
     restarted,
 )
-from bertkit.train.runfolder import check_run, open_run
 from bertkit.train.starting import Start, prepare_start
 
 LAUNCHER = "launcher.txt"

@@ -7,20 +7,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bertkit import __version__
 from bertkit.checkpoint.folder import write_model_folder
 from bertkit.checkpoint.hub import hub_card
-from bertkit.health.history import Restart
 from bertkit.health.watch import Watch
 from bertkit.model.precision import Computing
 from bertkit.recipe import PretrainRecipe
-from bertkit.train.attempts import Collapsed, add_restart, begins_at, change_of
-from bertkit.train.checkpoints import Checkpoints
+from bertkit.runs.checkpoints import Checkpoints
+from bertkit.runs.folder import RESULT, STOPPED
+from bertkit.runs.log import RunLog
+from bertkit.runs.restarts import Collapsed, Restart, add_restart, begins_at, change_of
+from bertkit.runs.result import write_json
 from bertkit.train.processes import Processes
-from bertkit.train.results import write_json
-from bertkit.train.runfolder import RESULT, STOPPED
-from bertkit.train.runlog import RunLog
 from bertkit.train.starting import Start
+from bertkit.version import __version__
 
 
 class Stopped(RuntimeError):

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from bertkit.errors import UserError
-from bertkit.health.finding import Finding
-from bertkit.health.history import Restart
 from bertkit.health.preflight_checks import check
 from bertkit.health.watch import NEWEST, Evaluation
 from bertkit.model.precision import choose_precision
 from bertkit.model.work import gemm_rate
 from bertkit.recipe import PretrainRecipe
-from bertkit.train.attempts import Collapsed, changed, may_restart, remembered
-from bertkit.train.findings import append_findings
+from bertkit.runs.findings import Finding, append_findings
+from bertkit.runs.log import BROKE, open_log
+from bertkit.runs.restarts import Collapsed, Restart, changed, may_restart, remembered
 from bertkit.train.listener import PretrainListener
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, deferred_signals, run_steps
 from bertkit.train.preflight_pretrain import measure_pretraining
@@ -25,7 +24,6 @@ from bertkit.train.pretrainfolder import PretrainFolder, Stopped
 from bertkit.train.pretrainwatch import watch_pretraining
 from bertkit.train.processes import Processes, ProcessLost
 from bertkit.train.restoring import Tally, score
-from bertkit.train.runlog import BROKE, open_log
 from bertkit.train.schedule import ByClock, BySteps, Moment, Schedule
 from bertkit.train.starting import Start, facts_of
 from bertkit.train.watching import collapse_among
@@ -83,7 +81,9 @@ class PretrainRun:
 
     def run(self) -> dict[str, Any]:
         """Train to the end."""
-        log = open_log(self.folder.path, self.progress.log_size, self.progress.step, self.processes)
+        log = open_log(
+            self.folder.path, self.progress.log_size, self.progress.step, first=self.processes.first
+        )
         with log as self.log, deferred_signals() as interrupted:
             self.log.say(f"step {self.progress.step}, processes: {self.processes.count}")
             try:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from bertkit.data.batches import cut_by_pieces
 from bertkit.data.masking import Realised, realised
 from bertkit.data.packed import Sequences, pack
-from bertkit.data.windows import Identity, Masks, Windows, take
+from bertkit.data.steps import Identity, Masks, Windows, take
 from bertkit.model.precision import Computing, autocast
 from bertkit.model.pretraining import Pretrainer, PretrainingBatch
 from bertkit.model.work import training_flops

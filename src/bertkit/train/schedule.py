@@ -12,8 +12,8 @@ from typing import Protocol
 
 from bertkit.errors import UserError
 from bertkit.recipe import OptimiserRecipe
+from bertkit.runs.log import METRICS
 from bertkit.train.optimiser import learning_rate, learning_rate_at
-from bertkit.train.runlog import METRICS
 
 
 @dataclass(frozen=True)

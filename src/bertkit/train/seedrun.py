@@ -15,16 +15,16 @@ import torch
 from bertkit.checkpoint.folder import write_model_folder
 from bertkit.checkpoint.hub import hub_card
 from bertkit.checkpoint.state import load_state, save_state
-from bertkit.health.finding import Finding
-from bertkit.health.history import Restart
 from bertkit.health.watch import Evaluation
 from bertkit.model.bulk import log_probabilities
 from bertkit.model.precision import Computing
 from bertkit.recipe import Recipe
-from bertkit.tasks.calibration import fit_temperature, logarithms
-from bertkit.tasks.metrics import confusion_matrix, summary
-from bertkit.train.attempts import (
+from bertkit.runs.findings import Finding
+from bertkit.runs.folder import STATE
+from bertkit.runs.log import BROKE, RunLog
+from bertkit.runs.restarts import (
     Collapsed,
+    Restart,
     add_restart,
     begins_at,
     change_of,
@@ -33,15 +33,16 @@ from bertkit.train.attempts import (
     read_restarts,
     remembered,
 )
-from bertkit.train.frozen import RowSource
+from bertkit.runs.result import SeedResult
+from bertkit.tasks.calibration import fit_temperature, logarithms
+from bertkit.tasks.metrics import confusion_matrix, summary
+from bertkit.tasks.scoring import status
+from bertkit.train.feature_cache import RowSource
 from bertkit.train.listener import Listener
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, run_steps
 from bertkit.train.objectives import Classification
 from bertkit.train.optimiser import build_optimiser, rates
 from bertkit.train.prepare import Prepared, build_classifier
-from bertkit.train.results import SeedResult, status
-from bertkit.train.runfolder import STATE
-from bertkit.train.runlog import BROKE, RunLog
 from bertkit.train.seedwatch import watch_seed
 from bertkit.train.watching import collapse_among
 

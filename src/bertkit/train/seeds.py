@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bertkit.train.attempts import Collapsed
+from bertkit.runs.restarts import Collapsed
+from bertkit.runs.result import SeedResult
 from bertkit.train.loop import Interrupted, deferred_signals
-from bertkit.train.results import SeedResult
 from bertkit.train.seedrun import SeedRun, Shared
 
 

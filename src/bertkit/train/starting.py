@@ -12,7 +12,7 @@ from bertkit.checkpoint.locate import find_model
 from bertkit.config.model import ModelConfig
 from bertkit.config.presets import changed_preset
 from bertkit.data.shards import Shards, open_shards
-from bertkit.data.windows import Masks, Windows
+from bertkit.data.steps import Masks, Windows
 from bertkit.errors import UserError
 from bertkit.model.encoder import Encoder
 from bertkit.model.precision import Computing

@@ -10,15 +10,15 @@ from pathlib import Path
 from torch import nn
 
 from bertkit.health.collapse import EARLIEST, doubtful
-from bertkit.health.finding import Finding
 from bertkit.health.layers import gradient_norms
 from bertkit.health.probe import Looked, Weights
-from bertkit.health.watch import HEALTH, Broke, Evaluation, Health, Setting, Watch
+from bertkit.health.watch import Broke, Evaluation, Setting, Watch
 from bertkit.health.watch_checks import COLLAPSES, findings_of
-from bertkit.train.findings import append_findings
+from bertkit.runs.findings import Finding, append_findings
+from bertkit.runs.history import HEALTH, Health
+from bertkit.runs.log import RunLog
 from bertkit.train.loop import Diverged, StepRecord
 from bertkit.train.processes import ALONE, Processes
-from bertkit.train.runlog import RunLog
 
 EARLY = (1, 2, 5, 10, 20)
 """Steps that are looked at in any case: a rate that is too high destroys a model within the first ten."""

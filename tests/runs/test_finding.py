@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bertkit.health.finding import Change, Finding, by_weight, ways
+from bertkit.runs.findings import Change, Finding, by_weight, ways
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bertkit.data import grammar
-from bertkit.data.grammar import LABELS, Sentence, generate, minimal_pairs
-from bertkit.data.grammar_phenomena import PHENOMENA
-from bertkit.data.grammar_words import KNOWN, NEW, PLAIN
+from bertkit.demo import grammar
+from bertkit.demo.grammar import LABELS, Sentence, generate, minimal_pairs
+from bertkit.demo.grammar_phenomena import PHENOMENA
+from bertkit.demo.grammar_words import KNOWN, NEW, PLAIN
 from bertkit.errors import UserError
 from bertkit.tasks.baselines import ngram
 from bertkit.tasks.examples import Examples

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from bertkit.errors import UserError
-from bertkit.health.finding import Change, Finding
-from bertkit.train.findings import FINDINGS, append_findings, read_findings
+from bertkit.runs.findings import FINDINGS, Change, Finding, append_findings, read_findings
 
 
 def of(check: str, seen: str = "Seen 3.") -> Finding:

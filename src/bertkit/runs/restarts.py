@@ -5,22 +5,50 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bertkit.errors import UserError
-from bertkit.health.finding import Finding
-from bertkit.health.history import Restart
 from bertkit.recipe import BaseRecipe
-from bertkit.train.results import write_json
-from bertkit.train.runlog import METRICS
+from bertkit.runs.findings import Finding
+from bertkit.runs.log import METRICS
+from bertkit.runs.result import write_json
 
 RESTARTS = "restarts.json"
 MOST = 2
 """Restarts of a run or a seed: what two lower rates don't mend, a third will not."""
 
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
+
+
+@dataclass(frozen=True)
+class Restart:
+    """One restart of a run, or of a seed, after a collapse.
+
+    Attributes:
+        step: after which the collapse was seen.
+        check: that saw it.
+        seen: what it saw.
+        change: the recipe keys that were changed, as `section.key`, and their new values.
+        from_step: where the new attempt began: 0, or the step of the last state that was good.
+    """
+
+    step: int
+    check: str
+    seen: str
+    change: dict[str, Any] = field(default_factory=dict)
+    from_step: int = 0
+
+    @property
+    def how(self) -> str:
+        """Where the new attempt began, and with what."""
+        changes = " ".join(f"{key}={value:g}" for key, value in self.change.items())
+        where = f"from step {self.from_step:,}" if self.from_step else "from the beginning"
+        return f"{where} with {changes}" if changes else where
+
+    def __str__(self) -> str:
+        return f"Starting again {self.how}."
 
 
 class Collapsed(RuntimeError):

@@ -18,8 +18,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bertkit.data.grammar_phenomena import PHENOMENA
-from bertkit.data.grammar_words import Novelty, Words
+from bertkit.demo.grammar_phenomena import PHENOMENA
+from bertkit.demo.grammar_words import Novelty, Words
 from bertkit.errors import UserError
 
 Split = Literal["train", "dev"]

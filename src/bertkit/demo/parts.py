@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from bertkit.data.grammar import Sentence
+    from bertkit.demo.grammar import Sentence
     from bertkit.text.tokenizer import Tokenizer
 
 TEXT = "text.txt"
@@ -77,7 +77,7 @@ class Data:
 
 def write_data(folder: Path, sizes: Sizes, seed: int) -> Data:
     """Write text.txt, train.tsv and dev.tsv."""
-    from bertkit.data.grammar import generate, plain_text
+    from bertkit.demo.grammar import generate, plain_text
 
     data = Data(plain_text(sizes.text, seed), generate("dev", sizes.dev, seed))
     data.check()
@@ -160,7 +160,7 @@ def answers(run: Path, result: Mapping[str, Any]) -> npt.NDArray[np.int64]:
     """The class that each seed of a fine-tuning run gives each dev sentence, [K, N]."""
     import numpy as np
 
-    from bertkit.train.results import SeedResult
+    from bertkit.runs.result import SeedResult
 
     found = []
     for each in result["seeds"]:
@@ -221,7 +221,7 @@ class _NGram:
     def __init__(self, folder: Path) -> None:
         from bertkit.recipe import TaskRecipe
         from bertkit.tasks.examples import load_examples
-        from bertkit.train.prepare import find_task
+        from bertkit.tasks.registry import find_task
 
         train, dev = (str(folder / f"{split}.tsv") for split in ("train", "dev"))
         task = find_task(TaskRecipe(train=train, dev=dev, text="sentence"))
@@ -251,7 +251,7 @@ def compare_twins(model: Path, dev: Sequence[Sentence]) -> dict[str, Any]:
     Returns:
         `summarise_pairs` over all dependencies and novelties: both are groups.
     """
-    from bertkit.data.grammar import minimal_pairs
+    from bertkit.demo.grammar import minimal_pairs
     from bertkit.infer.model import load
     from bertkit.infer.score import score, summarise_pairs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bertkit.data.grammar_words import (
+from bertkit.demo.grammar_words import (
     ADVERBS,
     ASKED,
     BASE,

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from bertkit.text.jsons import to_json
-from bertkit.train.processes import Processes
 
 METRICS = "metrics.jsonl"
 LOG = "log.txt"
@@ -83,9 +82,9 @@ class NoLog(RunLog):
         return 0
 
 
-def open_log(folder: Path, size: int, step: int, processes: Processes) -> RunLog:
+def open_log(folder: Path, size: int, step: int, *, first: bool) -> RunLog:
     """The log of a run, which the first of its processes writes."""
-    return RunLog(folder, size, step) if processes.first else NoLog()
+    return RunLog(folder, size, step) if first else NoLog()
 
 
 def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -1,6 +1,6 @@
 """What a run writes while it trains."""
 
-from bertkit.train.runlog import _flat
+from bertkit.runs.log import _flat
 
 
 def test_numbers_of_inner_tables_have_both_names_but_those_of_metrics_their_own() -> None:
