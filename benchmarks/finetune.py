@@ -32,13 +32,13 @@ from bertkit.data.packing import encode_texts
 from bertkit.model.bulk import log_probabilities
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
+from bertkit.model.optimisers import build_optimiser
 from bertkit.model.precision import autocast, choose_precision, flush_denormals
 from bertkit.model.work import BACKWARD, encoder_flops, gemm_rate
 from bertkit.recipe import BatchRecipe, OptimiserRecipe
 from bertkit.tasks.examples import load_examples
 from bertkit.tasks.registry import get_task
 from bertkit.text.tokenizer import Tokenizer
-from bertkit.train.optimiser import build_optimiser
 from common import emit, emit_machine, interleaved
 from peak import copy_bandwidth
 
@@ -84,7 +84,7 @@ def our_step(classifier: Classifier, work: Work) -> Callable[[], None]:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
         optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        optimiser.zero_grad()
         loss.item()
 
     return step

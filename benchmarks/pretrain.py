@@ -34,13 +34,13 @@ from bertkit.config.model import ModelConfig
 from bertkit.config.presets import preset
 from bertkit.data.corpus import read_texts
 from bertkit.data.prepare import Options, prepare
+from bertkit.model.optimisers import build_optimiser
 from bertkit.model.precision import autocast, choose_precision, flush_denormals
 from bertkit.model.pretraining import PretrainingBatch
 from bertkit.model.work import gemm_rate, training_flops
 from bertkit.recipe import PretrainRecipe
 from bertkit.text.tokenizer import Tokenizer
 from bertkit.train.loop import run_steps
-from bertkit.train.optimiser import build_optimiser
 from bertkit.train.processes import ALONE
 from bertkit.train.restoring import as_batch, score
 from bertkit.train.starting import prepare_start
@@ -215,7 +215,7 @@ class Theirs:
             loss.item()
         nn.utils.clip_grad_norm_(list(self.model.parameters()), self.clip, foreach=True)
         self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
 
     def block(self) -> None:
         """The updates that are ready, the same at each call, but for the weights."""

@@ -19,14 +19,15 @@ from pathlib import Path
 import torch
 
 from bertkit.health.watch import Watch
+from bertkit.model.optimisers import build_optimiser
 from bertkit.model.precision import choose_precision, flush_denormals
 from bertkit.recipe import Recipe
 from bertkit.runs.log import NoLog
 from bertkit.train.listener import Silent
 from bertkit.train.loop import StepRecord, run_steps
 from bertkit.train.objectives import Classification
-from bertkit.train.optimiser import build_optimiser, rates
 from bertkit.train.prepare import build_classifier, prepare
+from bertkit.train.schedule import rates
 from bertkit.train.seedwatch import watch_seed
 from bertkit.train.watching import NEVER
 from common import emit, emit_machine

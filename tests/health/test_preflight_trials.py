@@ -29,6 +29,8 @@ from bertkit.health.preflight_trials import (
 )
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
+from bertkit.model.optimisers import build_optimiser
+from bertkit.recipe import OptimiserRecipe
 
 CONFIG = ModelConfig(
     vocabulary_size=40,
@@ -73,7 +75,7 @@ def trial(model: Classifier) -> Trial:
     return Trial(
         copy=lambda: copy.deepcopy(model),
         loss=loss,
-        optimiser=lambda each: torch.optim.AdamW([p for p in each.parameters() if p.requires_grad]),
+        optimiser=lambda each: build_optimiser(each, OptimiserRecipe(eps=1e-8)),
         batch=BATCH,
         prior_loss=math.log(2),
         clip=1.0,

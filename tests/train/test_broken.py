@@ -18,6 +18,7 @@ from bertkit.cli import main
 from bertkit.diagnose.doctor import examine
 from bertkit.diagnose.report import write_report
 from bertkit.errors import UserError
+from bertkit.model.optimisers import build_optimiser
 from bertkit.recipe import ModelRecipe, PretrainRecipe, Recipe, VocabularyRecipe
 from bertkit.runs.checkpoints import Checkpoints
 from bertkit.runs.folder import STOPPED
@@ -26,7 +27,6 @@ from bertkit.text.jsons import to_json
 from bertkit.train.finetune import finetune
 from bertkit.train.listener import Silent, SilentPretrain
 from bertkit.train.loop import Interrupted, StepRecord
-from bertkit.train.optimiser import build_optimiser
 from bertkit.train.pretrain import pretrain
 from bertkit.train.pretrainfolder import Stopped
 

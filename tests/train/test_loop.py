@@ -1,14 +1,43 @@
 import os
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
-from bertkit.recipe import OptimiserRecipe
+from bertkit.checkpoint.state import load_state, save_state
+from bertkit.config.head import HeadConfig
+from bertkit.config.model import ModelConfig
+from bertkit.data.packed import PackedBatch
+from bertkit.errors import UserError
+from bertkit.model.encoder import Encoder
+from bertkit.model.heads import ClassificationHead, Classifier
+from bertkit.model.optimisers import OPTIMISERS, build_optimiser
+from bertkit.recipe import OptimiserName, OptimiserRecipe
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, run_steps
-from bertkit.train.optimiser import build_optimiser, rates
+from bertkit.train.schedule import rates
+
+CONFIG = ModelConfig(
+    vocabulary_size=19, layers=2, hidden_size=12, heads=3, feedforward_size=20, max_positions=7
+)
+
+
+class First:
+    """Which of two halves of the vocabulary a sequence's first piece is of."""
+
+    def batches(self, step: int) -> Sequence[torch.Tensor]:
+        return [torch.randint(0, 19, (8, 5), generator=torch.Generator().manual_seed(step))]
+
+    def pieces(self, batch: torch.Tensor) -> int:
+        return batch.numel()
+
+    def loss(self, model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        places = torch.arange(5).repeat(8)
+        packed = PackedBatch(batch.flatten(), torch.zeros_like(places), places, (5,) * 8)
+        return model.loss(model(packed), (batch[:, 0] > 9).long()).mean()
 
 
 class Line:
@@ -94,3 +123,60 @@ def test_a_signal_lets_the_step_finish(number: signal.Signals) -> None:
         fit(Signalled(), model=model)
     assert model.weight.item() != before
     assert signal.getsignal(number) is handler
+
+
+def train(name: OptimiserName, steps: range, state: Path, total: int = 6) -> tuple[Classifier, list[float]]:
+    """Make `steps` of `total` from the state that is there, and leave one."""
+    torch.manual_seed(0)
+    model = Classifier(Encoder(CONFIG), ClassificationHead(HeadConfig(labels=("a", "b")), CONFIG))
+    recipe = OptimiserRecipe(name=name, lr=5e-3, weight_decay=0.0)
+    optimiser = build_optimiser(model, recipe)
+    if steps.start:
+        assert load_state(state, model, optimiser) == {"step": steps.start}
+    losses: list[float] = []
+
+    def after_step(record: StepRecord) -> bool:
+        losses.append(record.loss)
+        return record.step == steps.stop
+
+    run_steps(
+        model,
+        First(),
+        optimiser,
+        rate=rates(total, recipe),
+        clip=recipe.clip,
+        start=steps.start,
+        seed=1,
+        precision="fp32",
+        after_step=after_step,
+    )
+    save_state(state, model, optimiser, {"step": steps.stop})
+    return model, losses
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_a_run_goes_on_exactly_with_every_optimiser(name: OptimiserName, tmp_path: Path) -> None:
+    if name == "lamb":
+        pytest.importorskip("pytorch_optimizer", reason="the extra lamb is not installed")
+    whole, losses = train(name, range(6), tmp_path / "whole")
+    _, first = train(name, range(3), tmp_path / "cut")
+    cut, second = train(name, range(3, 6), tmp_path / "cut")
+    assert first + second == losses
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), cut.parameters(), strict=True))
+    ends = [load_file(tmp_path / name) for name in ("whole", "cut")]
+    assert ends[0].keys() == ends[1].keys()
+    assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
+
+
+def test_the_state_of_another_optimiser_is_refused(tmp_path: Path) -> None:
+    train("adamw", range(1), tmp_path / "state")
+    with pytest.raises(UserError, match=r"of the optimiser 'adamw', and the recipe's is 'muon'; go on with"):
+        train("muon", range(1, 2), tmp_path / "state")
+
+
+def test_muon_learns_another_way_than_adamw(tmp_path: Path) -> None:
+    _, muon = train("muon", range(60), tmp_path / "muon", 60)
+    _, adamw = train("adamw", range(60), tmp_path / "adamw", 60)
+    assert muon[0] == adamw[0]
+    assert muon[2] != adamw[2]
+    assert sum(muon[-5:]) < 5 * 0.2

@@ -123,7 +123,13 @@ def test_parts_of_a_step_add_up_to_it(restoring: PretrainRecipe, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("number", "optimiser"), [(signal.SIGINT, "adamw"), (signal.SIGTERM, "adam"), (signal.SIGINT, "lamb")]
+    ("number", "optimiser"),
+    [
+        (signal.SIGINT, "adamw"),
+        (signal.SIGTERM, "adam"),
+        (signal.SIGINT, "lamb"),
+        (signal.SIGTERM, "muon"),
+    ],
 )
 def test_an_interrupted_run_goes_on_bit_for_bit(
     restoring: PretrainRecipe, tmp_path: Path, number: signal.Signals, optimiser: str

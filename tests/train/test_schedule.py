@@ -6,13 +6,32 @@ import pytest
 from bertkit.errors import UserError
 from bertkit.recipe import OptimiserRecipe
 from bertkit.train import schedule as module
-from bertkit.train.schedule import ByClock, ByLog, BySteps, Moment
+from bertkit.train.schedule import ByClock, ByLog, BySteps, Moment, learning_rate, learning_rate_at
 
 RECIPE = OptimiserRecipe(lr=8.0, warmup=0.5)
 
 
 def alone(number: float) -> float:
     return number
+
+
+def test_the_rate_warms_up_and_falls_to_zero() -> None:
+    recipe = OptimiserRecipe(lr=12.0, warmup=0.2)
+    rates = [learning_rate(step, 10, recipe) for step in range(10)]
+    assert rates == pytest.approx([4, 8, 12, 10.5, 9, 7.5, 6, 4.5, 3, 1.5])
+
+
+def test_a_constant_rate_is_constant_after_the_warm_up() -> None:
+    recipe = OptimiserRecipe(lr=3.0, warmup=0.0, schedule="constant")
+    assert {learning_rate(step, 7, recipe) for step in range(7)} == {3.0}
+
+
+def test_the_rate_of_a_share_of_a_run_warms_up_and_falls_to_zero() -> None:
+    recipe = OptimiserRecipe(lr=8.0, warmup=0.2)
+    shares = (0.0, 0.1, 0.2, 0.6, 1.0)
+    assert [learning_rate_at(share, recipe) for share in shares] == pytest.approx([0, 4, 8, 4, 0])
+    constant = OptimiserRecipe(lr=8.0, warmup=0.0, schedule="constant")
+    assert learning_rate_at(0.9, constant) == 8.0
 
 
 def test_steps_are_shares_of_their_number() -> None:

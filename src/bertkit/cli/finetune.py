@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from bertkit.cli.recipes import RUN_FLAGS, Flag, add_run_arguments, changes_of, recipe_to_change
+from bertkit.cli.recipes import (
+    OPTIMISER_FLAGS,
+    RUN_FLAGS,
+    Flag,
+    add_run_arguments,
+    changes_of,
+    recipe_to_change,
+)
 from bertkit.recipe import Recipe
 from bertkit.text.jsons import to_json
 
@@ -40,7 +47,7 @@ FLAGS: tuple[Flag, ...] = (
         "read longer texts in windows of so many pieces, uncut",
     ),
     ("--stride", "batch", "stride", int, "pieces from one window to the next (default: 3/4 of a window)"),
-    ("--lr", "optimiser", "lr", float, "highest learning rate"),
+    *OPTIMISER_FLAGS,
     ("--patience", "training", "patience", int, "stop after so many epochs without a better score"),
     ("--seed", "training", "seed", int, "the first seed"),
     ("--seeds", "training", "seeds", int, "how many seeds to train"),

@@ -11,7 +11,14 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from bertkit.cli.recipes import RUN_FLAGS, Flag, add_run_arguments, changes_of, recipe_to_change
+from bertkit.cli.recipes import (
+    OPTIMISER_FLAGS,
+    RUN_FLAGS,
+    Flag,
+    add_run_arguments,
+    changes_of,
+    recipe_to_change,
+)
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe
 from bertkit.text.jsons import to_json
@@ -38,8 +45,7 @@ FLAGS: tuple[Flag, ...] = (
     ("--batch", "batch", "pieces", int, "pieces of a step, over all processes"),
     ("--at-once", "batch", "at_once", int, "pieces computed at once; gradients add up to the step"),
     ("--length", "batch", "length", int, "pieces of a sequence at most"),
-    ("--lr", "optimiser", "lr", float, "highest learning rate"),
-    ("--optimiser", "optimiser", "name", str, "adamw, adam or lamb"),
+    *OPTIMISER_FLAGS,
     ("--steps", "training", "steps", int, "number of updates"),
     ("--budget", "training", "budget", minutes, "wall time instead of steps: 30m, 1h, 8h"),
     ("--replay", "training", "replay", str, "a run folder whose log of learning rates is followed"),

@@ -26,6 +26,11 @@ RUN_FLAGS: tuple[Flag, ...] = (
 )
 """Of both kinds of runs."""
 
+OPTIMISER_FLAGS: tuple[Flag, ...] = (
+    ("--lr", "optimiser", "lr", float, "highest learning rate"),
+    ("--optimiser", "optimiser", "name", str, "adamw, adam, lamb or muon"),
+)
+
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
 
 

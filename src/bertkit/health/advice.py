@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from bertkit.config.presets import PRESETS
-from bertkit.recipe import ModelRecipe, OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
+from bertkit.recipe import OWN_RATES, ModelRecipe, OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
 from bertkit.runs.findings import Change
 
 READ = "docs/doctor.md#after-a-run"
@@ -32,6 +32,9 @@ def steadier(optimiser: OptimiserRecipe, rate: float) -> tuple[Change, ...]:
     changes = []
     if optimiser.lr > rate:
         changes.append(Change("optimiser.lr", rate, together=True))
+        if optimiser.matrix_lr:
+            lower = float(f"{optimiser.matrix_lr * rate / optimiser.lr:.1g}")
+            changes.append(Change("optimiser.matrix_lr", lower, together=True))
     if optimiser.warmup < WARMUP / 2:
         changes.append(Change("optimiser.warmup", WARMUP, together=True))
     if not optimiser.clip:
@@ -46,10 +49,10 @@ def usual_rate(recipe: Recipe | PretrainRecipe) -> float:
 
 def lower_rate(recipe: Recipe | PretrainRecipe) -> float:
     """A third of the recipe's rate, and no more than is known to work: of one that is far too high a third is
-    too. LAMB's rates are of another size.
+    too. Some optimisers have rates of another size.
     """
     third, name = recipe.optimiser.lr / 3, recipe.optimiser.name
-    return float(f"{third if name == 'lamb' else min(third, usual_rate(recipe)):.1g}")
+    return float(f"{third if name in OWN_RATES else min(third, usual_rate(recipe)):.1g}")
 
 
 def trainable(model: ModelRecipe) -> tuple[Change, ...]:

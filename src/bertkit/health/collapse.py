@@ -6,6 +6,7 @@ import math
 
 from bertkit.health.advice import FRESH_RATE, TRAINED_RATE, WARMUP, steadier
 from bertkit.health.watch import LEARNT, VANISHED, Watched
+from bertkit.recipe import OWN_RATES
 from bertkit.runs.findings import Change, Finding
 from bertkit.runs.history import Health
 
@@ -177,7 +178,7 @@ def calmer(watched: Watched) -> tuple[Change, ...]:
     """What makes training steadier, all together: a lower rate, and warm-up and clipping where they lack."""
     setting = watched.setting
     rate = setting.optimiser.lr / 3
-    if setting.phase == "finetune" and setting.optimiser.name != "lamb":
+    if setting.phase == "finetune" and setting.optimiser.name not in OWN_RATES:
         # Of a rate that is far too high a third is too.
         rate = min(rate, TRAINED_RATE if setting.trained else FRESH_RATE)
     if setting.model.norm == "post" and not setting.trained:

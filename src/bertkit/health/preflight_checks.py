@@ -9,6 +9,7 @@ from bertkit.health import preflight_row_checks as rows
 from bertkit.health import preflight_text_checks as text
 from bertkit.health.advice import PRETRAINED, THAWED, WARMUP
 from bertkit.health.preflight import READ, ByHeart, Preflight
+from bertkit.recipe import OWN_RATES
 from bertkit.runs.findings import Change, Finding, by_weight
 from bertkit.runs.history import mean
 
@@ -176,7 +177,7 @@ def rate_too_high(record: Preflight) -> Finding | None:
     """A deep stack of fresh post-norm layers is given a rate that none like it is known to stand."""
     asked = record.asked
     known = WARMED_RATE if asked.warmup else COLD_RATE
-    if asked.norm != "post" or asked.layers < DEEP or not asked.fresh or asked.optimiser == "lamb":
+    if asked.norm != "post" or asked.layers < DEEP or not asked.fresh or asked.optimiser in OWN_RATES:
         return None
     if asked.lr <= known:
         return None
@@ -286,7 +287,7 @@ def rate_too_small(record: Preflight) -> Finding | None:
     tested, asked = record.range_test, record.asked
     if tested is None or tested.reach is None or tested.falls_at is None or not asked.steps:
         return None
-    if asked.optimiser == "lamb" or asked.reach >= tested.reach:
+    if asked.optimiser in OWN_RATES or asked.reach >= tested.reach:
         return None
     return Finding(
         check="rate_too_small",

@@ -13,6 +13,7 @@ from torch import nn
 from bertkit.data.packed import PackedBatch
 from bertkit.health.layers import cls_spread_by_layer, evaluating, gradient_norms
 from bertkit.health.preflight import ByHeart, Ended, RangeTest
+from bertkit.model.optimisers import Optimiser
 from bertkit.model.precision import Computing, autocast
 
 LEARNT = 0.1
@@ -53,7 +54,7 @@ class Trial:
 
     copy: Callable[[], nn.Module]
     loss: Callable[[nn.Module], torch.Tensor]
-    optimiser: Callable[[nn.Module], torch.optim.Optimizer]
+    optimiser: Callable[[nn.Module], Optimiser]
     batch: PackedBatch
     prior_loss: float
     clip: float
@@ -207,8 +208,7 @@ def _updates(model: nn.Module, trial: Trial, rate: Callable[[int], float], steps
             if not math.isfinite(norm):
                 yield math.nan
                 return
-            for group in optimiser.param_groups:
-                group["lr"] = rate(step)
+            optimiser.set_rate(rate(step))
             optimiser.step()
 
 

@@ -13,7 +13,7 @@ from bertkit.recipe.finetune import (
     VocabularyAlgorithm,
     VocabularyRecipe,
 )
-from bertkit.recipe.parts import ModelRecipe, OptimiserName, OptimiserRecipe, Schedule
+from bertkit.recipe.parts import OWN_RATES, ModelRecipe, OptimiserName, OptimiserRecipe, Schedule
 from bertkit.recipe.pretrain import (
     CorpusRecipe,
     ObjectiveRecipe,
@@ -23,6 +23,7 @@ from bertkit.recipe.pretrain import (
 )
 
 __all__ = [
+    "OWN_RATES",
     "Alike",
     "BaseRecipe",
     "BatchRecipe",

@@ -11,7 +11,9 @@ from bertkit.config.presets import PRESETS
 from bertkit.errors import UserError
 
 Schedule = Literal["linear", "constant"]
-OptimiserName = Literal["adamw", "adam", "lamb"]
+OptimiserName = Literal["adamw", "adam", "lamb", "muon"]
+OWN_RATES: frozenset[OptimiserName] = frozenset({"lamb"})
+"""Optimisers whose learning rates are of another size than Adam's: what is known of those tells nothing."""
 OnCollapse = Literal["continue", "stop", "restart"]
 
 
@@ -34,10 +36,14 @@ class ModelRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserRecipe:
-    """AdamW (decay off for biases and norms) or plain Adam; `clip` 0 is no clipping; `warmup` is a share."""
+    """How weights move: decay is off for biases and norms; `clip` 0 is no clipping; `warmup` is a share.
+
+    `matrix_lr` is Muon's rate for the matrices of the layers; 0 is `lr`, at which it updates as far as AdamW.
+    """
 
     name: OptimiserName = "adamw"
     lr: float = 1e-4
+    matrix_lr: float = 0.0
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-6
@@ -49,7 +55,7 @@ class OptimiserRecipe:
     def __post_init__(self) -> None:
         check_choice("optimiser", "name", self.name, OptimiserName)
         check_choice("optimiser", "schedule", self.schedule, Schedule)
-        for name in ("lr", "beta1", "beta2", "eps", "weight_decay", "clip", "warmup"):
+        for name in ("lr", "matrix_lr", "beta1", "beta2", "eps", "weight_decay", "clip", "warmup"):
             check_at_least("optimiser", name, getattr(self, name), 0)
         for name in ("beta1", "beta2", "warmup"):
             if getattr(self, name) >= 1:
@@ -57,4 +63,8 @@ class OptimiserRecipe:
         if self.name == "adam" and self.weight_decay:
             raise UserError(
                 "optimiser: 'adam' has no weight decay here; set weight_decay = 0 or use 'adamw'."
+            )
+        if self.matrix_lr and self.name != "muon":
+            raise UserError(
+                f"optimiser: {self.name!r} has one rate for all weights; set matrix_lr = 0 or use 'muon'."
             )

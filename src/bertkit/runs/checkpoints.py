@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from bertkit.checkpoint.state import load_state, save_state
 from bertkit.errors import UserError
+from bertkit.model.optimisers import Optimiser
 
 FOLDER = "checkpoint"
 _NAME = re.compile(r"step-(\d+)\.safetensors")
@@ -36,7 +36,7 @@ class Checkpoints:
         self,
         step: int,
         model: nn.Module,
-        optimiser: torch.optim.Optimizer,
+        optimiser: Optimiser,
         progress: dict[str, Any],
         *,
         good: int,
@@ -50,11 +50,11 @@ class Checkpoints:
                 old.unlink()
         return path
 
-    def load(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any] | None:
+    def load(self, model: nn.Module, optimiser: Optimiser) -> dict[str, Any] | None:
         """Put the newest in place and return its progress; None where there is none.
 
         Raises:
-            UserError: it is damaged, or of another model.
+            UserError: it is damaged, or of another model or optimiser.
         """
         paths = self.paths()
         try:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from bertkit.model.optimisers import Optimiser
 from bertkit.model.precision import Computing, autocast
 from bertkit.train.processes import ALONE, Processes
 
@@ -83,7 +84,7 @@ def step_seed(seed: int, step: int, rank: int = 0) -> int:
 def run_steps(
     model: nn.Module,
     objective: Objective,
-    optimiser: torch.optim.Optimizer,
+    optimiser: Optimiser,
     *,
     rate: Callable[[int], float | None],
     clip: float,
@@ -126,8 +127,7 @@ def run_steps(
                 return
             torch.manual_seed(step_seed(seed, step, processes.rank))
             model.train()
-            for group in optimiser.param_groups:
-                group["lr"] = lr
+            optimiser.set_rate(lr)
             loss, pieces = _accumulate(model, objective, step, precision)
             loss, total, signals = processes.add_gradients(parameters, loss, pieces, interrupted())
             before_update()
@@ -136,7 +136,7 @@ def run_steps(
             while_sound()
             began = time.perf_counter()
             optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+            optimiser.zero_grad()
             seconds += time.perf_counter() - began
             record = StepRecord(step + 1, loss, lr, norm, round(total), seconds)
             enough = after_step(record)
@@ -158,9 +158,7 @@ def _accumulate(model: nn.Module, objective: Objective, step: int, precision: Co
     return loss, pieces
 
 
-def _clip(
-    parameters: list[nn.Parameter], optimiser: torch.optim.Optimizer, clip: float, step: int, loss: float
-) -> float:
+def _clip(parameters: list[nn.Parameter], optimiser: Optimiser, clip: float, step: int, loss: float) -> float:
     """Clip the gradient; the norm that it had.
 
     Raises:
@@ -168,7 +166,7 @@ def _clip(
     """
     norm = nn.utils.clip_grad_norm_(parameters, clip or math.inf, foreach=True).item()
     if not (math.isfinite(loss) and math.isfinite(norm)):
-        optimiser.zero_grad(set_to_none=True)
+        optimiser.zero_grad()
         raise Diverged(step + 1, loss, norm)
     return norm
 

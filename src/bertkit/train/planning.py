@@ -10,14 +10,15 @@ import torch
 from torch import nn
 
 from bertkit.model.heads import Classifier
+from bertkit.model.optimisers import build_optimiser
 from bertkit.model.precision import Computing
 from bertkit.recipe import OptimiserRecipe, Recipe
 from bertkit.train.feature_cache import RowSource
 from bertkit.train.listener import Plan
 from bertkit.train.loop import Diverged, Objective, StepRecord, run_steps
 from bertkit.train.objectives import Classification
-from bertkit.train.optimiser import build_optimiser, rates
 from bertkit.train.prepare import Prepared, build_classifier
+from bertkit.train.schedule import rates
 
 SECONDS_TO_ESTIMATE = 3.0
 STEPS_TO_ESTIMATE = 4

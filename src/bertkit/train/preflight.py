@@ -26,22 +26,21 @@ from bertkit.health.preflight_model import (
 )
 from bertkit.health.preflight_trials import Trial, clock, learn_by_heart, range_test
 from bertkit.model.heads import Classifier
+from bertkit.model.optimisers import OPTIMISERS, build_optimiser
 from bertkit.model.precision import Computing, choose_precision, flush_denormals
-from bertkit.recipe import ModelRecipe, OptimiserRecipe, Recipe
+from bertkit.recipe import ModelRecipe, OptimiserName, OptimiserRecipe, Recipe
 from bertkit.tasks.metrics import entropy
 from bertkit.train.feature_cache import RowSource
 from bertkit.train.listener import Silent
-from bertkit.train.optimiser import build_optimiser, learning_rate
 from bertkit.train.planning import count_steps, first_seed, make_plan
 from bertkit.train.prepare import Prepared, prepare
+from bertkit.train.schedule import learning_rate
 
 START_PIECES = 1_024
 """Of the first batch: enough for the gradient's size, and a second at most."""
 TRIAL_PIECES, TRIAL_ROWS, LEAST_ROWS = 256, 16, 4
 """Of the sequences to learn by heart: few, so that a hundred steps are seconds."""
 TRIAL_STEPS = 100
-MOMENTS = 2
-"""Numbers that the optimiser keeps for each weight: Adam's and LAMB's two averages."""
 NUMBER = 4
 """Bytes of a float32."""
 
@@ -120,6 +119,7 @@ def preflight(recipe: Recipe, *, seconds: float = SECONDS) -> Preflight:
         plan = make_plan(classifier, prepared, recipe, precision, rows)
     cost = cost_of(
         classifier,
+        recipe.optimiser.name,
         activations=activations,
         base=base,
         seconds_a_step=plan.expected_seconds / (plan.steps * plan.seeds),
@@ -134,7 +134,15 @@ def trial_rates(recipe: OptimiserRecipe, steps: int) -> Callable[[int], float]:
     return lambda step: learning_rate(step, steps, constant)
 
 
-def cost_of(model: nn.Module, *, activations: int, base: int, seconds_a_step: float, steps: int) -> Cost:
+def cost_of(
+    model: nn.Module,
+    optimiser: OptimiserName,
+    *,
+    activations: int,
+    base: int,
+    seconds_a_step: float,
+    steps: int,
+) -> Cost:
     """What a run takes whose largest micro-batch keeps `activations` bytes; all weights are float32."""
     parameters = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -142,7 +150,7 @@ def cost_of(model: nn.Module, *, activations: int, base: int, seconds_a_step: fl
         parameters=parameters,
         weights=NUMBER * parameters,
         gradients=NUMBER * trained,
-        moments=MOMENTS * NUMBER * trained,
+        moments=NUMBER * OPTIMISERS[optimiser].numbers(model),
         activations=activations,
         base=base,
         available=available_memory(),

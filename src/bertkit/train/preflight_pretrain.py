@@ -15,11 +15,11 @@ from bertkit.health.preflight import SECONDS, CorpusMeasures, Preflight
 from bertkit.health.preflight_data import piece_measures
 from bertkit.health.preflight_model import LossOf, measure_start, resident_memory
 from bertkit.health.preflight_trials import Trial, clock, learn_by_heart, range_test
+from bertkit.model.optimisers import build_optimiser
 from bertkit.model.precision import Computing, choose_precision, flush_denormals
 from bertkit.model.pretraining import Pretrainer, PretrainingBatch
 from bertkit.recipe import PretrainRecipe
 from bertkit.tasks.metrics import entropy
-from bertkit.train.optimiser import build_optimiser
 from bertkit.train.planning import seconds_a_step
 from bertkit.train.preflight import (
     START_PIECES,
@@ -92,7 +92,14 @@ def preflight_pretraining(recipe: PretrainRecipe, *, seconds: float = SECONDS) -
         start.objective.tally = Tally()
         steps = _steps(recipe, start, a_step)
         found = _measure(recipe, start, masks, precision, steps)
-    cost = cost_of(start.model, activations=activations, base=base, seconds_a_step=a_step, steps=steps)
+    cost = cost_of(
+        start.model,
+        recipe.optimiser.name,
+        activations=activations,
+        base=base,
+        seconds_a_step=a_step,
+        steps=steps,
+    )
     return replace(found, by_heart=by_heart, range_test=ranged, cost=cost)
 
 

@@ -13,7 +13,30 @@ from typing import Protocol
 from bertkit.errors import UserError
 from bertkit.recipe import OptimiserRecipe
 from bertkit.runs.log import METRICS
-from bertkit.train.optimiser import learning_rate, learning_rate_at
+
+
+def learning_rate(step: int, steps: int, recipe: OptimiserRecipe) -> float:
+    """The rate of update `step` (from 0) of `steps`: linear warm-up, then constant or linear to zero."""
+    warmup = round(recipe.warmup * steps)
+    if step < warmup:
+        return recipe.lr * (step + 1) / (warmup + 1)
+    if recipe.schedule == "constant":
+        return recipe.lr
+    return recipe.lr * (steps - step) / (steps - warmup)
+
+
+def rates(steps: int, recipe: OptimiserRecipe) -> Callable[[int], float | None]:
+    """The rate of each update, and None after the last of `steps`."""
+    return lambda step: learning_rate(step, steps, recipe) if step < steps else None
+
+
+def learning_rate_at(fraction: float, recipe: OptimiserRecipe) -> float:
+    """The rate where a share `fraction` of a run is done, for runs whose steps are not counted beforehand."""
+    if fraction < recipe.warmup:
+        return recipe.lr * fraction / recipe.warmup
+    if recipe.schedule == "constant":
+        return recipe.lr
+    return recipe.lr * (1 - fraction) / (1 - recipe.warmup)
 
 
 @dataclass(frozen=True)

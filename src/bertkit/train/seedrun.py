@@ -17,6 +17,7 @@ from bertkit.checkpoint.hub import hub_card
 from bertkit.checkpoint.state import load_state, save_state
 from bertkit.health.watch import Evaluation
 from bertkit.model.bulk import log_probabilities
+from bertkit.model.optimisers import build_optimiser
 from bertkit.model.precision import Computing
 from bertkit.recipe import Recipe
 from bertkit.runs.findings import Finding
@@ -41,8 +42,8 @@ from bertkit.train.feature_cache import RowSource
 from bertkit.train.listener import Listener
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, run_steps
 from bertkit.train.objectives import Classification
-from bertkit.train.optimiser import build_optimiser, rates
 from bertkit.train.prepare import Prepared, build_classifier
+from bertkit.train.schedule import rates
 from bertkit.train.seedwatch import watch_seed
 from bertkit.train.watching import collapse_among
 

@@ -15,12 +15,12 @@ from bertkit.data.shards import Shards, open_shards
 from bertkit.data.steps import Masks, Windows
 from bertkit.errors import UserError
 from bertkit.model.encoder import Encoder
+from bertkit.model.optimisers import Optimiser, build_optimiser
 from bertkit.model.precision import Computing
 from bertkit.model.pretraining import MaskedHead, PairHead, Pretrainer
 from bertkit.recipe import PretrainRecipe
 from bertkit.recipe.pretrain import ObjectiveRecipe
 from bertkit.train.listener import PretrainFacts
-from bertkit.train.optimiser import build_optimiser
 from bertkit.train.prepare import read_start
 from bertkit.train.processes import Processes
 from bertkit.train.restoring import Part, Restoring, parts_of, unigram_entropy
@@ -54,7 +54,7 @@ class Start:
     shards: Shards
     start: Path | None
     model: Pretrainer
-    optimiser: torch.optim.Optimizer
+    optimiser: Optimiser
     objective: Restoring
     heldout: Heldout | None
     unigram: float

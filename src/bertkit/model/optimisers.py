@@ -1,0 +1,177 @@
+"""Optimisers: a table, and one object around what a row makes, be it one optimiser of torch's or two.
+
+It stands beside the model, whose parameters the rows sort, and not with the training: checkpoints ask what is
+to be saved, and the trials of the doctor train copies.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from bertkit.errors import UserError
+from bertkit.model.encoder import Block
+from bertkit.recipe import OptimiserName, OptimiserRecipe
+
+Parts = list[torch.optim.Optimizer]
+AVERAGES = ("exp_avg", "exp_avg_sq")
+"""Of the gradient and of its square: what Adam and its relatives remember of each weight."""
+
+
+@dataclass(frozen=True)
+class OptimiserRow:
+    """An optimiser.
+
+    Attributes:
+        make: builds it for what is trained of a model. A parameter group with a "factor" learns at so many
+            times the rate of a step.
+        saved: the state of a parameter that a checkpoint holds; the rest is computed anew in each step.
+        numbers: how many it keeps in memory for the parameters of a model.
+    """
+
+    make: Callable[[nn.Module, OptimiserRecipe], Parts]
+    saved: tuple[str, ...]
+    numbers: Callable[[nn.Module], int]
+
+
+class Optimiser:
+    """What a row made, as one: the state by parameter, and the parameter groups.
+
+    Attributes:
+        name: of the row.
+        saved: see `OptimiserRow`.
+        state: of each parameter, by name.
+        param_groups: those of all parts.
+    """
+
+    def __init__(self, name: OptimiserName, saved: tuple[str, ...], parts: Parts) -> None:
+        self.name = name
+        self.saved = saved
+        self.state: defaultdict[torch.Tensor, dict[str, Any]] = defaultdict(dict)
+        self.param_groups = [group for part in parts for group in part.param_groups]
+        self._parts = parts
+        for part in parts:
+            part.state = self.state
+
+    def set_rate(self, rate: float) -> None:
+        """The learning rate of the next steps; each group's is in proportion to it."""
+        for group in self.param_groups:
+            group["lr"] = rate * group.get("factor", 1.0)
+
+    def step(self) -> None:
+        """Update the parameters that have a gradient."""
+        for part in self._parts:
+            part.step()
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for part in self._parts:
+            part.zero_grad(set_to_none=True)
+
+
+def build_optimiser(model: nn.Module, recipe: OptimiserRecipe) -> Optimiser:
+    """The optimiser of a recipe for what is trained of a model.
+
+    Raises:
+        UserError: its package is not installed, or the model has nothing for it.
+    """
+    row = OPTIMISERS[recipe.name]
+    return Optimiser(recipe.name, row.saved, row.make(model, recipe))
+
+
+def _trained(model: nn.Module) -> list[nn.Parameter]:
+    return [p for p in model.parameters() if p.requires_grad]
+
+
+def _groups(parameters: Sequence[nn.Parameter], recipe: OptimiserRecipe) -> list[dict[str, Any]]:
+    """Weight decay spares biases and norms, which have one dimension, as in BERT's `optimization.py`."""
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _common(recipe: OptimiserRecipe) -> dict[str, Any]:
+    return {"lr": recipe.lr, "betas": (recipe.beta1, recipe.beta2), "eps": recipe.eps}
+
+
+def _adamw(model: nn.Module, recipe: OptimiserRecipe) -> Parts:
+    """With bias correction (Loshchilov and Hutter 2019)."""
+    return [torch.optim.AdamW(_groups(_trained(model), recipe), **_common(recipe), fused=True)]
+
+
+def _adam(model: nn.Module, recipe: OptimiserRecipe) -> Parts:
+    return [torch.optim.Adam(_groups(_trained(model), recipe), **_common(recipe), fused=True)]
+
+
+def _lamb(model: nn.Module, recipe: OptimiserRecipe) -> Parts:
+    """You et al. 2020, in the package pytorch_optimizer, as in version 3 of its paper.
+
+    The decay is part of the update that the trust ratio scales, and there is no bias correction. A fused
+    projection is one tensor to it.
+    """
+    try:
+        from pytorch_optimizer import Lamb
+    except ImportError:
+        raise UserError(
+            "optimiser 'lamb' needs the package pytorch_optimizer: pip install 'bertkit[lamb]'."
+        ) from None
+    # Despite its name, adam_debias=True leaves the correction of the first moment's bias out: so nothing but
+    # the moments has to be remembered.
+    groups = _groups(_trained(model), recipe)
+    return [Lamb(groups, **_common(recipe), weight_decouple=False, adam_debias=True)]
+
+
+def _matrices(model: nn.Module) -> list[nn.Parameter]:
+    """The trained weight matrices of the encoder's layers."""
+    blocks = [module for module in model.modules() if isinstance(module, Block)]
+    return [p for block in blocks for p in _trained(block) if p.ndim == 2]
+
+
+def _muon(model: nn.Module, recipe: OptimiserRecipe) -> Parts:
+    """Muon (Jordan 2024) for the matrices of the layers; AdamW for embeddings, heads and vectors.
+
+    Its updates are scaled to the size of AdamW's (Liu et al. 2025, arXiv 2502.16982, section 2.2), so that
+    the rate and the decay that suit AdamW suit it too: without a `matrix_lr` it has AdamW's. A fused
+    projection of queries, keys and values is one matrix to it.
+    """
+    matrices = _matrices(model)
+    if not matrices:
+        raise UserError(
+            "optimiser 'muon' is for the matrices of the encoder's layers, and here none is trained; "
+            'use optimiser.name = "adamw".'
+        )
+    factor = recipe.matrix_lr / recipe.lr if recipe.matrix_lr and recipe.lr else 1.0
+    layers = [{"params": matrices, "factor": factor}]
+    inner = set(matrices)
+    others = [p for p in _trained(model) if p not in inner]
+    return [
+        torch.optim.Muon(
+            layers,
+            lr=recipe.lr,
+            weight_decay=recipe.weight_decay,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+        torch.optim.AdamW(_groups(others, recipe), **_common(recipe), fused=True),
+    ]
+
+
+def _two_averages(model: nn.Module) -> int:
+    return 2 * sum(p.numel() for p in _trained(model))
+
+
+def _one_of_matrices(model: nn.Module) -> int:
+    return _two_averages(model) - sum(p.numel() for p in _matrices(model))
+
+
+OPTIMISERS: dict[OptimiserName, OptimiserRow] = {
+    "adamw": OptimiserRow(_adamw, ("step", *AVERAGES), _two_averages),
+    "adam": OptimiserRow(_adam, ("step", *AVERAGES), _two_averages),
+    "lamb": OptimiserRow(_lamb, AVERAGES, _two_averages),
+    "muon": OptimiserRow(_muon, ("step", *AVERAGES, "momentum_buffer"), _one_of_matrices),
+}
