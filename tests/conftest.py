@@ -1,7 +1,8 @@
 """Fixtures that every room uses."""
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,27 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data: BERTKIT_DATA is not set and {BESIDE} is not there")
     return folder
+
+
+@pytest.fixture
+def standard_input() -> Iterator[Callable[[bytes], None]]:
+    """A function that puts bytes into a pipe in the place of this process's standard input."""
+    before = os.dup(0)
+
+    def give(content: bytes) -> None:
+        ours, theirs = os.pipe()
+
+        def write() -> None:
+            with os.fdopen(theirs, "wb") as pipe:
+                pipe.write(content)
+
+        os.dup2(ours, 0)
+        os.close(ours)
+        threading.Thread(target=write, daemon=True).start()
+
+    yield give
+    os.dup2(before, 0)
+    os.close(before)
 
 
 @pytest.fixture(scope="session")

@@ -80,12 +80,11 @@ def test_rows_that_cannot_be_read_keep_their_place(tiny_model: Path, tmp_path: P
     assert "line 3" in table["error"][2]
 
 
-def test_standard_input_of_unknown_length(tiny_model: Path, tmp_path: Path) -> None:
+def test_standard_input_of_unknown_length(tiny_model: Path, tmp_path: Path, standard_input, capsys) -> None:
     out = tmp_path / "v.npy"
-    command = [sys.executable, "-m", "bertkit", "embed", str(tiny_model), "-o", str(out)]
-    lines = "the cat sat\n" * 1_234
-    run = subprocess.run(command, input=lines.encode(), capture_output=True, check=True)
-    assert b"1,234 rows of 12" in run.stderr
+    standard_input(b"the cat sat\n" * 1_234)
+    assert main(["embed", str(tiny_model), "-o", str(out)]) == 0
+    assert "1,234 rows of 12" in capsys.readouterr().err
     assert np.load(out).shape == (1_234, 12)
 
 

@@ -1,8 +1,6 @@
 """`bertkit fill`: texts in, candidates out."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -49,10 +47,11 @@ def test_texts_of_files(run, tmp_path: Path) -> None:
     assert [row["text"] for row in json.loads(second)] == ["[MASK] sat"]
 
 
-def test_texts_of_standard_input(tiny_masked_model: Path) -> None:
-    program = [sys.executable, "-m", "bertkit", "fill", str(tiny_masked_model), "--json"]
-    run = subprocess.run(program, input=b"a [MASK]\r\n[MASK]\n", capture_output=True, check=True)
-    assert [row["text"] for row in json.loads(run.stdout)] == ["a [MASK]", "[MASK]"]
+def test_texts_of_standard_input(run, standard_input) -> None:
+    standard_input(b"a [MASK]\r\n[MASK]\n")
+    code, out, _ = run("--json")
+    assert code == 0
+    assert [row["text"] for row in json.loads(out)] == ["a [MASK]", "[MASK]"]
 
 
 def test_what_is_wrong_is_said_in_a_line(run, tiny_model: Path, tmp_path: Path) -> None:

@@ -37,11 +37,6 @@ def predict(tiny_model: Path, capfd: pytest.CaptureFixture[str]):
     return run
 
 
-def piped(model: Path, *arguments: str, given: bytes) -> subprocess.CompletedProcess[bytes]:
-    program = [sys.executable, "-m", "bertkit", "predict", str(model), *arguments]
-    return subprocess.run(program, input=given, capture_output=True, timeout=120)
-
-
 def test_texts_of_the_command_line(predict, tiny_model: Path) -> None:
     code, out, err = predict("--say", "the cat sat .", "--say", "dog", "--json")
     assert (code, err) == (0, "")
@@ -127,18 +122,20 @@ def test_a_bad_row_of_a_table(predict, tmp_path: Path) -> None:
     assert second["error"] in err
 
 
-def test_standard_input_is_plain_lines(tiny_model: Path) -> None:
-    run = piped(tiny_model, "--json", given=ODD)
-    answers = json.loads(run.stdout)
-    assert run.returncode == 2
+def test_standard_input_is_plain_lines(predict, standard_input) -> None:
+    standard_input(ODD)
+    code, out, _ = predict("--json")
+    answers = json.loads(out)
+    assert code == 2
     assert len(answers) == 9
     assert answers[1]["error"].startswith("<stdin>, line 2: the text is empty")
 
 
-def test_standard_input_of_another_format(tiny_model: Path) -> None:
-    run = piped(tiny_model, "-", "--format", "csv", "--text", "b", given=b"a,b\n1,dog\n2,cat\n")
-    assert (run.returncode, run.stderr) == (0, b"")
-    assert [line.split(b"\t")[2] for line in run.stdout.splitlines()] == [b"dog", b"cat"]
+def test_standard_input_of_another_format(predict, standard_input) -> None:
+    standard_input(b"a,b\n1,dog\n2,cat\n")
+    code, out, err = predict("-", "--format", "csv", "--text", "b")
+    assert (code, err) == (0, "")
+    assert [line.split("\t")[2] for line in out.splitlines()] == ["dog", "cat"]
 
 
 def test_a_pipe_with_a_name(predict, tmp_path: Path) -> None:

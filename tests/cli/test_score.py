@@ -1,8 +1,6 @@
 """`bertkit score`: sentences and minimal pairs in, scores out."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -85,12 +83,11 @@ def test_pairs_in_groups_and_each_with_its_scores(run, tiny_masked_model: Path, 
     assert (code, "--overwrite" in err) == (2, True)
 
 
-def test_several_files_and_standard_input(run, tiny_masked_model: Path, tmp_path: Path) -> None:
+def test_several_files_and_standard_input(run, standard_input, tmp_path: Path) -> None:
     files = [write_pairs(tmp_path / name) for name in ("a.jsonl", "b.jsonl")]
     assert json.loads(run(*files, "--json")[1])["pairs"] == 6
-    program = [sys.executable, "-m", "bertkit", "score", str(tiny_masked_model), "--json"]
-    piped = subprocess.run(program, input=b"a dog\nthe cat\n", capture_output=True, check=True)
-    assert json.loads(piped.stdout)["sentences"] == 2
+    standard_input(b"a dog\nthe cat\n")
+    assert json.loads(run("--json")[1])["sentences"] == 2
 
 
 def test_what_is_wrong_is_said_in_a_line(run, tiny_model: Path, tmp_path: Path) -> None:

@@ -114,7 +114,8 @@ def test_no_score_depends_on_its_neighbours(
 def test_from_python(model: Model) -> None:
     found = model.score(["the cat sat .", "a dog"])
     assert [list(row) for row in found] == [["text", "score", "pieces"]] * 2
-    assert found[1]["score"] == score(model.masked, ["a dog"]).scores[0]
+    # Beside another text it is computed in another batch: on some processors that rounds otherwise.
+    assert found[1]["score"] == pytest.approx(score(model.masked, ["a dog"]).scores[0], rel=1e-6)
     with pytest.raises(UserError, match="put one text in a list"):
         model.score("a dog")
 
