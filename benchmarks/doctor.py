@@ -21,9 +21,8 @@ from bertkit.config.model import ModelConfig
 from bertkit.config.presets import changed_preset
 from bertkit.diagnose.histories import read_history
 from bertkit.errors import UserError
-from bertkit.health.run_checks import check_run
+from bertkit.health.checks import check_after, check_during
 from bertkit.health.watch import Evaluation, Setting, Watch
-from bertkit.health.watch_checks import findings_of
 from bertkit.runs.findings import Finding
 from bertkit.runs.folder import RECIPE, RESULT
 from bertkit.runs.history import FinetuneHistory, SeedHistory
@@ -52,7 +51,7 @@ def judge(history: FinetuneHistory) -> Judged:
     """Of a finished run."""
     watched = all(any(look.cls_spread is not None for look in seed.health) for seed in history.seeds)
     during = [said for seed in history.seeds for said in replayed(history, seed)] if watched else None
-    return Judged(end_of(history), during, check_run(history))
+    return Judged(end_of(history), during, check_after(history))
 
 
 def end_of(history: FinetuneHistory) -> str:
@@ -85,7 +84,7 @@ def replayed(history: FinetuneHistory, seed: SeedHistory) -> Iterator[tuple[floa
         if step.step in looks:
             watch.looked(looks[step.step])
         if step.step in looks or risen:
-            found = findings_of(watch.at(setting, step.step, share), watch.told)
+            found = check_during(watch.at(setting, step.step, share), watch.told)
             yield from ((share, finding) for finding in found)
         if (evaluation := scored.get(step.step)) is not None:
             watch.evaluated(
@@ -97,7 +96,7 @@ def replayed(history: FinetuneHistory, seed: SeedHistory) -> Iterator[tuple[floa
                     beats_majority=majority is not None and evaluation.low > majority,
                 )
             )
-            found = findings_of(watch.at(setting, step.step, share), watch.told)
+            found = check_during(watch.at(setting, step.step, share), watch.told)
             yield from ((share, finding) for finding in found)
 
 

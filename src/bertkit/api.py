@@ -18,8 +18,8 @@ from bertkit.diagnose.doctor_page import write_doctor_page
 from bertkit.diagnose.pretrain_curves import is_pretraining
 from bertkit.diagnose.report import write_report
 from bertkit.errors import UserError
+from bertkit.health.checks import check_before
 from bertkit.health.preflight import SECONDS, Preflight
-from bertkit.health.preflight_checks import check
 from bertkit.infer.evaluate import evaluate as run_evaluate
 from bertkit.infer.model import load
 from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
@@ -244,7 +244,7 @@ def doctor(
         found, page = write_doctor_page(Path(what))
         return {**found.to_json(), "page": str(page) if page else None}
     measures = _preflight(what, model, recipe, changes or {}, seconds)
-    return {"measures": measures.to_json(), "findings": [each.to_json() for each in check(measures)]}
+    return {"measures": measures.to_json(), "findings": [each.to_json() for each in check_before(measures)]}
 
 
 def _preflight(

@@ -13,9 +13,8 @@ import pytest
 from bertkit.config.presets import changed_preset
 from bertkit.diagnose.doctor import examine
 from bertkit.diagnose.histories import read_history
-from bertkit.health.run_checks import check_run
+from bertkit.health.checks import check_after, check_during
 from bertkit.health.watch import Evaluation, Setting, Watch
-from bertkit.health.watch_checks import findings_of
 from bertkit.runs.history import FinetuneHistory, PretrainHistory, SeedHistory
 
 RUNS = sorted(path for path in (Path(__file__).parent / "healthy").iterdir() if path.is_dir())
@@ -27,7 +26,7 @@ runs = pytest.mark.parametrize("run", RUNS, ids=lambda path: path.name)
 
 @runs
 def test_after_a_healthy_run_nothing_is_found(run: Path) -> None:
-    assert [finding.check for finding in check_run(read_history(run))] == EXPECTED.get(run.name, [])
+    assert [finding.check for finding in check_after(read_history(run))] == EXPECTED.get(run.name, [])
     assert not [finding for finding in examine(run).findings if finding.weight == "grave"]
 
 
@@ -76,7 +75,7 @@ def watched_seed(run: FinetuneHistory, seed: SeedHistory) -> dict[str, int]:
                     beats_majority=scored.low > (run.scores.majority or 0.0),
                 )
             )
-        found = findings_of(watch.at(setting, step, step / seed.last_step), watch.told)
+        found = check_during(watch.at(setting, step, step / seed.last_step), watch.told)
         spoke |= {finding.check: step for finding in found}
     return spoke
 
@@ -101,7 +100,7 @@ def watched_pretraining(run: PretrainHistory) -> dict[str, int]:
         if step in heldout:
             watch.passed(step, heldout[step].loss, unigram)
             watch.evaluated(Evaluation(step=step, train_loss=watch.smoothed, loss=heldout[step].loss))
-        found = findings_of(watch.at(setting, step, step / run.last_step), watch.told)
+        found = check_during(watch.at(setting, step, step / run.last_step), watch.told)
         spoke |= {finding.check: step for finding in found}
     return spoke
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bertkit.health.checks import CHECKS, check_before
 from bertkit.health.preflight import (
     Asked,
     ByHeart,
@@ -18,7 +19,6 @@ from bertkit.health.preflight import (
     RowMeasures,
     StartMeasures,
 )
-from bertkit.health.preflight_checks import PREFLIGHT_CHECKS, check
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import Finding
 
@@ -257,14 +257,14 @@ FAULTS: list[tuple[str, str, Preflight]] = [
 
 @pytest.mark.parametrize("record", [FINETUNE, PRETRAIN, TRAINED], ids=["finetune", "pretrain", "trained"])
 def test_nothing_is_found_in_a_healthy_record(record: Preflight) -> None:
-    assert check(record) == []
+    assert check_before(record) == []
     quick = replace(record, by_heart=None, range_test=None, cost=None)
-    assert check(quick) == []
+    assert check_before(quick) == []
 
 
 @pytest.mark.parametrize(("name", "weight", "record"), FAULTS, ids=lambda value: str(value)[:30])
 def test_a_planted_fault_is_found_and_nothing_else(name: str, weight: str, record: Preflight) -> None:
-    found = check(record)
+    found = check_before(record)
     assert [(each.check, each.weight) for each in found] == [(name, weight)]
     (finding,) = found
     assert finding.seen.endswith(".")
@@ -274,16 +274,15 @@ def test_a_planted_fault_is_found_and_nothing_else(name: str, weight: str, recor
 
 
 def test_every_check_has_a_planted_fault() -> None:
-    assert [row.__name__ for row in PREFLIGHT_CHECKS] == list(
-        dict.fromkeys(row.__name__ for row in PREFLIGHT_CHECKS)
-    )
-    assert {row.__name__ for row in PREFLIGHT_CHECKS} == {name for name, _, _ in FAULTS}
+    names = [row.name for row in CHECKS if row.before]
+    assert len(names) == len(set(names))
+    assert set(names) == {name for name, _, _ in FAULTS}
 
 
 @pytest.mark.parametrize(("name", "weight", "record"), FAULTS, ids=lambda value: str(value)[:30])
 def test_changes_are_keys_that_the_recipe_takes(name: str, weight: str, record: Preflight) -> None:
     recipe: Recipe | PretrainRecipe = PretrainRecipe() if record.asked.phase == "pretrain" else Recipe()
-    for change in check(record)[0].changes:
+    for change in check_before(record)[0].changes:
         assert change.key or change.words
         if not change.key:
             continue
@@ -299,7 +298,7 @@ def test_a_change_changes_something() -> None:
     """No check proposes what the recipe says already."""
     shallow = [(name, w, changed(record, asked={"layers": 1})) for name, w, record in FAULTS]
     for name, _, record in [*FAULTS, *shallow]:
-        for change in (change for finding in check(record) for change in finding.changes):
+        for change in (change for finding in check_before(record) for change in finding.changes):
             if change.key == "model.options.layers":
                 assert change.value < record.asked.layers, name
             if change.key == "optimiser.lr":
@@ -310,7 +309,7 @@ def test_a_change_changes_something() -> None:
 
 def test_the_scale_of_positions_that_is_proposed_is_of_the_present_one() -> None:
     record = changed(FINETUNE, start={"position_size": 0.6}, asked={"position_scale": 0.5})
-    (finding,) = check(record)
+    (finding,) = check_before(record)
     # Pieces are of 0.03, a twentieth of it.
     assert [change.value for change in finding.changes] == ["rotary", 0.025]
 
@@ -328,46 +327,48 @@ def test_the_scale_of_positions_that_is_proposed_is_of_the_present_one() -> None
 )
 def test_rates_that_are_known_to_work_are_no_fault(asked: dict[str, Any]) -> None:
     quick = changed(replace(FINETUNE, by_heart=None, range_test=None), asked={"reach": 1.0, **asked})
-    assert check(quick) == []
+    assert check_before(quick) == []
 
 
 def test_a_rate_too_high_is_lowered_together_with_a_warm_up() -> None:
     """The article's: neither warm-up alone nor norms before the parts alone were found to help."""
-    (finding,) = check(changed(FINETUNE, asked={"lr": 1e-3, "warmup": 0.0}))
+    (finding,) = check_before(changed(FINETUNE, asked={"lr": 1e-3, "warmup": 0.0}))
     assert [(change.key, change.value, change.together) for change in finding.changes] == [
         ("optimiser.lr", 3e-4, True),
         ("optimiser.warmup", 0.1, True),
     ]
-    (wide,) = check(changed(FINETUNE, asked={"lr": 1e-3, "warmup": 0.0, "hidden_size": 512}))
+    (wide,) = check_before(changed(FINETUNE, asked={"lr": 1e-3, "warmup": 0.0, "hidden_size": 512}))
     assert wide.changes[0].value == 1e-4
 
 
 def test_freezing_trained_weights_is_no_fault() -> None:
-    assert check(changed(TRAINED, asked={"frozen": True})) == []
+    assert check_before(changed(TRAINED, asked={"frozen": True})) == []
 
 
 def test_where_the_signal_stops_is_said() -> None:
     for ended in ("steps", "stopped"):
-        (finding,) = check(changed(FINETUNE, by_heart={**STUCK, **DEAD, "ended": ended}))
+        (finding,) = check_before(changed(FINETUNE, by_heart={**STUCK, **DEAD, "ended": ended}))
         assert finding.sureness == "certain"
         assert "The signal stops at layer 2" in finding.seen
 
 
 def test_time_that_was_short_is_no_finding() -> None:
-    assert check(changed(FINETUNE, by_heart={"losses": [0.9] * 8, "ended": "time"})) == []
-    assert check(changed(FINETUNE, by_heart={"losses": [0.9] * 30 + [0.3], "ended": "time"})) == []
+    assert check_before(changed(FINETUNE, by_heart={"losses": [0.9] * 8, "ended": "time"})) == []
+    assert check_before(changed(FINETUNE, by_heart={"losses": [0.9] * 30 + [0.3], "ended": "time"})) == []
     falling = [0.9 - 0.01 * step for step in range(24)]
-    assert check(changed(FINETUNE, by_heart={"losses": falling, "ended": "time"})) == []
+    assert check_before(changed(FINETUNE, by_heart={"losses": falling, "ended": "time"})) == []
 
 
 def test_a_trial_that_time_ended_is_grave_only_where_the_signal_stopped() -> None:
     flat = {"losses": [0.9] * 24, "ended": "time"}
-    weights = [check(changed(FINETUNE, by_heart=trial))[0].weight for trial in (flat, {**flat, **DEAD})]
+    weights = [
+        check_before(changed(FINETUNE, by_heart=trial))[0].weight for trial in (flat, {**flat, **DEAD})
+    ]
     assert weights == ["notable", "grave"]
 
 
 def test_a_budget_is_doubted_before_its_updates_are_called_few() -> None:
-    assert check(changed(PRETRAIN, asked={"steps": 200, "budget_minutes": 60.0})) == []
+    assert check_before(changed(PRETRAIN, asked={"steps": 200, "budget_minutes": 60.0})) == []
 
 
 def test_a_record_is_plain() -> None:
@@ -378,7 +379,7 @@ def test_a_record_is_plain() -> None:
 
 def test_a_file_in_order_is_said_to_teach_one_thing_after_the_other() -> None:
     sorted_by_label = {"one_label": 0.98, "batch_dispersion": 31.0, "file_dispersion": 31.0}
-    found = check(changed(FINETUNE, asked={"shuffle": False}, rows=sorted_by_label))
+    found = check_before(changed(FINETUNE, asked={"shuffle": False}, rows=sorted_by_label))
     assert [(each.check, each.weight) for each in found] == [
         ("batches_of_one_label", "grave"),
         ("file_order", "grave"),
@@ -388,12 +389,12 @@ def test_a_file_in_order_is_said_to_teach_one_thing_after_the_other() -> None:
 
 def test_batches_of_one_row_are_not_sorted_for_sure() -> None:
     one = {"shuffle": False, "at_once": 1}
-    (found,) = check(changed(FINETUNE, asked=one, rows={"file_dispersion": 1.02}))
+    (found,) = check_before(changed(FINETUNE, asked=one, rows={"file_dispersion": 1.02}))
     assert (found.check, found.weight, found.sureness) == ("file_order", "notable", "likely")
 
 
 def test_pieces_of_size_zero_have_no_ratio() -> None:
-    found = check(changed(FINETUNE, start={"position_size": 0.7, "piece_size": 0.0}))[0]
+    found = check_before(changed(FINETUNE, start={"position_size": 0.7, "piece_size": 0.0}))[0]
     assert found.check == "embedding_scale"
     assert found.seen.endswith("what is added for their positions of 0.700.")
     assert [str(change) for change in found.changes] == ["--set model.options.initialiser_range=0.02"]
@@ -401,14 +402,14 @@ def test_pieces_of_size_zero_have_no_ratio() -> None:
 
 def test_the_gravest_comes_first() -> None:
     record = changed(FINETUNE, rows={"leaks": 20}, start={"position_size": 0.7})
-    found: list[Finding] = check(record)
+    found: list[Finding] = check_before(record)
     assert [each.check for each in found] == ["embedding_scale", "leaks"]
 
 
 @pytest.mark.parametrize(("present", "proposed"), [(0.5, 0.02), (0.03, 0.01), (0.02, 0.007)])
 def test_a_narrower_initialisation_than_the_present_one_is_proposed(present: float, proposed: float) -> None:
     record = changed(FINETUNE, start={"loss": 3.1}, asked={"initialiser_range": present})
-    (finding,) = [finding for finding in check(record) if finding.check == "loss_at_start"]
+    (finding,) = [finding for finding in check_before(record) if finding.check == "loss_at_start"]
     assert [(change.key, change.value) for change in finding.changes] == [
         ("model.options.initialiser_range", proposed)
     ]

@@ -12,8 +12,8 @@ import pytest
 from scipy import stats
 
 from bertkit.config.presets import PRESETS, changed_preset
+from bertkit.health.checks import CHECKS, LABELLED, UNLABELLED, check_after
 from bertkit.health.pretrain_checks import trend
-from bertkit.health.run_checks import FINETUNE_CHECKS, PRETRAIN_CHECKS, check_run
 from bertkit.health.step_checks import loss_rose
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import Finding
@@ -38,7 +38,7 @@ STEPS = 25
 
 
 def names(run: FinetuneHistory | PretrainHistory) -> list[str]:
-    return [finding.check for finding in check_run(run)]
+    return [finding.check for finding in check_after(run)]
 
 
 def seed_of(
@@ -162,9 +162,8 @@ def test_nothing_is_said_of_a_healthy_fine_tuning(name: str) -> None:
     assert names(HEALTHY_FINETUNING[name]) == []
 
 
-@pytest.mark.parametrize("check", FINETUNE_CHECKS, ids=lambda check: check.__name__)
-def test_each_fault_of_a_fine_tuning_is_found(check: Callable[[FinetuneHistory], Finding | None]) -> None:
-    name = check.__name__
+@pytest.mark.parametrize("name", [check.name for check in CHECKS if check.after and check.of != UNLABELLED])
+def test_each_fault_of_a_fine_tuning_is_found(name: str) -> None:
     assert name in names(FAULTS_OF_FINETUNING[name])
 
 
@@ -177,7 +176,7 @@ def test_a_fault_has_one_name() -> None:
 
 def test_being_stuck_is_told_with_its_loss_its_causes_and_the_seeds() -> None:
     seeds = [seed_of(STUCK, **ALIKE, seed=0), seed_of(LEARNED, seed=1)]
-    (finding,) = [f for f in check_run(finetuning(*seeds, recipe=BLOG)) if f.check == "stuck"]
+    (finding,) = [f for f in check_after(finetuning(*seeds, recipe=BLOG)) if f.check == "stuck"]
     assert finding.weight == "grave"
     assert finding.seen.endswith(
         "at the end of 1 of 2 seeds (0); knowing only how often each label occurs gives 0.607."
@@ -193,18 +192,18 @@ def test_being_stuck_is_told_with_its_loss_its_causes_and_the_seeds() -> None:
 
 def stuck(recipe: dict[str, Any], losses: Sequence[float] = STUCK, **scores: Any) -> Finding:
     run = finetuning(seed_of(losses, **ALIKE), **{**NOTHING, **scores}, recipe=recipe)
-    return next(finding for finding in check_run(run) if finding.check == "stuck")
+    return next(finding for finding in check_after(run) if finding.check == "stuck")
 
 
 def test_a_run_that_goes_on_stands_there_so_far() -> None:
     seed = seed_of(STUCK[:4], dev=(0.61,) * 3, scores=(0.0,) * 3, status=None)
-    (finding,) = check_run(replace(finetuning(seed), scores=None))
+    (finding,) = check_after(replace(finetuning(seed), scores=None))
     assert finding.seen.startswith("The training loss still stands at 0.596 so far; knowing only")
 
 
 def test_a_training_loss_that_did_not_fall_is_not_said_to_have_fallen() -> None:
     few = seed_of((0.7, 0.7), dev=(0.69,), scores=(0.0,), status="not learned")
-    (finding,) = check_run(replace(finetuning(few, **NOTHING | {"low": -0.1, "high": 0.1}), prior=0.69))
+    (finding,) = check_after(replace(finetuning(few, **NOTHING | {"low": -0.1, "high": 0.1}), prior=0.69))
     assert finding.check == "no_better_than_majority"
     assert (
         finding.seen == "It scores 0.000, and the interval, -0.100 to 0.100, includes the majority's 0.000."
@@ -212,7 +211,7 @@ def test_a_training_loss_that_did_not_fall_is_not_said_to_have_fallen() -> None:
     assert finding.means == "Nothing shows that the model learned anything from the texts."
     assert "training.epochs" in {change.key for change in finding.changes}
     fell = FAULTS_OF_FINETUNING["no_better_than_majority"]
-    assert ", though the training loss fell to 0.300." in check_run(fell)[0].seen
+    assert ", though the training loss fell to 0.300." in check_after(fell)[0].seen
     assert names(replace(FAULTS_OF_FINETUNING["diverged"], scores=replace(fell.scores, low=-0.1))) == [
         "diverged"
     ]
@@ -221,7 +220,7 @@ def test_a_training_loss_that_did_not_fall_is_not_said_to_have_fallen() -> None:
 def test_the_best_epoch_of_many_is_told_in_full() -> None:
     seed = seed_of(LEARNED, **BY_HEART)
     far = [replace(each, epoch=30.0 * each.epoch) for each in seed.evaluations]
-    (finding,) = check_run(
+    (finding,) = check_after(
         finetuning(replace(seed, evaluations=far, steps=[replace(s, place=30 * s.place) for s in seed.steps]))
     )
     assert finding.seen.startswith("The best epoch is 30 of 120;")
@@ -264,7 +263,7 @@ def test_a_rate_that_is_far_too_high_is_named_and_not_just_divided() -> None:
     proposed = {}
     for lr in (1.0, 1e-4):
         recipe = run.recipe.with_changes({"optimiser": {"lr": lr}})
-        (finding,) = check_run(replace(run, recipe=recipe))
+        (finding,) = check_after(replace(run, recipe=recipe))
         proposed[lr] = next(change.value for change in finding.changes if change.key == "optimiser.lr")
     assert proposed == {1.0: 5e-5, 1e-4: 3e-5}
 
@@ -352,7 +351,7 @@ def test_without_a_prior_a_loss_that_does_not_fall_is_stuck() -> None:
 )
 def test_what_the_rows_cannot_show_is_not_called_certain(score: float, weight: str, sureness: str) -> None:
     run = finetuning(seed_of(LEARNED, status="not learned"), score=score, low=-0.04, high=0.13)
-    (finding,) = check_run(run)
+    (finding,) = check_after(run)
     assert (finding.check, finding.weight, finding.sureness) == ("no_better_than_majority", weight, sureness)
     assert ("these dev rows cannot show" in finding.means) == (score > 0)
 
@@ -360,7 +359,7 @@ def test_what_the_rows_cannot_show_is_not_called_certain(score: float, weight: s
 def test_rows_are_foretold_for_four_times_in_five_and_one_seed() -> None:
     scores: dict[str, Any] = {"score": 0.3, "low": -0.1, "high": 0.7, "ngram": None, "rows": 40}
     one, two = (
-        next(f for f in check_run(finetuning(*seeds, **scores)) if f.check == "dev_too_small")
+        next(f for f in check_after(finetuning(*seeds, **scores)) if f.check == "dev_too_small")
         for seeds in ([seed_of(LEARNED)], [seed_of(LEARNED, seed=i) for i in range(2)])
     )
     # Half the interval is 0.4, the difference 0.3: 40 * (4/3)**2 * 2.04.
@@ -471,7 +470,7 @@ FAULTS_OF_PRETRAINING = {
 @pytest.mark.parametrize(("steps", "proposed"), [(60, 1_000), (1_000, 4_000)])
 def test_a_run_on_the_plateau_is_told_enough_steps(steps: int, proposed: int) -> None:
     run = pretraining(FLAT, through=None, recipe={"training": {"steps": steps}})
-    (finding,) = check_run(run)
+    (finding,) = check_after(run)
     assert [change.value for change in finding.changes if change.key == "training.steps"] == [proposed]
 
 
@@ -483,7 +482,7 @@ def test_a_run_whose_training_loss_has_left_the_plateau_is_not_told_to_be_on_it(
     run = pretraining(HOUR, through=None, finished=False, steps=cut, heldout=heldout)
     assert names(run) == []
     flat = replace(run, steps=pretraining(FLAT).steps[:500])
-    (finding,) = check_run(flat)
+    (finding,) = check_after(flat)
     assert finding.check == "plateau"
     assert "the loss is 6.9" in finding.seen or "the loss is 7.0" in finding.seen
 
@@ -491,7 +490,7 @@ def test_a_run_whose_training_loss_has_left_the_plateau_is_not_told_to_be_on_it(
 @pytest.mark.parametrize("finished", [True, False])
 def test_a_held_out_loss_that_is_no_number_at_the_end_is_a_run_that_broke(finished: bool) -> None:
     run = pretraining((9.4, 6.2, 5.0, 4.5, math.nan), finished=finished)
-    (finding,) = [each for each in check_run(run) if each.weight == "grave"]
+    (finding,) = [each for each in check_after(run) if each.weight == "grave"]
     assert (finding.check, finding.sureness) == ("diverged", "certain")
     assert finding.seen == "The loss was no number any more in the last evaluation."
 
@@ -501,7 +500,7 @@ def test_a_run_a_hair_above_the_line_is_not_called_lost_and_one_on_its_way_throu
 
     def found(*losses: float) -> list[tuple[str, str]]:
         run = pretraining((9.4, *losses), through=None)
-        return [(each.weight, each.sureness) for each in check_run(run) if each.check == "plateau"]
+        return [(each.weight, each.sureness) for each in check_after(run) if each.check == "plateau"]
 
     falling = [0.01 * i for i in range(20, 0, -1)]
     assert found(*(5.87 + more for more in falling)) == []
@@ -513,7 +512,7 @@ def test_a_run_a_hair_above_the_line_is_not_called_lost_and_one_on_its_way_throu
 def test_without_held_out_text_the_last_training_losses_are_judged_together() -> None:
     run = pretraining(FLAT, through=None, heldout=())
     odd = [*run.steps[:-1], replace(run.steps[-1], loss=0.5)]
-    (finding,) = check_run(replace(run, steps=odd))
+    (finding,) = check_after(replace(run, steps=odd))
     assert "the loss is 6.6" in finding.seen
 
 
@@ -551,9 +550,8 @@ def test_nothing_is_said_of_a_healthy_pretraining(name: str) -> None:
     assert names(HEALTHY_PRETRAINING[name]) == []
 
 
-@pytest.mark.parametrize("check", PRETRAIN_CHECKS, ids=lambda check: check.__name__)
-def test_each_fault_of_a_pretraining_is_found(check: Callable[[PretrainHistory], Finding | None]) -> None:
-    name = check.__name__
+@pytest.mark.parametrize("name", [check.name for check in CHECKS if check.after and check.of != LABELLED])
+def test_each_fault_of_a_pretraining_is_found(name: str) -> None:
     assert names(FAULTS_OF_PRETRAINING[name]) == [name]
 
 
@@ -571,7 +569,7 @@ def test_what_is_proposed_is_a_recipe_that_can_be_run(name: str, start: str) -> 
     run = PLANTED[name]
     options = {"layers": 1} if start in PRESETS else {}
     run = replace(run, recipe=run.recipe.with_changes({"model": {"start": start, "options": options}}))
-    found = check_run(run)
+    found = check_after(run)
     assert found
     for finding in found:
         assert finding.changes

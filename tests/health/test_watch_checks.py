@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from bertkit.config.model import ModelConfig
-from bertkit.health.collapse import doubtful, loss_rose
+from bertkit.health.checks import COLLAPSES, WATCH_CHECKS, check_during
+from bertkit.health.signal import doubtful
+from bertkit.health.steps import loss_rises
 from bertkit.health.watch import Evaluation, Peak, Setting, Watch, Watched
-from bertkit.health.watch_checks import COLLAPSES, WATCH_CHECKS, findings_of
 from bertkit.recipe import OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
 from bertkit.runs.findings import Finding
 from bertkit.runs.history import Health
@@ -60,6 +61,7 @@ PRETRAINING = at(
     fraction=0.3,
     evaluations=(evaluation(30, loss=6.8),),
 )
+DURING = {check.name: check.during for check in WATCH_CHECKS if check.during}
 FAULTS: dict[str, Watched] = {
     "not_a_number": at(3, broke=(math.nan, math.inf)),
     "loss_rose": at(90, look(1), loss=0.8, lowest_loss=0.3, risen_at=77),
@@ -91,27 +93,25 @@ FAULTS: dict[str, Watched] = {
 
 
 def test_every_check_has_a_fault_here() -> None:
-    assert FAULTS.keys() == WATCH_CHECKS.keys()
-    assert set(COLLAPSES) < WATCH_CHECKS.keys()
+    assert FAULTS.keys() == DURING.keys()
+    assert set(COLLAPSES) < DURING.keys()
 
 
-@pytest.mark.parametrize("name", WATCH_CHECKS)
+@pytest.mark.parametrize("name", DURING)
 def test_a_check_finds_its_fault_and_nothing_in_a_healthy_run(name: str) -> None:
-    found = WATCH_CHECKS[name](FAULTS[name])
+    found = DURING[name](FAULTS[name])
     assert found is not None
     assert found.check == name
-    assert WATCH_CHECKS[name](HEALTHY) is None
+    assert DURING[name](HEALTHY) is None
     for change in found.changes:  # Keys that recipes have, and values that they take.
         section, _, key = change.key.partition(".")
         if change.key and not key.startswith("options."):
             Recipe().with_changes({section: {key: change.value}})
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in WATCH_CHECKS if n not in ("stuck_on_the_prior", "learned_by_heart")]
-)
+@pytest.mark.parametrize("name", [n for n in DURING if n not in ("stuck_on_the_prior", "learned_by_heart")])
 def test_changes_of_what_both_kinds_of_run_are_told_are_keys_of_both(name: str) -> None:
-    found = WATCH_CHECKS[name](FAULTS[name])
+    found = DURING[name](FAULTS[name])
     assert found is not None
     for change in found.changes:
         section, _, key = change.key.partition(".")
@@ -121,7 +121,7 @@ def test_changes_of_what_both_kinds_of_run_are_told_are_keys_of_both(name: str) 
 
 def test_the_articles_collapse_is_told_with_its_cause_and_what_to_change() -> None:
     hot = look(1, 1.8, update_ratios={"layer 1": 1e-2})
-    found = WATCH_CHECKS["gradient_vanished"](at(20, hot, look(10, 1e-3), look(20, 3e-8)))
+    found = DURING["gradient_vanished"](at(20, hot, look(10, 1e-3), look(20, 3e-8)))
     assert found is not None
     assert found.sureness == "likely"
     assert found.line == (
@@ -144,15 +144,15 @@ def test_the_articles_collapse_is_told_with_its_cause_and_what_to_change() -> No
     ids=["early", "once", "learnt", "everywhere"],
 )
 def test_a_small_gradient_alone_is_no_collapse(watched: Watched) -> None:
-    assert findings_of(watched, []) == []
+    assert check_during(watched, []) == []
 
 
 def test_inputs_that_begin_alike_are_no_collapse() -> None:
     first = look(1, cls_spread=6e-4)
     alike = at(60, first, look(10, cls_spread=5e-4), look(50, cls_spread=5e-4))
-    assert findings_of(alike, []) == []
+    assert check_during(alike, []) == []
     copies = [look(step, cls_spread=0.0) for step in (1, 10, 50)]
-    assert findings_of(at(60, *copies), []) == []
+    assert check_during(at(60, *copies), []) == []
 
 
 def replayed(log: dict[str, Any]) -> list[Finding]:
@@ -169,7 +169,7 @@ def replayed(log: dict[str, Any]) -> list[Finding]:
             index = epoch - 1
             losses = {"train_loss": log["train_losses"][index], "loss": log["dev_losses"][index]}
             watch.evaluated(evaluation(step, **losses, one_answer=log["one_answer"][index]))
-        found += findings_of(watch.at(setting, step, step / steps), told)
+        found += check_during(watch.at(setting, step, step / steps), told)
     return found
 
 
@@ -203,8 +203,8 @@ STUCK = FAULTS["stuck_on_the_prior"]
     ids=["early", "between", "falling", "answers", "below", "unknown"],
 )
 def test_who_may_have_begun_to_learn_is_not_said_to_be_stuck(watched: Watched) -> None:
-    assert findings_of(STUCK, [])
-    assert findings_of(watched, []) == []
+    assert check_during(STUCK, [])
+    assert check_during(watched, []) == []
 
 
 def test_who_is_surely_wrong_all_the_time_is_stuck_as_well() -> None:
@@ -213,7 +213,7 @@ def test_who_is_surely_wrong_all_the_time_is_stuck_as_well() -> None:
         smoothed_loss=0.9,
         evaluations=(evaluation(280, train_loss=0.8), evaluation(300, train_loss=0.9)),
     )
-    (finding,) = findings_of(wild, [])
+    (finding,) = check_during(wild, [])
     assert "0.900, is not below the entropy of the labels (0.607) after 75% of the run" in finding.seen
 
 
@@ -222,8 +222,8 @@ def test_a_finding_is_made_once_and_one_collapse_is_enough() -> None:
     both = at(
         100, look(1), look(50, 1e-4, cls_spread=5e-4), look(100, 1e-5, cls_spread=4e-5), lowest_loss=0.55
     )
-    assert [finding.check for finding in findings_of(both, told)] == ["gradient_vanished"]
-    assert findings_of(both, told) == []
+    assert [finding.check for finding in check_during(both, told)] == ["gradient_vanished"]
+    assert check_during(both, told) == []
 
 
 def test_what_is_to_be_gone_back_to_shows_no_sign_of_a_collapse() -> None:
@@ -266,25 +266,25 @@ def test_noise_about_the_labels_entropy_is_no_collapse(majority: float, rows: in
     run = list(watched_over(answering_the_shares(majority, rows, seed=0), setting, 1_500, Watch()))
     assert min(now.lowest_loss for now in run) < prior / 1.2
     assert max(now.smoothed_loss for now in run[50:]) > 1.1 * prior
-    assert [now.step for now in run if loss_rose(now) or doubtful(now)] == []
+    assert [now.step for now in run if loss_rises(now) or doubtful(now)] == []
 
 
 def test_what_was_learnt_and_is_lost_is_told_though_batches_are_noisy() -> None:
     setting, watch = replace(SETTING, prior_entropy=0.69), Watch()
     learnt = list(watched_over(calibrated(0.34, 8, seed=0), setting, 1_500, watch))
     assert any(now.risen_at for now in learnt)
-    assert [now.step for now in learnt if loss_rose(now) or doubtful(now)] == []
+    assert [now.step for now in learnt if loss_rises(now) or doubtful(now)] == []
     lost = list(watched_over(calibrated(1.0, 8, seed=1), setting, 40, watch))
-    assert [now.step for now in lost if loss_rose(now)]
-    assert doubtful(next(now for now in lost if loss_rose(now)))
+    assert [now.step for now in lost if loss_rises(now)]
+    assert doubtful(next(now for now in lost if loss_rises(now)))
 
 
 def test_an_evaluation_shows_what_was_learnt_where_the_training_loss_is_too_noisy_to() -> None:
     lost = at(90, loss=0.9, lowest_loss=0.3, noise=0.05)
     good = evaluation(60, loss=0.5, one_answer=False, beats_majority=True)
-    assert loss_rose(replace(lost, lowest_loss=0.38)) is None
-    assert loss_rose(replace(lost, lowest_loss=0.38, evaluations=(good,)))
-    assert loss_rose(replace(lost, lowest_loss=0.41, evaluations=(good,))) is None
+    assert loss_rises(replace(lost, lowest_loss=0.38)) is None
+    assert loss_rises(replace(lost, lowest_loss=0.38, evaluations=(good,)))
+    assert loss_rises(replace(lost, lowest_loss=0.41, evaluations=(good,))) is None
 
 
 def test_a_run_that_goes_on_knows_its_noise() -> None:
@@ -334,27 +334,27 @@ def test_who_is_stuck_is_told_to_take_longer_than_it_was_to(
     training: TrainingRecipe, longer: dict[str, int]
 ) -> None:
     run = FAULTS["stuck_on_the_prior"]
-    (finding,) = findings_of(replace(run, setting=replace(SETTING, training=training)), [])
+    (finding,) = check_during(replace(run, setting=replace(SETTING, training=training)), [])
     assert {change.key: change.value for change in finding.changes if change.key} == longer
 
 
 def test_who_began_with_trained_weights_is_not_told_to() -> None:
     trained = replace(SETTING, trained=True)
-    (finding,) = findings_of(replace(FAULTS["learned_by_heart"], setting=trained), [])
+    (finding,) = check_during(replace(FAULTS["learned_by_heart"], setting=trained), [])
     assert [str(change) for change in finding.changes] == ["more rows"]
 
 
 def test_a_rate_that_is_far_too_high_is_not_just_divided() -> None:
     wild = replace(SETTING, optimiser=replace(ARTICLE, lr=1.0), model=replace(MODEL, norm="pre"))
-    (finding,) = findings_of(replace(FAULTS["not_a_number"], setting=wild), [])
+    (finding,) = check_during(replace(FAULTS["not_a_number"], setting=wild), [])
     assert finding.changes[0].value == 5e-4
 
 
 def test_a_run_of_few_updates_is_not_said_to_be_stuck() -> None:
     few = replace(STUCK, step=72, evaluations=(evaluation(60), evaluation(72)))
-    assert findings_of(few, []) == []
+    assert check_during(few, []) == []
 
 
 def test_the_loss_before_the_first_step_is_no_plateau() -> None:
-    assert WATCH_CHECKS["plateau"](PRETRAINING) is not None
-    assert WATCH_CHECKS["plateau"](replace(PRETRAINING, evaluations=(evaluation(0, loss=9.0),))) is None
+    assert DURING["plateau"](PRETRAINING) is not None
+    assert DURING["plateau"](replace(PRETRAINING, evaluations=(evaluation(0, loss=9.0),))) is None

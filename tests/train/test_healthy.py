@@ -11,7 +11,7 @@ from bertkit.cli import main
 from bertkit.demo import parts
 from bertkit.demo.parts import FRESH, PRETRAIN, PRETRAINED, Sizes
 from bertkit.diagnose.doctor import examine
-from bertkit.health.preflight_checks import check
+from bertkit.health.checks import check_before
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.train.preflight import preflight
 from bertkit.train.preflight_pretrain import preflight_pretraining
@@ -21,7 +21,7 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 
 def test_a_toy_that_is_learned_has_no_findings(toy: Recipe, tmp_path: Path) -> None:
     recipe = toy.with_changes({"training": {"epochs": 30}, "optimiser": {"lr": 2e-2}})
-    assert check(preflight(recipe, seconds=0.0)) == []
+    assert check_before(preflight(recipe, seconds=0.0)) == []
     api.finetune(recipe=recipe, out=tmp_path / "run")
     found = examine(tmp_path / "run")
     assert found.verdict.startswith("It learned")
@@ -29,7 +29,7 @@ def test_a_toy_that_is_learned_has_no_findings(toy: Recipe, tmp_path: Path) -> N
 
 
 def test_a_toy_pretraining_has_no_findings_before_but_its_few_updates(restoring: PretrainRecipe) -> None:
-    found = check(preflight_pretraining(restoring, seconds=0.0))
+    found = check_before(preflight_pretraining(restoring, seconds=0.0))
     assert [finding.check for finding in found] == ["few_updates"]
 
 
@@ -39,7 +39,7 @@ def test_the_demos_recipe_has_no_findings_before(tmp_path: Path) -> None:
     data = parts.write_data(tmp_path, sizes, seed=0)
     parts.write_vocabulary(tmp_path, data.text, sizes)
     recipe = parts.finetune_recipe(tmp_path, sizes, 0, pretrained=False)
-    assert [finding.check for finding in check(preflight(recipe, seconds=0.0))] == []
+    assert [finding.check for finding in check_before(preflight(recipe, seconds=0.0))] == []
 
 
 @pytest.mark.slow
@@ -58,6 +58,6 @@ def test_the_demo_has_no_findings_before_nor_after(
 @pytest.mark.parametrize("name", ["cola-scratch", "cola-minilm"])
 def test_recipes_that_learn_have_no_findings_before(name: str) -> None:
     found = preflight(Recipe.from_toml(RECIPES / f"{name}.toml"))
-    assert check(found) == []
+    assert check_before(found) == []
     assert found.by_heart is not None
     assert found.by_heart.ended == "learnt"

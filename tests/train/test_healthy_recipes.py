@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bertkit.health import preflight_row_checks, preflight_text_checks
-from bertkit.health.preflight_checks import PREFLIGHT_CHECKS, check
+from bertkit.health import rows, text
+from bertkit.health.checks import CHECKS, check_before
 from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe
 from bertkit.recipe.kinds import kind_of_recipe
 from bertkit.train.planning import first_seed
@@ -26,10 +26,10 @@ RECIPES = {path.stem: path for path in sorted((Path(__file__).parents[2] / "reci
 SICK = ("cola-blog", "cola-blog-packed")
 """The article's: they are there to be found."""
 OF_DATA = {
-    row.__name__
-    for row in PREFLIGHT_CHECKS
-    if row.__module__ in (preflight_row_checks.__name__, preflight_text_checks.__name__)
-} - {"few_updates", "file_order", "pads_visible", "truncated"}
+    check.name
+    for check in CHECKS
+    if check.before and check.before.__module__ in (rows.__name__, text.__name__)
+} - {"file_order", "pads_visible", "truncated"} | {"text_repeated"}
 """What the tests' few rows are told of, whatever the recipe."""
 
 
@@ -46,7 +46,7 @@ def found(recipe: BaseRecipe, toy: Recipe, shards: Path) -> set[str]:
         recipe = recipe.with_changes({"task": task, "training": {"precision": "fp32"}})
         prepared = prepare(recipe)
         measured = measure(prepared, recipe, first_seed(prepared, recipe), "fp32")
-    return {finding.check for finding in check(measured)} - OF_DATA
+    return {finding.check for finding in check_before(measured)} - OF_DATA
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if name not in SICK])

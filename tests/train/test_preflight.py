@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from bertkit import api
-from bertkit.health.preflight_checks import check
+from bertkit.health.checks import check_before
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import FINDINGS, Finding, append_findings, read_findings
 from bertkit.train import finetune as finetune_module
@@ -85,7 +85,7 @@ def test_a_healthy_run_says_nothing_and_is_bit_for_bit_the_run_without(
     assert listener.findings == []
     assert not (tmp_path / "with" / FINDINGS).exists()
     monkeypatch.setattr(finetune_module, "measure", lambda *given: None)
-    monkeypatch.setattr(finetune_module, "check", lambda record: [])
+    monkeypatch.setattr(finetune_module, "check_before", lambda record: [])
     api.finetune(recipe=toy, out=tmp_path / "without")
     assert same(tmp_path / "with", tmp_path / "without")
 
@@ -100,7 +100,7 @@ def test_pretraining_is_bit_for_bit_the_run_without(
     found = [entry["check"] for entry in read_findings(tmp_path / "with") if entry["moment"] == "preflight"]
     assert found == ["few_updates"]
     monkeypatch.setattr(pretrainrun, "measure_pretraining", lambda *given: None)
-    monkeypatch.setattr(pretrainrun, "check", lambda record: [])
+    monkeypatch.setattr(pretrainrun, "check_before", lambda record: [])
     api.pretrain(recipe=restoring, out=tmp_path / "without")
     assert same(tmp_path / "with", tmp_path / "without")
 
@@ -136,7 +136,7 @@ def test_all_measures_of_a_healthy_recipe(toy: Recipe) -> None:
     assert found.rows is not None
     assert found.rows.train_rows == 70
     assert found.start.uniform == pytest.approx(0.693, abs=1e-3)
-    assert check(found) == []
+    assert check_before(found) == []
     json.dumps(found.to_json())
 
 
@@ -148,7 +148,9 @@ def test_all_measures_of_a_healthy_recipe(toy: Recipe) -> None:
     ],
 )
 def test_faults_of_recipes_are_found(toy: Recipe, changes: dict[str, Any], name: str) -> None:
-    assert name in {finding.check for finding in check(preflight(toy.with_changes(changes), seconds=20))}
+    assert name in {
+        finding.check for finding in check_before(preflight(toy.with_changes(changes), seconds=20))
+    }
 
 
 def test_copies_side_by_side_are_not_called_alike(
@@ -162,7 +164,7 @@ def test_copies_side_by_side_are_not_called_alike(
         found = preflight(toy.with_changes({"batch": {"sequences": sequences}}), seconds=0.0)
         assert found.start.rows == 2
         assert found.start.cls_spread["layer 1"] > 1e-5
-        assert "inputs_alike" not in [finding.check for finding in check(found)]
+        assert "inputs_alike" not in [finding.check for finding in check_before(found)]
 
 
 def test_a_file_sorted_by_label_is_grave_in_its_order_alone(toy: Recipe) -> None:
@@ -170,10 +172,12 @@ def test_a_file_sorted_by_label_is_grave_in_its_order_alone(toy: Recipe) -> None
     header, *rows = path.read_text().splitlines()
     path.write_text("\n".join([header, *sorted(rows, key=lambda row: row.split(",")[-1])]) + "\n")
     in_order = toy.with_changes({"batch": {"shuffle": False, "by_length": False}})
-    found = {finding.check: finding.weight for finding in check(preflight(in_order, seconds=5))}
+    found = {finding.check: finding.weight for finding in check_before(preflight(in_order, seconds=5))}
     assert found["batches_of_one_label"] == "grave"
     assert found["file_order"] == "grave"
-    assert not {"batches_of_one_label", "file_order"} & {f.check for f in check(preflight(toy, seconds=5))}
+    assert not {"batches_of_one_label", "file_order"} & {
+        f.check for f in check_before(preflight(toy, seconds=5))
+    }
 
 
 def test_a_vocabulary_of_another_language_is_found(toy: Recipe, tmp_path: Path) -> None:
@@ -183,7 +187,9 @@ def test_a_vocabulary_of_another_language_is_found(toy: Recipe, tmp_path: Path) 
     other = toy.with_changes(
         {"vocabulary": {"file": str(tmp_path / "vocab.txt"), "size": 4_000, "min_frequency": 0}}
     )
-    (finding,) = [each for each in check(preflight(other, seconds=0.1)) if each.check == "unknown_pieces"]
+    (finding,) = [
+        each for each in check_before(preflight(other, seconds=0.1)) if each.check == "unknown_pieces"
+    ]
     assert finding.weight == "grave"
 
 
@@ -213,7 +219,7 @@ def test_all_measures_of_pretraining(restoring: PretrainRecipe) -> None:
     assert found.range_test is not None
     assert found.cost is not None
     assert found.cost.steps == 500
-    assert [each.check for each in check(found)] == ["text_repeated"]
+    assert [each.check for each in check_before(found)] == ["text_repeated"]
     budget = preflight_pretraining(
         restoring.with_changes({"training": {"steps": 0, "budget": 1.0}}), seconds=1
     )
@@ -228,7 +234,7 @@ def test_a_pretraining_whose_signal_stops_is_found_whatever_the_time(restoring: 
     found = preflight_pretraining(hot, seconds=0.0)
     assert found.by_heart is not None
     assert (found.by_heart.ended, len(found.by_heart.losses)) == ("stopped", 21)
-    (finding,) = [each for each in check(found) if each.check == "not_by_heart"]
+    (finding,) = [each for each in check_before(found) if each.check == "not_by_heart"]
     assert finding.weight == "grave"
     assert "shares of their masked pieces" in finding.seen
 

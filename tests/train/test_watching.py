@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 
 from bertkit.errors import UserError
 from bertkit.health.watch import Watched
-from bertkit.health.watch_checks import findings_of
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import Change, Finding, read_findings
 from bertkit.runs.history import Health
@@ -76,7 +75,7 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> None:
         told.append(LOST.check)
         return [LOST]
 
-    monkeypatch.setattr(watching, "findings_of", plant)
+    monkeypatch.setattr(watching, "check_during", plant)
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -191,7 +190,7 @@ def test_a_seed_begins_again_twice_and_then_goes_on(
     def always(now: Watched, told: list[str]) -> list[Finding]:
         return [LOST] if now.step == 5 else []
 
-    monkeypatch.setattr(watching, "findings_of", always)
+    monkeypatch.setattr(watching, "check_during", always)
     again = watched.with_changes({"training": {"on_collapse": "restart", "epochs": 1}})
     result = train(again, tmp_path / "run")
     seed = result["seeds"][0]
@@ -208,7 +207,7 @@ def test_a_state_from_which_an_attempt_was_lost_is_not_begun_from_again(
     def lost(now: Watched, told: list[str]) -> list[Finding]:
         return [LOST] if now.step == 30 else []
 
-    monkeypatch.setattr(watching, "findings_of", lost)
+    monkeypatch.setattr(watching, "check_during", lost)
     again = watched.with_changes({"training": {"on_collapse": "restart"}})
     seed = train(again, tmp_path / "run")["seeds"][0]
     assert [(restart["step"], restart["from_step"]) for restart in seed["restarts"]] == [(30, 27), (30, 0)]
@@ -222,7 +221,7 @@ def test_what_an_early_collapse_may_have_begun_in_is_not_gone_back_to(
     def lost(now: Watched, told: list[str]) -> list[Finding]:
         return [LOST] if now.step == 20 and now.setting.optimiser.lr == 5e-3 else []
 
-    monkeypatch.setattr(watching, "findings_of", lost)
+    monkeypatch.setattr(watching, "check_during", lost)
     again = watched.with_changes({"training": {"on_collapse": "restart"}})
     seed = train(again, tmp_path / "run")["seeds"][0]
     # The dev rows were scored after steps 9 and 18, too early to know whether all was well.
@@ -234,14 +233,14 @@ def test_another_attempt_compares_with_nothing_that_the_one_before_it_saw(
     watched: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Watched] = []
-    plant = watching.findings_of
+    plant = watching.check_during
 
     def remember(now: Watched, told: list[str]) -> list[Finding]:
         if now.setting.optimiser.lr != 5e-3:
             seen.append(now)
         return plant(now, told)
 
-    monkeypatch.setattr(watching, "findings_of", remember)
+    monkeypatch.setattr(watching, "check_during", remember)
     train(watched.with_changes({"training": {"on_collapse": "restart"}}), tmp_path / "run")
     assert [look.step for look in seen[0].looks] == [30]
     assert all(peak.step >= 30 for now in seen for peak in now.peaks.values())
@@ -288,6 +287,5 @@ def test_later_restarts_change_what_earlier_ones_changed() -> None:
 
 
 def test_the_toy_run_hears_nothing(toy: Recipe, tmp_path: Path) -> None:
-    assert findings_of is watching.findings_of
     train(toy.with_changes({"training": {"epochs": 8, "watch_every": 10}}), tmp_path / "run")
     assert [entry for entry in read_findings(tmp_path / "run") if entry["moment"] == "watch"] == []

@@ -12,7 +12,7 @@ from rich.text import Text
 from bertkit.cli.display import plain_console
 from bertkit.diagnose.findings import as_above
 from bertkit.diagnose.wording import duration, title
-from bertkit.health.preflight_trials import FIRST_RATE, LAST_RATE
+from bertkit.health.trials import FIRST_RATE, LAST_RATE
 from bertkit.runs.findings import Change, ways
 
 STYLES = {"grave": "red", "notable": "yellow", "": "green"}

@@ -18,22 +18,13 @@ from bertkit.diagnose.histories import History, read_history
 from bertkit.diagnose.recorded import recorded_findings
 from bertkit.diagnose.wording import duration
 from bertkit.errors import UserError
-from bertkit.health.run_checks import check_run
+from bertkit.health.checks import answered, check_after
 from bertkit.recipe.base import add_settings
 from bertkit.runs.findings import Finding, by_weight, ways
 from bertkit.runs.folder import RECIPE
 from bertkit.runs.history import FinetuneHistory
 from bertkit.runs.log import METRICS
 from bertkit.tasks.registry import TASKS
-
-SAME_MATTER = {
-    "diverged": {"not_a_number", "loss_rose"},
-    "stuck": {"stuck_on_the_prior", "frozen_fresh"},
-    "collapsed": {"few_updates"},
-    "plateau": {"few_updates"},
-    "no_better_than_majority": {"learned_by_heart"},
-}
-"""Checks of runs, and those before and during a run that say the same earlier, with less to go by."""
 
 
 @dataclass(frozen=True)
@@ -185,8 +176,7 @@ def findings_of(run: Path) -> list[Finding]:
 
 def findings_in(run: Path, history: History) -> list[Finding]:
     """See `findings_of`."""
-    found = check_run(history)
-    said = {finding.check for finding in found}
-    said |= {earlier for finding in found for earlier in SAME_MATTER.get(finding.check, ())}
+    found = check_after(history)
+    said = answered(found)
     recorded = {finding.check: finding for finding in recorded_findings(run, history)}
     return by_weight([*found, *(finding for check, finding in recorded.items() if check not in said)])

@@ -6,10 +6,12 @@ import math
 from typing import Any
 
 from bertkit.config.presets import PRESETS
+from bertkit.health.watch import Setting
 from bertkit.recipe import OWN_RATES, ModelRecipe, OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
 from bertkit.runs.findings import Change
 
-READ = "docs/doctor.md#after-a-run"
+BEFORE, DURING, READ = (f"docs/doctor.md#{when}-a-run" for when in ("before", "during", "after"))
+"""Where a finding is explained, by when it was made."""
 PRETRAINED = Change(words="a pretrained model (--model)")
 THAWED = Change("model.freeze", False)
 FRESH_RATE = 5e-4
@@ -18,6 +20,8 @@ TRAINED_RATE = 5e-5
 """The largest of the rates that Devlin et al. 2018 (appendix A.3) found to work for fine-tuning."""
 WARMUP = 0.1
 """Share of a run, as in Devlin et al. 2018 and Mosbach et al. (arXiv 2006.04884)."""
+POST_NORM_RATE = 1e-4
+"""Devlin et al. 2018, appendix A.2: the paper's own rate, with warm-up, of fresh post-norm weights."""
 
 
 def option(recipe: ModelRecipe, name: str) -> Any:
@@ -53,6 +57,19 @@ def lower_rate(recipe: Recipe | PretrainRecipe) -> float:
     """
     third, name = recipe.optimiser.lr / 3, recipe.optimiser.name
     return float(f"{third if name in OWN_RATES else min(third, usual_rate(recipe)):.1g}")
+
+
+def calmer(setting: Setting) -> tuple[Change, ...]:
+    """What makes a run that trains steadier, all together: a lower rate, and warm-up and clipping where they
+    lack.
+    """
+    rate = setting.optimiser.lr / 3
+    if setting.phase == "finetune" and setting.optimiser.name not in OWN_RATES:
+        # Of a rate that is far too high a third is too.
+        rate = min(rate, TRAINED_RATE if setting.trained else FRESH_RATE)
+    if setting.model.norm == "post" and not setting.trained:
+        rate = min(rate, POST_NORM_RATE)
+    return steadier(setting.optimiser, float(f"{rate:.0e}"))
 
 
 def trainable(model: ModelRecipe) -> tuple[Change, ...]:

@@ -10,9 +10,6 @@ Ended = Literal["learnt", "steps", "time", "diverged", "stopped", "cliff"]
 """Why a trial ended: all is learnt, all steps are made, time is up, a loss is no number, the signal has
 stopped, the loss rose."""
 
-READ = "docs/doctor.md#before-a-run"
-"""Where a finding of these measures is explained."""
-
 SECONDS = 20.0
 """For the trials together, at most, where nobody says otherwise."""
 
@@ -262,6 +259,12 @@ class Preflight:
     by_heart: ByHeart | None = None
     range_test: RangeTest | None = None
     cost: Cost | None = None
+
+    @property
+    def labelled(self) -> RowMeasures:
+        """The rows of a fine-tuning, which always has them."""
+        assert self.rows is not None, "a pretraining has no labelled rows"
+        return self.rows
 
     def to_json(self) -> dict[str, Any]:
         """As `bertkit doctor --json` prints it under `measures`."""

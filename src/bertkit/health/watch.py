@@ -26,6 +26,9 @@ VANISHED = 1e-3
 """Of a layer's greatest gradient norm, what is left of a vanished gradient. Measured on CoLA: the article's
 model, 128 wide, falls to 5e-4 of it by step 10 and to 2e-6 by step 100; cola-scratch, which sits on the
 labels' entropy for 300 steps and then learns, stays above 0.2, and no run that learned falls below 0.1."""
+EARLIEST = 20
+"""Updates before which nothing is said of a run but that its loss is no number, and no state of it counts as
+good: a rate that is too high destroys a model within the first ten, and what that does shows later."""
 KEPT = 4
 """The newest looks that are remembered, beside the first."""
 Broke = tuple[float, float | None]

@@ -9,7 +9,7 @@ from typing import Any
 
 from bertkit.checkpoint.atomic import replace_folder
 from bertkit.errors import UserError
-from bertkit.health.preflight_checks import check
+from bertkit.health.checks import check_before
 from bertkit.model.precision import choose_precision, flush_denormals
 from bertkit.recipe import Recipe
 from bertkit.runs.findings import append_findings
@@ -55,7 +55,7 @@ def finetune(
     rows = RowSource(prepared, recipe.model, precision, listener)
     classifier = first_seed(prepared, recipe)
     # A run that goes on was looked at when it began.
-    found = [] if resume else check(measure(prepared, recipe, classifier, precision))
+    found = [] if resume else check_before(measure(prepared, recipe, classifier, precision))
     plan = make_plan(classifier, prepared, recipe, precision, rows)
     if plan.broke:
         raise UserError(

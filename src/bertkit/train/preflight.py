@@ -16,15 +16,16 @@ from bertkit.config.model import ModelConfig
 from bertkit.data.batches import epoch_batches
 from bertkit.data.packed import PackedBatch, pack
 from bertkit.health.preflight import SECONDS, Asked, Cost, Phase, Preflight
-from bertkit.health.preflight_data import measure_pieces, measure_rows
-from bertkit.health.preflight_model import (
+from bertkit.health.rows import measure_rows
+from bertkit.health.start import (
     LossOf,
     available_memory,
     kept_for_backward,
     measure_start,
     resident_memory,
 )
-from bertkit.health.preflight_trials import Trial, clock, learn_by_heart, range_test
+from bertkit.health.text import measure_pieces
+from bertkit.health.trials import Trial, clock, learn_by_heart, range_test
 from bertkit.model.heads import Classifier
 from bertkit.model.optimisers import OPTIMISERS, build_optimiser
 from bertkit.model.precision import Computing, choose_precision, flush_denormals

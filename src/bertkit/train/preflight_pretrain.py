@@ -12,9 +12,9 @@ from torch import nn
 
 from bertkit.data.steps import Masks, take
 from bertkit.health.preflight import SECONDS, CorpusMeasures, Preflight
-from bertkit.health.preflight_data import piece_measures
-from bertkit.health.preflight_model import LossOf, measure_start, resident_memory
-from bertkit.health.preflight_trials import Trial, clock, learn_by_heart, range_test
+from bertkit.health.start import LossOf, measure_start, resident_memory
+from bertkit.health.text import piece_measures
+from bertkit.health.trials import Trial, clock, learn_by_heart, range_test
 from bertkit.model.optimisers import build_optimiser
 from bertkit.model.precision import Computing, choose_precision, flush_denormals
 from bertkit.model.pretraining import Pretrainer, PretrainingBatch

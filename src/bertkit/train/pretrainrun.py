@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bertkit.errors import UserError
-from bertkit.health.preflight_checks import check
+from bertkit.health.checks import check_before
 from bertkit.health.watch import NEWEST, Evaluation
 from bertkit.model.precision import choose_precision
 from bertkit.model.work import gemm_rate
@@ -137,7 +137,7 @@ class PretrainRun:
     def _look(self) -> None:
         """Say what is wrong before the first step, as far as it is quick to see; the first process does."""
         if self.processes.first:
-            found = check(measure_pretraining(self.recipe, self.start, self.precision))
+            found = check_before(measure_pretraining(self.recipe, self.start, self.precision))
             append_findings(self.folder.path, "preflight", 0, found)
             self.listener.found(found)
 

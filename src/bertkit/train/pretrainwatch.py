@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bertkit.data.steps import take
-from bertkit.health.probe import Looked, look_at, rows_to_look_at
+from bertkit.health.look import Looked, look_at, rows_to_look_at
 from bertkit.health.watch import Setting, Watch
 from bertkit.model.precision import Computing
 from bertkit.recipe import PretrainRecipe

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bertkit.data.packed import pack
-from bertkit.health.probe import Looked, look_at, rows_to_look_at
+from bertkit.health.look import Looked, look_at, rows_to_look_at
 from bertkit.health.watch import Setting, Watch
 from bertkit.model.heads import Classifier
 from bertkit.model.precision import Computing

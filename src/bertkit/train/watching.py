@@ -9,11 +9,10 @@ from pathlib import Path
 
 from torch import nn
 
-from bertkit.health.collapse import EARLIEST, doubtful
-from bertkit.health.layers import gradient_norms
-from bertkit.health.probe import Looked, Weights
-from bertkit.health.watch import Broke, Evaluation, Setting, Watch
-from bertkit.health.watch_checks import COLLAPSES, findings_of
+from bertkit.health.checks import COLLAPSES, check_during
+from bertkit.health.look import Looked, Weights, gradient_norms
+from bertkit.health.signal import doubtful
+from bertkit.health.watch import EARLIEST, Broke, Evaluation, Setting, Watch
 from bertkit.runs.findings import Finding, append_findings
 from bertkit.runs.history import HEALTH, Health
 from bertkit.runs.log import RunLog
@@ -174,7 +173,7 @@ class Watching:
         return round(self._processes.agree(next(choice for choice in choices if choice >= least)))
 
     def _found(self, step: int, fraction: float, log: RunLog, broke: Broke | None = None) -> list[Finding]:
-        found = findings_of(self.watch.at(self._setting, step, fraction, broke), self.watch.told)
+        found = check_during(self.watch.at(self._setting, step, fraction, broke), self.watch.told)
         found = self._agreed(found)
         if found and self._processes.first:
             append_findings(self._folder, "watch", step, found)

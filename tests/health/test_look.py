@@ -11,8 +11,7 @@ from torch import nn
 from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import PackedBatch, Sequences, pack
-from bertkit.health.layers import cls_spread_by_layer
-from bertkit.health.probe import Looked, Weights, entropy_share, look_at, rows_to_look_at
+from bertkit.health.look import Looked, Weights, cls_spread_by_layer, entropy_share, look_at, rows_to_look_at
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.model.pretraining import MaskedHead, PairHead, Pretrainer, PretrainingBatch

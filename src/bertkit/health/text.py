@@ -1,11 +1,23 @@
-"""Checks before a run that read its text: its pieces, and a corpus against the run."""
+"""The text of a run before it begins: what the tokenizer made of it, and what may be wrong with that."""
 
 from __future__ import annotations
 
-from bertkit.health.preflight import READ, Preflight
-from bertkit.health.pretrain_checks import ENOUGH_UPDATES
-from bertkit.runs.findings import Change, Finding
+from collections import Counter
+from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+
+from bertkit.data.packed import Sequences
+from bertkit.health.advice import BEFORE
+from bertkit.health.preflight import PieceMeasures, Preflight
+from bertkit.runs.findings import Change, Finding
+from bertkit.text.tokenizer import Tokenizer
+
+Ints = npt.NDArray[np.int64]
+
+TEXTS_LOOKED_AT = 2_000
+WORDS_SHOWN = 5
 TRUNCATED = 0.1
 """Share of cut sequences from which it is worth a try not to cut them: a judgement, not a measurement."""
 UNKNOWN_NOTABLE, UNKNOWN_GRAVE = 0.01, 0.1
@@ -16,13 +28,78 @@ CASED_VOCABULARY, NO_CAPITALS, CAPITALS = 0.1, 0.005, 0.01
 """Shares: of BERT's cased pieces 30 % have a capital, of its uncased ones none; of English letters 3 %."""
 PADS_GRAVE = 0.2
 """Share of visible pads from which they drown the text."""
-REPEATED = 40.0
-"""Times the text, from which reading it again teaches next to nothing (Muennighoff et al. 2023, section 5);
-BERT's own training read its text 40 times."""
-FEW_UPDATES = 300
-"""Of pretraining: even the demo's two small layers need more before they use the context."""
-BUDGET_DOUBT = 4
-"""How many times as many updates a budget may give as were estimated: from one process, on a busy machine."""
+
+
+def measure_pieces(
+    sequences: Sequences, tokenizer: Tokenizer, texts: Sequence[str], *, max_length: int, visible_pads: bool
+) -> PieceMeasures:
+    """What `PieceMeasures` says of encoded texts.
+
+    Args:
+        sequences: of which `texts` are the first texts.
+        tokenizer: cut them.
+        texts: N of them.
+        max_length: pieces of a sequence at most.
+        visible_pads: whether pads, where there are any, are seen by attention.
+    """
+    counts = np.bincount(sequences.ids, minlength=tokenizer.size)
+    pads, slots = int(counts[tokenizer.pad_id]), len(sequences) * max_length
+    some = [texts[i] for i in np.linspace(0, len(texts) - 1, min(len(texts), TEXTS_LOOKED_AT)).astype(int)]
+    letters = Counter(letter.isupper() for text in some for letter in text if letter.isalpha())
+    unknown = int(counts[tokenizer.unk_id])
+    return piece_measures(
+        counts,
+        tokenizer,
+        padding=1 - (len(sequences.ids) - pads) / slots,
+        visible_pads=pads / len(sequences.ids) if visible_pads else 0.0,
+        truncated=sequences.truncated / len(sequences),
+        unknown_words=unknown_words(tokenizer, some) if unknown else [],
+        capitals=letters[True] / max(1, letters.total()),
+    )
+
+
+def piece_measures(
+    counts: Ints,
+    tokenizer: Tokenizer,
+    *,
+    padding: float,
+    visible_pads: float,
+    truncated: float,
+    unknown_words: list[str],
+    capitals: float,
+) -> PieceMeasures:
+    """What `PieceMeasures` says where each piece stands `counts` [V] times; the rest is given."""
+    specials = [tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id]
+    counts = counts.copy()
+    counts[specials] = 0
+    total = max(1, int(counts.sum()))
+    inner = np.array([piece.startswith("##") for piece in tokenizer.vocabulary])
+    special = {tokenizer.unk_id, *specials}
+    words = [piece for index, piece in enumerate(tokenizer.vocabulary) if index not in special]
+    return PieceMeasures(
+        pieces=int(counts.sum()),
+        padding=padding,
+        visible_pads=visible_pads,
+        truncated=truncated,
+        unknown=int(counts[tokenizer.unk_id]) / total,
+        unknown_words=unknown_words,
+        pieces_a_word=total / max(1, int(counts[~inner].sum())),
+        vocabulary_size=tokenizer.size,
+        cased_pieces=float(np.mean([piece != piece.lower() for piece in words])) if words else 0.0,
+        capitals=capitals,
+        lowercase=tokenizer.lowercase,
+    )
+
+
+def unknown_words(tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
+    """The words that became `[UNK]`, the commonest first."""
+    words: Counter[str] = Counter()
+    for text in texts:
+        encoded = tokenizer.encode(text)
+        for piece, (start, end) in zip(encoded.ids, encoded.offsets, strict=True):
+            if piece == tokenizer.unk_id:
+                words[text[start:end]] += 1
+    return [word for word, _ in words.most_common(WORDS_SHOWN)]
 
 
 def pads_visible(record: Preflight) -> Finding | None:
@@ -38,7 +115,7 @@ def pads_visible(record: Preflight) -> Finding | None:
         f"[CLS] {start.attention_to_pads:.0%} goes to them.",
         means="They are the same in every text: they drown what differs, and take most of the time.",
         changes=(Change("batch.pad_to", 0),),
-        read=READ,
+        read=BEFORE,
     )
 
 
@@ -58,7 +135,7 @@ def truncated(record: Preflight) -> Finding | None:
         seen=f"{share:.0%} of the sequences are cut at {asked.max_length} pieces.",
         means="If what decides stands behind the cut, the model cannot see it.",
         changes=(change,),
-        read=READ,
+        read=BEFORE,
     )
 
 
@@ -76,7 +153,7 @@ def unknown_pieces(record: Preflight) -> Finding | None:
         means="The model sees that there is a word and not which: the vocabulary is of another language, "
         "case or kind of text.",
         changes=_other_vocabulary(record),
-        read=READ,
+        read=BEFORE,
     )
 
 
@@ -92,7 +169,7 @@ def chopped_words(record: Preflight) -> Finding | None:
         seen=f"A word is cut into {pieces.pieces_a_word:.1f} pieces, a mean over {pieces.pieces:,} pieces.",
         means="Words are spelt, not read: the vocabulary is of another kind of text, or too small.",
         changes=_other_vocabulary(record),
-        read=READ,
+        read=BEFORE,
     )
 
 
@@ -114,7 +191,7 @@ def vocabulary_case(record: Preflight) -> Finding | None:
     change = Change(words="choose a model of the other case, or prepare the text again")
     if record.asked.fresh and record.asked.phase == "finetune":
         change = Change("vocabulary.lowercase", lowercase)
-    return Finding("vocabulary_case", "grave", "certain", seen, means, (change,), READ)
+    return Finding("vocabulary_case", "grave", "certain", seen, means, (change,), BEFORE)
 
 
 def _other_vocabulary(record: Preflight) -> tuple[Change, ...]:
@@ -123,43 +200,3 @@ def _other_vocabulary(record: Preflight) -> tuple[Change, ...]:
     if record.asked.fresh:
         return (Change("vocabulary.file", "", "learn a vocabulary from the training texts"),)
     return (Change(words="start from a model whose vocabulary is of this language and case"),)
-
-
-def text_repeated(record: Preflight) -> Finding | None:
-    """Pretraining reads the same text very often."""
-    corpus = record.corpus
-    if corpus is None or corpus.epochs <= REPEATED:
-        return None
-    return Finding(
-        check="text_repeated",
-        weight="notable",
-        sureness="likely",
-        seen=f"The run reads its {corpus.train_pieces:,} pieces {corpus.epochs:.0f} times.",
-        means="The more often the same text is read the less it teaches: four times are nearly as good as "
-        "new text, forty times teach little more.",
-        changes=(
-            Change("training.steps", round(record.asked.steps * REPEATED / corpus.epochs)),
-            Change(words="prepare more text, or train a smaller model"),
-        ),
-        read="arXiv 2305.16264",
-    )
-
-
-def few_updates(record: Preflight) -> Finding | None:
-    """Pretraining from fresh weights ends before it can have learnt to use the context."""
-    asked, corpus = record.asked, record.corpus
-    likely = asked.steps * (BUDGET_DOUBT if asked.budget_minutes else 1)
-    if corpus is None or not asked.fresh or not 0 < likely < FEW_UPDATES:
-        return None
-    changes = [Change("batch.pieces", max(asked.max_length, corpus.pieces_a_step // 4))]
-    if not asked.budget_minutes:
-        changes.insert(0, Change("training.steps", ENOUGH_UPDATES))
-    return Finding(
-        check="few_updates",
-        weight="notable",
-        sureness="likely",
-        seen=f"The run has about {asked.steps:,} updates of {corpus.pieces_a_step:,} pieces.",
-        means="From fresh weights the first hundreds only learn how often each piece occurs.",
-        changes=tuple(changes),
-        read="docs/pretraining.md",
-    )

@@ -10,7 +10,7 @@ import torch
 from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import PackedBatch, Sequences, pack
-from bertkit.health.layers import (
+from bertkit.health.look import (
     cls_spread_by_layer,
     gradient_norms,
     layer_of,

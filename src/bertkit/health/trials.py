@@ -1,4 +1,7 @@
-"""A few steps on a copy of a model: can it learn a few sequences by heart, and at which rates at all."""
+"""Learning rates before a run: a few steps on copies of its model, and what may be wrong with its rate.
+
+Can it learn a few sequences by heart, and at which rates at all?
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,24 @@ import torch
 from torch import nn
 
 from bertkit.data.packed import PackedBatch
-from bertkit.health.layers import cls_spread_by_layer, evaluating, gradient_norms
-from bertkit.health.preflight import ByHeart, Ended, RangeTest
+from bertkit.health.advice import BEFORE, WARMUP
+from bertkit.health.look import cls_spread_by_layer, evaluating, gradient_norms
+from bertkit.health.preflight import ByHeart, Ended, Preflight, RangeTest
 from bertkit.model.optimisers import Optimiser
 from bertkit.model.precision import Computing, autocast
+from bertkit.recipe import OWN_RATES
+from bertkit.runs.findings import Change, Finding
+from bertkit.runs.history import mean
 
-LEARNT = 0.1
+KNOWN = 0.1
 """Loss in nats under which a batch is known by heart: the right answers have a probability of 0.9."""
-
 LEAST_BY_HEART, LEAST_IN_RANGE = 21, 5
 """Steps made whatever time they take. After twenty a rate that is far too high has stopped the signal: so a
 slow machine finds that, too."""
 LOOK_EVERY = 10
 """Steps between looks at whether the signal has stopped, which must be so in two of them."""
-DEAD = 1e-2
+STOPPED = 1e-2
 """Of what it was at the start: the share of gradient or spread under which the signal has stopped."""
-
 FIRST_RATE, LAST_RATE = 1e-6, 0.1
 RANGE_STEPS = 40
 """Eight for each power of ten."""
@@ -36,6 +41,24 @@ FALLEN = 0.1
 """Share of the first loss that must be gone before it counts as falling."""
 RISEN = 0.25
 """The loss stands over a cliff when it has risen by this share of the first loss over its lowest."""
+DEEP = 6
+"""Layers with norms behind their parts from which fresh weights are particular about the rate (Xiong et al.
+2020)."""
+COLD_RATE = 3e-4
+"""The highest rate that eight such layers are known to stand without warm-up: the study why-stuck, in three
+seeds of three. At 6e-4 its model can't learn sixteen texts by heart, at 1e-3 nothing in any seed."""
+WARMED_RATE = 6e-4
+"""The same with warm-up: that of RoBERTa base (Liu et al. 2019, table 9). At 1e-3 after warm-up the study's
+rung that learns at 3e-4 stays on the entropy of the labels."""
+WIDE = 512
+WIDE_RATE = 1e-4
+"""Of such layers from this width on, the paper's own (Devlin et al. 2018, appendix A.2): the study's rung
+that learns at 3e-4 at a width of 128 stays on the entropy of the labels at 512, and learns there at this."""
+UNLEARNT = 0.5
+"""Share of the prior's loss that a batch must have left behind, to count as being learnt."""
+ENOUGH_TRIED = 20
+"""Of learning by heart, for those that time ended."""
+NEAR_CLIFF = 3.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +110,7 @@ def learn_by_heart(
         losses.append(loss)
         if not math.isfinite(loss):
             ended = "diverged"
-        elif loss < LEARNT:
+        elif loss < KNOWN:
             ended = "learnt"
         elif stopped > 1:
             ended = "stopped"
@@ -123,10 +146,10 @@ def _stops_at(
     """See `ByHeart.stops_at`; `first` and `spread` are the gradient norms and the spread at the start."""
     norms = gradient_norms(model)
     lowest = next((name for name in norms if name.startswith("layer ")), None)
-    if lowest is None or not norms[lowest] < DEAD * first[lowest]:
+    if lowest is None or not norms[lowest] < STOPPED * first[lowest]:
         return None
     now = cls_spread_by_layer(model, trial.batch)
-    alike = [name for name, value in now.items() if value < DEAD * spread[name]]
+    alike = [name for name, value in now.items() if value < STOPPED * spread[name]]
     return alike[0] if alike and alike[-1] == list(now)[-1] else None
 
 
@@ -218,3 +241,131 @@ def _backward(model: nn.Module, trial: Trial) -> float:
         loss = trial.loss(model)
     loss.backward()  # type: ignore[no-untyped-call]
     return loss.item()
+
+
+def rate_too_high(record: Preflight) -> Finding | None:
+    """A deep stack of fresh post-norm layers is given a rate that none like it is known to stand."""
+    asked = record.asked
+    known = WARMED_RATE if asked.warmup else COLD_RATE
+    if asked.norm != "post" or asked.layers < DEEP or not asked.fresh or asked.optimiser in OWN_RATES:
+        return None
+    if asked.lr <= known:
+        return None
+    warmed = Change("optimiser.warmup", WARMUP, together=True)
+    lower = WIDE_RATE if asked.hidden_size >= WIDE else COLD_RATE
+    return Finding(
+        check="rate_too_high",
+        weight="notable" if asked.warmup or asked.lr <= WARMED_RATE else "grave",
+        sureness="possible" if asked.warmup else "likely",
+        seen=f"{asked.layers} fresh layers with norms behind their parts are to learn at a rate of "
+        f"{asked.lr:g}, {'after' if asked.warmup else 'without'} warm-up.",
+        means="Their gradients are largest at the start, near the output, and Adam makes full steps of them; "
+        f"such layers are known to learn at up to {known:g} {'with' if asked.warmup else 'without'} warm-up.",
+        changes=(
+            Change("optimiser.lr", lower, together=True),
+            *(() if asked.warmup else (warmed,)),
+        ),
+        read="docs/studies.md#why-stuck",
+    )
+
+
+def not_by_heart(record: Preflight) -> Finding | None:
+    """A copy could not learn a few sequences by heart."""
+    trial = record.by_heart
+    if trial is None or trial.ended == "learnt" or not trial.losses:
+        return None
+    last = min(trial.losses[-5:])
+    dead = trial.stops_at
+    tried_enough = trial.ended in ("steps", "diverged", "stopped") or len(trial.losses) >= ENOUGH_TRIED
+    if not dead and (not tried_enough or last < UNLEARNT * trial.prior_loss or _cut_short(trial)):
+        return None
+    calmer = trial.calmer
+    better = calmer is not None and calmer.ended == "learnt"
+    norms = [norm for name, norm in trial.gradient_norms.items() if name.startswith("layer ")]
+    seen = (
+        f"{_ending(trial)} on the same {trial.rows} texts the loss is {trial.losses[-1]:.3f}; knowing the "
+        f"shares of their {'labels' if record.asked.phase == 'finetune' else 'masked pieces'} is "
+        f"{trial.prior_loss:.3f}. "
+    )
+    if dead:
+        seen += f"The signal stops at {dead}: the first layer's gradient is {norms[0]:.1e}"
+        seen += f", and [CLS] vectors differ by {list(trial.cls_spread.values())[-1]:.1e} at the end."
+    elif norms:
+        seen += f"The first layer's gradient is {norms[0]:.1e}, the last one's {norms[-1]:.1e}."
+    changes = [Change("optimiser.lr", float(f"{trial.rate / 10:.2g}"))]
+    if not better and record.asked.fresh:
+        fewer = max(1, record.asked.layers // 4)
+        changes += [Change("model.options.layers", fewer)] * (fewer < record.asked.layers)
+        changes += [Change("model.options.positions", "rotary")] * (record.asked.positions != "rotary")
+    means = "It cannot even memorise a few texts, so it will not learn many."
+    if better and calmer is not None:
+        means = (
+            f"At a tenth of the rate it knows them after {len(calmer.losses)} steps: the rate is too high."
+        )
+    return Finding(
+        check="not_by_heart",
+        # How far a trial comes in its time depends on what else the machine does.
+        weight="notable" if trial.ended == "time" and not dead else "grave",
+        sureness="certain" if better or (trial.ended in ("steps", "stopped") and dead) else "likely",
+        seen=seen,
+        means=means,
+        changes=tuple(changes),
+        read=BEFORE,
+    )
+
+
+def _cut_short(trial: ByHeart) -> bool:
+    """Whether time ended the trial while its loss still fell."""
+    third = len(trial.losses) // 3
+    if trial.ended != "time" or not third:
+        return False
+    return mean(trial.losses[-third:]) < mean(trial.losses[-2 * third : -third])
+
+
+def _ending(trial: ByHeart) -> str:
+    steps = (
+        f"{len(trial.losses)} of {trial.limit} steps"
+        if trial.ended == "time"
+        else f"{len(trial.losses)} steps"
+    )
+    why = {"time": ", where the time was up,", "diverged": ", where it was no number any more,"}
+    return f"After {steps}{why.get(trial.ended, '')} at a rate of {trial.rate:g}"
+
+
+def rate_over_cliff(record: Preflight) -> Finding | None:
+    """The recipe's learning rate is where the range test's loss rises."""
+    tested, lr = record.range_test, record.asked.lr
+    if tested is None or tested.cliff is None or lr * NEAR_CLIFF < tested.cliff:
+        return None
+    over = lr >= tested.cliff
+    return Finding(
+        check="rate_over_cliff",
+        weight="grave" if over else "notable",
+        sureness="likely" if over else "possible",
+        seen=f"The recipe's learning rate is {lr:g}; in the range test the loss rises from "
+        f"{tested.cliff:.1g} on.",
+        means="The updates throw the weights about."
+        if over
+        else "The rate is close to where updates break up.",
+        changes=(Change("optimiser.lr", float(f"{tested.cliff / 10:.1g}")),),
+        read="arXiv 1506.01186",
+    )
+
+
+def rate_too_small(record: Preflight) -> Finding | None:
+    """All updates of the run together move the weights less far than the loss needs to begin to fall."""
+    tested, asked = record.range_test, record.asked
+    if tested is None or tested.reach is None or tested.falls_at is None or not asked.steps:
+        return None
+    if asked.optimiser in OWN_RATES or asked.reach >= tested.reach:
+        return None
+    return Finding(
+        check="rate_too_small",
+        weight="grave",
+        sureness="likely",
+        seen=f"The rates of all {asked.steps:,} updates add up to {asked.reach:.1e}; in the range test the "
+        f"loss of a few texts began to fall after {tested.reach:.1e}.",
+        means="Adam moves a weight by about the rate at each update: the run will end about where it begins.",
+        changes=(Change("optimiser.lr", float(f"{tested.falls_at:.1g}")),),
+        read="arXiv 1506.01186",
+    )

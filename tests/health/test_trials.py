@@ -12,15 +12,15 @@ from torch import nn
 from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import PackedBatch
-from bertkit.health.preflight_model import (
+from bertkit.health.start import (
     available_memory,
     embedding_sizes,
     kept_for_backward,
     measure_start,
     resident_memory,
 )
-from bertkit.health.preflight_trials import (
-    LEARNT,
+from bertkit.health.trials import (
+    KNOWN,
     LEAST_BY_HEART,
     RANGE_STEPS,
     Trial,
@@ -93,7 +93,7 @@ def test_a_healthy_model_learns_by_heart_on_a_copy() -> None:
     state = torch.get_rng_state()
     found = learn_by_heart(trial(model), constant(3e-3), steps=100, seconds=600)
     assert found.ended == "learnt"
-    assert found.losses[-1] < LEARNT <= min(found.losses[:-1])
+    assert found.losses[-1] < KNOWN <= min(found.losses[:-1])
     assert (found.rows, found.pieces, found.rate, found.calmer) == (4, 22, 3e-3, None)
     assert list(found.cls_spread) == ["layer 1", "layer 2"]
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertkit.data.packing import encode_texts
-from bertkit.health.preflight_data import dispersion, measure_pieces, measure_rows
+from bertkit.health.rows import dispersion, measure_rows
+from bertkit.health.text import measure_pieces
 from bertkit.tasks.examples import Examples, odd_rows
 from bertkit.tasks.metrics import entropy
 from bertkit.text.tokenizer import SPECIALS, Tokenizer

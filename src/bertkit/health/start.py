@@ -1,7 +1,8 @@
-"""A model before its first update: its loss, gradients and embeddings, and the memory it takes."""
+"""A model before its first update: its loss, its embeddings, the memory it takes; and what is wrong there."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,18 +11,28 @@ import torch
 from torch import nn
 
 from bertkit.data.packed import PackedBatch
-from bertkit.health.layers import cls_spread_by_layer, encoder_of, evaluating, gradient_norms
-from bertkit.health.preflight import StartMeasures
+from bertkit.health.advice import BEFORE
+from bertkit.health.look import cls_spread_by_layer, encoder_of, evaluating, gradient_norms
+from bertkit.health.preflight import Preflight, StartMeasures
 from bertkit.model.encoder import Encoder
 from bertkit.model.precision import Computing, autocast
+from bertkit.runs.findings import Change, Finding
 
 LossOf = Callable[[nn.Module], torch.Tensor]
 """The loss of some sequences, a scalar."""
-
 MEMORY = Path("/proc/meminfo")
 OWN_MEMORY = Path("/proc/self/statm")
 LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current"))
 """Of a container: what it may use, and what it uses."""
+DROWNED = 4.0
+"""Positions against pieces. BERT's learned tables are of the same size at first and 0.4 when trained; the
+article's sinusoids are 24 times as large as its pieces."""
+BERTS_RANGE = 0.02
+"""Deviation of BERT's fresh weights (paper's code, `initializer_range`)."""
+LOUD_START = 1.0
+"""Nats over knowing nothing: what logits of a deviation of 1.4 cost (half its square). BERT's are near 0."""
+SMALL_RESERVE = 0.9
+"""Share of the memory that is left, which an estimate may ask for."""
 
 
 def measure_start(
@@ -99,6 +110,69 @@ def _attention_to_pads(encoder: Encoder, batch: PackedBatch, pad_id: int) -> flo
     return float(torch.stack(shares).mean())
 
 
+def embedding_scale(record: Preflight) -> Finding | None:
+    """What is added for positions is far larger than the embeddings of pieces."""
+    start, asked = record.start, record.asked
+    if start.position_size is None or start.position_size <= DROWNED * start.piece_size:
+        return None
+    ratio = start.position_size / start.piece_size if start.piece_size else math.inf
+    normed = asked.embedding_norm
+    changes: tuple[Change, ...] = (Change(words="start from a model whose pieces are not drowned"),)
+    if asked.fresh:
+        changes = (
+            Change("model.options.positions", "rotary"),
+            Change("model.options.position_scale", float(f"{asked.position_scale / ratio:.2g}")),
+        )
+        if asked.positions != "sinusoidal":
+            changes = changes[:1]
+        if not start.piece_size:
+            changes = (Change("model.options.initialiser_range", BERTS_RANGE),)
+    return Finding(
+        check="embedding_scale",
+        weight="notable" if normed else "grave",
+        sureness="certain",
+        seen=f"Embeddings of pieces are of size {start.piece_size:.3f}, what is added for their positions of "
+        f"{start.position_size:.3f}" + (f": {ratio:.0f} to 1." if start.piece_size else "."),
+        means="The first layer sees where a piece stands and hardly which one it is"
+        + (", also behind the norm." if normed else "."),
+        changes=changes,
+        read=BEFORE,
+    )
+
+
+def loss_at_start(record: Preflight) -> Finding | None:
+    """The model is sure of wrong answers before it has learnt anything, or is broken."""
+    start, broken = record.start, broken_at_start(record)
+    if not broken and start.loss <= start.uniform + LOUD_START:
+        return None
+    present = record.asked.initialiser_range
+    change = Change("model.options.initialiser_range", min(BERTS_RANGE, float(f"{present / 3:.1g}")))
+    if not record.asked.fresh:
+        change = Change(words="look at what the model was trained for: its head may be of other labels")
+        if broken:
+            change = Change(words="another model: the weights of this one are broken")
+    return Finding(
+        check="loss_at_start",
+        weight="grave" if broken else "notable",
+        sureness="certain" if broken else "likely",
+        seen=f"Before the first update {broken} is no number."
+        if broken
+        else f"The loss begins at {start.loss:.2f}, and who knows nothing has {start.uniform:.2f}.",
+        means="No update can be made of such a model: there is no gradient to follow."
+        if broken
+        else "The first updates are spent on unlearning, and are large: the initialisation is too wide.",
+        changes=(change,),
+        read=BEFORE,
+    )
+
+
+def broken_at_start(record: Preflight) -> str:
+    """Which of the first step's figures is no number, or ""."""
+    if not math.isfinite(record.start.loss):
+        return "the loss"
+    return "" if all(map(math.isfinite, record.start.gradient_norms.values())) else "the gradient"
+
+
 def kept_for_backward(model: nn.Module, loss: LossOf, precision: Computing) -> tuple[int, int]:
     """Bytes that a forward pass in training keeps for the backward pass, and those of the largest tensor.
 
@@ -137,3 +211,23 @@ def available_memory() -> int | None:
         if most.isdecimal():
             found.append(int(most) - int(used))
     return min(found) if found else None
+
+
+def memory(record: Preflight) -> Finding | None:
+    """The run needs more memory than there is."""
+    cost = record.cost
+    if cost is None or cost.available is None or cost.peak - cost.base < SMALL_RESERVE * cost.available:
+        return None
+    smaller = Change("batch.sequences", max(1, record.asked.at_once // 4))
+    if record.asked.phase == "pretrain":
+        smaller = Change("batch.at_once", max(record.asked.max_length, record.asked.at_once // 4))
+    return Finding(
+        check="memory",
+        weight="grave",
+        sureness="likely",
+        seen=f"The run needs about {(cost.peak - cost.base) / 1e9:.1f} GB more, "
+        f"{cost.activations / 1e9:.1f} GB for the largest batch; {cost.available / 1e9:.1f} GB are free.",
+        means="It will be killed, or swap.",
+        changes=(smaller, Change(words="a smaller model")),
+        read=BEFORE,
+    )

@@ -1,10 +1,24 @@
-"""Checks before a run that read its labelled rows: their labels, copies and order."""
+"""Labelled rows before a run: their labels, copies and order, and what may be wrong with them."""
 
 from __future__ import annotations
 
-from bertkit.health.preflight import READ, Preflight, RowMeasures
-from bertkit.runs.findings import Change, Finding
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from bertkit.data.packed import Sequences
+from bertkit.health.advice import BEFORE
+from bertkit.health.preflight import Preflight, RowMeasures
+from bertkit.runs.findings import Change, Finding
+from bertkit.tasks.examples import Examples, OddRows
+from bertkit.tasks.metrics import entropy
+
+Ints = npt.NDArray[np.int64]
+
+PAIRS_COMPARED = 1_000
+LINES_SHOWN = 5
 FEW_ROWS = 10
 """Of a label: fewer are a matter of few-shot learning, which fine-tuning all weights is not made for."""
 IMBALANCED = 0.8
@@ -17,7 +31,7 @@ ONE_LABEL = 0.25
 SORTED = 0.3
 """Of the way from labels in random order (a dispersion of 1) to batches of one label each (their size). Of
 CoLA as it stands, sorted by source, it is 0.06."""
-ALIKE = 1.5
+SORTED_BY_SOURCE = 1.5
 """How much more neighbours of a file have in common than strangers, to be called sorted by source."""
 LEAKS_NOTABLE, LEAKS_GRAVE = 0.02, 0.1
 """Shares of dev rows. Of CoLA 1.1 % are in train too: its authors' doing, and as much as a seed's noise."""
@@ -26,11 +40,103 @@ DUPLICATES = 0.1
 """Share of the training rows: a judgement, not a measurement."""
 
 
+def measure_rows(
+    train: Examples,
+    dev: Examples,
+    labels: Sequence[str],
+    odd: OddRows,
+    sequences: Sequences,
+    batches: Sequence[Ints],
+    *,
+    at_once: int,
+    majority: dict[str, Any],
+) -> RowMeasures:
+    """What `RowMeasures` says.
+
+    Args:
+        train: read with labels.
+        dev: read with labels.
+        labels: names of the classes.
+        odd: of these rows.
+        sequences: train, encoded.
+        batches: rows of each batch of the first epoch, as the recipe makes them.
+        at_once: rows of a batch, to cut the file as it stands.
+        majority: the baseline's `metrics.summary`.
+    """
+    known, classes = train.known_labels, len(labels)
+    counts = np.bincount(known, minlength=classes)
+    shares = counts / counts.sum()
+    in_order = np.split(np.arange(len(known)), range(at_once, len(known), at_once))
+    neighbours, strangers = _alike(sequences)
+    return RowMeasures(
+        train_rows=len(train),
+        dev_rows=len(dev),
+        counts=dict(zip(labels, counts.tolist(), strict=True)),
+        dev_counts=dict(zip(labels, np.bincount(dev.known_labels, minlength=classes).tolist(), strict=True)),
+        prior_loss=entropy(counts),
+        majority_label=labels[int(counts.argmax())],
+        majority_score=majority["score"],
+        majority_accuracy=majority["metrics"]["accuracy"],
+        duplicates=len(odd.duplicates),
+        contradictions=len(odd.contradictions),
+        leaks=len(odd.leaks),
+        lines=_lines(train, dev, odd),
+        one_label=float(np.mean([len(np.unique(known[rows])) == 1 for rows in batches])),
+        one_label_by_chance=float(np.mean([(shares ** len(rows)).sum() for rows in batches])),
+        batch_dispersion=dispersion(known, batches, classes),
+        file_dispersion=dispersion(known, in_order, classes),
+        neighbours_alike=neighbours,
+        strangers_alike=strangers,
+    )
+
+
+def _lines(train: Examples, dev: Examples, odd: OddRows) -> dict[str, list[int]]:
+    return {
+        "duplicates": [train.lines[row] for row in odd.duplicates[:LINES_SHOWN]],
+        "contradictions": [train.lines[row] for row in odd.contradictions[:LINES_SHOWN]],
+        "leaks": [dev.lines[row] for row in odd.leaks[:LINES_SHOWN]],
+    }
+
+
+def dispersion(labels: Ints, batches: Sequence[Ints], classes: int) -> float:
+    """Pearson's chi-squared of labels against batches, for each degree of freedom: about 1 in random order.
+
+    It is the mean number of rows of a batch where every batch has one label.
+    """
+    shares = np.bincount(labels, minlength=classes) / len(labels)
+    here = shares > 0
+    if len(batches) < 2 or here.sum() < 2:
+        return 1.0
+    found = np.array([np.bincount(labels[rows], minlength=classes)[here] for rows in batches])
+    expected = found.sum(1, keepdims=True) * shares[here]
+    freedom = (len(batches) - 1) * (int(here.sum()) - 1)
+    return float(((found - expected) ** 2 / expected).sum() / freedom)
+
+
+def _alike(sequences: Sequences) -> tuple[float, float]:
+    """Mean overlap of the pieces of neighbouring rows, and of rows at random."""
+    count = len(sequences)
+    if count < 3:
+        return 0.0, 0.0
+    random = np.random.default_rng(0)
+    first = random.integers(0, count - 1, PAIRS_COMPARED)
+    others = random.integers(0, count, PAIRS_COMPARED)
+
+    def mean(left: Ints, right: Ints) -> float:
+        pairs = [(_pieces(sequences, i), _pieces(sequences, j)) for i, j in zip(left, right, strict=True)]
+        return float(np.mean([len(a & b) / len(a | b) for a, b in pairs]))
+
+    return mean(first, first + 1), mean(first, np.where(others == first, count - 1 - others, others))
+
+
+def _pieces(sequences: Sequences, row: int) -> set[int]:
+    # Without the first and the last, which are [CLS] and [SEP] in every row.
+    return set(sequences.ids[sequences.starts[row] + 1 : sequences.starts[row + 1] - 1].tolist()) or {-1}
+
+
 def rare_label(record: Preflight) -> Finding | None:
     """A label of which there are too few rows to learn it."""
-    if record.rows is None:
-        return None
-    rare = {label: count for label, count in record.rows.counts.items() if count < FEW_ROWS}
+    rare = {label: count for label, count in record.labelled.counts.items() if count < FEW_ROWS}
     if not rare:
         return None
     shown = ", ".join(f"{label!r} {count}" for label, count in list(rare.items())[:5])
@@ -38,18 +144,18 @@ def rare_label(record: Preflight) -> Finding | None:
         check="rare_label",
         weight="notable",
         sureness="certain",
-        seen=f"{len(rare)} of {len(record.rows.counts)} labels have fewer than {FEW_ROWS} rows of train: "
+        seen=f"{len(rare)} of {len(record.labelled.counts)} labels have fewer than {FEW_ROWS} rows of train: "
         f"{shown}.",
         means="They will hardly be learnt, and their scores are chance.",
         changes=(Change(words="label more rows of them, or join labels"),),
-        read=READ,
+        read=BEFORE,
     )
 
 
 def accuracy_of_imbalance(record: Preflight) -> Finding | None:
     """The metric is accuracy, and always giving the same answer reaches much of it."""
-    rows = record.rows
-    if rows is None or record.asked.metric != "accuracy":
+    rows = record.labelled
+    if record.asked.metric != "accuracy":
         return None
     share = max(rows.shares.values())
     if share < IMBALANCED:
@@ -62,15 +168,13 @@ def accuracy_of_imbalance(record: Preflight) -> Finding | None:
         f"{rows.majority_accuracy:.3f} on dev.",
         means="The best checkpoint is chosen by accuracy, which a model that has collapsed nearly reaches.",
         changes=(Change("task.metric", "mcc"), Change("task.metric", "f1")),
-        read=READ,
+        read=BEFORE,
     )
 
 
 def labels_differ(record: Preflight) -> Finding | None:
     """Train and dev have other shares of labels, by more than chance."""
-    rows = record.rows
-    if rows is None:
-        return None
+    rows = record.labelled
     train, dev = (
         {label: count / sum(counts.values()) for label, count in counts.items()}
         for counts in (rows.counts, rows.dev_counts)
@@ -90,14 +194,14 @@ def labels_differ(record: Preflight) -> Finding | None:
         changes=(
             Change(words="draw dev at random from the same rows as train, or choose the threshold on dev"),
         ),
-        read=READ,
+        read=BEFORE,
     )
 
 
 def batches_of_one_label(record: Preflight) -> Finding | None:
     """Many batches of the first epoch hold one label alone."""
-    rows = record.rows
-    if rows is None or rows.one_label - rows.one_label_by_chance < ONE_LABEL:
+    rows = record.labelled
+    if rows.one_label - rows.one_label_by_chance < ONE_LABEL:
         return None
     return Finding(
         check="batches_of_one_label",
@@ -107,20 +211,20 @@ def batches_of_one_label(record: Preflight) -> Finding | None:
         f"order it would be {rows.one_label_by_chance:.1%}.",
         means="Each batch teaches to answer its own label always, and the next one the opposite.",
         changes=_shuffled(record),
-        read=READ,
+        read=BEFORE,
     )
 
 
 def file_order(record: Preflight) -> Finding | None:
     """The rows come in the order of their file, every epoch."""
-    rows = record.rows
-    if rows is None or record.asked.shuffle:
+    rows = record.labelled
+    if record.asked.shuffle:
         return None
     seen = [
         f"Batches are cut from the file as it stands, in every epoch the same ones: the labels vary "
         f"{rows.file_dispersion:.1f} times as much between them as in random order"
     ]
-    if rows.neighbours_alike > ALIKE * rows.strangers_alike:
+    if rows.neighbours_alike > SORTED_BY_SOURCE * rows.strangers_alike:
         seen.append(
             f"and neighbours share {rows.neighbours_alike:.0%} of their pieces where strangers share "
             f"{rows.strangers_alike:.0%}, so the file is sorted by source"
@@ -135,7 +239,7 @@ def file_order(record: Preflight) -> Finding | None:
         seen=", ".join(seen) + ".",
         means="What the file's last batches have in common is what the model believes at an epoch's end.",
         changes=_shuffled(record),
-        read=READ,
+        read=BEFORE,
     )
 
 
@@ -147,8 +251,8 @@ def _shuffled(record: Preflight) -> tuple[Change, ...]:
 
 def leaks(record: Preflight) -> Finding | None:
     """Rows of dev stand in train too."""
-    rows = record.rows
-    if rows is None or rows.leaks < LEAKS_NOTABLE * rows.dev_rows:
+    rows = record.labelled
+    if rows.leaks < LEAKS_NOTABLE * rows.dev_rows:
         return None
     share = rows.leaks / rows.dev_rows
     return Finding(
@@ -156,17 +260,17 @@ def leaks(record: Preflight) -> Finding | None:
         weight="grave" if share >= LEAKS_GRAVE else "notable",
         sureness="certain",
         seen=f"{rows.leaks:,} of {rows.dev_rows:,} rows of dev ({share:.1%}) stand in train too"
-        f"{_lines(rows, 'leaks')}.",
+        f"{_shown_lines(rows, 'leaks')}.",
         means="The score on them is memory, so the score of all is too high for new text.",
         changes=(Change(words="remove them from train"),),
-        read=READ,
+        read=BEFORE,
     )
 
 
 def contradictions(record: Preflight) -> Finding | None:
     """The same texts stand in train with different labels."""
-    rows = record.rows
-    if rows is None or rows.contradictions < CONTRADICTIONS_NOTABLE * rows.train_rows:
+    rows = record.labelled
+    if rows.contradictions < CONTRADICTIONS_NOTABLE * rows.train_rows:
         return None
     share = rows.contradictions / rows.train_rows
     return Finding(
@@ -174,30 +278,30 @@ def contradictions(record: Preflight) -> Finding | None:
         weight="grave" if share >= CONTRADICTIONS_GRAVE else "notable",
         sureness="certain",
         seen=f"{rows.contradictions:,} rows of train ({share:.1%}) have texts that also stand there with "
-        f"another label{_lines(rows, 'contradictions')}.",
+        f"another label{_shown_lines(rows, 'contradictions')}.",
         means="No model can learn both, and what decides is perhaps in a column that is not read.",
         changes=(Change(words="settle their labels, or name the second text with --pair"),),
-        read=READ,
+        read=BEFORE,
     )
 
 
 def duplicates(record: Preflight) -> Finding | None:
     """Many rows of train are there more than once."""
-    rows = record.rows
-    if rows is None or rows.duplicates < DUPLICATES * rows.train_rows:
+    rows = record.labelled
+    if rows.duplicates < DUPLICATES * rows.train_rows:
         return None
     return Finding(
         check="duplicates",
         weight="notable",
         sureness="certain",
         seen=f"{rows.duplicates:,} of {rows.train_rows:,} rows of train "
-        f"({rows.duplicates / rows.train_rows:.1%}) repeat an earlier one{_lines(rows, 'duplicates')}.",
+        f"({rows.duplicates / rows.train_rows:.1%}) repeat an earlier one{_shown_lines(rows, 'duplicates')}.",
         means="There is less to learn from than it seems, and what is repeated weighs more.",
         changes=(Change(words="remove the copies"),),
-        read=READ,
+        read=BEFORE,
     )
 
 
-def _lines(rows: RowMeasures, what: str) -> str:
+def _shown_lines(rows: RowMeasures, what: str) -> str:
     shown = rows.lines.get(what, [])
     return f" (lines {', '.join(map(str, shown))} ...)" if shown else ""
