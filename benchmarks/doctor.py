@@ -19,13 +19,14 @@ from pathlib import Path
 
 from bertkit.config.model import ModelConfig
 from bertkit.config.presets import changed_preset
-from bertkit.diagnose.histories import read_history
 from bertkit.errors import UserError
 from bertkit.health.checks import check_after, check_during
 from bertkit.health.watch import Evaluation, Setting, Watch
+from bertkit.recipe import Recipe
 from bertkit.runs.findings import Finding
-from bertkit.runs.folder import RECIPE, RESULT
-from bertkit.runs.history import FinetuneHistory, SeedHistory
+from bertkit.runs.folder import finished_runs, is_run
+from bertkit.runs.history import RunHistory, Track, is_finetuning
+from bertkit.runs.reader import read_history
 from common import emit
 
 ENDS = ("stuck", "open", "learned")
@@ -47,23 +48,23 @@ class Judged:
     after: list[Finding]
 
 
-def judge(history: FinetuneHistory) -> Judged:
+def judge(history: RunHistory[Recipe]) -> Judged:
     """Of a finished run."""
-    watched = all(any(look.cls_spread is not None for look in seed.health) for seed in history.seeds)
-    during = [said for seed in history.seeds for said in replayed(history, seed)] if watched else None
+    watched = all(any(look.cls_spread is not None for look in seed.health) for seed in history.tracks)
+    during = [said for seed in history.tracks for said in replayed(history, seed)] if watched else None
     return Judged(end_of(history), during, check_after(history))
 
 
-def end_of(history: FinetuneHistory) -> str:
+def end_of(history: RunHistory[Recipe]) -> str:
     """What came of a run, by its answers and its score alone."""
     scores = history.scores
     assert scores is not None
-    if all(seed.outcome and seed.outcome.status in ("collapsed", "diverged") for seed in history.seeds):
+    if all(seed.outcome and seed.outcome.status in ("collapsed", "diverged") for seed in history.tracks):
         return "stuck"
     return "learned" if scores.majority is not None and scores.low > scores.majority else "open"
 
 
-def replayed(history: FinetuneHistory, seed: SeedHistory) -> Iterator[tuple[float, Finding]]:
+def replayed(history: RunHistory[Recipe], seed: Track) -> Iterator[tuple[float, Finding]]:
     """What the watch says of a seed's log, and the share of the run after which it does."""
     recipe, watch = history.recipe, Watch()
     setting = Setting(
@@ -72,7 +73,7 @@ def replayed(history: FinetuneHistory, seed: SeedHistory) -> Iterator[tuple[floa
         # The shape changes what is proposed, not what is found, and trained weights have their own.
         model=changed_preset(recipe.model.start, recipe.model.options) if history.fresh else ModelConfig(),
         trained=not history.fresh,
-        prior_entropy=history.prior,
+        prior_entropy=history.floor,
         training=recipe.training,
     )
     looks = {look.step: look for look in seed.health}
@@ -103,12 +104,12 @@ def replayed(history: FinetuneHistory, seed: SeedHistory) -> Iterator[tuple[floa
 def finished(folders: Sequence[Path]) -> Iterator[Judged]:
     """Every finished fine-tuning of some study folders."""
     for folder in folders:
-        runs = sorted(path.parent for path in folder.glob(f"runs/*/{RESULT}"))
+        runs = finished_runs(folder / "runs")
         if not runs:
             raise UserError(f"{folder} is no study's folder: it has no finished run in runs/.")
         for run in runs:
-            history = read_history(run) if (run / RECIPE).is_file() else None
-            if isinstance(history, FinetuneHistory):
+            history = read_history(run) if is_run(run) else None
+            if history is not None and is_finetuning(history):
                 yield judge(history)
 
 

@@ -15,7 +15,6 @@ from bertkit.diagnose.compare import compare as run_compare
 from bertkit.diagnose.compare_page import write_comparison
 from bertkit.diagnose.doctor import is_about_a_run
 from bertkit.diagnose.doctor_page import write_doctor_page
-from bertkit.diagnose.pretrain_curves import is_pretraining
 from bertkit.diagnose.report import write_report
 from bertkit.errors import UserError
 from bertkit.health.checks import check_before
@@ -25,6 +24,7 @@ from bertkit.infer.model import load
 from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
 from bertkit.recipe.kinds import kind_of_recipe
 from bertkit.recipe.study import Study, find_study, settings_by_stage
+from bertkit.runs.folder import has_logged
 from bertkit.studies.study import SilentStudy, StudyListener, run_study
 from bertkit.text.tokenizer import Tokenizer
 from bertkit.train.finetune import finetune as run_finetune
@@ -155,7 +155,7 @@ def pretrain(
         result = run_pretrain(chosen, Path(out), resume=resume, overwrite=overwrite, listener=listener)
     except (KeyboardInterrupt, Stopped, ProcessLost):
         # What there is of it is worth a look, unless it has not begun.
-        if is_first() and is_pretraining(Path(out)):
+        if is_first() and has_logged(Path(out)):
             write_report(Path(out))
         raise
     if is_first():

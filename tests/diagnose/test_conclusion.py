@@ -11,7 +11,7 @@ from bertkit.diagnose.answers import answers_of, verdict_of
 from bertkit.diagnose.conclusion import conclude
 from bertkit.diagnose.verdict import give_verdict
 from bertkit.recipe import Recipe
-from bertkit.runs.history import FinetuneHistory, Outcome, Scores, SeedHistory
+from bertkit.runs.history import Outcome, RunHistory, Scores, Track
 
 PAIR = ("learned", "learned")
 
@@ -63,8 +63,8 @@ def test_the_doctor_says_what_the_run_page_says(low: float, high: float, statuse
         "seeds": [{"status": status} for status in statuses],
         "labels": ["no", "yes"],
     }
-    seeds = [SeedHistory(i, outcome=Outcome(score, s, 1.0, 9.0)) for i, s in enumerate(statuses)]
-    run = FinetuneHistory(Recipe(), seeds, Scores("mcc", score, low, high, 0.0, 0.15, 99), 0.6)
+    seeds = [Track(i, outcome=Outcome(score, s, 1.0, 9.0)) for i, s in enumerate(statuses)]
+    run = RunHistory(Recipe(), seeds, Scores("mcc", score, low, high, 0.0, 0.15, 99), 0.6)
     given = give_verdict(result)
     assert verdict_of(run).startswith(given.lead.removesuffix(".") + ": MCC ")
     (held,) = [a.words for a in answers_of(run) if a.question == "Does that hold for other rows?"]
@@ -72,7 +72,7 @@ def test_the_doctor_says_what_the_run_page_says(low: float, high: float, statuse
 
 
 def test_without_a_majority_nothing_is_concluded_of_a_majority() -> None:
-    run = FinetuneHistory(Recipe(), (), Scores("f1", 0.5, 0.4, 0.6, None, None, 9))
+    run = RunHistory(Recipe(), (), Scores("f1", 0.5, 0.4, 0.6, None, None, 9))
     assert verdict_of(run) == "It is done: F1 0.500 [0.400, 0.600] on 9 dev rows."
     assert not [a for a in answers_of(run) if a.question == "Does that hold for other rows?"]
     assert "learned" in verdict_of(replace(run, scores=Scores("f1", 0.5, 0.4, 0.6, 0.3, None, 9)))

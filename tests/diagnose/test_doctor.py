@@ -22,12 +22,12 @@ from hypothesis import strategies as st
 from bertkit.diagnose.answers import verdict_of
 from bertkit.diagnose.doctor import examine, findings_of
 from bertkit.diagnose.doctor_page import write_doctor_page
-from bertkit.diagnose.histories import is_pretraining_recipe, read_history
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.recipe.base import add_settings
 from bertkit.runs.findings import Change, Finding, append_findings
-from bertkit.runs.history import FinetuneHistory, PretrainHistory, Step
+from bertkit.runs.history import RunHistory, Step, Track
+from bertkit.runs.reader import read_history, read_recipe
 
 SUMMARY: dict[str, Any] = {"metric": "mcc", "score": 0.33, "interval": [0.25, 0.41]}
 RESULT: dict[str, Any] = {
@@ -150,8 +150,7 @@ def test_a_stuck_run_of_several_seeds_is_found(tmp_path: Path) -> None:
     assert (finding.check, finding.weight) == ("stuck", "grave")
     assert "of all 2 seeds" in finding.seen
     history = read_history(run)
-    assert isinstance(history, FinetuneHistory)
-    assert [seed.seed for seed in history.seeds] == [3, 11]
+    assert [track.seed for track in history.tracks] == [3, 11]
 
 
 def test_a_run_on_the_plateau_is_found_while_it_goes_on(tmp_path: Path) -> None:
@@ -160,8 +159,7 @@ def test_a_run_on_the_plateau_is_found_while_it_goes_on(tmp_path: Path) -> None:
     (finding,) = findings_of(run)
     assert (finding.check, finding.sureness) == ("plateau", "likely")
     history = read_history(run)
-    assert isinstance(history, PretrainHistory)
-    assert history.share_done == 0.75
+    assert history.share_done(history.track) == 0.75
 
 
 def test_what_was_found_before_and_while_it_trained_is_told_once(tmp_path: Path) -> None:
@@ -256,13 +254,9 @@ def test_a_recipe_with_keys_of_the_future_is_told_with_its_key(tmp_path: Path) -
 
 
 def test_which_kind_of_run_it_is_stands_in_its_recipe(tmp_path: Path) -> None:
-    path = tmp_path / "recipe.toml"
-    assert not is_pretraining_recipe(path)  # nor where there is none
-    for recipe, pretraining in ((PretrainRecipe(), True), (Recipe(), False)):
-        path.write_text(recipe.to_toml())
-        assert is_pretraining_recipe(path) is pretraining
-    path.write_bytes(b"[corpus]\nshards = '\xff'")
-    assert not is_pretraining_recipe(path)
+    for recipe in (PretrainRecipe(), Recipe()):
+        (tmp_path / "recipe.toml").write_text(recipe.to_toml())
+        assert read_recipe(tmp_path) == recipe
 
 
 @pytest.mark.parametrize(
@@ -298,8 +292,7 @@ def test_what_was_measured_of_the_layers_is_read_with_its_types(tmp_path: Path) 
     health["gradient_norms"] = {"embeddings": 0.1, "layer 1": 2, "head": None}
     run = finetuned(tmp_path / "run", [*finetuning_log(), health])
     history = read_history(run)
-    assert isinstance(history, FinetuneHistory)
-    (found,) = history.seeds[0].health
+    (found,) = history.track.health
     assert list(found.gradient_norms) == ["embeddings", "layer 1", "head"]
     assert found.gradient_norms["layer 1"] == 2.0
     assert math.isnan(found.gradient_norms["head"])
@@ -355,12 +348,12 @@ def test_a_pretraining_is_told_by_its_curve(tmp_path: Path) -> None:
 
 def test_a_pretraining_without_held_out_text_is_told_by_its_training_loss() -> None:
     steps = [Step(step, step / 30, 2.96) for step in range(1, 31)]
-    run = PretrainHistory(PretrainRecipe(), steps, finished=True, floors={"unigram": 2.95})
+    run = RunHistory(PretrainRecipe(), [Track(steps=steps)], finished=True, floor=2.95)
     assert verdict_of(run) == (
         "It did not learn to use the context and stayed on the plateau of word frequencies: the training "
         "loss is 2.960, and no text was held out."
     )
-    assert verdict_of(replace(run, steps=())).endswith("word frequencies: no text was held out.")
+    assert verdict_of(replace(run, tracks=())).endswith("word frequencies: no text was held out.")
 
 
 def test_a_run_that_goes_on_is_told_as_far_as_it_is(tmp_path: Path) -> None:

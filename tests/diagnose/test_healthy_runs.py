@@ -12,10 +12,11 @@ import pytest
 
 from bertkit.config.presets import changed_preset
 from bertkit.diagnose.doctor import examine
-from bertkit.diagnose.histories import read_history
 from bertkit.health.checks import check_after, check_during
 from bertkit.health.watch import Evaluation, Setting, Watch
-from bertkit.runs.history import FinetuneHistory, PretrainHistory, SeedHistory
+from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.runs.history import RunHistory, Track, is_finetuning
+from bertkit.runs.reader import read_history
 
 RUNS = sorted(path for path in (Path(__file__).parent / "healthy").iterdir() if path.is_dir())
 EXPECTED = {"cola-scratch": ["no_better_than_ngram", "learned_by_heart"]}
@@ -33,15 +34,15 @@ def test_after_a_healthy_run_nothing_is_found(run: Path) -> None:
 @runs
 def test_while_a_healthy_run_trains_nothing_is_found(run: Path) -> None:
     history = read_history(run)
-    if isinstance(history, PretrainHistory):
-        assert watched_pretraining(history) == {}
+    if is_finetuning(history):
+        assert [watched_seed(history, seed) for seed in history.tracks] == [{}] * 3
         return
-    assert [watched_seed(history, seed) for seed in history.seeds] == [{}] * 3
+    assert watched_pretraining(history) == {}
 
 
-def watched_seed(run: FinetuneHistory, seed: SeedHistory) -> dict[str, int]:
+def watched_seed(run: RunHistory[Recipe], seed: Track) -> dict[str, int]:
     """The checks that spoke while a seed trained, each with its step, as far as its log tells."""
-    assert run.prior is not None
+    assert run.floor is not None
     assert run.scores is not None
     setting = Setting(
         phase="finetune",
@@ -51,7 +52,7 @@ def watched_seed(run: FinetuneHistory, seed: SeedHistory) -> dict[str, int]:
         if run.fresh
         else changed_preset("mini", {}),
         trained=not run.fresh,
-        prior_entropy=run.prior,
+        prior_entropy=run.floor,
         training=run.recipe.training,
     )
     watch, spoke = Watch(), {}
@@ -80,27 +81,29 @@ def watched_seed(run: FinetuneHistory, seed: SeedHistory) -> dict[str, int]:
     return spoke
 
 
-def watched_pretraining(run: PretrainHistory) -> dict[str, int]:
+def watched_pretraining(run: RunHistory[PretrainRecipe]) -> dict[str, int]:
     """See `watched_seed`."""
-    unigram = run.floors["unigram"]
+    unigram, track = run.floor, run.track
+    assert unigram is not None
+    assert run.uniform is not None
     setting = Setting(
         phase="pretrain",
         optimiser=run.recipe.optimiser,
         model=changed_preset(run.recipe.model.start, run.recipe.model.options),
         prior_entropy=unigram,
-        uniform=run.floors["uniform"],
+        uniform=run.uniform,
         spike=run.recipe.training.spike,
     )
     watch, spoke = Watch(), {}
-    heldout = {each.step: each for each in run.heldout}
-    losses = {each.step: each.loss for each in run.steps}
+    heldout = {each.step: each for each in track.evaluations}
+    losses = {each.step: each.loss for each in track.steps}
     for step in sorted({*heldout, *losses}):
         if step in losses:
             watch.stepped(losses[step], spike=setting.rise)
         if step in heldout:
             watch.passed(step, heldout[step].loss, unigram)
             watch.evaluated(Evaluation(step=step, train_loss=watch.smoothed, loss=heldout[step].loss))
-        found = check_during(watch.at(setting, step, step / run.last_step), watch.told)
+        found = check_during(watch.at(setting, step, step / track.last_step), watch.told)
         spoke |= {finding.check: step for finding in found}
     return spoke
 
@@ -114,12 +117,13 @@ def test_the_logs_name_no_place_of_a_machine() -> None:
 def test_the_replay_hears_a_run_that_is_spoilt() -> None:
     """What is silent above could speak: the same logs with one thing wrong in them."""
     micro = read_history(next(run for run in RUNS if run.name == "micro"))
-    assert isinstance(micro, PretrainHistory)
-    flat = [replace(each, loss=max(each.loss, 6.9)) for each in micro.heldout]
-    assert list(watched_pretraining(replace(micro, heldout=flat))) == ["plateau"]
+    assert not is_finetuning(micro)
+    flat = [replace(each, loss=max(each.loss, 6.9)) for each in micro.track.evaluations]
+    high = replace(micro, tracks=[replace(micro.track, evaluations=flat)])
+    assert list(watched_pretraining(high)) == ["plateau"]
     scratch = read_history(next(run for run in RUNS if run.name == "cola-scratch"))
-    assert isinstance(scratch, FinetuneHistory)
-    seed = scratch.seeds[1]
+    assert is_finetuning(scratch)
+    seed = scratch.tracks[1]
     stuck = replace(seed, steps=[replace(each, loss=0.61) for each in seed.steps])
     same = [replace(each, train_loss=0.61, low=0.0, high=0.0) for each in seed.evaluations]
     assert "stuck_on_the_prior" in watched_seed(scratch, replace(stuck, evaluations=same))

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bertkit.diagnose.curves import read_curves
 from bertkit.diagnose.page import ways_on
 from bertkit.diagnose.report import write_report
 from bertkit.diagnose.verdict import give_verdict
 from bertkit.errors import UserError
+from bertkit.runs.log import read_track
 
 RESULT = {
     "task": "toy <one>",
@@ -272,7 +272,7 @@ def test_a_line_that_a_crash_cut_off_is_left_out_and_a_damaged_one_is_named(tmp_
     run = write_run(tmp_path / "run", None, {".": steps([0.7, 0.6])})
     log = run / "metrics.jsonl"
     log.write_text(log.read_text() + '{"event": "tr')
-    assert [curves.train for curves in read_curves(run)] == [[(0.5, 0.7), (1.0, 0.6)]]
+    assert [step.loss for step in read_track(run, "finetune").steps] == [0.7, 0.6]
     log.write_text(log.read_text() + "\n")
     with pytest.raises(UserError, match=r"metrics\.jsonl, line 3 is not JSON"):
         write_report(run)

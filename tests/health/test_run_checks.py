@@ -19,14 +19,13 @@ from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import Finding
 from bertkit.runs.history import (
     Evaluation,
-    FinetuneHistory,
     Health,
-    HeldOut,
+    History,
     Outcome,
-    PretrainHistory,
+    RunHistory,
     Scores,
-    SeedHistory,
     Step,
+    Track,
     last_train_loss,
 )
 
@@ -37,7 +36,7 @@ STEPS = 25
 """An epoch."""
 
 
-def names(run: FinetuneHistory | PretrainHistory) -> list[str]:
+def names(run: History) -> list[str]:
     return [finding.check for finding in check_after(run)]
 
 
@@ -54,7 +53,7 @@ def seed_of(
     status: str | None = "learned",
     seed: int = 0,
     noise: float = 0.05,
-) -> SeedHistory:
+) -> Track:
     """A seed whose training loss goes, an epoch each, in a straight line between `losses`."""
     chance = random.Random(seed)
     steps = []
@@ -64,21 +63,29 @@ def seed_of(
         loss = level + chance.gauss(0, noise)
         steps.append(Step(step, step / STEPS, loss, rate(step), norm(step), pace(step)))
     evaluations = [
-        Evaluation(STEPS * (i + 1), i + 1.0, loss, (losses[i] + losses[i + 1]) / 2, s, s - width, s + width)
+        Evaluation(
+            step=STEPS * (i + 1),
+            place=i + 1.0,
+            loss=loss,
+            train_loss=(losses[i] + losses[i + 1]) / 2,
+            score=s,
+            low=s - width,
+            high=s + width,
+        )
         for i, (loss, s) in enumerate(zip(dev, scores, strict=True))
     ]
     best = max(evaluations, key=lambda each: each.score)
-    outcome = Outcome(best.score, status, best.epoch, 600.0) if status else None
-    broke = next((step.step for step in steps if math.isnan(step.loss)), None)
-    return SeedHistory(seed, steps, evaluations, health, outcome, broke)
+    outcome = Outcome(best.score, status, best.place, 600.0) if status else None
+    broke = next((step for step in steps if math.isnan(step.loss)), None)
+    return Track(seed, steps, evaluations, health, broke=broke, outcome=outcome)
 
 
-def finetuning(*seeds: SeedHistory, recipe: dict[str, Any] | None = None, **scores: Any) -> FinetuneHistory:
+def finetuning(*seeds: Track, recipe: dict[str, Any] | None = None, **scores: Any) -> RunHistory[Recipe]:
     """A run of CoLA's shares from trained weights; `scores` change what its result says."""
     changes = {"model": {"start": "some/folder"}, "training": {"epochs": EPOCHS}}
     changed = Recipe().with_changes(changes).with_changes(recipe or {})
     found = Scores("mcc", 0.33, 0.25, 0.41, 0.0, 0.157, 527)
-    return FinetuneHistory(changed, seeds, replace(found, **scores), PRIOR)
+    return RunHistory(changed, seeds, replace(found, **scores), PRIOR)
 
 
 LEARNED = (0.64, 0.6, 0.48, 0.34, 0.26)
@@ -95,9 +102,9 @@ HEALTHY_FINETUNING = {
     "left the plateau late": finetuning(seed_of((0.69, 0.61, 0.61, 0.55, 0.45))),
     "not better than n-grams for sure": finetuning(seed_of(LEARNED), score=0.22, low=0.14, high=0.3),
     "no mistake, nor any of n-grams": finetuning(seed_of(LEARNED), score=1.0, low=1.0, high=1.0, ngram=1.0),
-    "of another kind": replace(finetuning(seed_of(LEARNED), majority=None, ngram=None), prior=None),
-    "without a log": finetuning(SeedHistory(0, outcome=Outcome(0.3, "learned", 2.0, 9.0))),
-    "just begun": replace(finetuning(SeedHistory(0)), scores=None),
+    "of another kind": replace(finetuning(seed_of(LEARNED), majority=None, ngram=None), floor=None),
+    "without a log": finetuning(Track(outcome=Outcome(0.3, "learned", 2.0, 9.0))),
+    "just begun": replace(finetuning(Track()), scores=None),
     "nothing begun": replace(finetuning(), scores=None),
 }
 
@@ -117,7 +124,7 @@ def looks(norms: Sequence[float]) -> list[Health]:
     ]
 
 
-def jumping(seed: SeedHistory, at: int, until: int) -> SeedHistory:
+def jumping(seed: Track, at: int, until: int) -> Track:
     """The seed with a loss that stands 2 nats higher for some steps."""
     return replace(
         seed, steps=[replace(s, loss=s.loss + 2) if at <= s.step <= until else s for s in seed.steps]
@@ -203,7 +210,7 @@ def test_a_run_that_goes_on_stands_there_so_far() -> None:
 
 def test_a_training_loss_that_did_not_fall_is_not_said_to_have_fallen() -> None:
     few = seed_of((0.7, 0.7), dev=(0.69,), scores=(0.0,), status="not learned")
-    (finding,) = check_after(replace(finetuning(few, **NOTHING | {"low": -0.1, "high": 0.1}), prior=0.69))
+    (finding,) = check_after(replace(finetuning(few, **NOTHING | {"low": -0.1, "high": 0.1}), floor=0.69))
     assert finding.check == "no_better_than_majority"
     assert (
         finding.seen == "It scores 0.000, and the interval, -0.100 to 0.100, includes the majority's 0.000."
@@ -219,7 +226,7 @@ def test_a_training_loss_that_did_not_fall_is_not_said_to_have_fallen() -> None:
 
 def test_the_best_epoch_of_many_is_told_in_full() -> None:
     seed = seed_of(LEARNED, **BY_HEART)
-    far = [replace(each, epoch=30.0 * each.epoch) for each in seed.evaluations]
+    far = [replace(each, place=30.0 * each.place) for each in seed.evaluations]
     (finding,) = check_after(
         finetuning(replace(seed, evaluations=far, steps=[replace(s, place=30 * s.place) for s in seed.steps]))
     )
@@ -293,7 +300,7 @@ def stationary(rows: int, steps: int, seed: int) -> list[Step]:
 
 
 def rose(steps: Sequence[Step]) -> Finding | None:
-    return loss_rose(finetuning(SeedHistory(0, steps)))
+    return loss_rose(finetuning(Track(steps=steps)))
 
 
 @pytest.mark.parametrize(("rows", "steps"), [(8, 3_000), (1, 3_000), (4, 100), (8, 40)])
@@ -331,19 +338,19 @@ def test_in_the_order_of_a_file_only_whole_epochs_are_judged() -> None:
 
 
 def test_the_training_loss_of_a_run_is_the_mean_over_the_last_epochs_of_its_seeds() -> None:
-    def scored(*losses: float) -> SeedHistory:
-        made = [Evaluation(5 * n, n, 0.7, loss, 0.1, 0.0, 0.2) for n, loss in enumerate(losses, start=1)]
-        return SeedHistory(0, evaluations=made)
+    def scored(*losses: float) -> Track:
+        made = [Evaluation(step=5 * n, loss=0.7, train_loss=loss) for n, loss in enumerate(losses, start=1)]
+        return Track(evaluations=made)
 
     assert last_train_loss(scored(0.6, 0.3).evaluations) == 0.3
-    assert FinetuneHistory(Recipe(), [scored(0.6, 0.25), scored(0.75), scored()]).train_loss == 0.5
-    assert math.isnan(FinetuneHistory(Recipe(), [scored()]).train_loss)
+    assert RunHistory(Recipe(), [scored(0.6, 0.25), scored(0.75), scored()]).train_loss == 0.5
+    assert math.isnan(RunHistory(Recipe(), [scored()]).train_loss)
 
 
 def test_without_a_prior_a_loss_that_does_not_fall_is_stuck() -> None:
     flat = seed_of((0.61,) * 5, **ALIKE)
-    assert "stuck" in names(replace(finetuning(flat, **NOTHING), prior=None))
-    assert "stuck" not in names(replace(finetuning(seed_of(LEARNED)), prior=None))
+    assert "stuck" in names(replace(finetuning(flat, **NOTHING), floor=None))
+    assert "stuck" not in names(replace(finetuning(seed_of(LEARNED)), floor=None))
 
 
 @pytest.mark.parametrize(
@@ -376,28 +383,33 @@ def pretraining(
     recipe: dict[str, Any] | None = None,
     through: int | None = 200,
     **more: Any,
-) -> PretrainHistory:
+) -> RunHistory[PretrainRecipe]:
     """A run of 1,000 steps; held-out text scored evenly over them."""
     changed = PretrainRecipe().with_changes({"training": {"steps": 1_000}}).with_changes(recipe or {})
     every = 1_000 // (len(losses) - 1)
-    heldout = [HeldOut(i * every, loss) for i, loss in enumerate(losses)]
+    heldout = [Evaluation(step=i * every, loss=loss) for i, loss in enumerate(losses)]
     chance = random.Random(7)
     steps = []
     for step in range(1, 1_001):
         low, high = losses[(step - 1) // every], losses[min((step - 1) // every + 1, len(losses) - 1)]
         level = low + (high - low) * ((step - 1) % every) / every
         steps.append(Step(step, step / 1_000, level + chance.gauss(0, 0.1), 1e-3, 1.5, 2_000.0))
-    made = PretrainHistory(
+    made = RunHistory(
         changed,
-        steps,
-        heldout,
-        floors={"unigram": 6.9, "uniform": 9.0},
+        [Track(steps=steps, evaluations=heldout)],
+        floor=6.9,
+        uniform=9.0,
         through_at=through,
         finished=True,
         epochs=0.4,
         seconds=3_600.0,
     )
     return replace(made, **more)
+
+
+def with_track(run: RunHistory[PretrainRecipe], **changes: Any) -> RunHistory[PretrainRecipe]:
+    """The run with something else in what its log tells."""
+    return replace(run, tracks=[replace(run.track, **changes)])
 
 
 HOUR = (
@@ -411,33 +423,39 @@ DRAWING_AWAY = (9.4, 6.2, 5.0, 4.5, 4.2, *(4.0 - 0.001 * i for i in range(16)))
 STEEP = (9.4, *(7.0 - 0.01 * i for i in range(14)), 6.6, 6.2, 5.8, 5.4, 5.0, 4.6)
 
 
-def drawing_away(run: PretrainHistory) -> PretrainHistory:
+def drawing_away(run: RunHistory[PretrainRecipe]) -> RunHistory[PretrainRecipe]:
     """The run with a training loss that falls on where the held-out loss stays."""
-    lower = [replace(s, loss=s.loss - max(0, s.step - 300) / 700) for s in run.steps]
-    return replace(run, steps=lower, epochs=11.0)
+    lower = [replace(s, loss=s.loss - max(0, s.step - 300) / 700) for s in run.track.steps]
+    return replace(with_track(run, steps=lower), epochs=11.0)
 
 
-def with_pairs(run: PretrainHistory, right: float, pairs: float) -> PretrainHistory:
-    return replace(run, heldout=[replace(each, pair_accuracy=right, pairs=pairs) for each in run.heldout])
+def with_pairs(run: RunHistory[PretrainRecipe], right: float, pairs: float) -> RunHistory[PretrainRecipe]:
+    scored = [replace(each, pair_accuracy=right, pairs=pairs) for each in run.track.evaluations]
+    return with_track(run, evaluations=scored)
+
+
+def changed_from(first: int, run: RunHistory[PretrainRecipe], **changes: float) -> RunHistory[PretrainRecipe]:
+    """The run with something else in the steps from the `first` one on."""
+    steps = [replace(s, **changes) if s.step >= first else s for s in run.track.steps]
+    return with_track(run, steps=steps)
 
 
 HEALTHY_PRETRAINING = {
     "an hour": pretraining(HOUR),
-    "early on the plateau": pretraining(
-        FLAT, through=None, finished=False, steps=pretraining(FLAT).steps[:150]
+    "early on the plateau": with_track(
+        pretraining(FLAT, through=None, finished=False), steps=pretraining(FLAT).track.steps[:150]
     ),
-    "nothing logged": pretraining(HOUR, steps=(), heldout=(), through=None, finished=False),
-    "nothing held out": pretraining(HOUR, heldout=()),
+    "nothing logged": pretraining(HOUR, tracks=(), through=None, finished=False),
+    "nothing held out": with_track(pretraining(HOUR), evaluations=()),
     "pairs are told": with_pairs(pretraining(HOUR), 0.56, 1_000),
     "pairs are told, of few": with_pairs(pretraining(HOUR), 0.6, 64),
     "pairs may be told": with_pairs(pretraining(HOUR), 0.52, 500),
     "text read often, not by heart": pretraining(HOUR, epochs=11.0),
-    "longer sequences at the end are slower": replace(
-        pretraining(HOUR, long_from=900),
-        steps=[replace(s, pieces_per_second=400.0) if s.step > 900 else s for s in pretraining(HOUR).steps],
+    "longer sequences at the end are slower": changed_from(
+        901, pretraining(HOUR, long_from=900), pieces_per_second=400.0
     ),
-    "one layer's gradient is small in a model that learned": pretraining(
-        HOUR, health=looks([1.0, 1.2, 0.9, 1e-4, 1e-5])
+    "one layer's gradient is small in a model that learned": with_track(
+        pretraining(HOUR), health=looks([1.0, 1.2, 0.9, 1e-4, 1e-5])
     ),
     "a trained model goes on": pretraining((4.0, 3.9, 3.8, 3.75, 3.74), through=0),
 }
@@ -445,14 +463,11 @@ HEALTHY_PRETRAINING = {
 FAULTS_OF_PRETRAINING = {
     "diverged": pretraining(HOUR, finished=False, stopped="The loss rose suddenly from step 99 on."),
     "plateau": pretraining(FLAT, through=None),
-    "gradient_vanished": pretraining(FLAT, health=looks([1.0, 1.2, 0.9, 1e-4, 1e-5])),
-    "gradient_exploded": replace(
+    "gradient_vanished": with_track(pretraining(FLAT), health=looks([1.0, 1.2, 0.9, 1e-4, 1e-5])),
+    "gradient_exploded": changed_from(501, pretraining(HOUR), gradient_norm=1e3),
+    "loss_rose": with_track(
         pretraining(HOUR),
-        steps=[replace(s, gradient_norm=1e3) if s.step > 500 else s for s in pretraining(HOUR).steps],
-    ),
-    "loss_rose": replace(
-        pretraining(HOUR),
-        steps=[replace(s, loss=s.loss + 3) if s.step > 950 else s for s in pretraining(HOUR).steps],
+        steps=[replace(s, loss=s.loss + 3) if s.step > 950 else s for s in pretraining(HOUR).track.steps],
     ),
     "heldout_rises": pretraining(RISING, epochs=9.0),
     "starved_of_data": drawing_away(pretraining(DRAWING_AWAY)),
@@ -460,10 +475,7 @@ FAULTS_OF_PRETRAINING = {
     "nothing_won": pretraining((4.0, 4.3, 4.2, 4.1, 4.05), through=0),
     "pairs_at_chance": with_pairs(pretraining(HOUR), 0.51, 1_000),
     "rate_not_decayed": pretraining(HOUR, recipe=CONSTANT),
-    "slowed_down": replace(
-        pretraining(HOUR),
-        steps=[replace(s, pieces_per_second=400.0) if s.step > 600 else s for s in pretraining(HOUR).steps],
-    ),
+    "slowed_down": changed_from(601, pretraining(HOUR), pieces_per_second=400.0),
 }
 
 
@@ -474,14 +486,14 @@ def test_a_run_on_the_plateau_is_told_enough_steps(steps: int, proposed: int) ->
     assert [change.value for change in finding.changes if change.key == "training.steps"] == [proposed]
 
 
-@pytest.mark.parametrize("heldout", [(), (HeldOut(0, 9.0),)])
+@pytest.mark.parametrize("heldout", [(), (Evaluation(step=0, loss=9.0),)])
 def test_a_run_whose_training_loss_has_left_the_plateau_is_not_told_to_be_on_it(
-    heldout: tuple[HeldOut, ...],
+    heldout: tuple[Evaluation, ...],
 ) -> None:
-    cut = pretraining(HOUR).steps[:500]
-    run = pretraining(HOUR, through=None, finished=False, steps=cut, heldout=heldout)
+    cut = pretraining(HOUR).track.steps[:500]
+    run = with_track(pretraining(HOUR, through=None, finished=False), steps=cut, evaluations=heldout)
     assert names(run) == []
-    flat = replace(run, steps=pretraining(FLAT).steps[:500])
+    flat = with_track(run, steps=pretraining(FLAT).track.steps[:500])
     (finding,) = check_after(flat)
     assert finding.check == "plateau"
     assert "the loss is 6.9" in finding.seen or "the loss is 7.0" in finding.seen
@@ -510,9 +522,9 @@ def test_a_run_a_hair_above_the_line_is_not_called_lost_and_one_on_its_way_throu
 
 
 def test_without_held_out_text_the_last_training_losses_are_judged_together() -> None:
-    run = pretraining(FLAT, through=None, heldout=())
-    odd = [*run.steps[:-1], replace(run.steps[-1], loss=0.5)]
-    (finding,) = check_after(replace(run, steps=odd))
+    run = with_track(pretraining(FLAT, through=None), evaluations=())
+    odd = [*run.track.steps[:-1], replace(run.track.steps[-1], loss=0.5)]
+    (finding,) = check_after(with_track(run, steps=odd))
     assert "the loss is 6.6" in finding.seen
 
 

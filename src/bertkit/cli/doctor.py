@@ -67,12 +67,12 @@ def _look_at_run(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: an option of what is before a run.
     """
-    from bertkit.runs.folder import RECIPE
+    from bertkit.runs.folder import is_run
 
     asked = [flag for flag, *_ in FLAGS if getattr(arguments, flag) is not None]
     asked += ["--recipe"] * bool(arguments.recipe) + ["--set"] * bool(arguments.set)
     # What is no run says so itself, when it is read.
-    if asked and (Path(arguments.what) / RECIPE).is_file():
+    if asked and is_run(Path(arguments.what)):
         raise UserError(f"{arguments.what} is a run, which has its recipe; leave out {', '.join(asked)}.")
     from bertkit import api
     from bertkit.cli.doctor_run import show_run

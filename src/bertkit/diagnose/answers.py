@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from bertkit.diagnose.begun_again import begun_again
 from bertkit.diagnose.conclusion import Conclusion, conclude
-from bertkit.diagnose.histories import History
 from bertkit.diagnose.verdict import BASELINES
 from bertkit.diagnose.wording import title
 from bertkit.health.finetune_checks import ON_THE_PRIOR
@@ -22,7 +21,8 @@ from bertkit.health.pretrain_checks import (
     soon_through,
 )
 from bertkit.health.step_checks import gaps
-from bertkit.runs.history import FinetuneHistory, PretrainHistory, Scores, SeedHistory, Step, numbers
+from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.runs.history import History, RunHistory, Scores, Step, Track, is_finetuning, numbers
 
 
 @dataclass(frozen=True)
@@ -35,35 +35,33 @@ class Answer:
 
 def verdict_of(run: History) -> str:
     """Whether it learned, in one sentence."""
-    return _finetuned(run) if isinstance(run, FinetuneHistory) else _pretrained(run)
+    return _finetuned(run) if is_finetuning(run) else _pretrained(run)
 
 
 def answers_of(run: History) -> tuple[Answer, ...]:
     """What there is to say of a run whether it is healthy or not."""
-    if isinstance(run, FinetuneHistory):
-        tracks: Sequence[SeedHistory] = run.seeds
+    if is_finetuning(run):
         asked = {
             "Did it take in the training rows?": _taken_in(run),
             "Does that hold for other rows?": _holds(run),
             "When was it best?": _best(run),
             "Do the seeds agree?": _seeds(run),
-            "Where did the rate go?": _rate(run.seeds[0].steps if run.seeds else ()),
+            "Where did the rate go?": _rate(run.track.steps),
         }
     else:
-        tracks = [SeedHistory(0, run.steps)]
         asked = {
             "Did it leave the plateau of word frequencies?": _left(run),
             "Was it still learning at its end?" if run.finished else "Is it still learning?": _falling(run),
             "Is there enough text?": _text(run),
             "Can it tell pairs?": _pairs(run),
-            "Where did the rate go?": _rate(run.steps),
+            "Where did the rate go?": _rate(run.track.steps),
         }
     asked["Was it begun again?"] = f"Yes. {told}" if (told := begun_again(run)) else ""
-    asked["Is the log whole?"] = _holes(tracks)
+    asked["Is the log whole?"] = _holes(run.tracks)
     return tuple(Answer(question, words) for question, words in asked.items() if words)
 
 
-def _finetuned(run: FinetuneHistory) -> str:
+def _finetuned(run: RunHistory[Recipe]) -> str:
     if run.scores is None:
         return _unfinished(run)
     scores = run.scores
@@ -79,13 +77,13 @@ def _finetuned(run: FinetuneHistory) -> str:
     )
 
 
-def _unfinished(run: FinetuneHistory) -> str:
-    begun = [seed for seed in run.seeds if seed.steps]
+def _unfinished(run: RunHistory[Recipe]) -> str:
+    begun = [seed for seed in run.tracks if seed.steps]
     if not begun:
         return "It is not done, and has logged nothing yet."
     last = begun[-1]
     seeds = f"seed {last.seed} of {run.recipe.training.seeds} " if run.recipe.training.seeds > 1 else ""
-    where = f"{seeds}is at epoch {last.epochs:.2f} of {run.recipe.training.epochs}"
+    where = f"{seeds}is at epoch {last.place:.2f} of {run.recipe.training.epochs}"
     scored = [each for seed in begun for each in seed.evaluations if math.isfinite(each.score)]
     so_far = ""
     if scored:
@@ -94,17 +92,19 @@ def _unfinished(run: FinetuneHistory) -> str:
     return f"It is not done: {where if seeds else f'it {where}'}{so_far}."
 
 
-def _pretrained(run: PretrainHistory) -> str:
+def _pretrained(run: RunHistory[PretrainRecipe]) -> str:
     if run.stopped:
         return f"It was stopped: {run.stopped}"
-    if run.broken:
-        return f"It broke: the held-out loss after step {run.heldout[-1].step:,} is no number."
-    scored = [each for each in run.heldout if math.isfinite(each.loss)]
+    evaluations = run.track.evaluations
+    if run.track.broken:
+        return f"It broke: the held-out loss after step {evaluations[-1].step:,} is no number."
+    scored = [each for each in evaluations if math.isfinite(each.loss)]
     held = f"the held-out loss is {scored[-1].loss:.3f}" if scored else _without_heldout(run)
     if not run.finished:
-        if not run.steps:
+        if not run.track.steps:
             return "It is not done, and has logged nothing yet."
-        return f"It is not done: {run.last_step:,} steps are, about {run.share_done:.0%} of it, and {held}."
+        done = f"{run.track.last_step:,} steps are, about {run.share_done(run.track):.0%} of it"
+        return f"It is not done: {done}, and {held}."
     if run.through_at is None and soon_through(run):
         return f"It had nearly left the plateau of word frequencies when it ended: {held}."
     if run.through_at is None:
@@ -113,36 +113,36 @@ def _pretrained(run: PretrainHistory) -> str:
         won = scored[0].loss - scored[-1].loss
         said = f"It went on learning: {held}" if won > 0 else f"It won nothing: {held}"
         return f"{said}, and it began with {scored[0].loss:.3f}."
-    if not scored or "unigram" not in run.floors:
+    if not scored or run.floor is None:
         return f"It learned: {held}."
-    below = run.floors["unigram"] - scored[-1].loss
+    below = run.floor - scored[-1].loss
     return f"It learned: {held}, {below:.3f} below that of knowing only how frequent words are."
 
 
-def _without_heldout(run: PretrainHistory) -> str:
+def _without_heldout(run: RunHistory[PretrainRecipe]) -> str:
     loss = last_training_loss(run)
     told = "" if math.isnan(loss) else f"the training loss is {loss:.3f}, and "
     return f"{told}no text was held out"
 
 
-def _taken_in(run: FinetuneHistory) -> str:
-    if not any(seed.evaluations for seed in run.seeds):
+def _taken_in(run: RunHistory[Recipe]) -> str:
+    if not any(seed.evaluations for seed in run.tracks):
         return ""
     loss = run.train_loss
-    if run.prior is None:
+    if run.floor is None:
         return f"The training loss of its last epoch is {loss:.3f}."
-    share = loss / run.prior if run.prior else math.inf
+    share = loss / run.floor if run.floor else math.inf
     return (
         f"{'Yes' if share < ON_THE_PRIOR else 'No'}: the training loss of its last epoch is {loss:.3f}, and "
-        f"knowing only how often each label occurs gives {run.prior:.3f}."
+        f"knowing only how often each label occurs gives {run.floor:.3f}."
     )
 
 
-def _conclusion(run: FinetuneHistory, scores: Scores) -> Conclusion:
-    return conclude(scores, [seed.outcome.status for seed in run.seeds if seed.outcome])
+def _conclusion(run: RunHistory[Recipe], scores: Scores) -> Conclusion:
+    return conclude(scores, [seed.outcome.status for seed in run.tracks if seed.outcome])
 
 
-def _holds(run: FinetuneHistory) -> str:
+def _holds(run: RunHistory[Recipe]) -> str:
     if run.scores is None:
         return ""
     found = _conclusion(run, run.scores)
@@ -159,18 +159,18 @@ def _holds(run: FinetuneHistory) -> str:
     }[found.ngram]
 
 
-def _best(run: FinetuneHistory) -> str:
-    best = [seed.outcome.best_epoch for seed in run.seeds if seed.outcome]
+def _best(run: RunHistory[Recipe]) -> str:
+    best = [seed.outcome.best_epoch for seed in run.tracks if seed.outcome]
     if not best:
         return ""
-    of = max(seed.epochs for seed in run.seeds)
+    of = max(seed.place for seed in run.tracks)
     if len(best) == 1:
         return f"After epoch {best[0]:.3g} of {of:.3g}."
     return f"After epochs {', '.join(f'{each:.3g}' for each in best)} of {of:.3g}, by seed."
 
 
-def _seeds(run: FinetuneHistory) -> str:
-    scores = numbers([seed.outcome.score for seed in run.seeds if seed.outcome])
+def _seeds(run: RunHistory[Recipe]) -> str:
+    scores = numbers([seed.outcome.score for seed in run.tracks if seed.outcome])
     if len(scores) < 2 or run.scores is None:
         return ""
     return (
@@ -190,7 +190,7 @@ def _rate(steps: Sequence[Step]) -> str:
     return f"It was highest, {top:.2g}, after {at:.0%} of the steps there are, and ends at {rates[-1]:.1g}."
 
 
-def _holes(tracks: Sequence[SeedHistory]) -> str:
+def _holes(tracks: Sequence[Track]) -> str:
     missing = [hole for track in tracks for hole in gaps(track.steps)]
     if not missing:
         return ""
@@ -200,16 +200,17 @@ def _holes(tracks: Sequence[SeedHistory]) -> str:
     )
 
 
-def _left(run: PretrainHistory) -> str:
+def _left(run: RunHistory[PretrainRecipe]) -> str:
     if run.through_at is None:
         return "Not quite." if run.finished and soon_through(run) else "No." if run.finished else "Not yet."
     if run.through_at == 0:
         return "It began beyond it."
-    share = f" of {run.last_step:,} ({run.through_at / run.last_step:.0%})" if run.last_step else ""
+    last = run.track.last_step
+    share = f" of {last:,} ({run.through_at / last:.0%})" if last else ""
     return f"Yes, by step {run.through_at:,}{share}."
 
 
-def _falling(run: PretrainHistory) -> str:
+def _falling(run: RunHistory[PretrainRecipe]) -> str:
     curve = heldout_trend(run)
     if curve is None:
         return ""
@@ -222,7 +223,7 @@ def _falling(run: PretrainHistory) -> str:
     return f"No: {line}{'.' if curve.rises else ', no more than its noise.'}"
 
 
-def _text(run: PretrainHistory) -> str:
+def _text(run: RunHistory[PretrainRecipe]) -> str:
     if math.isnan(run.epochs):
         return ""
     gap = gap_trend(run)
@@ -233,7 +234,7 @@ def _text(run: PretrainHistory) -> str:
     return f"It was read {run.epochs:.2f} times.{drawn}"
 
 
-def _pairs(run: PretrainHistory) -> str:
+def _pairs(run: RunHistory[PretrainRecipe]) -> str:
     told = pairs_interval(run)
     if told is None:
         return ""

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from html import escape
 
-from bertkit.diagnose.histories import History
 from bertkit.runs.findings import Change
-from bertkit.runs.history import FinetuneHistory
+from bertkit.runs.history import History
 from bertkit.runs.restarts import Restart
 
 
 def begun_again(run: History) -> str:
     """Each restart, with the collapse that it follows; "" of a run that never was begun again."""
-    if not isinstance(run, FinetuneHistory):
-        return " ".join(map(_told, run.restarts))
-    several = run.recipe.training.seeds > 1
     return " ".join(
-        (f"Seed {seed.seed}: " if several else "") + _told(restart)
-        for seed in run.seeds
-        for restart in seed.restarts
+        ("" if track.seed is None else f"Seed {track.seed}: ") + _told(restart)
+        for track in run.tracks
+        for restart in track.restarts
     )
 
 

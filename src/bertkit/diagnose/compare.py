@@ -8,10 +8,11 @@ from typing import Any
 
 from bertkit.diagnose.compare_finetunings import compare_finetunings
 from bertkit.diagnose.compare_pretrainings import compare_pretrainings
-from bertkit.diagnose.histories import check_is_run, is_pretraining_recipe, read_result, restart_settings
 from bertkit.errors import UserError
-from bertkit.recipe import PretrainRecipe, Recipe
-from bertkit.runs.folder import RECIPE
+from bertkit.recipe import BaseRecipe
+from bertkit.runs.folder import check_is_run
+from bertkit.runs.history import phase_of
+from bertkit.runs.reader import read_recipe, read_result, restart_settings
 from bertkit.runs.restarts import with_settings
 from bertkit.version import __version__
 
@@ -39,13 +40,13 @@ def compare(runs: Sequence[Path]) -> dict[str, Any]:
     for run in runs:
         check_is_run(run)
     _check_several(runs)
-    pretraining = [is_pretraining_recipe(run / RECIPE) for run in runs]
+    recipes = [read_recipe(run) for run in runs]
+    pretraining = [phase_of(recipe) == "pretrain" for recipe in recipes]
     if len(set(pretraining)) > 1:
         one, other = (runs[pretraining.index(kind)] for kind in (True, False))
         raise UserError(f"{one} is a pretraining and {other} a fine-tuning; compare runs of one kind.")
     results = [read_result(run) for run in runs]
-    kind: type[PretrainRecipe] | type[Recipe] = PretrainRecipe if pretraining[0] else Recipe
-    recipe = differing([_as_run(kind, run) for run in runs])
+    recipe = differing([_as_run(asked, run) for asked, run in zip(recipes, runs, strict=True)])
     found = (
         compare_pretrainings(runs, results, recipe) if pretraining[0] else compare_finetunings(runs, results)
     )
@@ -54,9 +55,9 @@ def compare(runs: Sequence[Path]) -> dict[str, Any]:
     return {**found, "recipe": recipe, "version": __version__}
 
 
-def _as_run(kind: type[PretrainRecipe] | type[Recipe], run: Path) -> dict[str, Any]:
+def _as_run(recipe: BaseRecipe, run: Path) -> dict[str, Any]:
     """The keys of a run's recipe, with what restarts changed in it."""
-    return with_settings(kind.from_toml(run / RECIPE), restart_settings(run)).flat()
+    return with_settings(recipe, restart_settings(run)).flat()
 
 
 def _check_several(runs: Sequence[Path]) -> None:

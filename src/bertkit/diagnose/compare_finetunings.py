@@ -7,16 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from bertkit.diagnose.histories import seed_folders
-from bertkit.diagnose.logs import read_seed_log
 from bertkit.diagnose.side_by_side import Finished, Row, rows_of
 from bertkit.errors import UserError
+from bertkit.runs.folder import seed_folders
 from bertkit.runs.history import last_train_loss, mean
-from bertkit.runs.log import METRICS
-from bertkit.runs.records import Record, read_object
-from bertkit.runs.result import SEED_RESULT
+from bertkit.runs.log import read_track
+from bertkit.runs.reader import read_answers
+from bertkit.runs.records import Record
 from bertkit.tasks.intervals import middle, paired_samples
 from bertkit.tasks.metrics import IntArray
 
@@ -62,8 +59,8 @@ def compare_finetunings(runs: Sequence[Path], results: Sequence[Record | None]) 
 def _figures(one: Finished) -> Row:
     result = one.result
     seeds = result.parts("seeds")
-    logs = [folder / METRICS for folder in seed_folders(one.run).values()]
-    train_loss = mean([last_train_loss(read_seed_log(log).evaluations) for log in logs if log.is_file()])
+    tracks = [read_track(folder, "finetune") for folder in seed_folders(one.run).values()]
+    train_loss = mean([last_train_loss(track.evaluations) for track in tracks])
     return {
         "rows": result.whole("rows"),
         "score": result.number("score"),
@@ -93,7 +90,7 @@ def _difference(first: Finished, other: Finished) -> Row:
         "seeds_drawn": False,
     }
     why = _not_paired(reference, result)
-    answers = None if why else [_answers(each.run, each.result) for each in (first, other)]
+    answers = None if why else [_answers(each) for each in (first, other)]
     if answers is None or None in answers:
         found["why"] = why or "a seed's answers row by row are not in its folder"
         return found | {"words": f"No interval of the difference: {found['why']}; {NO_ROWS}."}
@@ -123,23 +120,10 @@ def _not_paired(reference: Record, result: Record) -> str | None:
     return None
 
 
-def _answers(run: Path, result: Record) -> tuple[IntArray, IntArray] | None:
+def _answers(one: Finished) -> tuple[IntArray, IntArray] | None:
     """True labels [N] and predictions of each seed [K, N]; None where a seed's file is not there."""
-    labels: IntArray | None = None
-    predictions = []
-    for folder in seed_folders(run).values():
-        seed = read_object(folder / SEED_RESULT)
-        if seed is None:
-            return None
-        labels = np.array(seed.numbers("labels"), dtype=np.int64)
-        try:
-            probabilities = np.array(seed.values.get("probabilities"), dtype=np.float64)
-        except (TypeError, ValueError):
-            raise seed.fault("'probabilities' is no table of figures") from None
-        if probabilities.shape != (len(labels), len(result.values["labels"])) or not len(labels):
-            raise seed.fault(f"'probabilities' has the shape {probabilities.shape} of {len(labels)} rows")
-        predictions.append(probabilities.argmax(axis=1))
-    return None if labels is None else (labels, np.array(predictions))
+    found = read_answers(one.run, len(one.result.values["labels"]))
+    return None if found is None else (found[0], found[1].argmax(axis=2))
 
 
 def _words(low: float, high: float, ahead: float, samples: int, seeds: bool) -> str:

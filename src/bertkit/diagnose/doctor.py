@@ -14,16 +14,15 @@ from bertkit.data.shards import is_shards
 from bertkit.diagnose.answers import Answer, answers_of, verdict_of
 from bertkit.diagnose.begun_again import typed_settings
 from bertkit.diagnose.conclusion import Level
-from bertkit.diagnose.histories import History, read_history
 from bertkit.diagnose.recorded import recorded_findings
 from bertkit.diagnose.wording import duration
 from bertkit.errors import UserError
 from bertkit.health.checks import answered, check_after
 from bertkit.recipe.base import add_settings
 from bertkit.runs.findings import Finding, by_weight, ways
-from bertkit.runs.folder import RECIPE
-from bertkit.runs.history import FinetuneHistory
-from bertkit.runs.log import METRICS
+from bertkit.runs.folder import RECIPE, is_run, last_logged
+from bertkit.runs.history import History
+from bertkit.runs.reader import read_history
 from bertkit.tasks.registry import TASKS
 
 
@@ -82,9 +81,7 @@ def is_about_a_run(what: str | Path) -> bool:
     try:
         if not str(what) or is_shards(path):
             return False
-        return (path / RECIPE).is_file() or (
-            str(what) not in TASKS and (path.exists() or len(path.parts) > 1)
-        )
+        return is_run(path) or (str(what) not in TASKS and (path.exists() or len(path.parts) > 1))
     except OSError:  # It may not be read, which is said when it is.
         return True
 
@@ -100,14 +97,12 @@ def examine(run: Path) -> Examination:
 
 def examined(run: Path, history: History) -> Examination:
     """See `examine`."""
-    finetuning = isinstance(history, FinetuneHistory)
-    finished = history.scores is not None if isinstance(history, FinetuneHistory) else history.finished
     findings = tuple(findings_in(run, history))
     return Examination(
         run=run,
-        kind="fine-tuning" if finetuning else "pretraining",
-        finished=finished,
-        verdict=verdict_of(history) + ("" if finished else _written(run)),
+        kind="fine-tuning" if history.phase == "finetune" else "pretraining",
+        finished=history.finished,
+        verdict=verdict_of(history) + ("" if history.finished else _written(run)),
         answers=answers_of(history),
         findings=findings,
         again=_again(run, history, findings),
@@ -116,14 +111,10 @@ def examined(run: Path, history: History) -> Examination:
 
 def _written(run: Path) -> str:
     """How long ago a run that is not done has last written to its log."""
-    times = [
-        folder.joinpath(METRICS).stat().st_mtime
-        for folder in (run, *run.glob("seed-*"))
-        if folder.joinpath(METRICS).is_file()
-    ]
-    if not times:
-        return ""
-    return f" Its log was last written to {duration(max(0.0, time.time() - max(times)))} ago."
+    last = last_logged(run)
+    return (
+        "" if last is None else f" Its log was last written to {duration(max(0.0, time.time() - last))} ago."
+    )
 
 
 def _again(run: Path, history: History, findings: Sequence[Finding]) -> str:
@@ -140,8 +131,7 @@ def _again(run: Path, history: History, findings: Sequence[Finding]) -> str:
             setting = change.typed.removeprefix("--set ")
             if change.key not in chosen and _makes_a_recipe(history, [*chosen.values(), setting]):
                 chosen[change.key] = setting
-    command = "finetune" if isinstance(history, FinetuneHistory) else "pretrain"
-    words = ["bertkit", command, "--recipe", str(run / RECIPE)]
+    words = ["bertkit", history.phase, "--recipe", str(run / RECIPE)]
     settings = typed_settings(history) | chosen
     words += [word for setting in settings.values() for word in ("--set", setting)]
     return shlex.join([*words, "-o", f"{run}-again"])

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from bertkit.diagnose.begun_again import begun_again_section, typed_settings
-from bertkit.diagnose.curves import Curves, draw_loss, draw_score
+from bertkit.diagnose.charts import draw_loss, draw_score
 from bertkit.diagnose.explained import mistakes_section
 from bertkit.diagnose.findings import findings_section
 from bertkit.diagnose.forest import Bar, draw_forest
 from bertkit.diagnose.heat import heat_map
-from bertkit.diagnose.histories import History
 from bertkit.diagnose.page import facts, figure, header, key, note, side, stack, table, ways_on
 from bertkit.diagnose.pictures import DEV, MAJORITY, NGRAM
 from bertkit.diagnose.probabilities import reliability, threshold_curve
@@ -23,7 +22,7 @@ from bertkit.diagnose.wording import capital, duration, title
 from bertkit.recipe import Recipe
 from bertkit.runs.findings import Finding
 from bertkit.runs.folder import RECIPE
-from bertkit.runs.history import FinetuneHistory
+from bertkit.runs.history import History, Track
 from bertkit.tasks.metrics import entropy
 
 LEVELS = {"learned": "good", "not learned": "open", "collapsed": "bad", "diverged": "bad"}
@@ -37,21 +36,21 @@ def finetune_parts(
     run: Path,
     name: str,
     result: Result,
-    seeds: Sequence[Curves],
-    findings: Sequence[Finding] = (),
-    history: History | None = None,
+    findings: Sequence[Finding],
+    history: History,
 ) -> list[str]:
     """The page's parts, of a run that may have no result yet (then it is empty)."""
     level, lead, verdict = "open", "Not finished.", NO_RESULT
     if result:
         given = give_verdict(result)
         level, lead, verdict = given.level, given.lead, given.text
-    settings = list(typed_settings(history).values()) if history else []
+    seeds = [track for track in history.tracks if track.begun]
+    settings = list(typed_settings(history).values())
     uses = [f"bertkit predict {shlex.quote(str(run))} FILE"] if result else []
     return [
         header("bertkit fine-tuning", name, level, verdict, lead),
         side(_standing(result), _facts(result, history)) if result else "",
-        begun_again_section(history) if history else "",
+        begun_again_section(history),
         findings_section(findings),
         side(_loss(seeds, result), _score(seeds, result)) if seeds else "",
         _gradients_and_answers(_gradients(seeds, result), result),
@@ -78,12 +77,12 @@ def _standing(result: Result) -> str:
     return figure(f"{name} beside the baselines", draw_forest("standing", bars, name), [note(remark)])
 
 
-def _facts(result: Result, history: History | None) -> str:
+def _facts(result: Result, history: History) -> str:
     told = {
         "training rows": f"{result['train_rows']:,}",
         "dev rows": f"{result['rows']:,}",
         "parameters": f"{result['parameters']:,}",
-        **(_asked(history.recipe) if isinstance(history, FinetuneHistory) else {}),
+        **(_asked(history.recipe) if history.known and isinstance(history.recipe, Recipe) else {}),
         "best epoch": f"{result['best_epoch']:g}",
         "precision": result["precision"],
         "training time": duration(result["seconds"]),
@@ -103,10 +102,10 @@ def _asked(recipe: Recipe) -> dict[str, str]:
     }
 
 
-def _gradients(seeds: Sequence[Curves], result: Result) -> str:
+def _gradients(seeds: Sequence[Track], result: Result) -> str:
     """The heat map of the only seed, or of the best one."""
     best = result["best_seed"] if result and len(seeds) > 1 else None
-    chosen = next((curves for curves in seeds if best in (None, curves.seed)), None)
+    chosen = next((track for track in seeds if best in (None, track.seed)), None)
     if chosen is None:
         return ""
     return heat_map(chosen.health, "gradient_norms", "" if len(seeds) == 1 else f" Of seed {chosen.seed}.")
@@ -132,12 +131,12 @@ def _probabilities(result: Result) -> tuple[str, str]:
     )
 
 
-def _loss(seeds: Sequence[Curves], result: Result) -> str:
+def _loss(seeds: Sequence[Track], result: Result) -> str:
     prior = _prior_loss(result)
     keys = [key("train", "training rows"), key("dev", "dev rows")]
     if prior is not None:
         keys.append(key("majority", f"knowing only the label shares, {prior:.3f}", dashed=True))
-    broken = [curves.broke_at for curves in seeds if curves.broke_at is not None]
+    broken = [track.broke.place for track in seeds if track.broke is not None]
     if broken:
         keys.append(note(f"The loss was no number from epoch {min(broken):.2f} on."))
     return figure("Loss", draw_loss(seeds, prior), [*keys, *_how_many(seeds)])
@@ -149,7 +148,7 @@ def _prior_loss(result: Result) -> float | None:
     return entropy(list(shares.values())) if shares else None
 
 
-def _score(seeds: Sequence[Curves], result: Result) -> str:
+def _score(seeds: Sequence[Track], result: Result) -> str:
     name = title(result["metric"]) if result else "score"
     baselines = {who: found["score"] for who, found in result["baselines"].items()} if result else {}
     keys = [key("dev", "dev rows, with 95 % interval" if len(seeds) == 1 else "dev rows")]
@@ -161,7 +160,7 @@ def _score(seeds: Sequence[Curves], result: Result) -> str:
     return figure(f"{capital(name)} after each epoch", svg, [*keys, *_how_many(seeds)])
 
 
-def _how_many(seeds: Sequence[Curves]) -> list[str]:
+def _how_many(seeds: Sequence[Track]) -> list[str]:
     return [note(f"One line a seed ({len(seeds)}).")] if len(seeds) > 1 else []
 
 

@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from bertkit.diagnose.begun_again import begun_again_section, typed_settings
+from bertkit.diagnose.charts import draw_accuracy, draw_masked_loss, heldout_points, pair_points
 from bertkit.diagnose.findings import findings_section
 from bertkit.diagnose.heat import heat_map
-from bertkit.diagnose.histories import History
 from bertkit.diagnose.page import facts, figure, header, key, note, side, table, ways_on
-from bertkit.diagnose.pretrain_curves import PretrainCurves, draw_accuracy, draw_losses
 from bertkit.diagnose.pretrain_verdict import give_pretrain_verdict, losses
 from bertkit.diagnose.verdict import Verdict
 from bertkit.diagnose.wording import duration, perplexity, said
 from bertkit.runs.findings import Finding
-from bertkit.runs.folder import RECIPE, STOPPED
-from bertkit.runs.records import read_object
+from bertkit.runs.folder import RECIPE
+from bertkit.runs.history import History, Track, mean
 
 Result = Mapping[str, Any]
 
@@ -28,40 +27,40 @@ def pretrain_parts(
     run: Path,
     name: str,
     result: Result,
-    curves: PretrainCurves,
-    findings: Sequence[Finding] = (),
-    history: History | None = None,
+    findings: Sequence[Finding],
+    history: History,
 ) -> list[str]:
     """The page's parts, of a run that may have no result yet (then it is empty)."""
-    verdict = give_pretrain_verdict(result, curves.heldout) if result else _unfinished(run, curves)
-    floors = result["floors"] if result else curves.floors
-    figures = [_losses(curves, floors)] if curves.steps or curves.heldout else []
-    if curves.heldout:
-        figures.append(_accuracy(curves))
-    settings = list(typed_settings(history).values()) if history else []
+    track = history.track
+    verdict = give_pretrain_verdict(result, heldout_points(track)) if result else _unfinished(history)
+    figures = [_losses(history)] if track.steps or track.evaluations else []
+    if track.evaluations:
+        figures.append(_accuracy(track))
+    settings = list(typed_settings(history).values())
     return [
         header("bertkit pretraining", name, verdict.level, verdict.text, verdict.lead),
-        _facts(result, curves),
-        begun_again_section(history) if history else "",
+        _facts(result, track),
+        begun_again_section(history),
         findings_section(findings),
         side(*figures),
-        heat_map(curves.health, "gradient_norms"),
+        heat_map(track.health, "gradient_norms"),
         _table(result) if result else "",
         ways_on(run / RECIPE, "pretrain", _uses(run) if result else [], settings),
     ]
 
 
-def _unfinished(run: Path, curves: PretrainCurves) -> Verdict:
-    if (stopped := read_object(run / STOPPED)) is not None:
-        return Verdict("bad", f"This run stopped: {stopped.text('why')}", "Stopped.")
-    last = f" Its last held-out loss is {said(curves.heldout[-1][1], 3)}." if curves.heldout else ""
+def _unfinished(history: History) -> Verdict:
+    if history.stopped:
+        return Verdict("bad", f"This run stopped: {history.stopped}", "Stopped.")
+    heldout = history.track.evaluations
+    last = f" Its last held-out loss is {said(heldout[-1].loss, 3)}." if heldout else ""
     return Verdict(
         "open", f"This run has no result yet: it is going on, or was interrupted.{last}", "Not finished."
     )
 
 
-def _facts(result: Result, curves: PretrainCurves) -> str:
-    found = {"steps": f"{curves.steps:,}", "pieces read": f"{curves.pieces:,}"}
+def _facts(result: Result, track: Track) -> str:
+    found = {"steps": f"{track.last_step:,}", "pieces read": f"{track.pieces:,}"}
     if result:
         found = {
             "parameters": f"{result['parameters']:,}",
@@ -74,28 +73,30 @@ def _facts(result: Result, curves: PretrainCurves) -> str:
             "processes": str(result["processes"]),
             "precision": result["precision"],
         }
-    if curves.gemm_share:
-        found["of the GEMM rate"] = f"{curves.gemm_share:.0%}"
+    if (share := mean(track.gemm_shares)) > 0:
+        found["of the GEMM rate"] = f"{share:.0%}"
     return facts(found)
 
 
-def _losses(curves: PretrainCurves, floors: dict[str, float]) -> str:
+def _losses(history: History) -> str:
+    track = history.track
     keys = [key("train", "training text, smoothed")]
-    if curves.heldout:
+    if track.evaluations:
         keys.append(key("dev", "held-out text"))
-    if floors:
-        keys.append(key("ngram", f"knowing word frequencies, {floors['unigram']:.3f}", dashed=True))
-        keys.append(key("majority", f"knowing nothing, {floors['uniform']:.3f}", dashed=True))
-    if curves.broke_at is not None:
-        keys.append(note(f"The loss was no number from step {curves.broke_at:,} on."))
-    return figure("Loss of masked pieces", draw_losses(curves, floors), keys)
+    if history.floor is not None:
+        keys.append(key("ngram", f"knowing word frequencies, {history.floor:.3f}", dashed=True))
+    if history.uniform is not None:
+        keys.append(key("majority", f"knowing nothing, {history.uniform:.3f}", dashed=True))
+    if track.broke is not None:
+        keys.append(note(f"The loss was no number from step {track.broke.step:,} on."))
+    return figure("Loss of masked pieces", draw_masked_loss(track, history.floor, history.uniform), keys)
 
 
-def _accuracy(curves: PretrainCurves) -> str:
+def _accuracy(track: Track) -> str:
     keys = [key("dev", "masked pieces restored")]
-    if curves.pairs:
+    if pair_points(track):
         keys.append(key("ngram", "pairs told right (chance: 50 %)"))
-    return figure("Right on held-out text", draw_accuracy(curves), keys)
+    return figure("Right on held-out text", draw_accuracy(track), keys)
 
 
 def _table(result: Result) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bertkit.diagnose.histories import History, seed_folders
 from bertkit.health.finetune_checks import ON_THE_PRIOR
 from bertkit.runs.findings import Change, Finding, read_findings
-from bertkit.runs.history import FinetuneHistory, SeedHistory, last_train_loss
+from bertkit.runs.folder import seed_folders
+from bertkit.runs.history import History, Track, is_finetuning, last_train_loss
 from bertkit.runs.restarts import Restart
 
 
@@ -22,16 +22,11 @@ def recorded_findings(run: Path, history: History) -> list[Finding]:
     Raises:
         UserError: such a file is damaged.
     """
-    if isinstance(history, FinetuneHistory):
-        folders = list(seed_folders(run).values())
-        entries = [] if run in folders else read_findings(run)
-        for seed, folder in zip(history.seeds, folders, strict=True):
-            kept = _of_last_attempt(read_findings(folder), seed.restarts)
-            entries += [entry for entry in kept if not _is_past(entry, seed, history.prior)]
-    else:
-        learned = history.finished and history.through_at is not None
-        kept = _of_last_attempt(read_findings(run), history.restarts)
-        entries = [entry for entry in kept if not (learned and entry["moment"] == "watch")]
+    folders = seed_folders(run).values()
+    entries = [] if run in folders else read_findings(run)
+    for track, folder in zip(history.tracks, folders, strict=True):
+        kept = _of_last_attempt(read_findings(folder), track.restarts)
+        entries += [entry for entry in kept if not _is_past(entry, history, track)]
     return [_finding(entry) for entry in entries]
 
 
@@ -46,15 +41,17 @@ def _of_last_attempt(entries: list[dict[str, Any]], restarts: Sequence[Restart])
     return entries
 
 
-def _is_past(entry: dict[str, Any], seed: SeedHistory, prior: float | None) -> bool:
-    """Whether what came of the seed later refutes it."""
+def _is_past(entry: dict[str, Any], run: History, track: Track) -> bool:
+    """Whether what came of the model later refutes it."""
     if entry["moment"] != "watch":
         return False
-    if seed.outcome is not None and seed.outcome.status == "learned":
+    if not is_finetuning(run):
+        return run.finished and run.through_at is not None
+    if track.outcome is not None and track.outcome.status == "learned":
         return True
-    if entry["check"] != "stuck_on_the_prior" or prior is None:
+    if entry["check"] != "stuck_on_the_prior" or run.floor is None:
         return False
-    return last_train_loss(seed.evaluations) < ON_THE_PRIOR * prior
+    return last_train_loss(track.evaluations) < ON_THE_PRIOR * run.floor
 
 
 def _finding(entry: dict[str, Any]) -> Finding:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bertkit.diagnose.curves import read_curves
 from bertkit.diagnose.doctor import findings_in
 from bertkit.diagnose.finetune_report import finetune_parts
-from bertkit.diagnose.histories import read_history, read_result
 from bertkit.diagnose.page import REPORT, write_page
-from bertkit.diagnose.pretrain_curves import is_pretraining, read_pretraining
 from bertkit.diagnose.pretrain_report import pretrain_parts
 from bertkit.errors import UserError
-from bertkit.runs.folder import RECIPE, RESULT
+from bertkit.runs.folder import RESULT
+from bertkit.runs.reader import read_history, read_result
 from bertkit.version import __version__
 
 
@@ -26,18 +24,18 @@ def write_report(run: Path) -> Path:
     """
     read = read_result(run)
     result = {} if read is None else dict(read.values)
+    history = read_history(run, without_recipe=True)
+    if not result and not history.tracks:
+        raise UserError(
+            f"{run} is no run folder: it has neither {RESULT} nor a log. Give the folder of a run."
+        )
     # A log that somebody sent has curves, and no recipe that could be judged by.
-    history = read_history(run) if (run / RECIPE).is_file() else None
-    findings = [] if history is None else findings_in(run, history)
-    if result.get("kind") == "pretraining" or (not result and is_pretraining(run)):
-        name = f"{result['model']} from text" if result else run.resolve().name
-        parts = pretrain_parts(run, name, result, read_pretraining(run), findings, history)
+    findings = findings_in(run, history) if history.known else []
+    name = run.resolve().name
+    if history.phase == "pretrain":
+        name = f"{result['model']} from text" if result else name
+        parts = pretrain_parts(run, name, result, findings, history)
     else:
-        seeds = read_curves(run)
-        if not result and not seeds:
-            raise UserError(
-                f"{run} is no run folder: it has neither {RESULT} nor a log. Give the folder of a run."
-            )
-        name = f"{result['task']} · {Path(result['model']).name}" if result else run.resolve().name
-        parts = finetune_parts(run, name, result, seeds, findings, history)
+        name = f"{result['task']} · {Path(result['model']).name}" if result else name
+        parts = finetune_parts(run, name, result, findings, history)
     return write_page(run / REPORT, name, parts, result.get("version", __version__))

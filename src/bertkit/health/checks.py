@@ -24,10 +24,10 @@ from bertkit.health import (
     trials,
     unlabelled,
 )
-from bertkit.health.preflight import Phase, Preflight
+from bertkit.health.preflight import Preflight
 from bertkit.health.watch import Watched
 from bertkit.runs.findings import Finding, by_weight
-from bertkit.runs.history import FinetuneHistory, PretrainHistory
+from bertkit.runs.history import History, Phase
 
 LABELLED: tuple[Phase, ...] = ("finetune",)
 UNLABELLED: tuple[Phase, ...] = ("pretrain",)
@@ -159,10 +159,9 @@ def check_during(watched: Watched, told: list[str]) -> list[Finding]:
     return found
 
 
-def check_after(run: FinetuneHistory | PretrainHistory) -> list[Finding]:
+def check_after(run: History) -> list[Finding]:
     """What is found in the record of a run, in the order of the table."""
-    phase: Phase = "finetune" if isinstance(run, FinetuneHistory) else "pretrain"
-    asked = (row.after for row in CHECKS if row.after and phase in row.of)
+    asked = (row.after for row in CHECKS if row.after and run.phase in row.of)
     return [finding for look in asked if (finding := look(run)) is not None]
 
 

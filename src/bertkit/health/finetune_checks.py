@@ -17,8 +17,9 @@ from bertkit.health.advice import (
     usual_rate,
     visible_inputs,
 )
+from bertkit.recipe import Recipe
 from bertkit.runs.findings import Change, Finding
-from bertkit.runs.history import ENOUGH_STEPS, FinetuneHistory, SeedHistory, last_train_loss, mean
+from bertkit.runs.history import ENOUGH_STEPS, RunHistory, Track, last_train_loss, mean
 
 ON_THE_PRIOR = 0.97
 """Share of the prior's entropy above which a loss is that of the label shares, so that a run is stuck. From
@@ -44,12 +45,12 @@ ENOUGH_OF_A_RUN = 0.5
 whole first of its four epochs, and then learns."""
 
 
-def diverged(run: FinetuneHistory) -> Finding | None:
+def diverged(run: RunHistory[Recipe]) -> Finding | None:
     """The loss stopped being a number."""
-    broken = [s for s in run.seeds if s.broke is not None or (s.outcome and s.outcome.status == "diverged")]
+    broken = [s for s in run.tracks if s.broke is not None or (s.outcome and s.outcome.status == "diverged")]
     if not broken:
         return None
-    steps = [seed.broke if seed.broke is not None else seed.last_step + 1 for seed in broken]
+    steps = [seed.broke.step if seed.broke is not None else seed.last_step + 1 for seed in broken]
     return Finding(
         "diverged",
         "grave",
@@ -61,15 +62,15 @@ def diverged(run: FinetuneHistory) -> Finding | None:
     )
 
 
-def stuck(run: FinetuneHistory) -> Finding | None:
+def stuck(run: RunHistory[Recipe]) -> Finding | None:
     """The training loss never left that of the label shares."""
-    found = [(seed, level) for seed in run.seeds if (level := plateau_of(run, seed)) is not None]
+    found = [(seed, level) for seed in run.tracks if (level := plateau_of(run, seed)) is not None]
     if not found:
         return None
     seeds, levels = zip(*found, strict=True)
     beside = (
-        f"knowing only how often each label occurs gives {run.prior:.3f}"
-        if run.prior is not None
+        f"knowing only how often each label occurs gives {run.floor:.3f}"
+        if run.floor is not None
         else "at the beginning it was no higher"
     )
     done = all(seed.outcome for seed in seeds)
@@ -86,13 +87,13 @@ def stuck(run: FinetuneHistory) -> Finding | None:
     )
 
 
-def _answers(run: FinetuneHistory, level: float) -> str:
-    if run.prior is not None and level > WILD * run.prior:
+def _answers(run: RunHistory[Recipe], level: float) -> str:
+    if run.floor is not None and level > WILD * run.floor:
         return "it is sure of wrong answers, which is worse than to know the shares of the labels alone"
     return "it answers with the shares of the labels, whatever it reads"
 
 
-def plateau_of(run: FinetuneHistory, seed: SeedHistory) -> float | None:
+def plateau_of(run: RunHistory[Recipe], seed: Track) -> float | None:
     """The loss at which a seed is stuck, None if it is not, or if it is too early to say."""
     steps = len(seed.steps)
     if steps < ENOUGH_STEPS or seed.broke is not None or run.share_done(seed) < ENOUGH_OF_A_RUN:
@@ -102,8 +103,8 @@ def plateau_of(run: FinetuneHistory, seed: SeedHistory) -> float | None:
     if not run.recipe.batch.shuffle and seed.evaluations:
         # In the file's order the shares change along an epoch, so only whole ones can be told from the prior.
         last = last_train_loss(seed.evaluations)
-    if run.prior is not None:
-        return last if last > ON_THE_PRIOR * run.prior else None
+    if run.floor is not None:
+        return last if last > ON_THE_PRIOR * run.floor else None
     first = losses[: steps // 3]
     return last if last > mean(first) - 2 * _error(first) else None
 
@@ -114,7 +115,7 @@ def _error(values: Sequence[float]) -> float:
     return math.sqrt(mean([(value - middle) ** 2 for value in values]) / len(values))
 
 
-def _causes(run: FinetuneHistory) -> str:
+def _causes(run: RunHistory[Recipe]) -> str:
     """What in the recipe is known to do that."""
     recipe = run.recipe
     if run.fresh and recipe.model.freeze:
@@ -136,7 +137,7 @@ def _causes(run: FinetuneHistory) -> str:
     return f" Known to do that, and so in this recipe: {'; '.join(causes)}." if causes else ""
 
 
-def _nothing_there(run: FinetuneHistory) -> str:
+def _nothing_there(run: RunHistory[Recipe]) -> str:
     """Where counting words finds nothing either, the recipe is not the only suspect."""
     scores = run.scores
     if scores is None or scores.ngram is None or scores.majority is None:
@@ -150,13 +151,13 @@ def _nothing_there(run: FinetuneHistory) -> str:
     )
 
 
-def _few_updates(run: FinetuneHistory) -> int:
+def _few_updates(run: RunHistory[Recipe]) -> int:
     """How many a seed was to make where that is few; 0 where it is not, or nothing tells."""
-    planned = max((run.planned(seed) for seed in run.seeds), default=0)
+    planned = max((run.planned(seed) for seed in run.tracks), default=0)
     return planned if planned < ENOUGH_UPDATES else 0
 
 
-def _unstick(run: FinetuneHistory) -> tuple[Change, ...]:
+def _unstick(run: RunHistory[Recipe]) -> tuple[Change, ...]:
     recipe = run.recipe
     changes, usual = [*visible_inputs(recipe)], usual_rate(recipe)
     if recipe.optimiser.lr <= TOO_LOW * usual:
@@ -176,9 +177,9 @@ def _unstick(run: FinetuneHistory) -> tuple[Change, ...]:
     return (*changes, PRETRAINED) if run.fresh else tuple(changes)
 
 
-def collapsed(run: FinetuneHistory) -> Finding | None:
+def collapsed(run: RunHistory[Recipe]) -> Finding | None:
     """Every dev row gets the same answer, though the training loss did not stay where it was."""
-    lost = [seed for seed in run.seeds if seed.outcome and seed.outcome.status == "collapsed"]
+    lost = [seed for seed in run.tracks if seed.outcome and seed.outcome.status == "collapsed"]
     lost = [seed for seed in lost if plateau_of(run, seed) is None]
     if not lost:
         return None
@@ -197,17 +198,17 @@ def collapsed(run: FinetuneHistory) -> Finding | None:
     )
 
 
-def no_better_than_majority(run: FinetuneHistory) -> Finding | None:
+def no_better_than_majority(run: RunHistory[Recipe]) -> Finding | None:
     """The score shows nothing of what the model learned, if it learned anything."""
     scores = run.scores
     if scores is None or scores.majority is None or scores.low > scores.majority:
         return None
     # What these are told of says more.
     if diverged(run) or any(
-        plateau_of(run, s) or (s.outcome and s.outcome.status == "collapsed") for s in run.seeds
+        plateau_of(run, s) or (s.outcome and s.outcome.status == "collapsed") for s in run.tracks
     ):
         return None
-    fell = run.prior is not None and run.train_loss < OFF_THE_PRIOR * run.prior
+    fell = run.floor is not None and run.train_loss < OFF_THE_PRIOR * run.floor
     start = PRETRAINED if run.fresh else Change(words="a model that was pretrained on more text (--model)")
     above = scores.score > scores.majority
     means = "What the model learned of its rows does not carry over to others, as far as these dev rows show."
@@ -229,7 +230,7 @@ def no_better_than_majority(run: FinetuneHistory) -> Finding | None:
     )
 
 
-def no_better_than_ngram(run: FinetuneHistory) -> Finding | None:
+def no_better_than_ngram(run: RunHistory[Recipe]) -> Finding | None:
     """An n-gram model scores as well or better. That an interval includes a lower score is no finding."""
     scores = run.scores
     if scores is None or scores.ngram is None or scores.score > scores.ngram:
@@ -250,11 +251,11 @@ def no_better_than_ngram(run: FinetuneHistory) -> Finding | None:
     )
 
 
-def of_seeds(run: FinetuneHistory, some: Sequence[SeedHistory], word: str = "of") -> str:
+def of_seeds(run: RunHistory[Recipe], some: Sequence[Track], word: str = "of") -> str:
     """Which seeds are meant, where there are several."""
-    if len(run.seeds) == 1:
+    if len(run.tracks) == 1:
         return ""
-    if len(some) == len(run.seeds):
+    if len(some) == len(run.tracks):
         return f" {word} all {len(some)} seeds"
     names = ", ".join(str(seed.seed) for seed in some)
-    return f" {word} {len(some)} of {len(run.seeds)} seeds ({names})"
+    return f" {word} {len(some)} of {len(run.tracks)} seeds ({names})"

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from bertkit.health.advice import PRETRAINED, READ, WARMUP, longer
 from bertkit.health.finetune_checks import of_seeds, plateau_of
+from bertkit.recipe import Recipe
 from bertkit.runs.findings import Change, Finding
-from bertkit.runs.history import Evaluation, FinetuneHistory, Outcome, SeedHistory, mean, numbers
+from bertkit.runs.history import Evaluation, Outcome, RunHistory, Track, mean, numbers
 
 ROSE = 1.25
 """Times its lowest, where a dev loss has risen. That of runs whose score still rises reaches 1.4 times: alone
@@ -34,12 +35,12 @@ HIGH = 0.3
 """Share of its highest at which a rate has not decayed."""
 
 
-def learned_by_heart(run: FinetuneHistory) -> Finding | None:
+def learned_by_heart(run: RunHistory[Recipe]) -> Finding | None:
     """The training rows were learned by heart: the dev loss rises and the score falls for most of the run."""
-    lost = [seed for seed in run.seeds if _by_heart(run, seed)]
-    if 2 * len(lost) <= len(run.seeds):
+    lost = [seed for seed in run.tracks if _by_heart(run, seed)]
+    if 2 * len(lost) <= len(run.tracks):
         return None
-    best = mean([_best(seed.evaluations).epoch for seed in lost])
+    best = mean([_best(seed.evaluations).place for seed in lost])
     first, last = _lowest_and_last(lost)
     changes = [Change("training.epochs", max(1, round(best)))] if run.recipe.training.epochs > best else []
     if run.recipe.head.dropout == 0:
@@ -49,7 +50,7 @@ def learned_by_heart(run: FinetuneHistory) -> Finding | None:
         "learned_by_heart",
         "notable",
         "certain",
-        f"The best epoch is {round(best, 1):g} of {round(lost[0].epochs, 1):g}{of_seeds(run, lost, 'in')}; "
+        f"The best epoch is {round(best, 1):g} of {round(lost[0].place, 1):g}{of_seeds(run, lost, 'in')}; "
         f"the dev loss rises from {first:.3f} to {last:.3f} while the training loss falls.",
         "From there on the model learns its rows by heart, and the score falls. The best epoch is the one "
         "kept, but at a rate that had not come down yet.",
@@ -58,16 +59,16 @@ def learned_by_heart(run: FinetuneHistory) -> Finding | None:
     )
 
 
-def _by_heart(run: FinetuneHistory, seed: SeedHistory) -> bool:
+def _by_heart(run: RunHistory[Recipe], seed: Track) -> bool:
     scored = seed.evaluations
     if len(scored) < 3 or seed.broke is not None:
         return False
-    known = run.prior if run.prior is not None else scored[0].train_loss
+    known = run.floor if run.floor is not None else scored[0].train_loss
     best, lowest = _best(scored), min(each.loss for each in scored)
     return (
         scored[-1].train_loss < TAKEN_IN * known
         and scored[-1].loss > ROSE * lowest
-        and best.epoch <= EARLY * scored[-1].epoch
+        and best.place <= EARLY * scored[-1].place
         and scored[-1].score < best.score
     )
 
@@ -76,7 +77,7 @@ def _best(scored: Sequence[Evaluation]) -> Evaluation:
     return max(scored, key=lambda each: each.score if math.isfinite(each.score) else -math.inf)
 
 
-def _lowest_and_last(seeds: Sequence[SeedHistory]) -> tuple[float, float]:
+def _lowest_and_last(seeds: Sequence[Track]) -> tuple[float, float]:
     """Dev loss, mean over seeds."""
     return (
         mean([min(each.loss for each in seed.evaluations) for seed in seeds]),
@@ -84,12 +85,12 @@ def _lowest_and_last(seeds: Sequence[SeedHistory]) -> tuple[float, float]:
     )
 
 
-def too_short(run: FinetuneHistory) -> Finding | None:
+def too_short(run: RunHistory[Recipe]) -> Finding | None:
     """At its end the dev loss was still falling fast."""
-    if any(seed.outcome is None or len(seed.evaluations) < 2 for seed in run.seeds) or not run.seeds:
+    if any(seed.outcome is None or len(seed.evaluations) < 2 for seed in run.tracks) or not run.tracks:
         return None
-    falls = [_last_fall(seed.evaluations) for seed in run.seeds]
-    if statistics.median(falls) < FALLS or any(plateau_of(run, seed) is not None for seed in run.seeds):
+    falls = [_last_fall(seed.evaluations) for seed in run.tracks]
+    if statistics.median(falls) < FALLS or any(plateau_of(run, seed) is not None for seed in run.tracks):
         return None
     return Finding(
         "too_short",
@@ -112,14 +113,14 @@ def _last_fall(scored: Sequence[Evaluation]) -> float:
     return max(0.0, 1 - last.loss / before)
 
 
-def seeds_disagree(run: FinetuneHistory) -> Finding | None:
+def seeds_disagree(run: RunHistory[Recipe]) -> Finding | None:
     """Seeds differ by more than the dev rows' own uncertainty, with none of them lost."""
-    outcomes = [seed.outcome for seed in run.seeds if seed.outcome is not None]
+    outcomes = [seed.outcome for seed in run.tracks if seed.outcome is not None]
     if len(outcomes) < FEWEST_SEEDS or _some_lost(run, outcomes):
         return None
     deviation = statistics.stdev(outcome.score for outcome in outcomes)
     half = mean(
-        [(best.high - best.low) / 2 for s in run.seeds if s.evaluations for best in [_best(s.evaluations)]]
+        [(best.high - best.low) / 2 for s in run.tracks if s.evaluations for best in [_best(s.evaluations)]]
     )
     # Few seeds tell little of their own deviation: the lower end of its 95 % interval must be too large.
     from scipy import stats
@@ -146,12 +147,12 @@ def seeds_disagree(run: FinetuneHistory) -> Finding | None:
     )
 
 
-def _some_lost(run: FinetuneHistory, outcomes: Sequence[Outcome]) -> bool:
+def _some_lost(run: RunHistory[Recipe], outcomes: Sequence[Outcome]) -> bool:
     lost = any(outcome.status in ("collapsed", "diverged") for outcome in outcomes)
-    return lost or any(plateau_of(run, seed) is not None for seed in run.seeds)
+    return lost or any(plateau_of(run, seed) is not None for seed in run.tracks)
 
 
-def dev_too_small(run: FinetuneHistory) -> Finding | None:
+def dev_too_small(run: RunHistory[Recipe]) -> Finding | None:
     """So few dev rows that a score above a baseline can't be told from it."""
     scores = run.scores
     if scores is None or scores.majority is None:
@@ -165,10 +166,10 @@ def dev_too_small(run: FinetuneHistory) -> Finding | None:
     rows = math.ceil(POWER * scores.rows * (half / (scores.score - max(rivals))) ** 2)
     told = (
         ""
-        if len(run.seeds) != 1
+        if len(run.tracks) != 1
         else f"; about {rows:,} would tell a difference of this size four times in five"
     )
-    more = "more dev rows" if len(run.seeds) != 1 else f"about {rows:,} dev rows"
+    more = "more dev rows" if len(run.tracks) != 1 else f"about {rows:,} dev rows"
     return Finding(
         "dev_too_small",
         "notable",
@@ -181,14 +182,18 @@ def dev_too_small(run: FinetuneHistory) -> Finding | None:
     )
 
 
-def rate_not_decayed(run: FinetuneHistory) -> Finding | None:
+def rate_not_decayed(run: RunHistory[Recipe]) -> Finding | None:
     """The run ended, and its score had begun to fall, while its rate was still high."""
-    seeds = [seed for seed in run.seeds if seed.outcome and seed.broke is None and len(seed.evaluations) > 1]
+    seeds = [seed for seed in run.tracks if seed.outcome and seed.broke is None and len(seed.evaluations) > 1]
     high = [seed for seed in seeds if _ended_high(seed)]
-    if not high or 2 * len(high) <= len(run.seeds) or any(plateau_of(run, s) is not None for s in run.seeds):
+    if (
+        not high
+        or 2 * len(high) <= len(run.tracks)
+        or any(plateau_of(run, s) is not None for s in run.tracks)
+    ):
         return None
     constant = run.recipe.optimiser.schedule == "constant"
-    done = max(1, math.ceil(mean([seed.epochs for seed in high])))
+    done = max(1, math.ceil(mean([seed.place for seed in high])))
     changes = [Change("optimiser.schedule", "linear")] if constant else [Change("training.epochs", done)]
     return Finding(
         "rate_not_decayed",
@@ -203,12 +208,12 @@ def rate_not_decayed(run: FinetuneHistory) -> Finding | None:
     )
 
 
-def _ended_high(seed: SeedHistory) -> bool:
+def _ended_high(seed: Track) -> bool:
     last, best = seed.evaluations[-1], _best(seed.evaluations)
     return (
         last.score < best.score and bool(seed.steps) and seed.steps[-1].learning_rate > HIGH * _highest(seed)
     )
 
 
-def _highest(seed: SeedHistory) -> float:
+def _highest(seed: Track) -> float:
     return max(numbers([step.learning_rate for step in seed.steps]), default=math.inf)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bertkit.health.advice import READ, lower_rate, steadier, trainable
-from bertkit.health.watch import THROUGH
+from bertkit.recipe import PretrainRecipe
 from bertkit.runs.findings import Change, Finding
-from bertkit.runs.history import HeldOut, PretrainHistory, mean
+from bertkit.runs.history import THROUGH, Evaluation, RunHistory, mean
 
 PATIENCE = 0.2
 """Share of a run after which one on the plateau of word frequencies is called stuck, as while it trains."""
@@ -99,18 +99,18 @@ def _independent(residuals: list[float]) -> float:
     return max(count * (1 - alike) / (1 + alike), LEAST)
 
 
-def heldout_trend(run: PretrainHistory) -> Trend | None:
+def heldout_trend(run: RunHistory[PretrainRecipe]) -> Trend | None:
     """Of the held-out loss."""
     scored = scored_after_start(run)
     return trend([float(each.step) for each in scored], [each.loss for each in scored])
 
 
-def scored_after_start(run: PretrainHistory) -> list[HeldOut]:
+def scored_after_start(run: RunHistory[PretrainRecipe]) -> list[Evaluation]:
     """The evaluations whose loss is a number, without the one before the first step."""
-    return [each for each in run.heldout if each.step and math.isfinite(each.loss)]
+    return [each for each in run.track.evaluations if each.step and math.isfinite(each.loss)]
 
 
-def gap_trend(run: PretrainHistory) -> Trend | None:
+def gap_trend(run: RunHistory[PretrainRecipe]) -> Trend | None:
     """Of the held-out loss less the training loss since the evaluation before."""
     scored = scored_after_start(run)
     steps: list[float] = []
@@ -118,9 +118,9 @@ def gap_trend(run: PretrainHistory) -> Trend | None:
     before, place = 0, 0
     for each in scored:
         losses = []
-        while place < len(run.steps) and run.steps[place].step <= each.step:
-            if run.steps[place].step > before:
-                losses.append(run.steps[place].loss)
+        while place < len(run.track.steps) and run.track.steps[place].step <= each.step:
+            if run.track.steps[place].step > before:
+                losses.append(run.track.steps[place].loss)
             place += 1
         before = each.step
         if math.isfinite(mean(losses)):
@@ -129,11 +129,11 @@ def gap_trend(run: PretrainHistory) -> Trend | None:
     return trend(steps, values)
 
 
-def diverged(run: PretrainHistory) -> Finding | None:
+def diverged(run: RunHistory[PretrainRecipe]) -> Finding | None:
     """The loss stopped being a number, or rose so suddenly that the run was stopped."""
-    if not run.broken and (run.finished or (run.broke is None and not run.stopped)):
+    if not run.track.broken and (run.finished or (run.track.broke is None and not run.stopped)):
         return None
-    where = f"at step {run.broke:,}" if run.broke is not None else "in the last evaluation"
+    where = f"at step {run.track.broke.step:,}" if run.track.broke is not None else "in the last evaluation"
     return Finding(
         "diverged",
         "grave",
@@ -163,37 +163,37 @@ def nearly_through(scored: Sequence[tuple[int, float]], unigram: float, share: f
     return now > before and loss - (higher - loss) / (now - before) * to_come < THROUGH * unigram
 
 
-def soon_through(run: PretrainHistory) -> bool:
+def soon_through(run: RunHistory[PretrainRecipe]) -> bool:
     """Whether a run that is on the plateau is on its way through: see `nearly_through`."""
     scored = [(each.step, each.loss) for each in scored_after_start(run)]
-    unigram = run.floors.get("unigram", math.nan)
-    return run.share_done > 0 and nearly_through(scored, unigram, run.share_done)
+    unigram = math.nan if run.floor is None else run.floor
+    return run.share_done(run.track) > 0 and nearly_through(scored, unigram, run.share_done(run.track))
 
 
-def plateau(run: PretrainHistory) -> Finding | None:
+def plateau(run: RunHistory[PretrainRecipe]) -> Finding | None:
     """The loss never left that of word frequencies, and is not about to."""
-    if run.through_at is not None or run.share_done < PATIENCE or "unigram" not in run.floors:
+    if run.through_at is not None or run.share_done(run.track) < PATIENCE or run.floor is None:
         return None
-    if run.stopped or run.broken or run.broke is not None or soon_through(run):
+    if run.stopped or run.track.broken or run.track.broke is not None or soon_through(run):
         return None
     scored = scored_after_start(run)
     loss = scored[-1].loss if scored else last_training_loss(run)
-    if not loss >= THROUGH * run.floors["unigram"]:
+    if not loss >= THROUGH * run.floor:
         return None
-    near = loss < (1 + HAIR) * THROUGH * run.floors["unigram"]
+    near = loss < (1 + HAIR) * THROUGH * run.floor
     return Finding(
         "plateau",
         "notable" if near else "grave",
         "certain" if run.finished and not near else "likely",
-        f"After {run.last_step:,} steps the loss is {loss:.3f}; knowing only how frequent words are gives "
-        f"{run.floors['unigram']:.3f}.",
+        f"After {run.track.last_step:,} steps the loss is {loss:.3f}; knowing only how frequent words are "
+        f"gives {run.floor:.3f}.",
         "The model has hardly learned to use the context, and will help little.",
         (*trainable(run.recipe.model), *_longer(run, 4, least=ENOUGH_UPDATES)),
         READ,
     )
 
 
-def heldout_rises(run: PretrainHistory) -> Finding | None:
+def heldout_rises(run: RunHistory[PretrainRecipe]) -> Finding | None:
     """At its end the held-out loss rises, by more than its noise."""
     scored, curve = scored_after_start(run), heldout_trend(run)
     if curve is None or not curve.rises:
@@ -217,7 +217,7 @@ def heldout_rises(run: PretrainHistory) -> Finding | None:
     )
 
 
-def starved_of_data(run: PretrainHistory) -> Finding | None:
+def starved_of_data(run: RunHistory[PretrainRecipe]) -> Finding | None:
     """The text was read so often that training draws away from held-out text, which does not rise yet."""
     gap, curve = gap_trend(run), heldout_trend(run)
     if gap is None or not (run.epochs > OFTEN and gap.rises and gap.change > GAP) or (curve and curve.rises):
@@ -234,12 +234,12 @@ def starved_of_data(run: PretrainHistory) -> Finding | None:
     )
 
 
-def starved_of_steps(run: PretrainHistory) -> Finding | None:
+def starved_of_steps(run: RunHistory[PretrainRecipe]) -> Finding | None:
     """The run ended in the middle of its steepest part."""
     curve = heldout_trend(run)
-    if not run.finished or not run.through_at or curve is None or "unigram" not in run.floors:
+    if not run.finished or not run.through_at or curve is None or run.floor is None:
         return None
-    won = run.floors["unigram"] - scored_after_start(run)[-1].loss
+    won = run.floor - scored_after_start(run)[-1].loss
     if not won > 0 or not -curve.change - curve.margin > STEEP * won:
         return None
     return Finding(
@@ -247,18 +247,18 @@ def starved_of_steps(run: PretrainHistory) -> Finding | None:
         "notable",
         "likely",
         f"The last {LAST:.0%} of the run won {-curve.change:.2f} of the {won:.2f} nats below the plateau of "
-        f"word frequencies, which it left by step {run.through_at:,} of {run.last_step:,}.",
+        f"word frequencies, which it left by step {run.through_at:,} of {run.track.last_step:,}.",
         "The run ended where it learned fastest: the same recipe with more steps comes much further.",
         _longer(run, 2),
         READ,
     )
 
 
-def nothing_won(run: PretrainHistory) -> Finding | None:
+def nothing_won(run: RunHistory[PretrainRecipe]) -> Finding | None:
     """A trained model went on training, and is no better for it."""
-    if not run.finished or run.through_at != 0 or len(run.heldout) < 2:
+    if not run.finished or run.through_at != 0 or len(run.track.evaluations) < 2:
         return None
-    before, after = run.heldout[0].loss, run.heldout[-1].loss
+    before, after = run.track.evaluations[0].loss, run.track.evaluations[-1].loss
     if not after >= before:
         return None
     return Finding(
@@ -272,10 +272,10 @@ def nothing_won(run: PretrainHistory) -> Finding | None:
     )
 
 
-def pairs_at_chance(run: PretrainHistory) -> Finding | None:
+def pairs_at_chance(run: RunHistory[PretrainRecipe]) -> Finding | None:
     """Whether two segments belong together is told no better than by a coin."""
     told = pairs_interval(run)
-    if told is None or run.through_at is None or run.share_done < 0.5:
+    if told is None or run.through_at is None or run.share_done(run.track) < 0.5:
         return None
     right, low, high = told
     # Few pairs leave an interval that includes a half whatever the model knows: that is no finding.
@@ -293,14 +293,14 @@ def pairs_at_chance(run: PretrainHistory) -> Finding | None:
     )
 
 
-def pairs_interval(run: PretrainHistory) -> tuple[float, float, float] | None:
+def pairs_interval(run: RunHistory[PretrainRecipe]) -> tuple[float, float, float] | None:
     """The share of held-out pairs told right at the end, with its 95 % interval; None without pairs.
 
     Logs that do not say how many there were had at least as many as long sequences fit into the text.
     """
     from bertkit.tasks.intervals import wilson_interval
 
-    last = next((each for each in reversed(run.heldout) if math.isfinite(each.pair_accuracy)), None)
+    last = next((each for each in reversed(run.track.evaluations) if math.isfinite(each.pair_accuracy)), None)
     if last is None or not 0 <= last.pair_accuracy <= 1:
         return None
     least = run.recipe.training.heldout_pieces / run.recipe.batch.length
@@ -309,7 +309,7 @@ def pairs_interval(run: PretrainHistory) -> tuple[float, float, float] | None:
     return last.pair_accuracy, low, high
 
 
-def rate_not_decayed(run: PretrainHistory) -> Finding | None:
+def rate_not_decayed(run: RunHistory[PretrainRecipe]) -> Finding | None:
     """A run that is done kept its rate to the end."""
     if not run.finished or run.through_at is None or run.recipe.optimiser.schedule != "constant":
         return None
@@ -325,12 +325,12 @@ def rate_not_decayed(run: PretrainHistory) -> Finding | None:
     )
 
 
-def last_training_loss(run: PretrainHistory) -> float:
+def last_training_loss(run: RunHistory[PretrainRecipe]) -> float:
     """Mean of the last steps, for one alone is noise; NaN without any."""
-    return mean([step.loss for step in run.steps[-AT_THE_END:]])
+    return mean([step.loss for step in run.track.steps[-AT_THE_END:]])
 
 
-def _longer(run: PretrainHistory, times: int, least: int = 0) -> tuple[Change, ...]:
+def _longer(run: RunHistory[PretrainRecipe], times: int, least: int = 0) -> tuple[Change, ...]:
     training = run.recipe.training
     if training.steps:
         return (Change("training.steps", max(times * training.steps, least)),)

@@ -7,19 +7,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from bertkit.health.advice import READ, lower_rate, steadier, trainable, usual_rate
-from bertkit.health.watch import THROUGH, VANISHED
+from bertkit.health.watch import VANISHED
 from bertkit.runs.findings import Change, Finding
-from bertkit.runs.history import (
-    ENOUGH_STEPS,
-    FinetuneHistory,
-    PretrainHistory,
-    SeedHistory,
-    Step,
-    mean,
-    median,
-)
-
-Run = FinetuneHistory | PretrainHistory
+from bertkit.runs.history import ENOUGH_STEPS, THROUGH, History, Step, Track, mean, median
 
 EXPLODED = 100.0
 """Times its first size. Where rows are being learned by heart, gradients of healthy runs grow twelvefold."""
@@ -39,9 +29,9 @@ LONG = 300.0
 """Seconds. On a machine that does something else too, the pace of shorter runs says nothing."""
 
 
-def gradient_vanished(run: Run) -> Finding | None:
+def gradient_vanished(run: History) -> Finding | None:
     """The gradient fell to nothing while the loss stayed high."""
-    found = next((told for track in _tracks(run) if (told := _vanished(run, track)) is not None), None)
+    found = next((told for track in run.tracks if (told := _vanished(run, track)) is not None), None)
     if found is None:
         return None
     return Finding(
@@ -55,7 +45,7 @@ def gradient_vanished(run: Run) -> Finding | None:
     )
 
 
-def _vanished(run: Run, track: SeedHistory) -> str | None:
+def _vanished(run: History, track: Track) -> str | None:
     """How the gradient fell, by layer where that was measured."""
     steps = track.steps
     if len(steps) < ENOUGH_STEPS or not _is_high(run, steps):
@@ -71,18 +61,15 @@ def _vanished(run: Run, track: SeedHistory) -> str | None:
     return f"The gradient's norm fell from {first:.2g} to {last:.1g}" if last < VANISHED * first else None
 
 
-def _is_high(run: Run, steps: Sequence[Step]) -> bool:
+def _is_high(run: History, steps: Sequence[Step]) -> bool:
     """Whether the loss at the end is so high that there must be a gradient."""
-    if isinstance(run, FinetuneHistory):
-        limit = None if run.prior is None else run.prior / 2
-    else:
-        limit = THROUGH * run.floors["unigram"] if "unigram" in run.floors else None
-    return limit is None or mean([step.loss for step in steps[-len(steps) // 5 :]]) > limit
+    share = 0.5 if run.phase == "finetune" else THROUGH
+    return run.floor is None or mean([step.loss for step in steps[-len(steps) // 5 :]]) > share * run.floor
 
 
-def gradient_exploded(run: Run) -> Finding | None:
+def gradient_exploded(run: History) -> Finding | None:
     """The gradient grew out of all proportion."""
-    for track in _tracks(run):
+    for track in run.tracks:
         norms = [step.gradient_norm for step in track.steps]
         if len(norms) < ENOUGH_STEPS:
             continue
@@ -100,9 +87,9 @@ def gradient_exploded(run: Run) -> Finding | None:
     return None
 
 
-def loss_rose(run: Run) -> Finding | None:
+def loss_rose(run: History) -> Finding | None:
     """The training loss jumped far above what it was; whether it came back decides how much that matters."""
-    for track in _tracks(run):
+    for track in run.tracks:
         steps = [step for step in track.steps if math.isfinite(step.loss)]
         losses = [step.loss for step in steps]
         means = [mean(losses[i : i + WINDOW]) for i in range(0, len(losses) - WINDOW + 1, WINDOW)]
@@ -151,15 +138,12 @@ def _noise(losses: Sequence[float], means: Sequence[float]) -> float:
     return max(steps, NORMAL * median([abs(b - a) for a, b in pairwise(means)]))
 
 
-def slowed_down(run: Run) -> Finding | None:
+def slowed_down(run: History) -> Finding | None:
     """The pace fell by half. A run whose sequences become longer is judged until then."""
-    for track in _tracks(run):
-        seconds = track.outcome.seconds if track.outcome else math.nan
-        paces = [step.pieces_per_second for step in track.steps]
-        if isinstance(run, PretrainHistory):
-            seconds = run.seconds
-            usual = math.inf if run.long_from is None else run.long_from
-            paces = [step.pieces_per_second for step in run.steps if step.step <= usual]
+    for track in run.tracks:
+        seconds = track.outcome.seconds if track.outcome else run.seconds
+        usual = math.inf if run.long_from is None else run.long_from
+        paces = [step.pieces_per_second for step in track.steps if step.step <= usual]
         quarter = len(paces) // 4
         if quarter < ENOUGH_STEPS or not seconds > LONG:
             continue
@@ -181,10 +165,3 @@ def gaps(steps: Sequence[Step]) -> list[tuple[int, int]]:
     """The stretches of steps that a log lacks, first and last of each."""
     pairs = pairwise([0, *(step.step for step in steps)])
     return [(before + 1, after - 1) for before, after in pairs if after > before + 1]
-
-
-def _tracks(run: Run) -> Sequence[SeedHistory]:
-    """What was trained from beginning to end: each seed, or the one model."""
-    if isinstance(run, FinetuneHistory):
-        return run.seeds
-    return [SeedHistory(run.recipe.training.seed, run.steps, (), run.health, None, run.broke)]

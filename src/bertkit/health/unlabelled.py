@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bertkit.health.preflight import Preflight
 from bertkit.health.pretrain_checks import ENOUGH_UPDATES, PATIENCE, nearly_through
-from bertkit.health.watch import THROUGH, Watched
+from bertkit.health.watch import Watched
 from bertkit.runs.findings import Change, Finding
+from bertkit.runs.history import THROUGH
 
 REPEATED = 40.0
 """Times the text, from which reading it again teaches next to nothing (Muennighoff et al. 2023, section 5);

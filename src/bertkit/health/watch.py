@@ -9,19 +9,14 @@ from typing import Any, Literal
 
 from bertkit.config.model import ModelConfig
 from bertkit.recipe import OptimiserRecipe, TrainingRecipe
-from bertkit.runs.history import Health
+from bertkit.runs.history import THROUGH, Health
 
 SMOOTHING = 0.95
-NEWEST = 0.01
-"""Share of the newest step in the training loss of a pretraining, once there are a hundred."""
 SETTLED = 50
 """Steps before the smoothed loss says anything."""
 LEARNT = 0.75
 """Share of the prior's entropy below which a smoothed loss shows that something was learnt: the noise of
 batches, also of a file in order, stays above it."""
-THROUGH = 0.85
-"""Share of the unigram entropy below which a loss can't be that of word frequencies alone, or of them and the
-nearest neighbours."""
 VANISHED = 1e-3
 """Of a layer's greatest gradient norm, what is left of a vanished gradient. Measured on CoLA: the article's
 model, 128 wide, falls to 5e-4 of it by step 10 and to 2e-6 by step 100; cola-scratch, which sits on the

@@ -1,7 +1,8 @@
-"""The run folder: who may make, continue or replace one."""
+"""The run folder: its files, who may make, continue or replace one, and what a folder is that is none."""
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,11 +12,13 @@ from bertkit.errors import UserError
 from bertkit.recipe import BaseRecipe
 
 RECIPE = "recipe.toml"
+METRICS = "metrics.jsonl"
 RESULT = "result.json"
 STOPPED = "stopped.json"
 """Why a pretraining run could not go on."""
 STATE = "checkpoint/state.safetensors"
 FINGERPRINT = "fingerprint.txt"
+_SEED = re.compile(r"seed-(\d+)")
 
 
 def check_run(out: Path, recipe: BaseRecipe, *, resume: bool, overwrite: bool) -> None:
@@ -75,9 +78,9 @@ def open_run(
 
 
 def _check_same(out: Path, recipe: BaseRecipe) -> None:
-    if not ((out / RECIPE).is_file() and (out / FINGERPRINT).is_file()):
+    if not has_begun(out):
         raise UserError(f"There is no run to resume at {out}.")
-    if (out / RESULT).is_file():
+    if is_finished(out):
         raise UserError(f"The run at {out} is finished; there is nothing to resume.")
     before = type(recipe).from_toml(out / RECIPE)
     if told := differences(before, recipe):
@@ -91,3 +94,76 @@ def differences(before: BaseRecipe, now: BaseRecipe) -> list[str]:
     """
     old, new = before.flat(), now.flat()
     return [f"{key}: {old[key]!r}, now {new[key]!r}" for key in old if old[key] != new[key]]
+
+
+def is_run(path: Path) -> bool:
+    """Whether a run keeps its recipe there."""
+    return (path / RECIPE).is_file()
+
+
+def has_begun(run: Path) -> bool:
+    """Whether there is a run that can be gone on with, or is finished."""
+    return is_run(run) and (run / FINGERPRINT).is_file()
+
+
+def is_finished(run: Path) -> bool:
+    """Whether the run has come to its end."""
+    return (run / RESULT).is_file()
+
+
+def finished_runs(folder: Path) -> list[Path]:
+    """Those among the folders in a folder."""
+    return sorted(path.parent for path in folder.glob(f"*/{RESULT}"))
+
+
+def check_is_run(run: Path) -> None:
+    """See that `run` is a run folder.
+
+    Raises:
+        UserError: it is not; the sentence says what it is instead, and what to give.
+    """
+    try:
+        if not run.exists():
+            raise UserError(f"There is no run at {run}.")
+        if not run.is_dir():
+            raise UserError(
+                f"{run} is a file; give the folder of a run, or name your own rows with --train and --dev."
+            )
+        names = {path.name for path in run.iterdir()}
+    except OSError as error:
+        raise UserError(f"{run} cannot be read ({error.strerror}).") from None
+    if RECIPE in names:
+        return
+    what = f"{run} is no run folder: it has no {RECIPE}."
+    if _SEED.fullmatch(run.resolve().name) and is_run(run.resolve().parent):
+        raise UserError(f"{run} is one seed of a run; give the run, {run.parent}.")
+    if "study.toml" in names:
+        raise UserError(f"{what} It is a study's: `bertkit study` says what its runs came to.")
+    if runs := sorted(name for name in names if is_run(run / name)):
+        raise UserError(f"{what} There are runs in it: give one of {', '.join(runs[:5])}.")
+    if "config.json" in names:
+        raise UserError(f"{what} It is a model folder; give the run that made it.")
+    raise UserError(f"{what} Give the folder that -o named.")
+
+
+def seed_folders(run: Path) -> dict[int | None, Path]:
+    """The folders of a run's seeds by seed; None stands for the only one, in the run itself."""
+    if (run / METRICS).is_file():
+        return {None: run}
+    found = {int(match[1]): path for path in run.iterdir() if (match := _SEED.fullmatch(path.name))}
+    return {seed: found[seed] for seed in sorted(found)}
+
+
+def has_logged(run: Path) -> bool:
+    """Whether there is anything to tell of a run."""
+    return any(path.stat().st_size for path in _logs(run))
+
+
+def last_logged(run: Path) -> float | None:
+    """When a run has last written to its log, in seconds as `time.time` counts them; None: it has not."""
+    return max((path.stat().st_mtime for path in _logs(run)), default=None)
+
+
+def _logs(run: Path) -> list[Path]:
+    folders = (run, *run.glob("seed-*"))
+    return [folder / METRICS for folder in folders if (folder / METRICS).is_file()]

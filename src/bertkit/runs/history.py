@@ -6,18 +6,28 @@ A figure that a log does not tell is NaN, and so is one that was no number; `bro
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.recipe import PretrainRecipe, Recipe, TrainingRecipe
 from bertkit.runs.restarts import Restart
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+Phase = Literal["finetune", "pretrain"]
+RecipeOf = TypeVar("RecipeOf", bound=Recipe | PretrainRecipe, covariant=True)
 NAN = math.nan
 HEALTH = "health"
 """The event of the records of looks at a run while it trains."""
 ENOUGH_STEPS = 30
 """Fewer say nothing of where a run goes."""
+NEWEST = 0.01
+"""Share of the newest step in the training loss of a pretraining, once there are a hundred."""
+THROUGH = 0.85
+"""Share of the unigram entropy below which a loss can't be that of word frequencies alone, or of them and the
+nearest neighbours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,30 +103,31 @@ class Step:
     pieces_per_second: float = NAN
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """The dev rows scored after some epochs; `train_loss` is the mean over the steps since the last one."""
+    """Dev rows or held-out text scored. What does not apply, or is not told, is NaN.
 
-    step: int
-    epoch: float
-    loss: float
-    train_loss: float
-    score: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOut:
-    """Held-out text scored. `pair_accuracy` is NaN without pairs, `pairs` how many there were, or NaN;
-    `accuracy` is the share of masked pieces that were restored.
+    Attributes:
+        step: updates made.
+        place: as that of a `Step`.
+        loss: nats; of pretraining that of the masked pieces.
+        train_loss: mean over the steps since the evaluation before.
+        score: of the task's own metric, between `low` and `high`.
+        accuracy: share of held-out masked pieces that were restored.
+        pair_accuracy: share of held-out pairs that were told right.
+        pairs: how many there were.
     """
 
     step: int
     loss: float
+    place: float = NAN
+    train_loss: float = NAN
+    score: float = NAN
+    low: float = NAN
+    high: float = NAN
+    accuracy: float = NAN
     pair_accuracy: float = NAN
     pairs: float = NAN
-    accuracy: float = NAN
 
 
 @dataclass(frozen=True)
@@ -130,18 +141,37 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class SeedHistory:
-    """One seed of a fine-tuning run. `broke` is the step at which its numbers were first seen to end. All
-    but `restarts` is of the last attempt.
+class Track:
+    """One model that was trained: a seed, or all of a run. All but `restarts` is of the last attempt.
+
+    Attributes:
+        seed: its number; None of the only one, whose files are the run's own.
+        steps: made.
+        evaluations: of pretraining the first one is before the first step.
+        health: looks at the model while it trained.
+        floors: losses in nats of knowing word frequencies ("unigram") and nothing ("uniform"), as logged.
+        broke: the step in which, or after which, the model was first seen to give no numbers any more.
+        restarts: after collapses.
+        outcome: None while it is not done.
+        pieces: read, as far as the log tells.
+        gemm_shares: of each step, its share of the rate of large matrix products; 0 where it is not known.
     """
 
-    seed: int
+    seed: int | None = None
     steps: Sequence[Step] = ()
     evaluations: Sequence[Evaluation] = ()
     health: Sequence[Health] = ()
-    outcome: Outcome | None = None
-    broke: int | None = None
+    floors: Mapping[str, float] = field(default_factory=dict)
+    broke: Step | None = None
     restarts: Sequence[Restart] = ()
+    outcome: Outcome | None = None
+    pieces: int = 0
+    gemm_shares: Sequence[float] = ()
+
+    @property
+    def begun(self) -> bool:
+        """Whether its log tells anything."""
+        return bool(self.steps or self.evaluations or self.health or self.broke)
 
     @property
     def last_step(self) -> int:
@@ -149,9 +179,14 @@ class SeedHistory:
         return self.steps[-1].step if self.steps else 0
 
     @property
-    def epochs(self) -> float:
-        """Epochs done, as far as the log tells."""
+    def place(self) -> float:
+        """How far it is, as a `Step` tells it."""
         return self.steps[-1].place if self.steps else 0.0
+
+    @property
+    def broken(self) -> bool:
+        """Whether the newest loss of dev rows or held-out text is no number."""
+        return bool(self.evaluations) and not math.isfinite(self.evaluations[-1].loss)
 
 
 @dataclass(frozen=True)
@@ -168,23 +203,46 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class FinetuneHistory:
-    """A fine-tuning run, done or not.
+class RunHistory(Generic[RecipeOf]):
+    """A run of either phase, done or not.
 
     Attributes:
         recipe: what it was to do, with what the restarts of all its seeds changed alike.
-        seeds: those that have begun.
-        scores: None while it is not done.
-        prior: entropy of the training labels' shares, in nats: the loss of one who knows nothing else. None
-            where the run does not tell.
+        tracks: the models that have begun, by seed.
+        scores: of a fine-tuning that is done.
+        floor: the loss in nats of one who knows how the answers are spread and nothing of the inputs: the
+            entropy of the training labels' shares, or that of word frequencies. None where it is not told.
+        uniform: of pretraining: the loss of one who knows nothing; None where it is not told.
         settings: what the restarts changed in `recipe`, by `section.key`.
+        finished: it came to its end.
+        stopped: why it was stopped, or "".
+        through_at: of pretraining: the step by which the loss had left the plateau of word frequencies; None:
+            it has not.
+        long_from: the step from which sequences were long, None where they never were.
+        epochs: how often a pretraining went through its text, NaN where the run does not tell.
+        seconds: wall time of a pretraining, NaN where the run does not tell.
+        known: False of logs without their recipe, which somebody sent: `recipe` then is the usual one, and
+            nothing is judged by it.
     """
 
-    recipe: Recipe
-    seeds: Sequence[SeedHistory]
+    recipe: RecipeOf
+    tracks: Sequence[Track] = ()
     scores: Scores | None = None
-    prior: float | None = None
+    floor: float | None = None
+    uniform: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    finished: bool = False
+    stopped: str = ""
+    through_at: int | None = None
+    long_from: int | None = None
+    epochs: float = NAN
+    seconds: float = NAN
+    known: bool = True
+
+    @property
+    def phase(self) -> Phase:
+        """Which command makes such a run."""
+        return phase_of(self.recipe)
 
     @property
     def fresh(self) -> bool:
@@ -192,84 +250,64 @@ class FinetuneHistory:
         return self.recipe.model.fresh
 
     @property
+    def track(self) -> Track:
+        """The first model, which is the only one of most runs; an empty one where none has begun."""
+        return self.tracks[0] if self.tracks else Track()
+
+    @property
     def train_loss(self) -> float:
         """Of the last epochs of all seeds, their mean; NaN where the logs do not tell it."""
-        return mean([last_train_loss(seed.evaluations) for seed in self.seeds])
+        return mean([last_train_loss(track.evaluations) for track in self.tracks])
 
-    def planned(self, seed: SeedHistory) -> int:
-        """Updates that a seed was to make; 0 where nothing tells."""
+    def planned(self, track: Track) -> int:
+        """Updates that a model was to get; 0 where nothing tells."""
         training = self.recipe.training
-        if not seed.steps or not seed.epochs > 0:
+        if not isinstance(training, TrainingRecipe) or not track.steps or not track.place > 0:
             return training.steps
-        whole = round(seed.last_step / seed.epochs * training.epochs)
+        whole = round(track.last_step / track.place * training.epochs)
         return min(whole, training.steps or whole)
 
-    def share_done(self, seed: SeedHistory) -> float:
-        """How much of its updates a seed has made, 0 to 1; 1 if it is done."""
-        if seed.outcome is not None:
+    def share_done(self, track: Track) -> float:
+        """How much of its updates a model has got, 0 to 1; 1 if it is done."""
+        pretraining = self.phase == "pretrain"
+        if track.outcome is not None or (pretraining and self.finished):
             return 1.0
-        planned = self.planned(seed)
-        return min(1.0, seed.last_step / planned) if planned else 0.0
+        if pretraining and track.steps and math.isfinite(track.place):
+            return min(1.0, max(0.0, track.place))
+        planned = self.planned(track)
+        return min(1.0, track.last_step / planned) if planned else 0.0
 
 
-@dataclass(frozen=True)
-class PretrainHistory:
-    """A pretraining run, done or not.
+History = RunHistory[Recipe] | RunHistory[PretrainRecipe]
 
-    Attributes:
-        recipe: what it was to do, with what its restarts changed.
-        steps: made.
-        heldout: held-out text scored, the first time before the first step.
-        health: measured while it trained.
-        floors: losses in nats of knowing word frequencies ("unigram") and nothing ("uniform"), where known.
-        through_at: the step by which the loss had left the plateau of word frequencies; None: it has not.
-        finished: it came to its end.
-        stopped: why it was stopped, or "".
-        epochs: how often it went through its text, NaN where the run does not tell.
-        long_from: the step from which sequences were long, None where they never were.
-        seconds: wall time, NaN where the run does not tell.
-        broke: the step at which the model was first seen to give no numbers any more.
-        restarts: after collapses; all else is of the last attempt.
-        settings: what they changed in `recipe`, by `section.key`.
+
+def is_finetuning(run: History) -> TypeIs[RunHistory[Recipe]]:
+    """Whether a run learned from labelled rows."""
+    return run.phase == "finetune"
+
+
+def phase_of(recipe: Recipe | PretrainRecipe) -> Phase:
+    """Which command takes such a recipe."""
+    return "pretrain" if isinstance(recipe, PretrainRecipe) else "finetune"
+
+
+def left_plateau(losses: Iterable[tuple[int, float]], unigram: float) -> int | None:
+    """The first step whose loss can't be that of word frequencies alone; None where there is none.
+
+    Args:
+        losses: steps and losses in nats, in order.
+        unigram: the loss of knowing word frequencies.
     """
+    return next((step for step, loss in losses if loss < THROUGH * unigram), None)
 
-    recipe: PretrainRecipe
-    steps: Sequence[Step] = ()
-    heldout: Sequence[HeldOut] = ()
-    health: Sequence[Health] = ()
-    floors: Mapping[str, float] = field(default_factory=dict)
-    through_at: int | None = None
-    finished: bool = False
-    stopped: str = ""
-    epochs: float = NAN
-    long_from: int | None = None
-    seconds: float = NAN
-    broke: int | None = None
-    restarts: Sequence[Restart] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def last_step(self) -> int:
-        """Updates made, as far as the log tells."""
-        return self.steps[-1].step if self.steps else 0
-
-    @property
-    def broken(self) -> bool:
-        """Whether the newest held-out loss is no number."""
-        return bool(self.heldout) and not math.isfinite(self.heldout[-1].loss)
-
-    @property
-    def share_done(self) -> float:
-        """How much of the run is done, 0 to 1; 1 if it is finished."""
-        if self.finished:
-            return 1.0
-        if not self.steps:
-            return 0.0
-        place = self.steps[-1].place
-        if math.isfinite(place):
-            return min(1.0, max(0.0, place))
-        planned = self.recipe.training.steps
-        return min(1.0, self.last_step / planned) if planned else 0.0
+def smoothed(steps: Sequence[Step]) -> list[tuple[int, float]]:
+    """The training loss of a pretraining by step, over about the last hundred of them."""
+    found, level = [], 0.0
+    for count, step in enumerate(steps, start=1):
+        level += max(NEWEST, 1 / count) * (step.loss - level)
+        found.append((step.step, level))
+    return found
 
 
 def last_train_loss(evaluations: Sequence[Evaluation]) -> float:

@@ -1,20 +1,28 @@
-"""What a run writes while it trains: a JSON line a record, a log, TensorBoard events where installed."""
+"""What a run writes while it trains, and how that is read: a JSON line a record; beside it a log for people,
+and TensorBoard events where that is installed.
+"""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from bertkit.runs.folder import METRICS
+from bertkit.runs.history import HEALTH, NAN, Evaluation, Health, Phase, Step, Track
+from bertkit.runs.records import Record, read_records
 from bertkit.text.jsons import to_json
 
-METRICS = "metrics.jsonl"
 LOG = "log.txt"
 BROKE = "broke"
 """The event of the step in which, or after which, the model was first seen to give no numbers any more."""
+PLACE = {"finetune": "epoch", "pretrain": "fraction"}
+"""How far a run is, in its records."""
+BY_LAYER = {"gradient_norms", "update_ratios", "attention_entropy", "dead_units"}
 
 
 class RunLog:
@@ -104,3 +112,98 @@ def _tensorboard(folder: Path, step: int) -> Any:
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+
+
+def read_track(folder: Path, phase: Phase) -> Track:
+    """The model whose log is in a folder, as the log tells it; an empty one where there is none yet.
+
+    Raises:
+        UserError: a line is no record, lacks what every record has, or has a value of another type.
+    """
+    path = folder / METRICS
+    steps: list[Step] = []
+    evaluations: list[Evaluation] = []
+    health: list[Health] = []
+    floors: dict[str, float] = {}
+    shares: list[float] = []
+    broke, pieces = None, 0
+    for record in read_records(path) if path.is_file() else ():
+        event = record.text("event")
+        if event == "train":
+            # Without a masked piece a step has no MLM loss.
+            steps.append(_step(record, phase, record.number("mlm_loss", record.number("loss"))))
+            pieces += record.whole("pieces") if record.has("pieces") else 0
+            shares.append(record.number("gemm_share", 0.0))
+        elif event == BROKE:
+            broke = _step(record, phase, NAN)
+        elif event == "evaluation":
+            evaluations.append(_evaluation(record, phase))
+        elif event == "floors":
+            floors = {name: record.number(name) for name in ("unigram", "uniform")}
+        elif event == HEALTH:
+            health.append(_health(record))
+    return Track(
+        steps=steps,
+        evaluations=evaluations,
+        health=health,
+        floors=floors,
+        broke=broke,
+        pieces=pieces,
+        gemm_shares=shares,
+    )
+
+
+def phase_of_log(folder: Path) -> Phase | None:
+    """Which command made the log in a folder without a recipe; None where the log does not tell."""
+    path = folder / METRICS
+    for record in read_records(path) if path.is_file() else ():
+        if record.text("event") == "floors" or "mlm_loss" in record.values:
+            return "pretrain"
+        if PLACE["finetune"] in record.values:
+            return "finetune"
+    return None
+
+
+def _step(record: Record, phase: Phase, loss: float) -> Step:
+    return Step(
+        step=record.whole("step"),
+        place=record.number(PLACE[phase], NAN),
+        loss=loss,
+        learning_rate=record.number("learning_rate", NAN),
+        gradient_norm=record.number("gradient_norm", NAN),
+        pieces_per_second=record.number("pieces_per_second", NAN),
+    )
+
+
+def _evaluation(record: Record, phase: Phase) -> Evaluation:
+    step = record.whole("step")
+    if phase == "pretrain":
+        return Evaluation(
+            step=step,
+            place=record.number(PLACE[phase], NAN),
+            loss=record.number("mlm_loss"),
+            accuracy=record.number("mlm_accuracy"),
+            pair_accuracy=record.number("pair_accuracy", NAN),
+            pairs=record.number("pairs", NAN),
+        )
+    low, high = record.interval("interval")
+    return Evaluation(
+        step=step,
+        place=record.number(PLACE[phase]),
+        loss=record.number("loss"),
+        train_loss=record.number("train_loss", NAN),
+        score=record.number("score"),
+        low=low,
+        high=high,
+    )
+
+
+def _health(record: Record) -> Health:
+    """As `Health.from_record`, with every type checked."""
+    values: dict[str, Any] = {"step": record.whole("step")}
+    for name in (spec.name for spec in fields(Health) if spec.name != "step"):
+        if name in BY_LAYER:
+            values[name] = record.figures(name)
+        elif record.has(name):
+            values[name] = record.number(name)
+    return Health(**values)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from bertkit.errors import UserError
 from bertkit.recipe import BaseRecipe
 from bertkit.runs.findings import Finding
-from bertkit.runs.log import METRICS
+from bertkit.runs.folder import METRICS
 from bertkit.runs.result import write_json
 
 RESTARTS = "restarts.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -11,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from bertkit.diagnose.logs import read_seed_log
 from bertkit.errors import UserError
 from bertkit.health.finetune_checks import OFF_THE_PRIOR
 from bertkit.recipe import PretrainRecipe
-from bertkit.runs.folder import RESULT
 from bertkit.runs.history import last_train_loss
-from bertkit.runs.log import METRICS
+from bertkit.runs.log import read_track
+from bertkit.runs.reader import read_result
 from bertkit.runs.result import SeedResult
 from bertkit.studies.neighbours import Offsets, look
 from bertkit.studies.plan import Run
@@ -159,7 +157,10 @@ def outcome(runs: Sequence[Run], yardstick: Yardstick | None = None) -> tuple[Ru
 
 
 def _read(run: Run) -> _Finished:
-    result = json.loads((run.folder / RESULT).read_text(encoding="utf-8"))
+    found = read_result(run.folder)
+    if found is None:
+        raise ValueError("it has lost its result")
+    result = found.values
     if run.kind == "pretrain":
         float(_loss(result) + result["floors"]["unigram"] + result["pieces"] + result["seconds"])
         return _Finished(run, result)
@@ -167,7 +168,7 @@ def _read(run: Run) -> _Finished:
     if seed is None or len(seed.labels) != len(seed.probabilities):
         raise ValueError("its seed's answers are not there")
     float(result["score"] + result["metrics"]["accuracy"] + result["baselines"]["majority"]["score"])
-    train_loss = last_train_loss(read_seed_log(run.folder / METRICS).evaluations)
+    train_loss = last_train_loss(read_track(run.folder, "finetune").evaluations)
     if math.isnan(train_loss):
         raise ValueError("its log does not tell a training loss")
     return _Finished(run, result, seed, train_loss)

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bertkit.checkpoint.atomic import replace_file
+from bertkit.diagnose.charts import heldout_points
 from bertkit.diagnose.page import REPORT, commands, facts, figure, header, key, table, write_page
 from bertkit.diagnose.pictures import DEV, MAJORITY, NGRAM, TRAIN, draw_level, draw_line, picture, standalone
-from bertkit.diagnose.pretrain_curves import PretrainCurves, read_pretraining
 from bertkit.diagnose.wording import capital, title
 from bertkit.recipe.study import Study
+from bertkit.runs.history import Track
+from bertkit.runs.log import read_track
 from bertkit.studies.neighbours import REACH
 from bertkit.studies.outcomes import FinetuneOutcome, PretrainOutcome
 from bertkit.studies.plan import Planned
@@ -105,7 +107,7 @@ def draw_stage(stage: str, rows: Sequence[Row], planned: Sequence[Planned]) -> t
     if finetuned:
         return _draw_scores(stage, finetuned)
     curves = [
-        (variant.name, [read_pretraining(variant.runs[stage][seed].folder) for seed in row.runs.done])
+        (variant.name, [read_track(variant.runs[stage][seed].folder, "pretrain") for seed in row.runs.done])
         for variant, row in zip(planned, rows, strict=True)
         if isinstance(row.outcome, PretrainOutcome)
     ]
@@ -186,7 +188,7 @@ def draw_heads(stage: str, rows: Sequence[Row]) -> tuple[str, list[str]]:
     return svg, keys
 
 
-def _draw_curves(stage: str, found: Sequence[tuple[str, Sequence[PretrainCurves]]]) -> tuple[str, list[str]]:
+def _draw_curves(stage: str, found: Sequence[tuple[str, Sequence[Track]]]) -> tuple[str, list[str]]:
     """Held-out losses over steps, a colour for each variant, a line for each seed."""
     unigram = found[0][1][0].floors.get("unigram")
 
@@ -196,8 +198,8 @@ def _draw_curves(stage: str, found: Sequence[tuple[str, Sequence[PretrainCurves]
             draw_level(axes, unigram, MAJORITY)
         for place, (_, seeds) in enumerate(found):
             colour, style = LINE_STYLES[place % len(LINE_STYLES)]
-            for curves in seeds:
-                draw_line(axes, curves.heldout, colour, 0.9)
+            for track in seeds:
+                draw_line(axes, heldout_points(track), colour, 0.9)
                 axes.lines[-1].set_linestyle(style)
         # What comes before the plateau is as high as ln V and says nothing.
         axes.set_ylim(top=1.08 * unigram if unigram is not None else None)

@@ -17,7 +17,7 @@ from typing import IO, Literal
 
 from bertkit.checkpoint.atomic import replace_file
 from bertkit.errors import UserError
-from bertkit.runs.folder import FINGERPRINT, RECIPE, RESULT
+from bertkit.runs.folder import has_begun, is_finished
 from bertkit.studies.plan import Run
 from bertkit.train.loop import deferred_signals
 
@@ -38,7 +38,7 @@ class Job:
 
 def state(run: Run) -> State:
     """How far a run is: `running` also where an earlier study was interrupted in it."""
-    if (run.folder / RESULT).is_file():
+    if is_finished(run.folder):
         return "done"
     if failure(run):
         return "failed"
@@ -107,7 +107,7 @@ def _start(
     left = []
     unfinished = {run.folder for run in waiting} | {job.run.folder for job in under_way}
     for run in waiting:
-        if run.needs is not None and run.needs not in unfinished and not (run.needs / RESULT).is_file():
+        if run.needs is not None and run.needs not in unfinished and not is_finished(run.needs):
             _note_failure(run, f"The run {run.needs.name}, which it starts from, failed.")
             told(run, "failed")
         elif len(under_way) < jobs and run.needs not in unfinished:
@@ -120,7 +120,7 @@ def _start(
 
 def _launch(run: Run, jobs: int, lock: int) -> Job:
     run.folder.parent.mkdir(exist_ok=True)
-    begun = (run.folder / RECIPE).is_file() and (run.folder / FINGERPRINT).is_file()
+    begun = has_begun(run.folder)
     if not begun and run.folder.is_dir():  # Interrupted before there was anything to go on with.
         shutil.rmtree(run.folder)
     recipe = _beside(run, "toml")
@@ -151,7 +151,7 @@ def _command(run: Run, recipe: Path, begun: bool) -> list[str]:
 def _ended(job: Job) -> State:
     """Note how a run ended."""
     job.output.close()
-    if job.process.returncode == 0 and (job.run.folder / RESULT).is_file():
+    if job.process.returncode == 0 and is_finished(job.run.folder):
         return "done"
     lines = _beside(job.run, "log").read_text(encoding="utf-8", errors="replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")

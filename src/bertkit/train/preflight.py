@@ -15,7 +15,7 @@ from torch import nn
 from bertkit.config.model import ModelConfig
 from bertkit.data.batches import epoch_batches
 from bertkit.data.packed import PackedBatch, pack
-from bertkit.health.preflight import SECONDS, Asked, Cost, Phase, Preflight
+from bertkit.health.preflight import SECONDS, Asked, Cost, Preflight
 from bertkit.health.rows import measure_rows
 from bertkit.health.start import (
     LossOf,
@@ -30,6 +30,7 @@ from bertkit.model.heads import Classifier
 from bertkit.model.optimisers import OPTIMISERS, build_optimiser
 from bertkit.model.precision import Computing, choose_precision, flush_denormals
 from bertkit.recipe import ModelRecipe, OptimiserName, OptimiserRecipe, Recipe
+from bertkit.runs.history import Phase
 from bertkit.tasks.metrics import entropy
 from bertkit.train.feature_cache import RowSource
 from bertkit.train.listener import Silent

@@ -10,11 +10,12 @@ from typing import Any
 
 from bertkit.errors import UserError
 from bertkit.health.checks import check_before
-from bertkit.health.watch import NEWEST, Evaluation
+from bertkit.health.watch import Evaluation
 from bertkit.model.precision import choose_precision
 from bertkit.model.work import gemm_rate
 from bertkit.recipe import PretrainRecipe
 from bertkit.runs.findings import Finding, append_findings
+from bertkit.runs.history import NEWEST
 from bertkit.runs.log import BROKE, open_log
 from bertkit.runs.restarts import Collapsed, Restart, changed, may_restart, remembered
 from bertkit.train.listener import PretrainListener

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from bertkit.errors import UserError
 from bertkit.recipe import OptimiserRecipe
-from bertkit.runs.log import METRICS
+from bertkit.runs.folder import METRICS
 
 
 def learning_rate(step: int, steps: int, recipe: OptimiserRecipe) -> float:

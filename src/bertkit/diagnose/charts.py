@@ -1,0 +1,172 @@
+"""What a run logged, as pictures: losses, scores, learning rates and gradients over its length."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from bertkit.diagnose.pictures import (
+    DEV,
+    MAJORITY,
+    NGRAM,
+    TRAIN,
+    Points,
+    draw_level,
+    draw_line,
+    mark_top,
+    name_axes,
+    picture,
+    thinned,
+)
+from bertkit.runs.history import Track
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SIZE = (5.4, 3.9)
+
+
+def draw_loss(tracks: Sequence[Track], floor: float | None) -> str:
+    """Loss of training and dev rows over epochs, the learning rate small below it, as SVG text.
+
+    Args:
+        tracks: one line each.
+        floor: the loss of a model that knows the labels' shares and nothing else, in nats.
+    """
+    # Those of every seed.
+    rates = [(s.place, s.learning_rate) for s in tracks[0].steps if not math.isnan(s.learning_rate)]
+
+    def draw(all_axes: Sequence[Axes]) -> None:
+        axes = all_axes[0]
+        if floor is not None:
+            draw_level(axes, floor, MAJORITY)
+        for track in tracks:
+            draw_line(
+                axes, thinned([(step.place, step.loss) for step in track.steps]), TRAIN, _opacity(tracks)
+            )
+            draw_line(axes, [(each.place, each.loss) for each in track.evaluations], DEV, _opacity(tracks))
+        axes.set_ylim(bottom=0)
+        name_axes(axes, "" if rates else "epoch", "loss")
+        if rates:
+            _draw_rates(all_axes[1], rates, "epoch")
+
+    return picture("loss", draw, size=SIZE, heights=(3.6, 1.0) if rates else (1.0,))
+
+
+def draw_score(tracks: Sequence[Track], name: str, baselines: Mapping[str, float]) -> str:
+    """The dev score over epochs beside the baselines' scores, as SVG text; one seed has its interval."""
+
+    def draw(all_axes: Sequence[Axes]) -> None:
+        axes = all_axes[0]
+        for baseline, colour in (("majority", MAJORITY), ("ngram", NGRAM)):
+            if baseline in baselines:
+                draw_level(axes, baselines[baseline], colour)
+        for track in tracks:
+            scored = track.evaluations
+            draw_line(axes, [(each.place, each.score) for each in scored], DEV, _opacity(tracks))
+            if len(tracks) == 1 and scored:
+                epochs = [each.place for each in scored]
+                low, high = [each.low for each in scored], [each.high for each in scored]
+                axes.fill_between(epochs, low, high, color=DEV, alpha=0.15, linewidth=0)
+                axes.vlines(epochs, low, high, color=DEV, alpha=0.4, linewidth=1.2)
+        name_axes(axes, "epoch", name)
+
+    return picture(name, draw, size=SIZE)
+
+
+def draw_masked_loss(track: Track, floor: float | None, uniform: float | None) -> str:
+    """MLM loss of training and held-out text over steps, the learning rate small below it, as SVG text.
+
+    Args:
+        track: what was trained.
+        floor: the loss of knowing word frequencies, in nats.
+        uniform: that of knowing nothing.
+    """
+
+    def draw(all_axes: Sequence[Axes]) -> None:
+        losses, rates = all_axes
+        for level, colour in ((uniform, MAJORITY), (floor, NGRAM)):
+            if level is not None:
+                draw_level(losses, level, colour)
+        draw_line(losses, thinned([(step.step, step.loss) for step in track.steps]), TRAIN)
+        draw_line(losses, heldout_points(track), DEV)
+        _draw_rates(rates, [(step.step, step.learning_rate) for step in track.steps], "step")
+        name_axes(losses, "", "MLM loss, nats")
+
+    return picture("losses", draw, size=SIZE, heights=(3.6, 1.0))
+
+
+def draw_accuracy(track: Track) -> str:
+    """Shares of held-out masked pieces and pairs that are right, over steps, as SVG text."""
+    pairs = pair_points(track)
+
+    def draw(all_axes: Sequence[Axes]) -> None:
+        from matplotlib.ticker import PercentFormatter
+
+        axes = all_axes[0]
+        draw_line(axes, [(each.step, each.accuracy) for each in track.evaluations], DEV)
+        draw_line(axes, pairs, NGRAM)
+        axes.set_ylim(bottom=0, top=1 if pairs else None)
+        name_axes(axes, "step", "right")
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+    return picture("accuracy", draw, size=SIZE)
+
+
+def heldout_points(track: Track) -> Points:
+    """Step and loss of each evaluation."""
+    return [(each.step, each.loss) for each in track.evaluations]
+
+
+def pair_points(track: Track) -> Points:
+    """Step and share of pairs that are told right of each evaluation; empty without pairs."""
+    return [
+        (each.step, each.pair_accuracy) for each in track.evaluations if not math.isnan(each.pair_accuracy)
+    ]
+
+
+def gradient_lines(tracks: Sequence[Track], across: str) -> list[Points]:
+    """The norm of the whole gradient, a line a track that has it, over "step" or "epoch"."""
+    lines = []
+    for track in tracks:
+        points = [
+            (float(step.step) if across == "step" else step.place, step.gradient_norm)
+            for step in track.steps
+            if step.gradient_norm > 0
+        ]
+        if points:
+            lines.append(thinned(points))
+    return lines
+
+
+def draw_gradients(lines: Sequence[Points], across: str) -> str:
+    """The lines of `gradient_lines`, as SVG text."""
+
+    def draw(all_axes: Sequence[Axes]) -> None:
+        from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+        axes = all_axes[0]
+        for points in lines:
+            draw_line(axes, points, DEV, _opacity(lines))
+        name_axes(axes, across, "gradient norm")
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+        # Ten times from bottom to top at least: what hardly changes is not to look as if it did.
+        low, high = axes.get_ylim()
+        middle = (low * high) ** 0.5
+        axes.set_ylim(min(low, middle / 10**0.5), max(high, middle * 10**0.5))
+
+    return picture("gradients", draw, size=SIZE)
+
+
+def _draw_rates(axes: Axes, rates: Points, across: str) -> None:
+    draw_line(axes, thinned(rates), TRAIN)
+    name_axes(axes, across, "learning\nrate")
+    mark_top(axes, rates)
+
+
+def _opacity(lines: Sequence[object]) -> float:
+    return 1.0 if len(lines) == 1 else 0.6

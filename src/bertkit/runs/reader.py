@@ -1,0 +1,243 @@
+"""A run folder as the history that is judged and shown: its recipe, its logs, and what came of it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bertkit.errors import UserError
+from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.recipe.kinds import kind_of_recipe
+from bertkit.runs.folder import RECIPE, RESULT, STOPPED, check_is_run, is_run, seed_folders
+from bertkit.runs.history import (
+    NAN,
+    History,
+    Outcome,
+    Phase,
+    RunHistory,
+    Scores,
+    Track,
+    left_plateau,
+    phase_of,
+    smoothed,
+)
+from bertkit.runs.log import phase_of_log, read_track
+from bertkit.runs.records import Record, read_object
+from bertkit.runs.restarts import read_restarts, settings, with_settings
+from bertkit.runs.result import SEED_RESULT
+from bertkit.tasks.metrics import IntArray, entropy
+from bertkit.version import __version__
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def read_history(run: Path, *, without_recipe: bool = False) -> History:
+    """What a run of either phase went through so far.
+
+    Args:
+        run: its folder.
+        without_recipe: take a folder too that has no recipe, as one has that somebody sent a log of.
+
+    Raises:
+        UserError: `run` is no run folder (what it is instead is said, where that can be told), it cannot be
+            read, a file in it is damaged, or it is of a newer bertkit.
+    """
+    known = not without_recipe or is_run(run)
+    if known:
+        check_is_run(run)
+    result = read_result(run)
+    recipe = read_recipe(run) if known else _usual_recipe(run, result)
+    tracks = read_tracks(run, phase_of(recipe))
+    changes = restart_settings(run)
+    if isinstance(recipe, PretrainRecipe):
+        made = RunHistory(with_settings(recipe, changes), tracks, settings=changes, known=known)
+        return _pretraining(run, made, result)
+    trained = RunHistory(with_settings(recipe, changes), tracks, settings=changes, known=known)
+    return _finetuning(trained, result)
+
+
+def read_recipe(run: Path) -> Recipe | PretrainRecipe:
+    """What a run was asked to do.
+
+    Raises:
+        UserError: its recipe cannot be read, or is of a newer bertkit.
+    """
+    try:
+        return kind_of_recipe(run / RECIPE).from_toml(run / RECIPE)
+    except UserError as error:
+        if "There is no recipe key" not in str(error):
+            raise
+        raise UserError(
+            f"{error} Perhaps the run is of a newer bertkit than this one, {__version__}."
+        ) from None
+
+
+def _usual_recipe(run: Path, result: Record | None) -> Recipe | PretrainRecipe:
+    """The usual one of the phase that a folder without a recipe is of."""
+    if result is not None:
+        pretraining = result.values.get("kind") == "pretraining"
+    else:
+        pretraining = phase_of_log(run) == "pretrain"
+    return PretrainRecipe() if pretraining else Recipe()
+
+
+def read_tracks(run: Path, phase: Phase) -> list[Track]:
+    """The models that a run has begun, as its logs and what came of them tell.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    tracks = []
+    for seed, folder in seed_folders(run).items():
+        done = read_object(folder / SEED_RESULT)
+        track = replace(read_track(folder, phase), seed=seed, restarts=read_restarts(folder))
+        tracks.append(track if done is None else replace(track, outcome=_outcome(done)))
+    return tracks
+
+
+def read_answers(run: Path, classes: int) -> tuple[IntArray, FloatArray] | None:
+    """What each seed of a finished fine-tuning answered to each dev row.
+
+    Args:
+        run: its folder.
+        classes: C, of its result.
+
+    Returns:
+        True classes [N] and probabilities [K, N, C]; None where a seed's file is not there.
+
+    Raises:
+        UserError: such a file is damaged.
+    """
+    labels: IntArray | None = None
+    found = []
+    for folder in seed_folders(run).values():
+        seed = read_object(folder / SEED_RESULT)
+        if seed is None:
+            return None
+        labels = np.array(seed.numbers("labels"), dtype=np.int64)
+        try:
+            probabilities = np.array(seed.values.get("probabilities"), dtype=np.float64)
+        except (TypeError, ValueError):
+            raise seed.fault("'probabilities' is no table of figures") from None
+        if probabilities.shape != (len(labels), classes) or not len(labels):
+            raise seed.fault(f"'probabilities' has the shape {probabilities.shape} of {len(labels)} rows")
+        found.append(probabilities)
+    return None if labels is None else (labels, np.array(found))
+
+
+def restart_settings(run: Path) -> dict[str, Any]:
+    """What restarts changed in a run's recipe, by `section.key`; of several seeds what all changed alike.
+
+    Raises:
+        UserError: a seed's list of restarts is damaged.
+    """
+    found = [settings(read_restarts(folder)) for folder in seed_folders(run).values()]
+    first = found[0] if found else {}
+    return {key: value for key, value in first.items() if all(each.get(key) == value for each in found)}
+
+
+def read_result(run: Path) -> Record | None:
+    """What `result.json` holds; None where the run has not come to its end.
+
+    Raises:
+        UserError: it is damaged, or of a newer bertkit than this one.
+    """
+    result = read_object(run / RESULT)
+    if result is not None and result.has("version"):
+        version = result.text("version")
+        if _newer(version):
+            raise UserError(
+                f"{run / RESULT} is of bertkit {version}, and this is {__version__}; update bertkit."
+            )
+    return result
+
+
+def _newer(version: str) -> bool:
+    """Whether a version is newer than this one, or is none that this one knows how to read."""
+    numbers = [re.match(r"(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?", text) for text in (version, __version__)]
+    if numbers[0] is None or numbers[1] is None:
+        return True
+    theirs, ours = ([int(part or 0) for part in found.groups()] for found in numbers if found)
+    return theirs > ours
+
+
+def _finetuning(run: RunHistory[Recipe], result: Record | None) -> RunHistory[Recipe]:
+    """What a result adds to a run."""
+    if result is None:
+        return replace(run, floor=_watched_floor(run.tracks))
+    # Of other kinds of tasks the loss of one who knows the labels' shares is another one.
+    shares = result.figures("label_shares") if run.recipe.task.kind == "classify" else {}
+    return replace(
+        run,
+        finished=True,
+        scores=_scores(result),
+        floor=entropy(list(shares.values())) if shares else _watched_floor(run.tracks),
+    )
+
+
+def _outcome(done: Record) -> Outcome:
+    return Outcome(
+        score=done.number("score"),
+        status=done.text("status"),
+        best_epoch=done.number("best_epoch"),
+        seconds=done.number("seconds"),
+    )
+
+
+def _scores(result: Record) -> Scores:
+    low, high = result.interval("interval")
+    baselines = result.part("baselines")
+    return Scores(
+        metric=result.text("metric"),
+        score=result.number("score"),
+        low=low,
+        high=high,
+        majority=baselines.part("majority").number("score") if baselines.has("majority") else None,
+        ngram=baselines.part("ngram").number("score") if baselines.has("ngram") else None,
+        rows=result.whole("rows"),
+    )
+
+
+def _watched_floor(tracks: Sequence[Track]) -> float | None:
+    """As the health of a run that is not done tells it."""
+    told = (look.prior_entropy for track in tracks for look in track.health)
+    return next((value for value in told if value is not None and math.isfinite(value)), None)
+
+
+def _pretraining(
+    folder: Path, run: RunHistory[PretrainRecipe], result: Record | None
+) -> RunHistory[PretrainRecipe]:
+    """What a result, or the reason for which there is none, adds to a run."""
+    floors = run.track.floors if result is None else result.figures("floors")
+    stopped = read_object(folder / STOPPED)
+    return replace(
+        run,
+        finished=result is not None,
+        floor=floors.get("unigram"),
+        uniform=floors.get("uniform"),
+        stopped="" if stopped is None else stopped.text("why"),
+        through_at=_through_at(result, run.track, floors),
+        long_from=result.whole("long_from") if result is not None and result.has("long_from") else None,
+        epochs=NAN if result is None else result.number("epochs", NAN),
+        seconds=NAN if result is None else result.number("seconds", NAN),
+    )
+
+
+def _through_at(result: Record | None, track: Track, floors: Mapping[str, float]) -> int | None:
+    """As the result says, and before there is one as the run itself would say by now.
+
+    Without held-out text that is what the training loss says, smoothed as the run does it.
+    """
+    if result is not None:
+        return result.whole("through_at") if result.has("through_at") else None
+    if "unigram" not in floors:
+        return None
+    losses = [(each.step, each.loss) for each in track.evaluations] or smoothed(track.steps)
+    return left_plateau(losses, floors["unigram"])
