@@ -9,7 +9,9 @@ INSTALLED_DEV := $(VENV)/.stamp-dev
 PYTHON ?=
 PYTHONS := $(if $(PYTHON),"$(PYTHON)",python3.11 python3.12 python3.13 python3.14 python3)
 
-BENCHMARKS := $(filter-out benchmarks/common.py benchmarks/doctor.py benchmarks/minimal_pairs.py,$(sort $(wildcard benchmarks/*.py)))
+# What `make bench` leaves out: it prints no figures, or wants to be told of what.
+NOT_FIGURES := $(addprefix benchmarks/,common.py doctor.py minimal_pairs.py unchanged.py)
+BENCHMARKS := $(filter-out $(NOT_FIGURES),$(sort $(wildcard benchmarks/*.py)))
 
 .PHONY: help demo test test-slow lint bench clean
 
