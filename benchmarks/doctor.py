@@ -17,8 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bertkit.config.model import ModelConfig
-from bertkit.config.presets import changed_preset
+from bertkit.config.model import ModelConfig, changed_preset
 from bertkit.errors import UserError
 from bertkit.health.checks import check_after, check_during
 from bertkit.health.watch import Evaluation, Setting, Watch

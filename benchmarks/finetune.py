@@ -24,8 +24,7 @@ import torch
 from bertkit.checkpoint.folder import read_model_folder
 from bertkit.checkpoint.locate import find_model
 from bertkit.config.head import HeadConfig
-from bertkit.config.model import ModelConfig
-from bertkit.config.presets import preset
+from bertkit.config.model import ModelConfig, preset
 from bertkit.data.batches import epoch_batches
 from bertkit.data.packed import Sequences, pack
 from bertkit.data.packing import encode_texts

@@ -30,8 +30,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from bertkit.config.model import ModelConfig
-from bertkit.config.presets import preset
+from bertkit.config.model import ModelConfig, preset
 from bertkit.data.corpus import read_texts
 from bertkit.data.prepare import Options, prepare
 from bertkit.model.optimisers import build_optimiser

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bertkit.errors import UserError
 from bertkit.recipe import ModelRecipe, OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
-from bertkit.recipe.kinds import kind_of_recipe
+from bertkit.recipe.pretrain import kind_of_recipe
 from bertkit.recipe.study import Study
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bertkit.checkpoint.convert import convert as run_convert
+from bertkit.checkpoint.folder import convert as run_convert
 from bertkit.config.model import Precision
 from bertkit.data.prepare import Options as PrepareOptions
 from bertkit.data.prepare import prepare as run_prepare
@@ -22,7 +22,7 @@ from bertkit.health.preflight import SECONDS, Preflight
 from bertkit.infer.evaluate import evaluate as run_evaluate
 from bertkit.infer.model import load
 from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
-from bertkit.recipe.kinds import kind_of_recipe
+from bertkit.recipe.pretrain import kind_of_recipe
 from bertkit.recipe.study import Study, find_study, settings_by_stage
 from bertkit.runs.folder import has_logged
 from bertkit.studies.study import SilentStudy, StudyListener, run_study

@@ -1,7 +1,10 @@
-"""The one exception that means: the user can mend this."""
+"""The one exception that means: the user can mend this, and the sentences about what an option may be."""
+
+from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, get_args
 
 
 class UserError(Exception):
@@ -59,3 +62,17 @@ def nearest(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name[:LONGEST_SHOWN], known, n=1, cutoff=0.5)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return f"{hint} Known: {', '.join(known)}."
+
+
+def check_choice(owner: str, field: str, value: object, kind: Any) -> None:
+    """Raise `UserError` unless `value` is one of the strings of the Literal type `kind`."""
+    if value not in get_args(kind):
+        raise UserError(
+            f"{owner}: {field} cannot be {quoted(value)}.{nearest(str(value), list(get_args(kind)))}"
+        )
+
+
+def check_at_least(owner: str, field: str, value: float, least: float) -> None:
+    """Raise `UserError` unless `value` is a number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
+        raise UserError(f"{owner}: {field} must be a number of at least {least:g}, not {quoted(value)}.")

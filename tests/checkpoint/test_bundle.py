@@ -8,17 +8,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bertkit.checkpoint.bundle import TYPES, open_bundle, write_bundle
-from bertkit.checkpoint.sstable import (
+from bertkit.checkpoint.bundle import (
     BLOCK,
     FOOTER,
     LONGEST_KEY,
     MAGIC,
     TRAILER,
+    TYPES,
     Damaged,
     checksum,
+    open_bundle,
     read_table,
     read_varint,
+    write_bundle,
     write_table,
     write_varint,
 )

@@ -11,8 +11,7 @@ from safetensors.torch import load_file
 
 import bertkit
 from bertkit.checkpoint import google
-from bertkit.checkpoint.convert import convert
-from bertkit.checkpoint.folder import read_model_folder, write_model_folder
+from bertkit.checkpoint.folder import convert, read_model_folder, write_model_folder
 from bertkit.checkpoint.formats import FORMATS
 from bertkit.cli import main
 from bertkit.cli.convert import add_arguments

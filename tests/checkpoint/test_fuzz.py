@@ -24,9 +24,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from bertkit.checkpoint.convert import convert
-from bertkit.checkpoint.folder import ModelFolder, read_model_folder, write_model_folder
-from bertkit.checkpoint.sstable import read_table, write_table
+from bertkit.checkpoint.bundle import read_table, write_table
+from bertkit.checkpoint.folder import ModelFolder, convert, read_model_folder, write_model_folder
 from bertkit.cli import main
 from bertkit.config.head import HeadConfig
 from bertkit.errors import UserError

@@ -14,8 +14,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from bertkit.checkpoint.folder import read_model_folder, write_model_folder
-from bertkit.checkpoint.hub import hub_card, needed
-from bertkit.checkpoint.locate import find_model
+from bertkit.checkpoint.locate import find_model, hub_card, needed
 from bertkit.errors import UserError
 from bertkit.infer.inspect import inspect
 

@@ -11,7 +11,7 @@ from bertkit.cli import main
 from bertkit.cli.doctor_display import gradient_sketch, range_sketch
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe, Recipe
-from bertkit.recipe.kinds import kind_of_recipe
+from bertkit.recipe.pretrain import kind_of_recipe
 
 SMALL = [
     *("--model", "tiny", "--vocab-size", "60", "--max-length", "16", "--batch", "4", "--epochs", "30"),

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from bertkit.cli import main
-from bertkit.data import prepare, reading
+from bertkit.data import corpus, prepare
 from bertkit.data.shards import open_shards
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
 
@@ -72,7 +72,7 @@ def test_the_tokenizer_of_a_model(text: Path, tiny_model: Path, capsys) -> None:
 
 
 def test_ctrl_c_says_how_to_go_on(text: Path, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(reading, "CHUNK_ROWS", 1)
+    monkeypatch.setattr(corpus, "CHUNK_ROWS", 1)
     real = prepare._Preparation._take
     taken = 0
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bertkit.data.locate import cache_folder, locate
+from bertkit.data.files import cache_folder, locate
 from bertkit.errors import UserError
 
 FILES = ("train.tsv", "dev.tsv")

@@ -14,7 +14,8 @@ import pytest
 import zstandard
 
 import bertkit
-from bertkit.data import gathering, prepare, reading, workers
+from bertkit.data import corpus as corpus_module
+from bertkit.data import cutting, prepare, shards
 from bertkit.data.corpus import Reading
 from bertkit.data.journal import JOURNAL, Journal
 from bertkit.data.prepare import Options
@@ -74,7 +75,7 @@ def numbers(count: int, start: int = 0) -> list[str]:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of three documents, and the journal written after each."""
-    monkeypatch.setattr(reading, "CHUNK_ROWS", 3)
+    monkeypatch.setattr(corpus_module, "CHUNK_ROWS", 3)
     monkeypatch.setattr(prepare, "SECONDS_BETWEEN_SAVES", -1.0)
 
 
@@ -235,7 +236,7 @@ def test_it_goes_on_after_a_kill_anywhere(corpus: list[Path], tmp_path: Path, mo
     options = Options(heldout=0.2, shard_pieces=30)
     run(corpus, tmp_path / "whole", options)
     whole = files(tmp_path / "whole")
-    places = [(gathering, "write_shard"), (Journal, "save"), (Journal, "see"), (prepare, "write_bytes")]
+    places = [(shards, "write_shard"), (Journal, "save"), (Journal, "see"), (prepare, "write_bytes")]
     for owner, name in places:
         real = getattr(owner, name)
         for moment in range(1, 99, 3):
@@ -266,9 +267,9 @@ def test_it_goes_on_after_a_kill_anywhere(corpus: list[Path], tmp_path: Path, mo
 
 PROGRAM = """
 import sys
-from bertkit.data import prepare, reading
+from bertkit.data import corpus, prepare
 from bertkit.text.tokenizer import Tokenizer
-reading.CHUNK_ROWS = 20
+corpus.CHUNK_ROWS = 20
 prepare.SECONDS_BETWEEN_SAVES = 0.01
 class Listener:
     def started(self, files, progress): print("begin", progress.documents, flush=True)
@@ -499,11 +500,11 @@ def test_a_journal_that_is_none(corpus: list[Path], tmp_path: Path) -> None:
 
 def test_a_worker_that_dies_is_told_of(corpus: list[Path], tmp_path: Path, monkeypatch) -> None:
     run(corpus, tmp_path / "whole")
-    real = workers._start
-    monkeypatch.setattr(workers, "_start", die)
+    real = cutting._start
+    monkeypatch.setattr(cutting, "_start", die)
     with pytest.raises(UserError, match="A worker was killed"):
         run(corpus, tmp_path / "out", workers=2)
-    monkeypatch.setattr(workers, "_start", real)
+    monkeypatch.setattr(cutting, "_start", real)
     run(corpus, tmp_path / "out")
     assert files(tmp_path / "out") == files(tmp_path / "whole")
 

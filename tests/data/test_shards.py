@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bertkit.data.gathering import Gatherer
 from bertkit.data.shards import (
     COUNTS,
     MANIFEST,
     Documents,
+    Gatherer,
     entry_of,
     manifest_text,
     map_arrays,

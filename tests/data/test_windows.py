@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertkit.config.reading import Reading
-from bertkit.data.packing import encode_texts
-from bertkit.data.windows import window_starts, windows
+from bertkit.data.packing import encode_texts, window_starts, windows
 from bertkit.errors import UserError
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
 

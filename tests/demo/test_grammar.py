@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 from bertkit.demo import grammar
-from bertkit.demo.grammar import LABELS, Sentence, generate, minimal_pairs
-from bertkit.demo.grammar_phenomena import PHENOMENA
-from bertkit.demo.grammar_words import KNOWN, NEW, PLAIN
+from bertkit.demo.grammar import KNOWN, LABELS, NEW, PHENOMENA, PLAIN, Sentence, generate, minimal_pairs
 from bertkit.errors import UserError
 from bertkit.tasks.baselines import ngram
 from bertkit.tasks.examples import Examples

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bertkit.config.presets import changed_preset
+from bertkit.config.model import changed_preset
 from bertkit.diagnose.doctor import examine
 from bertkit.health.checks import check_after, check_during
 from bertkit.health.watch import Evaluation, Setting, Watch

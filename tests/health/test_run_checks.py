@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from bertkit.config.presets import PRESETS, changed_preset
+from bertkit.config.model import PRESETS, changed_preset
 from bertkit.health.checks import CHECKS, LABELLED, UNLABELLED, check_after
 from bertkit.health.pretrain_checks import trend
 from bertkit.health.step_checks import loss_rose

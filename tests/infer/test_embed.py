@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import bertkit
 from bertkit.checkpoint.folder import read_model_folder
-from bertkit.data.packing import encode_texts
+from bertkit.data.packed import answerable
+from bertkit.data.packing import encode_texts, window_starts
 from bertkit.data.tables import BadRow, Row
-from bertkit.data.windows import answerable, window_starts
 from bertkit.errors import UserError
 from bertkit.infer.embed import WordVectors
 from bertkit.infer.rows import Tally

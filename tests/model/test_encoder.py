@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from bertkit.config.head import HeadConfig
-from bertkit.config.model import ModelConfig
-from bertkit.config.presets import preset
+from bertkit.config.model import ModelConfig, preset
 from bertkit.data.packed import pack
 from bertkit.errors import UserError
 from bertkit.model.encoder import ACTIVATIONS, Encoder

@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
-from bertkit.model.dropout import Dropout
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
+from bertkit.model.layers import Dropout
 
 CONFIG = ModelConfig(
     vocabulary_size=99, layers=1, hidden_size=28, heads=7, feedforward_size=44, max_positions=13

@@ -8,8 +8,7 @@ import torch
 
 from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig, layer_numbers
-from bertkit.data.packed import pack
-from bertkit.data.windows import WindowIndex
+from bertkit.data.packed import WindowIndex, pack
 from bertkit.errors import UserError
 from bertkit.model.bulk import log_probabilities, pooled
 from bertkit.model.encoder import Encoder

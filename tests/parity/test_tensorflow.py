@@ -10,8 +10,7 @@ import torch
 from transformers import BertForPreTraining
 
 from bertkit.checkpoint.bundle import open_bundle
-from bertkit.checkpoint.convert import convert
-from bertkit.checkpoint.folder import read_model_folder
+from bertkit.checkpoint.folder import convert, read_model_folder
 from bertkit.cli import main
 from bertkit.data.packed import pack
 from bertkit.errors import UserError

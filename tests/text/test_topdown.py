@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertkit.errors import UserError
-from bertkit.text.topdown import _cuts, _learn_with_threshold, learn_topdown
+from bertkit.text.vocabulary import _cuts, _learn_with_threshold, learn_topdown
 
 RESERVED = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]")
 

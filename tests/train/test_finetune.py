@@ -254,7 +254,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(
 
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr("bertkit.checkpoint.tensors.save_file", full)
+    monkeypatch.setattr("bertkit.checkpoint.hf.save_file", full)
     with pytest.raises(OSError, match="No space left"):
         api.finetune(recipe=toy, out=run, resume=True)
     monkeypatch.undo()

@@ -14,7 +14,7 @@ import pytest
 from bertkit.health import rows, text
 from bertkit.health.checks import CHECKS, check_before
 from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe
-from bertkit.recipe.kinds import kind_of_recipe
+from bertkit.recipe.pretrain import kind_of_recipe
 from bertkit.train.planning import first_seed
 from bertkit.train.preflight import measure
 from bertkit.train.preflight_pretrain import measure_pretraining

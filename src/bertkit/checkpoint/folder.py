@@ -9,28 +9,34 @@ from typing import Any
 
 from bertkit.checkpoint.archive import opened
 from bertkit.checkpoint.atomic import recover_folder, replace_folder
-from bertkit.checkpoint.bert import BEYOND_BERT, assumed_head, not_bert, promised, told_by_names, write_bert
+from bertkit.checkpoint.bert import assumed_head, promised, told_by_names
 from bertkit.checkpoint.card import CARD_FILE, FORMAT, NOTE_KEYS, card_of, read_note
-from bertkit.checkpoint.content import Content, write_json
-from bertkit.checkpoint.formats import HF, Format, format_of
-from bertkit.checkpoint.hub import HUB_KEY, hub_card
-from bertkit.checkpoint.layouts import read_config, write_own
-from bertkit.checkpoint.modernbert import BEYOND_MODERN, not_modernbert, write_modernbert
+from bertkit.checkpoint.content import (
+    POOLER,
+    POSITIONS,
+    Content,
+    Parts,
+    fill,
+    lay_out,
+    state_of,
+    untrained,
+    write_json,
+)
+from bertkit.checkpoint.formats import HF, Format, format_named, format_of, name_format
+from bertkit.checkpoint.hf import stored_as
+from bertkit.checkpoint.layouts import choose_layout, read_config, why_only_bertkit
+from bertkit.checkpoint.locate import HUB_KEY, find_model, hub_card
 from bertkit.checkpoint.names import (
     Naming,
-    bert_naming,
+    Tensors,
     drop_tied,
     is_harmless,
-    modern_naming,
     modernise,
     name_bias,
     naming_of,
-    own_naming,
     to_disk,
 )
-from bertkit.checkpoint.parts import POOLER, POSITIONS, Parts, fill, lay_out, state_of, untrained
-from bertkit.checkpoint.sentence import SentencePooling, encoder_folder, read_pooling
-from bertkit.checkpoint.weights import Tensors, stored_as
+from bertkit.checkpoint.sentence import MODULES_FILE, SentencePooling, encoder_folder, read_pooling
 from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
 from bertkit.errors import UserError, listed
@@ -124,7 +130,7 @@ def write_model_folder(
     left_out = {*untrained(parts), *(POOLER if "pooler" in new else ())}
     state = {name: tensor for name, tensor in state_of(parts).items() if name not in left_out}
     note: dict[str, Any] = {"format": FORMAT, "bertkit": __version__, "vocabulary": tokenizer.fingerprint}
-    config, beyond, naming = _layout(model, head_config, parts, tokenizer)
+    config, beyond, naming = choose_layout(model, head_config, parts, tokenizer)
     if beyond is not None:
         note["model"] = {key: getattr(model, key) for key in beyond}
         if encoder.embeddings.fixed_positions is not None:
@@ -134,26 +140,6 @@ def write_model_folder(
         format.write(temporary, config, to_disk(state, naming))
         write_json(temporary / CARD_FILE, {**note, **card})
         tokenizer.save(temporary, max_length=model.max_positions)
-
-
-def _layout(
-    model: ModelConfig, head: HeadConfig | None, parts: Parts, tokenizer: Tokenizer
-) -> tuple[dict[str, Any], tuple[str, ...] | None, Naming]:
-    """The layout that a model is written in: the first of transformers' that can say it, or bertkit's own.
-
-    Returns:
-        The content of `config.json`; the options that it has no keys for, which `bertkit.json` is to keep
-        (None in bertkit's own layout, which has keys for all); the names of tensors.
-    """
-    masked, pair = "masked" in parts, "pair" in parts
-    bare = parts.keys() == {"encoder"}
-    if not not_bert(model, head):
-        config = write_bert(model, head, tokenizer.pad_id, masked=masked, pair=pair)
-        return config, BEYOND_BERT, bert_naming("" if bare else "bert.", head)
-    if not not_modernbert(model, head, pair=pair):
-        config = write_modernbert(model, head, tokenizer, masked=masked)
-        return config, BEYOND_MODERN, modern_naming("" if bare else "model.")
-    return write_own(model, head), None, own_naming
 
 
 def read_model_folder(path: Path, options: Mapping[str, Any] | None = None) -> ModelFolder:
@@ -284,3 +270,63 @@ def _read_tokenizer(path: Path, model: ModelConfig, note: Mapping[str, Any]) -> 
             f"of {CARD_FILE}): its pieces would mean nothing to the model. Copy the right one there."
         )
     return tokenizer
+
+
+ORIGIN_KEY = "converted"
+"""What `bertkit.json` calls the origin of a converted model."""
+
+
+def convert(model: str, out: Path, *, to: str, overwrite: bool = False) -> dict[str, Any]:
+    """Write `model` anew, every weight in float32 and bit for bit as it was.
+
+    Args:
+        model: anything that holds trained weights.
+        out: the folder to make.
+        to: "hf" for a folder that transformers opens, "google" for a TensorFlow checkpoint.
+        overwrite: replace what is at `out`.
+
+    Returns:
+        `model`, `folder`, `format`, `labels`, `left_out` (of the source: tensors that are in no part of the
+        model, of other heads or an optimiser's; "modules.json" of a folder of sentence-transformers, whose
+        pooling neither format can say), and `files` (name: bytes).
+
+    Raises:
+        UserError: there is no such model, it is damaged, the format cannot say what it is, or `out` exists.
+        OSError: `out` cannot be written; what was there is still there.
+    """
+    format = format_named(to)
+    folder = _read_source(model, out)
+    why = why_only_bertkit(folder.encoder_config, folder.head_config, pair=folder.pair is not None)
+    if format is HF and why:
+        raise UserError(f"{model}: {why}")
+    origin = {"from": model, "format": name_format(folder.path)}
+    write_model_folder(
+        out,
+        folder.encoder,
+        folder.head,
+        folder.tokenizer,
+        {**folder.card, ORIGIN_KEY: origin},
+        overwrite,
+        masked=folder.masked,
+        pair=folder.pair,
+        new=folder.new,
+        format=format,
+    )
+    return {
+        "model": model,
+        "folder": str(out),
+        "format": format.name,
+        "labels": None if folder.head_config is None else list(folder.head_config.labels),
+        "left_out": sorted([*folder.unused, *folder.ignored, *([MODULES_FILE] if folder.pooling else [])]),
+        "files": {file.name: file.stat().st_size for file in sorted(out.iterdir())},
+    }
+
+
+def _read_source(model: str, out: Path) -> ModelFolder:
+    """The model to write anew, which `out` must not be part of: it would be replaced."""
+    path = find_model(model)
+    if path is None:
+        raise UserError(f"{model} is a preset, a model without weights; there is nothing to convert.")
+    if path.resolve().is_relative_to(out.resolve()):
+        raise UserError(f"{out} is the model itself, or holds it; name another folder to write.")
+    return read_model_folder(path)

@@ -17,8 +17,8 @@ from bertkit.checkpoint.bundle import INDEX, Bundle, open_bundle, write_bundle
 from bertkit.checkpoint.content import Content, write_json
 from bertkit.checkpoint.hf import CONFIG_FILE as HF_CONFIG_FILE
 from bertkit.checkpoint.hf import OLD_CONFIG_FILE as CONFIG_FILE
+from bertkit.checkpoint.hf import weights_file
 from bertkit.checkpoint.layouts import read_config
-from bertkit.checkpoint.weights import weights_file
 from bertkit.errors import UserError
 from bertkit.text.jsons import read_json
 

@@ -1,22 +1,222 @@
 """The format of a model folder, as transformers lays it out and its ancestors did, or sentence-transformers.
 
-`config.json` and `model.safetensors` are what is written; `bert_config.json`, and the other files of weights
-that `weights.py` lists, are read too.
+`config.json` and `model.safetensors` are what is written; `bert_config.json`, and weights in every file that
+holds tensors by name (`WEIGHTS`), are read too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+import os
+import pickle
+import re
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from bertkit.checkpoint.content import Content, write_json
+from bertkit.checkpoint.names import Tensors
 from bertkit.checkpoint.sentence import encoder_folder
-from bertkit.checkpoint.tensors import save_tensors
-from bertkit.checkpoint.weights import WEIGHTS_FILE, read_weights, weights_file
+from bertkit.errors import UserError, damaged, listed, quoted, shown
 from bertkit.text.jsons import read_json
+
+
+def save_tensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+    """Write `tensors` to `path` as safetensors.
+
+    Raises:
+        OSError: the system refuses, as for a full disk. The library tells this only in its message.
+    """
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
+    except SafetensorError as error:
+        if found := re.search(r"os error (\d+)", str(error)):
+            number = int(found[1])
+            raise OSError(number, os.strerror(number), str(path)) from error
+        raise
+
+
+WEIGHTS_FILE = "model.safetensors"
+"""What bertkit writes."""
+
+NEEDS_CODE = ("GLOBAL ", "allowlisted", "must be imported")
+"""What `torch.load` says of a pickle that is whole and asks for more than tensors."""
+
+MOST_VIEWS = 2
+"""How often the numbers of a pickle may be counted: tied weights are one storage under two names."""
+
+SAVE_TENSORS = "save the model's state_dict() there."
+
+
+def weights_file(folder: Path) -> Path:
+    """The file that the weights of `folder` are in, or begin in; bertkit's own name if there is none."""
+    return next((folder / name for name in WEIGHTS if (folder / name).is_file()), folder / WEIGHTS_FILE)
+
+
+def read_weights(folder: Path) -> Tensors:
+    """The tensors of `folder` by their names on disk.
+
+    Raises:
+        UserError: there are none, they are damaged, or a pickle holds more than tensors.
+    """
+    file = weights_file(folder)
+    if not file.is_file():
+        raise UserError(f"{folder} has no {WEIGHTS_FILE}: copy it there from where the model was trained.")
+    return WEIGHTS[file.name](file)
+
+
+def stored_as(tensors: Tensors) -> tuple[str, ...]:
+    """The names of the floating point formats among `tensors`, sorted."""
+    kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
+    return tuple(sorted(str(kind).removeprefix("torch.") for kind in kinds))
+
+
+def _read_safetensors(file: Path) -> Tensors:
+    try:
+        tensors: Tensors = load_file(file)
+    except SafetensorError as error:
+        raise damaged(file, str(error)) from None
+    return tensors
+
+
+def _read_pickle(file: Path) -> Tensors:
+    """A file of `torch.save`, read without running anything of it."""
+    zipped = zipfile.is_zipfile(file)
+    if zipped:
+        _check_archive(file)
+    try:
+        content = _load(file, zipped)
+    except pickle.UnpicklingError as error:
+        if not any(words in str(error) for words in NEEDS_CODE):
+            raise damaged(file) from None
+        raise UserError(
+            f"{file} holds more than tensors: reading it would run code of whoever wrote it, so bertkit does "
+            "not. If you trust them, save the tensors alone, with safetensors.torch.save_file(torch.load("
+            f"{file.name!r}, weights_only=False), {WEIGHTS_FILE!r}), where there is nothing to lose."
+        ) from None
+    except MemoryError:
+        raise
+    except Exception:  # A damaged pickle may make the library raise anything.
+        raise damaged(file) from None
+    return _only_tensors(file, content)
+
+
+class _Bounded(io.BufferedReader):
+    """A file that is never asked for more than it has left: for that much, memory would be taken first."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, os.fstat(self.fileno()).st_size - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
+def _load(file: Path, zipped: bool) -> Any:
+    if zipped:
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    # Files from before 2020 are no archives, and cannot be mapped.
+    with _Bounded(io.FileIO(file)) as source:
+        return torch.load(source, map_location="cpu", weights_only=True)
+
+
+def _check_archive(file: Path) -> None:
+    """Refuse an archive that unpacks to more than it is, for torch.save compresses nothing, and one whose
+    checksums are wrong, which `torch.load` does not look at.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            honest = all(
+                member.compress_type == zipfile.ZIP_STORED and member.file_size == member.compress_size
+                for member in archive.infolist()
+            )
+            size = sum(member.file_size for member in archive.infolist())
+            sound = honest and size <= file.stat().st_size and archive.testzip() is None
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError, OSError):
+        raise damaged(file) from None
+    if not sound:
+        raise damaged(file)
+
+
+def _only_tensors(file: Path, content: Any) -> Tensors:
+    # Checkpoints of training scripts have the weights under one of these names.
+    for key in ("state_dict", "model_state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict):
+        raise UserError(f"{file} holds no table of tensors ({type(content).__name__}): {SAVE_TENSORS}")
+    strangers = [
+        shown(name)
+        for name, value in content.items()
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor)
+    ]
+    if strangers:
+        raise UserError(f"{file} holds no table of tensors ({listed(strangers, most=3)}): {SAVE_TENSORS}")
+    _check_memory(file, content)
+    return content
+
+
+def _check_memory(file: Path, tensors: Tensors) -> None:
+    """Refuse tensors that are more than the file: views that repeat few numbers, and those without any."""
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.device.type != "cpu":
+            raise UserError(
+                f"{file} holds {shown(name)} in a form of its own ({tensor.layout}, on {tensor.device}), not "
+                f"number by number: {SAVE_TENSORS}"
+            )
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if size > MOST_VIEWS * file.stat().st_size:
+        raise UserError(
+            f"{file} has {file.stat().st_size:,} bytes and its tensors would take {size:,}, for they repeat "
+            "few numbers: it is made to fill a memory."
+        )
+
+
+def _of_shards(read: Callable[[Path], Tensors]) -> Callable[[Path], Tensors]:
+    """A reader of an index, whose shards `read` reads."""
+
+    def read_index(file: Path) -> Tensors:
+        places = read_json(file).get("weight_map")
+        if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+            raise UserError(f"{file}: 'weight_map' must say in which file each tensor is.")
+        tensors: Tensors = {}
+        for name in _inside(file, dict.fromkeys(places.values())):
+            if not (file.parent / name).is_file():
+                raise UserError(f"{file.parent} has no {name}, which {file.name} names: copy it there too.")
+            for tensor_name, tensor in read(file.parent / name).items():
+                if places.get(tensor_name) != name:
+                    raise UserError(f"{file.parent / name} holds {tensor_name}, which {file.name} denies.")
+                tensors[tensor_name] = tensor
+        if absent := [name for name in places if name not in tensors]:
+            raise UserError(
+                f"{file.parent / places[absent[0]]} lacks {listed(absent)}, which {file.name} puts there: "
+                "copy the files again, together."
+            )
+        return tensors
+
+    return read_index
+
+
+def _inside(index: Path, names: Iterable[str]) -> Iterable[str]:
+    """`names`, checked to be plain names of files beside `index`."""
+    for name in names:
+        if not name.isprintable() or "/" in name or "\\" in name or name in ("", ".", ".."):
+            raise UserError(
+                f"{index} names the file {quoted(name)}, which is not beside it: nothing was read."
+            )
+        yield name
+
+
+WEIGHTS: dict[str, Callable[[Path], Tensors]] = {
+    WEIGHTS_FILE: _read_safetensors,
+    "model.safetensors.index.json": _of_shards(_read_safetensors),
+    "pytorch_model.bin": _read_pickle,
+    "pytorch_model.bin.index.json": _of_shards(_read_pickle),
+}
+"""The file that a folder's weights are in, or begin in, and its reader; the first that is there is read."""
+
 
 CONFIG_FILE = "config.json"
 OLD_CONFIG_FILE = "bert_config.json"

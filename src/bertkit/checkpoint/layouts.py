@@ -9,11 +9,22 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from bertkit.checkpoint.bert import GOOGLE_KEYS, labels_of, not_bert, only_known, read_bert
-from bertkit.checkpoint.modernbert import not_modernbert, read_modernbert
+from bertkit.checkpoint.bert import (
+    BEYOND_BERT,
+    GOOGLE_KEYS,
+    labels_of,
+    not_bert,
+    only_known,
+    read_bert,
+    write_bert,
+)
+from bertkit.checkpoint.content import Parts
+from bertkit.checkpoint.modernbert import BEYOND_MODERN, not_modernbert, read_modernbert, write_modernbert
+from bertkit.checkpoint.names import Naming, bert_naming, modern_naming, own_naming
 from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
 from bertkit.errors import UserError, quoted
+from bertkit.text.tokenizer import Tokenizer
 
 
 def why_only_bertkit(model: ModelConfig, head: HeadConfig | None, *, pair: bool = False) -> str | None:
@@ -49,6 +60,26 @@ def read_config(content: dict[str, Any], beyond: dict[str, Any]) -> tuple[ModelC
         f"model_type is {quoted(content.get('model_type'))}; bertkit reads 'bert', 'modernbert' and "
         "'bertkit'."
     )
+
+
+def choose_layout(
+    model: ModelConfig, head: HeadConfig | None, parts: Parts, tokenizer: Tokenizer
+) -> tuple[dict[str, Any], tuple[str, ...] | None, Naming]:
+    """The layout that a model is written in: the first of transformers' that can say it, or bertkit's own.
+
+    Returns:
+        The content of `config.json`; the options that it has no keys for, which `bertkit.json` is to keep
+        (None in bertkit's own layout, which has keys for all); the names of tensors.
+    """
+    masked, pair = "masked" in parts, "pair" in parts
+    bare = parts.keys() == {"encoder"}
+    if not not_bert(model, head):
+        config = write_bert(model, head, tokenizer.pad_id, masked=masked, pair=pair)
+        return config, BEYOND_BERT, bert_naming("" if bare else "bert.", head)
+    if not not_modernbert(model, head, pair=pair):
+        config = write_modernbert(model, head, tokenizer, masked=masked)
+        return config, BEYOND_MODERN, modern_naming("" if bare else "model.")
+    return write_own(model, head), None, own_naming
 
 
 def write_own(model: ModelConfig, head: HeadConfig | None) -> dict[str, Any]:

@@ -1,16 +1,162 @@
-"""What MODEL may be on the command line, and where its folder is."""
+"""What MODEL may be on the command line, and where its folder is; of the hub, `hf:owner/name[@revision]`.
+
+The hub's own client knows the endpoint (HF_ENDPOINT), the token, the cache (HF_HOME) and whether to stay
+offline (HF_HUB_OFFLINE). Here is only what bertkit wants of a model, and sentences for what goes wrong.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from bertkit.checkpoint.archive import is_archive
 from bertkit.checkpoint.atomic import recover_folder
+from bertkit.checkpoint.card import CARD_FILE, read_note
 from bertkit.checkpoint.formats import format_of
-from bertkit.checkpoint.hub import fetch
-from bertkit.config.presets import PRESETS
+from bertkit.checkpoint.hf import CONFIG_FILE, OLD_CONFIG_FILE, WEIGHTS
+from bertkit.checkpoint.sentence import LENGTH_FILE, MODULES_FILE, PROMPTS_FILE
+from bertkit.config.model import PRESETS
 from bertkit.errors import UserError, nearest
+from bertkit.text.tokenizer import SETTINGS_FILE, TOKENIZER_FILE, VOCABULARY_FILE
+
+HUB_KEY = "hub"
+"""What `bertkit.json` calls the model of the hub that its weights are from, or were trained from."""
+
+_NO_NAME = "names no model of the hub; write hf:OWNER/NAME or hf:OWNER/NAME@REVISION."
+_SMALL = (
+    CONFIG_FILE,
+    OLD_CONFIG_FILE,
+    CARD_FILE,
+    TOKENIZER_FILE,
+    SETTINGS_FILE,
+    VOCABULARY_FILE,
+    MODULES_FILE,
+    LENGTH_FILE,
+    PROMPTS_FILE,
+)
+# The folders of sentence-transformers' modules, and those of them that hold an encoder.
+_MODULE = re.compile(r"\d+_[A-Za-z]+")
+_ENCODER = re.compile(r"\d+_(Transformer|BERT)")
+_SHARD = re.compile(r"-\d+-of-\d+(?=\.)")
+
+
+def fetch(name: str) -> Path:
+    """The folder in the hub's cache with the files of a model; what is not there is downloaded.
+
+    Args:
+        name: OWNER/NAME or OWNER/NAME@REVISION, which is a branch, a tag or a commit.
+
+    Raises:
+        UserError: `name` is none, there is no such model or revision, it is closed to this user, it cannot be
+            fetched, or it is wanted offline and not in the cache.
+    """
+    # Heavy, and nobody who reads a folder needs it.
+    from huggingface_hub import HfApi, constants, snapshot_download
+
+    repository, _, revision = name.partition("@")
+    wanted = revision or None
+    if constants.HF_HUB_OFFLINE:
+        return _cached(name, repository, wanted)
+    try:
+        info = HfApi().model_info(repository, revision=wanted)
+        files = needed(file.rfilename for file in info.siblings or ())
+        if files:
+            return Path(snapshot_download(repository, revision=wanted, allow_patterns=files))
+    # The client has had three libraries for HTTP, each with errors of its own.
+    except Exception as error:
+        raise UserError(f"hf:{name} {_complaint(error, constants.ENDPOINT)}") from None
+    raise UserError(f"hf:{name} has no {CONFIG_FILE}: it is no model that bertkit reads.")
+
+
+def _complaint(error: Exception, endpoint: str) -> str:
+    """What went wrong with a model, and what to do; the special errors come before the general ones."""
+    from huggingface_hub import errors
+
+    log_in = "log in with `hf auth login` or set HF_TOKEN."
+    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+    sentences = {
+        errors.HFValidationError: _NO_NAME,
+        errors.GatedRepoError: "is open only to those whom its owner lets in: ask for access, then " + log_in,
+        errors.RevisionNotFoundError: f"is a revision that the model at {endpoint} does not have.",
+        errors.RepositoryNotFoundError: f"is not at {endpoint}, or it is private: then " + log_in,
+        Exception: f"could not be fetched from {endpoint} ({reason}); if it was fetched before, set "
+        "HF_HUB_OFFLINE=1 to use what is in the cache.",
+    }
+    return next(sentence for kind, sentence in sentences.items() if isinstance(error, kind))
+
+
+def needed(files: Iterable[str]) -> list[str]:
+    """Of the files of a repository those that bertkit reads, with one set of weights, safetensors if it can.
+
+    Empty if the model has no configuration.
+    """
+    folders: dict[str, set[str]] = {}
+    for file in files:
+        folder, _, name = file.rpartition("/")
+        folders.setdefault(folder, set()).add(name)
+    if not any({CONFIG_FILE, OLD_CONFIG_FILE} & names for names in folders.values()):
+        return []
+    chosen = []
+    for folder, names in folders.items():
+        if folder and not _MODULE.fullmatch(folder):
+            continue
+        kept = [name for name in _SMALL if name in names]
+        if not folder or _ENCODER.fullmatch(folder):
+            kept += _weights(names)
+        chosen += [f"{folder}/{name}" if folder else name for name in kept]
+    return chosen
+
+
+def _weights(names: set[str]) -> list[str]:
+    """The file of weights that is read first, with its shards."""
+    first = next((name for name in WEIGHTS if name in names), None)
+    if first is None:
+        return []
+    whole = first.removesuffix(".index.json")
+    return [first, *sorted(name for name in names if name != whole and _SHARD.sub("", name) == whole)]
+
+
+def _cached(name: str, repository: str, revision: str | None) -> Path:
+    """The folder of the cache with a configuration of the model, without a word to the network."""
+    from huggingface_hub import errors, try_to_load_from_cache
+
+    try:
+        for file in (CONFIG_FILE, OLD_CONFIG_FILE, MODULES_FILE):
+            found = try_to_load_from_cache(repository, file, revision=revision)
+            if isinstance(found, str):
+                return Path(found).parent
+    except errors.HFValidationError:
+        raise UserError(f"hf:{name} {_NO_NAME}") from None
+    raise UserError(
+        f"hf:{name} is not in the hub's cache, and HF_HUB_OFFLINE forbids to fetch it: unset it, or name a "
+        "folder."
+    )
+
+
+def hub_card(folder: Path | None) -> dict[str, dict[str, Any]]:
+    """What a card says of the hub: `{"hub": {"model", "commit"}}` if the weights in `folder` are from there.
+
+    A folder of the hub's cache tells by where it is, any other by its `bertkit.json`, so that the commit goes
+    on to all that is trained from it. Empty for fresh weights and those of another origin.
+
+    Raises:
+        UserError: `bertkit.json` is damaged.
+    """
+    if folder is None:
+        return {}
+    repository = folder.parent.parent.name
+    if folder.parent.name == "snapshots" and repository.startswith("models--"):
+        model = repository.removeprefix("models--").replace("--", "/")
+        return {HUB_KEY: {"model": model, "commit": folder.name}}
+    said = read_note(folder).get(HUB_KEY) if (folder / CARD_FILE).is_file() else None
+    if not isinstance(said, dict):
+        return {}
+    origin = {key: said.get(key) for key in ("model", "commit")}
+    return {HUB_KEY: origin} if all(isinstance(value, str) for value in origin.values()) else {}
+
 
 PACKAGE_PREFIX = "pkg:"
 HUB_PREFIX = "hf:"

@@ -9,6 +9,8 @@ import torch
 from bertkit.config.head import HeadConfig
 from bertkit.errors import listed
 
+Tensors = dict[str, torch.Tensor]
+
 BERT_MODULES: dict[str, tuple[str, ...]] = {
     "encoder.embeddings.pieces": ("embeddings.word_embeddings",),
     "encoder.embeddings.segments": ("embeddings.token_type_embeddings",),
@@ -132,7 +134,7 @@ def has_any(names: Iterable[str], expected: Iterable[str], naming: Naming) -> bo
     return any(name.startswith(modules) for name in names if name not in TIED)
 
 
-def drop_tied(tensors: dict[str, torch.Tensor]) -> list[str]:
+def drop_tied(tensors: Tensors) -> list[str]:
     """Take out of `tensors` the second copies of tied ones.
 
     Returns:
@@ -158,13 +160,13 @@ def _agree(one: torch.Tensor, other: torch.Tensor) -> bool:
     return torch.equal(one, other)
 
 
-def name_bias(tensors: dict[str, torch.Tensor]) -> None:
+def name_bias(tensors: Tensors) -> None:
     """Give the masked head's bias its name where `tensors` have it under that of its copy alone."""
     if DECODER_BIAS in tensors and TIED[DECODER_BIAS] not in tensors:
         tensors[TIED[DECODER_BIAS]] = tensors.pop(DECODER_BIAS)
 
 
-def modernise(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def modernise(tensors: Tensors) -> Tensors:
     """The tensors under today's names.
 
     TensorFlow, and with it pytorch_pretrained_bert, called a norm's weight and bias gamma and beta; models
@@ -172,7 +174,7 @@ def modernise(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     is there too, the old one stays as it is, and nothing will use it.
     """
     wrapped = bool(tensors) and all(name.startswith("module.") for name in tensors)
-    found: dict[str, torch.Tensor] = {}
+    found: Tensors = {}
     for name, tensor in tensors.items():
         today = name.removeprefix("module.") if wrapped else name
         for old, new in OLD_ENDINGS.items():
@@ -183,7 +185,7 @@ def modernise(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return found
 
 
-def to_disk(state: Mapping[str, torch.Tensor], naming: Naming) -> dict[str, torch.Tensor]:
+def to_disk(state: Mapping[str, torch.Tensor], naming: Naming) -> Tensors:
     """The tensors of `state` under their names on disk, each with storage of its own."""
     return {
         name: part.clone()
@@ -192,9 +194,7 @@ def to_disk(state: Mapping[str, torch.Tensor], naming: Naming) -> dict[str, torc
     }
 
 
-def from_disk(
-    tensors: dict[str, torch.Tensor], expected: Mapping[str, torch.Tensor], naming: Naming
-) -> dict[str, torch.Tensor]:
+def from_disk(tensors: Tensors, expected: Mapping[str, torch.Tensor], naming: Naming) -> Tensors:
     """Take out of `tensors` what `expected` (our names; shapes alone matter) needs, fused, as float32.
 
     Raises:

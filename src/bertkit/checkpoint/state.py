@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from bertkit.checkpoint.atomic import replace_file
-from bertkit.checkpoint.tensors import save_tensors
+from bertkit.checkpoint.hf import save_tensors
 from bertkit.errors import UserError
 from bertkit.model.optimisers import Optimiser
 

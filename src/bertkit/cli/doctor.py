@@ -12,11 +12,11 @@ import argparse
 from pathlib import Path
 
 from bertkit.cli import finetune, pretrain
-from bertkit.cli.recipes import Flag, add_recipe_arguments
+from bertkit.cli.arguments import Flag, add_recipe_arguments
 from bertkit.errors import UserError
 from bertkit.health.preflight import SECONDS
 from bertkit.recipe import PretrainRecipe, Recipe
-from bertkit.recipe.kinds import kind_of_recipe
+from bertkit.recipe.pretrain import kind_of_recipe
 from bertkit.text.jsons import to_json
 
 FINDINGS = 3

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bertkit.cli.inputs import (
+from bertkit.cli.arguments import (
     add_input_arguments,
     check_out,
     check_sources,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from bertkit.cli.arguments import add_window_arguments
 from bertkit.cli.finetune import FLAGS
-from bertkit.cli.recipes import add_window_arguments
 from bertkit.recipe import TaskRecipe, from_table
 from bertkit.text.jsons import to_json
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bertkit.cli.inputs import FORMATS, ending_of, source
+from bertkit.cli.arguments import FORMATS, ending_of, source
 from bertkit.cli.predict import CONTROL, json_lines
 from bertkit.errors import UserError
 

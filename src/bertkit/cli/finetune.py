@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bertkit.cli.recipes import (
+from bertkit.cli.arguments import (
     OPTIMISER_FLAGS,
     RUN_FLAGS,
     Flag,

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from bertkit.cli.inputs import (
+from bertkit.cli.arguments import (
     add_input_arguments,
     check_out,
     check_sources,

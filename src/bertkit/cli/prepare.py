@@ -10,8 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bertkit.config.checks import check_at_least
-from bertkit.errors import UserError
+from bertkit.errors import UserError, check_at_least
 from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:

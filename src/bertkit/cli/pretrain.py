@@ -11,7 +11,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from bertkit.cli.recipes import (
+from bertkit.cli.arguments import (
     OPTIMISER_FLAGS,
     RUN_FLAGS,
     Flag,

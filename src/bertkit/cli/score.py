@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bertkit.cli.inputs import FORMATS, check_out, ending_of, source
+from bertkit.cli.arguments import FORMATS, check_out, ending_of, source
 from bertkit.cli.predict import CONTROL
 from bertkit.errors import UserError
 from bertkit.text.jsons import to_json

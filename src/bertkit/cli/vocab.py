@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from bertkit.config.checks import check_at_least
-from bertkit.errors import UserError
+from bertkit.errors import UserError, check_at_least
 from bertkit.recipe import VocabularyAlgorithm
 from bertkit.text.jsons import to_json
 from bertkit.version import __version__

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bertkit.config.checks import check_at_least, check_choice
 from bertkit.config.model import LARGEST, ModelConfig, layer_numbers
-from bertkit.errors import UserError, quoted
+from bertkit.errors import UserError, check_at_least, check_choice, quoted
 
 Pooling = Literal["pooler", "cls", "mean", "max", "none"]
 Combination = Literal["sum", "concat"]

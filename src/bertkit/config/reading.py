@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bertkit.config.checks import check_at_least
 from bertkit.config.model import ModelConfig
-from bertkit.errors import UserError
+from bertkit.errors import UserError, check_at_least
 
 SHORTEST_WINDOW = 8
 

@@ -1,13 +1,14 @@
-"""Text files to numbered lines: the one place that opens, decompresses and decodes."""
+"""Files: the one place that opens, decompresses and decodes them, and where those of a named data set are."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import os
 import re
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -156,3 +157,56 @@ class _ZstdReader(io.RawIOBase):
     def close(self) -> None:
         self._raw.close()
         super().close()
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes, in hexadecimal; of no file, the empty text."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def prefix_sha256(path: Path, count: int) -> str:
+    """SHA-256 of the first `count` bytes of a file, in hexadecimal; of all where it has fewer."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while count > 0 and (content := file.read(min(count, 2**17))):
+            digest.update(content)
+            count -= len(content)
+    return digest.hexdigest()
+
+
+def cache_folder() -> Path:
+    """The folder of what bertkit keeps for later: `$XDG_CACHE_HOME/bertkit`, or `~/.cache/bertkit`."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "bertkit"
+
+
+def locate(name: str, files: Sequence[str], how_to_get: str, folder: str | Path | None = None) -> Path:
+    """The folder with all `files` of the data set `name`.
+
+    Looked at in this order: `folder` and nothing else where it is given; `$BERTKIT_DATA/<name>`; the cache.
+
+    Args:
+        name: of the data set, and of its folder.
+        files: what must be in the folder.
+        how_to_get: the steps that put it there, for a person to follow; `{folder}` is where.
+        folder: an explicit place.
+
+    Raises:
+        UserError: not all files are there; it tells where was looked and how to get them.
+    """
+    data = os.environ.get("BERTKIT_DATA")
+    places = [Path(data) / name] if data else []
+    places = [Path(folder)] if folder else [*places, cache_folder() / name]
+    missing = {place: [file for file in files if not (place / file).is_file()] for place in places}
+    for place in places:
+        if not missing[place]:
+            return place
+    looked = "; ".join(f"{place} (without {', '.join(missing[place])})" for place in places)
+    hint = "" if data or folder else " BERTKIT_DATA is not set."
+    raise UserError(
+        f"The data set {name!r} was not found. Looked in: {looked}.{hint} "
+        f"To get it: {how_to_get.format(folder=places[0])}"
+    )

@@ -1,4 +1,4 @@
-"""The packed batch: sequences laid end to end without padding."""
+"""The packed batch: sequences laid end to end without padding, or the vectors that stand in their place."""
 
 from __future__ import annotations
 
@@ -10,12 +10,52 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from bertkit.data.windows import WindowIndex
-
 if TYPE_CHECKING:
     import torch
 
 IntArray = npt.NDArray[np.int32]
+
+
+Index = npt.NDArray[np.int64]
+
+
+def answerable(offsets: Index, sizes: Index) -> list[tuple[int, int]]:
+    """From where to where each window of a text answers for its pieces: to the middle of what two share.
+
+    So each piece of the text is answered for once, where it stands farthest from a cut.
+
+    Args:
+        offsets: where each window begins, [K].
+        sizes: pieces of the text in each, [K].
+    """
+    ends = offsets + sizes
+    middles = ((offsets[1:] + ends[:-1]) // 2).tolist()
+    return list(zip([0, *middles], [*middles, int(ends[-1])], strict=True))
+
+
+@dataclass(frozen=True)
+class WindowIndex:
+    """Which of M sequences are windows of which of N texts.
+
+    Attributes:
+        firsts: the first window of each text, and M: int64 [N + 1]. The others follow it.
+        offsets: how many pieces of its text lie before each window, int64 [M]; of two texts, pieces of the
+            longer, which is the one in windows.
+    """
+
+    firsts: Index
+    offsets: Index
+
+    @property
+    def counts(self) -> Index:
+        """Windows of each text, [N]."""
+        return np.diff(self.firsts)
+
+    def windows_of(self, rows: Index) -> Index:
+        """The windows of some texts, text by text."""
+        counts = self.counts[rows]
+        before = np.cumsum(counts) - counts
+        return np.repeat(self.firsts[rows] - before, counts) + np.arange(counts.sum())
 
 
 @dataclass(frozen=True)
@@ -123,3 +163,39 @@ def pack(sequences: Sequences, rows: Sequence[int] | npt.NDArray[np.int64]) -> P
         lengths=tuple(lengths.tolist()),
         windows=counts,
     )
+
+
+@dataclass(frozen=True)
+class FeatureBatch:
+    """B rows of vectors.
+
+    Attributes:
+        vectors_BW: float32 [B, W].
+        lengths: pieces of the text behind each, B integers.
+    """
+
+    vectors_BW: torch.Tensor
+    lengths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Features:
+    """The pooled vectors of N rows; in the place of `Sequences`, which they were computed from.
+
+    Attributes:
+        vectors_NW: float32 [N, W].
+        lengths: pieces of each row, int64 [N].
+    """
+
+    vectors_NW: npt.NDArray[np.float32]
+    lengths: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def batch(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> FeatureBatch:
+        """The vectors of `rows`, in that order."""
+        import torch
+
+        rows = np.asarray(rows, dtype=np.int64)
+        return FeatureBatch(torch.from_numpy(self.vectors_NW[rows]), tuple(self.lengths[rows].tolist()))

@@ -1,18 +1,84 @@
-"""Texts to sequences: `[CLS] a [SEP]` and `[CLS] a [SEP] b [SEP]`, cut to length or into windows."""
+"""Texts to sequences: `[CLS] a [SEP]` and `[CLS] a [SEP] b [SEP]`, cut to length or in windows that overlap.
+
+A window is a sequence of its own, with its own `[CLS]` and `[SEP]`. Windows of a text are spread evenly, so
+that all are full and each begins at most `stride` pieces behind the one before: no short last window that
+weighs as much as the others. (`doc_stride` of google-research/bert's run_squad.py is such a distance too, and
+not, as `stride` of transformers' tokenizers, an overlap.)
+"""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import repeat
 
 import numpy as np
 
 from bertkit.config.reading import Reading
-from bertkit.data.packed import Sequences
-from bertkit.data.windows import Cut, Cutter, WindowIndex, window_cutter
+from bertkit.data.packed import Sequences, WindowIndex
 from bertkit.errors import UserError
 from bertkit.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Which pieces of two texts one sequence holds, of each from where to where; the second may have none."""
+
+    first: tuple[int, int]
+    second: tuple[int, int]
+
+    @property
+    def offset(self) -> int:
+        """Pieces before it in the text that is read in windows; of the other nothing is left out before."""
+        return self.first[0] + self.second[0]
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """Where it ends in each text."""
+        return self.first[1], self.second[1]
+
+
+Cutter = Callable[[int, int], list[Cut]]
+"""From the numbers of pieces of two texts to the sequences that they are read as, at least one."""
+
+
+def window_cutter(reading: Reading, specials: int) -> Cutter | None:
+    """What cuts texts into the windows of `reading`, each with so many special pieces; None: it has none."""
+    if not reading.window:
+        return None
+    room = reading.window - specials
+    return windows(room, reading.stride or max(1, room * 3 // 4))
+
+
+def windows(room: int, stride: int) -> Cutter:
+    """As many sequences of at most `room` pieces as it takes to read all.
+
+    Of two texts the longer one is read in windows, each beside the whole shorter one, or beside as much of
+    its beginning as fills half the room.
+
+    Args:
+        room: pieces of a window, without `[CLS]` and `[SEP]`.
+        stride: pieces from the beginning of a window to that of the next, at most; not more than `room`.
+    """
+
+    def cut(first: int, second: int) -> list[Cut]:
+        beside = min(first, second, room // 2)
+        width = room - beside
+        # The share of a window that overlaps is the same whatever stands beside it.
+        starts = window_starts(max(first, second), width, max(1, stride * width // room))
+        if first > second:
+            return [Cut((start, min(start + width, first)), (0, beside)) for start in starts]
+        return [Cut((0, beside), (start, min(start + width, second))) for start in starts]
+
+    return cut
+
+
+def window_starts(pieces: int, width: int, stride: int) -> list[int]:
+    """Where windows of `width` begin that read all of so many pieces: see this file's head."""
+    beyond = max(0, pieces - width)
+    steps = -(-beyond // stride)
+    return [beyond * step // max(steps, 1) for step in range(steps + 1)]
 
 
 def longest_first(first: int, second: int, room: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from bertkit.data.files import sha256
 from bertkit.errors import UserError
 from bertkit.text.tokenizer import Tokenizer
 
@@ -277,14 +278,6 @@ def manifest_text(entries: Iterable[ShardEntry], tokenizer: Tokenizer, more: dic
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def sha256(path: Path) -> str:
-    """Of a file's bytes, in hexadecimal; of no file, the empty text."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def map_arrays(path: Path) -> dict[str, Array]:
     """The arrays of a safetensors file, mapped into memory and read-only.
 
@@ -349,3 +342,73 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path} is no manifest of format {FORMAT}; prepare the text again.")
     return content
+
+
+class Gatherer:
+    """Gathers the documents of one split until they fill a shard.
+
+    A shard ends after the first document with which it has `pieces` pieces, so that shards depend on the
+    documents and their order alone.
+
+    Args:
+        folder: where the shards go.
+        split: of which split they are.
+        vocabulary_size: of the tokenizer.
+        pieces: of a shard, at least; the last one may have fewer.
+        pending: documents to begin with.
+        written: shards of this split that are there already.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        split: Split,
+        vocabulary_size: int,
+        pieces: int,
+        pending: Documents | None = None,
+        written: int = 0,
+    ) -> None:
+        self._folder = folder
+        self._split = split
+        self._vocabulary_size = vocabulary_size
+        self._full = pieces
+        self._parts: list[Documents] = [pending] if pending is not None and len(pending) else []
+        self._pieces = sum(len(part.ids) for part in self._parts)
+        self._written = written
+
+    def add(self, documents: Documents) -> list[ShardEntry]:
+        """Add documents; the shards that were filled by them are written, and returned."""
+        entries: list[ShardEntry] = []
+        ends = documents.sentences[documents.documents[1:]]
+        begin = taken = 0
+        while begin < len(documents):
+            # The first document that fills the shard.
+            last = int(np.searchsorted(ends, self._full - self._pieces + taken))
+            end = min(last + 1, len(documents))
+            self._parts.append(documents.part(begin, end))
+            self._pieces += int(ends[end - 1]) - taken
+            begin, taken = end, int(ends[end - 1])
+            if self._pieces >= self._full:
+                entries += self.flush()
+        return entries
+
+    def flush(self) -> Sequence[ShardEntry]:
+        """Write what is gathered, if anything is, and return its shard."""
+        if not self._parts:
+            return []
+        documents = self.pending
+        path = self._folder / f"{self._split}-{self._written:05d}.safetensors"
+        write_shard(path, documents, self._vocabulary_size)
+        self._parts, self._pieces = [], 0
+        self._written += 1
+        return [entry_of(path, self._split, documents)]
+
+    @property
+    def pending(self) -> Documents:
+        """The documents that are in no shard yet; there must be some, see `__len__`."""
+        if len(self._parts) > 1:
+            self._parts = [Documents.join(self._parts)]
+        return self._parts[0]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))

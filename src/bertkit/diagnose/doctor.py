@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bertkit.config.presets import changed_preset
+from bertkit.config.model import changed_preset
 from bertkit.data.shards import is_shards
 from bertkit.diagnose.answers import Answer, answers_of, verdict_of
 from bertkit.diagnose.begun_again import typed_settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bertkit.config.presets import PRESETS
+from bertkit.config.model import PRESETS
 from bertkit.health.watch import Setting
 from bertkit.recipe import OWN_RATES, ModelRecipe, OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
 from bertkit.runs.findings import Change

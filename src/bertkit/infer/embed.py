@@ -12,15 +12,13 @@ import numpy.typing as npt
 import torch
 
 from bertkit.checkpoint.folder import ModelFolder
-from bertkit.config.checks import check_choice
 from bertkit.config.head import Combination, Pooling
 from bertkit.config.model import layer_numbers
 from bertkit.config.reading import Reading
-from bertkit.data.packed import Sequences
+from bertkit.data.packed import Sequences, answerable
 from bertkit.data.packing import encode_texts
 from bertkit.data.tables import BadRow, Row
-from bertkit.data.windows import answerable
-from bertkit.errors import UserError
+from bertkit.errors import UserError, check_choice
 from bertkit.infer.rows import ROWS_AT_ONCE, Tally, Texts, checked_texts, in_chunks
 from bertkit.model.bulk import PIECES, batches_by_length, in_batches
 from bertkit.model.pooling import combined, over_pieces, over_windows, pool

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bertkit.config.checks import check_at_least
 from bertkit.data.packed import Sequences, pack
-from bertkit.errors import UserError
+from bertkit.errors import UserError, check_at_least
 from bertkit.infer.masked import MaskedModel
 from bertkit.model.bulk import batches_by_length
 from bertkit.text.tokenizer import MASK

@@ -9,11 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from bertkit.checkpoint.convert import ORIGIN_KEY
-from bertkit.checkpoint.folder import ModelFolder, read_model_folder
+from bertkit.checkpoint.folder import ORIGIN_KEY, ModelFolder, read_model_folder
 from bertkit.checkpoint.formats import name_format
 from bertkit.checkpoint.locate import find_model
-from bertkit.config.presets import preset
+from bertkit.config.model import preset
 from bertkit.model.encoder import Encoder
 
 # Of the card: where the model came from. Labels and configuration are told from the model itself.

@@ -10,8 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from bertkit.data.features import Features
-from bertkit.data.packed import Sequences
+from bertkit.data.packed import Features, Sequences
 from bertkit.model.heads import Classifier
 from bertkit.model.pooling import over_windows
 from bertkit.model.precision import Computing, autocast

@@ -14,8 +14,7 @@ from bertkit.config.model import ModelConfig, layer_numbers
 from bertkit.data.packed import PackedBatch
 from bertkit.errors import UserError
 from bertkit.model.attention import Plan, SelfAttention, plan
-from bertkit.model.dropout import Dropout
-from bertkit.model.initialisation import initialise
+from bertkit.model.layers import Dropout, initialise
 from bertkit.model.positions import POSITIONS, Rotation
 
 

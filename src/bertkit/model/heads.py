@@ -8,11 +8,9 @@ from torch.nn import functional as F
 
 from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
-from bertkit.data.features import FeatureBatch
-from bertkit.data.packed import PackedBatch
-from bertkit.model.dropout import Dropout
+from bertkit.data.packed import FeatureBatch, PackedBatch
 from bertkit.model.encoder import Encoder
-from bertkit.model.initialisation import initialise
+from bertkit.model.layers import Dropout, initialise
 from bertkit.model.losses import OUTPUTS, TARGETS, Losses
 from bertkit.model.pooling import pool
 

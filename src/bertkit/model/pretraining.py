@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import PackedBatch
 from bertkit.model.encoder import ACTIVATIONS, Encoder
-from bertkit.model.initialisation import initialise
+from bertkit.model.layers import initialise
 
 
 class MaskedHead(nn.Module):

@@ -8,8 +8,7 @@ from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
 
-from bertkit.config.checks import check_choice
-from bertkit.errors import UserError, nearest
+from bertkit.errors import UserError, check_choice, nearest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bertkit.config.checks import check_at_least, check_choice
 from bertkit.config.head import Combination, Loss, Pooling
 from bertkit.config.model import Precision
 from bertkit.config.reading import Reading, check_reading
-from bertkit.errors import UserError
+from bertkit.errors import UserError, check_at_least, check_choice
 from bertkit.recipe.base import BaseRecipe
 from bertkit.recipe.parts import ModelRecipe, OnCollapse, OptimiserRecipe
 

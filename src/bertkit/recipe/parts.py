@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bertkit.config.checks import check_at_least, check_choice
-from bertkit.config.presets import PRESETS
-from bertkit.errors import UserError
+from bertkit.config.model import PRESETS
+from bertkit.errors import UserError, check_at_least, check_choice
 
 Schedule = Literal["linear", "constant"]
 OptimiserName = Literal["adamw", "adam", "lamb", "muon"]

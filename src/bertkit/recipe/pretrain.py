@@ -1,14 +1,15 @@
-"""A recipe of a pretraining run."""
+"""A recipe of a pretraining run, and which kind of recipe a file is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
 
-from bertkit.config.checks import check_at_least, check_choice
 from bertkit.config.model import Precision
-from bertkit.errors import UserError
-from bertkit.recipe.base import BaseRecipe
+from bertkit.errors import UserError, check_at_least, check_choice
+from bertkit.recipe.base import BaseRecipe, read_table
+from bertkit.recipe.finetune import Recipe
 from bertkit.recipe.parts import ModelRecipe, OnCollapse, OptimiserRecipe
 
 Pairs = Literal["nsp", "sop", "none"]
@@ -145,3 +146,21 @@ class PretrainRecipe(BaseRecipe):
     def __post_init__(self) -> None:
         if self.model.freeze:
             raise UserError("model: freeze is for fine-tuning; a frozen encoder cannot be pretrained.")
+
+
+def kind_of_recipe(path: Path) -> type[Recipe] | type[PretrainRecipe]:
+    """The kind that knows more of the file's keys; that of fine-tuning where both know as many.
+
+    Raises:
+        UserError: no such file, or not TOML.
+    """
+    table = read_table(path, "recipe")
+    pretraining = _known(PretrainRecipe(), table) > _known(Recipe(), table)
+    return PretrainRecipe if pretraining else Recipe
+
+
+def _known(recipe: Recipe | PretrainRecipe, table: dict[str, Any]) -> int:
+    keys = {(part.name, key.name) for part in fields(recipe) for key in fields(getattr(recipe, part.name))}
+    sections = {part.name for part in fields(recipe)}
+    inner = {(name, key) for name, part in table.items() if isinstance(part, dict) for key in part}
+    return len(keys & inner) + len(sections & table.keys())

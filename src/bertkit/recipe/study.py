@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bertkit.config.checks import check_at_least, check_choice
-from bertkit.errors import UserError, nearest
+from bertkit.errors import UserError, check_at_least, check_choice, nearest
 from bertkit.recipe.base import add_settings, from_table, read_table
 from bertkit.recipe.finetune import Recipe
 from bertkit.recipe.pretrain import PretrainRecipe

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe, Recipe
-from bertkit.recipe.kinds import kind_of_recipe
+from bertkit.recipe.pretrain import kind_of_recipe
 from bertkit.runs.folder import RECIPE, RESULT, STOPPED, check_is_run, is_run, seed_folders
 from bertkit.runs.history import (
     NAN,

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bertkit.checkpoint.atomic import replace_file
-from bertkit.config.checks import check_at_least
-from bertkit.errors import UserError
+from bertkit.errors import UserError, check_at_least
 from bertkit.recipe.study import Study
 from bertkit.runs.folder import RESULT
 from bertkit.runs.result import write_json

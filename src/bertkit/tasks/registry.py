@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from bertkit.config.checks import check_choice
-from bertkit.data.locate import locate
+from bertkit.data.files import locate
 from bertkit.data.tables import Column, Columns
-from bertkit.errors import UserError, nearest
+from bertkit.errors import UserError, check_choice, nearest
 from bertkit.recipe import Kind, TaskRecipe
 from bertkit.tasks.metrics import get_metric
 

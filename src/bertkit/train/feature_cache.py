@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from bertkit.data.features import Features
-from bertkit.data.packed import Sequences
+from bertkit.data.packed import Features, Sequences
 from bertkit.errors import UserError
 from bertkit.model.bulk import pooled
 from bertkit.model.heads import Classifier

@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from bertkit.data.batches import Rows, epoch_batches
-from bertkit.data.features import FeatureBatch, Features
-from bertkit.data.packed import PackedBatch, Sequences
+from bertkit.data.packed import FeatureBatch, Features, PackedBatch, Sequences
 from bertkit.model.bulk import batches_by_length
 from bertkit.model.heads import Classifier
 from bertkit.recipe import BatchRecipe

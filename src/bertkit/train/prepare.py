@@ -13,8 +13,7 @@ import numpy.typing as npt
 from bertkit.checkpoint.folder import ModelFolder, read_model_folder
 from bertkit.checkpoint.locate import find_model
 from bertkit.config.head import HeadConfig
-from bertkit.config.model import ModelConfig
-from bertkit.config.presets import changed_preset
+from bertkit.config.model import ModelConfig, changed_preset
 from bertkit.config.reading import check_positions
 from bertkit.data.packed import Sequences
 from bertkit.data.packing import encode_texts

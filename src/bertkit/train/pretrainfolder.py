@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bertkit.checkpoint.folder import write_model_folder
-from bertkit.checkpoint.hub import hub_card
+from bertkit.checkpoint.locate import hub_card
 from bertkit.health.watch import Watch
 from bertkit.model.precision import Computing
 from bertkit.recipe import PretrainRecipe

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from bertkit.checkpoint.folder import write_model_folder
-from bertkit.checkpoint.hub import hub_card
+from bertkit.checkpoint.locate import hub_card
 from bertkit.checkpoint.state import load_state, save_state
 from bertkit.health.watch import Evaluation
 from bertkit.model.bulk import log_probabilities

@@ -9,8 +9,7 @@ from pathlib import Path
 import torch
 
 from bertkit.checkpoint.locate import find_model
-from bertkit.config.model import ModelConfig
-from bertkit.config.presets import changed_preset
+from bertkit.config.model import ModelConfig, changed_preset
 from bertkit.data.shards import Shards, open_shards
 from bertkit.data.steps import Masks, Windows
 from bertkit.errors import UserError
