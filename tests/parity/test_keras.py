@@ -10,7 +10,7 @@ import pytest
 from bertkit.data.packed import pack
 from bertkit.data.packing import encode_texts
 from bertkit.text.tokenizer import Tokenizer
-from bertkit.text.vocabulary import learn
+from bertkit.text.vocabulary import VocabularyOptions, learn
 
 REFERENCE = json.loads(Path(__file__).with_name("keras_reference.json").read_text(encoding="utf-8"))
 
@@ -23,7 +23,7 @@ def sentences(shared_data: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def learned(sentences: list[str]) -> list[str]:
-    return learn(sentences[:8_512], size=4_000, algorithm="topdown")
+    return learn(sentences[:8_512], VocabularyOptions(size=4_000, algorithm="topdown"))
 
 
 def test_the_topdown_vocabulary_piece_by_piece(learned: list[str]) -> None:

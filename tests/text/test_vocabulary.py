@@ -6,13 +6,13 @@ import pytest
 
 from bertkit.errors import UserError
 from bertkit.text.tokenizer import Tokenizer
-from bertkit.text.vocabulary import ALGORITHMS, RESERVED, learn, learn_from_counts, measure
+from bertkit.text.vocabulary import ALGORITHMS, RESERVED, VocabularyOptions, learn, learn_from_counts, measure
 
 COUNTS = Counter({"low": 20, "lower": 10, "newer": 20, "new": 7, "rare": 1})
 
 
 def test_the_most_frequent_pairs_are_joined_first() -> None:
-    pieces = learn_from_counts(COUNTS, size=22)
+    pieces = learn_from_counts(COUNTS, VocabularyOptions(size=22))
     singles = ["a", "e", "l", "n", "o", "r", "w"]
     inside = ["##a", "##e", "##o", "##r", "##w"]
     # (l, ##o) and (##e, ##r) occur 30 times, and (##w, ##er) once it exists; (n, ##e) 27, (lo, ##w) 20 times.
@@ -21,17 +21,17 @@ def test_the_most_frequent_pairs_are_joined_first() -> None:
 
 
 def test_a_frequency_ends_it_before_the_size() -> None:
-    assert len(learn_from_counts(COUNTS, size=99, min_frequency=20)) < 27
-    assert "rare" in learn_from_counts(COUNTS, size=99, min_frequency=1)
-    assert "rare" not in learn_from_counts(COUNTS, size=99)
+    assert len(learn_from_counts(COUNTS, VocabularyOptions(size=99, min_frequency=20))) < 27
+    assert "rare" in learn_from_counts(COUNTS, VocabularyOptions(size=99, min_frequency=1))
+    assert "rare" not in learn_from_counts(COUNTS, VocabularyOptions(size=99))
 
 
 def test_runs_agree_to_the_last_piece() -> None:
     # Each process has hash tables of its own, in Python and in Rust; many pairs here are equally frequent.
     program = (
-        "from bertkit.text.vocabulary import learn;"
+        "from bertkit.text.vocabulary import VocabularyOptions, learn;"
         "words = [a + b + c + d for a in 'abcdefg' for b in 'hijkl' for c in 'mnopq' for d in 'rst'];"
-        "print(learn([' '.join(words)] * 3, size=99))"
+        "print(learn([' '.join(words)] * 3, VocabularyOptions(size=99)))"
     )
     outputs = {
         subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
@@ -44,7 +44,7 @@ def test_runs_agree_to_the_last_piece() -> None:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_algorithm_gives_a_vocabulary_that_knows_the_text(algorithm: str) -> None:
     lines = ["The cats saw the dogs.", "A cat sees dogs, and 13 dogs see the cat!"] * 13
-    pieces = learn(lines, size=99, algorithm=algorithm)
+    pieces = learn(lines, VocabularyOptions(size=99, algorithm=algorithm))
     assert tuple(pieces[:5]) == RESERVED
     assert len(set(pieces)) == len(pieces) <= 99
     tokenizer = Tokenizer.from_vocabulary(pieces)
@@ -54,15 +54,15 @@ def test_every_algorithm_gives_a_vocabulary_that_knows_the_text(algorithm: str) 
 
 def test_case_and_reserved_pieces() -> None:
     reserved = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused1]"]
-    pieces = learn(["Été été"] * 13, size=99, lowercase=False, reserved=reserved)
+    pieces = learn(["Été été"] * 13, VocabularyOptions(size=99, lowercase=False, reserved=reserved))
     assert pieces[:6] == reserved
     assert "Été" in pieces
-    assert "Été" in learn(["Été"] * 13, size=99, algorithm="topdown", lowercase=False)
-    assert "ete" in learn(["Été"] * 13, size=99, algorithm="topdown")
+    assert "Été" in learn(["Été"] * 13, VocabularyOptions(size=99, algorithm="topdown", lowercase=False))
+    assert "ete" in learn(["Été"] * 13, VocabularyOptions(size=99, algorithm="topdown"))
 
 
 def test_words_with_rare_characters_are_left_out() -> None:
-    pieces = learn(["aab aab aab \u0416ab"], size=99, alphabet=2)
+    pieces = learn(["aab aab aab \u0416ab"], VocabularyOptions(size=99, alphabet=2))
     assert pieces == [*RESERVED, "a", "b", "##a", "##b", "aa", "aab"]
 
 
@@ -78,13 +78,13 @@ def test_words_with_rare_characters_are_left_out() -> None:
 )
 def test_what_cannot_be_asked_for(options, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        learn_from_counts(COUNTS, **{"size": 99, **options})
+        learn_from_counts(COUNTS, VocabularyOptions(**{"size": 99, **options}))
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_no_words(algorithm: str) -> None:
     with pytest.raises(UserError, match="no word in the text"):
-        learn(["", " \n\ufffd"], size=99, algorithm=algorithm)
+        learn(["", " \n\ufffd"], VocabularyOptions(size=99, algorithm=algorithm))
 
 
 def test_measure() -> None:

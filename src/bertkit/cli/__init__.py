@@ -22,7 +22,9 @@ UNWRITABLE = (
 
 @dataclass(frozen=True)
 class Command:
-    """A row: the module `bertkit.cli.<module>` has `add_arguments(parser)` and `run(arguments) -> int`."""
+    """A row: the module `bertkit.cli.<module>` has `add_arguments(parser)`, `run(arguments) -> int` and,
+    if it likes, `EXAMPLES`.
+    """
 
     name: str
     help: str
@@ -102,7 +104,10 @@ def _run(arguments: list[str]) -> int:
         raise UserError(f"There is no command {name!r}.{nearest(name, list(by_name))}")
     command = by_name[name]
     module = import_module(f"bertkit.cli.{command.module}")
-    parser = argparse.ArgumentParser(prog=f"bertkit {name}", description=module.__doc__)
+    examples = getattr(module, "EXAMPLES", None)
+    parser = argparse.ArgumentParser(prog=f"bertkit {name}", description=module.__doc__, epilog=examples)
+    if examples or "\n" in (module.__doc__ or ""):  # They are laid out as they shall be read.
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
     module.add_arguments(parser)
     # Intermixed: an option may stand between a model and the files.
     code: int = module.run(parser.parse_intermixed_args(rest))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Flag = tuple[str, str, str, Callable[[str], Any], str]
 """A flag and what it stands for: (flag, section, key, type, help). One of type bool has a `--no-` too."""
 
+FORMATS = ("tsv", "csv", "jsonl", "txt", "parquet")
+
 RUN_FLAGS: tuple[Flag, ...] = (
     ("--precision", "training", "precision", str, "auto, fp32 or bf16"),
     (
@@ -41,15 +43,56 @@ OPTIMISER_FLAGS: tuple[Flag, ...] = (
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
 
 
+SHARED: dict[str, dict[str, Any]] = {
+    "--column": {
+        "metavar": "NAME",
+        "help": "where the text is: a name, or a number from 1 (text)",
+    },
+    "--header": {
+        "action": argparse.BooleanOptionalAction,
+        "help": "whether the first row of TSV and CSV names columns; by default if the column is given "
+        "by name",
+    },
+    "--format": {
+        "choices": FORMATS,
+        "help": "what the files are, where their names do not tell",
+    },
+    "--window": {
+        "type": int,
+        "metavar": "PIECES",
+        "help": "read longer texts in windows of so many; 0: cut them",
+    },
+    "--stride": {
+        "type": int,
+        "metavar": "PIECES",
+        "help": "from one window to the next (default: as trained)",
+    },
+    "--precision": {
+        "choices": ("auto", "fp32", "bf16"),
+        "default": "auto",
+        "help": "auto, fp32 or bf16",
+    },
+    "--json": {"action": "store_true", "help": "print the result object alone on standard output"},
+    "--overwrite": {"action": "store_true", "help": "replace what is there"},
+}
+"""Options that mean the same in every command that has them."""
+
+ALIASES = {"--column": ("--field",)}
+
+
+def add_shared(parser: argparse.ArgumentParser, *flags: str) -> None:
+    """Declare some of the options that commands share."""
+    for flag in flags:
+        parser.add_argument(flag, *ALIASES.get(flag, ()), **SHARED[flag])
+
+
 def add_run_arguments(parser: argparse.ArgumentParser, flags: Sequence[Flag]) -> None:
     """Declare what every training command has, and `flags`."""
     parser.add_argument("-o", "--out", type=Path, required=True, help="the run folder to make")
     add_recipe_arguments(parser, flags)
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
     parser.add_argument("--overwrite", action="store_true", help="replace the run that is there")
-    parser.add_argument(
-        "--json", action="store_true", help="print the result object alone on standard output"
-    )
+    add_shared(parser, "--json")
 
 
 def add_recipe_arguments(parser: argparse.ArgumentParser, flags: Sequence[Flag]) -> None:
@@ -66,23 +109,6 @@ def add_recipe_arguments(parser: argparse.ArgumentParser, flags: Sequence[Flag])
         default=[],
         metavar="KEY=VALUE",
         help="any recipe key, as optimiser.clip=0.5",
-    )
-
-
-def add_window_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare how the commands that ask a trained model read long texts."""
-    add = parser.add_argument
-    add(
-        "--window",
-        type=int,
-        metavar="PIECES",
-        help="read longer texts in windows of so many; 0: cut them",
-    )
-    add(
-        "--stride",
-        type=int,
-        metavar="PIECES",
-        help="from one window to the next (default: as trained)",
     )
 
 
@@ -104,8 +130,6 @@ def changes_of(arguments: argparse.Namespace, flags: Sequence[Flag], options: Ma
             changes.setdefault(section, {})[key] = value
     return add_settings(changes, arguments.set, options)
 
-
-FORMATS = ("tsv", "csv", "jsonl", "txt", "parquet")
 
 Item = TypeVar("Item")
 
@@ -135,8 +159,7 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         choices=FORMATS,
         help="what the files are, where their names do not tell; standard input is txt",
     )
-    add_window_arguments(parser)
-    add("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto, fp32 or bf16")
+    add_shared(parser, "--window", "--stride", "--precision")
 
 
 def source(name: str) -> Path:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from bertkit.cli.arguments import add_shared
 from bertkit.text.jsons import to_json
 
 
@@ -19,8 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run folders; the others are compared with the first",
     )
     parser.add_argument("-o", "--out", type=Path, help="write a page with pictures, such as compare.html")
-    parser.add_argument("--overwrite", action="store_true", help="replace the file that is there")
-    parser.add_argument("--json", action="store_true", help="print one object alone on standard output")
+    add_shared(parser, "--overwrite", "--json")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from bertkit.cli.arguments import add_shared
 from bertkit.text.jsons import to_json
 
 
@@ -17,8 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("hf", "google"),
         help="hf: config.json and model.safetensors; google: a TensorFlow checkpoint with bert_config.json",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
-    parser.add_argument("--json", action="store_true", help="print one object on standard output")
+    add_shared(parser, "--overwrite", "--json")
 
 
 def run(arguments: argparse.Namespace) -> int:

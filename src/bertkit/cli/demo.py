@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bertkit.cli.arguments import add_shared
 from bertkit.demo import parts
 from bertkit.demo.parts import FRESH, NOVELTIES, PRETRAIN, PRETRAINED, Sizes
 from bertkit.errors import UserError
@@ -38,15 +39,12 @@ SHOWN = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("runs/demo"), help="the folder to make (%(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the sentences and of the models")
     parser.add_argument("--overwrite", action="store_true", help="replace the demo that is there")
-    parser.add_argument(
-        "--json", action="store_true", help="print the result object alone on standard output"
-    )
+    add_shared(parser, "--json")
 
 
 def run(arguments: argparse.Namespace) -> int:

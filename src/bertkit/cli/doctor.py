@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from bertkit.cli import finetune, pretrain
-from bertkit.cli.arguments import Flag, add_recipe_arguments
+from bertkit.cli.arguments import Flag, add_recipe_arguments, add_shared
 from bertkit.errors import UserError
 from bertkit.health.preflight import SECONDS
 from bertkit.recipe import PretrainRecipe, Recipe
@@ -31,7 +31,6 @@ FLAGS: tuple[Flag, ...] = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "what", nargs="?", default="", help="a run folder, a named task, such as cola, or shards"
     )
@@ -39,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=float, default=SECONDS, help="for the steps on copies, at most (%(default)g)"
     )
-    parser.add_argument("--json", action="store_true", help="print one object on standard output")
+    add_shared(parser, "--json")
     parser.set_defaults(resume=False)
 
 

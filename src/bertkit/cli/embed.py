@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bertkit.cli.arguments import (
     add_input_arguments,
+    add_shared,
     check_out,
     check_sources,
     input_rows,
@@ -35,8 +36,6 @@ EXAMPLES = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EXAMPLES
     add = parser.add_argument
     add("model", help="a run, a model folder, or a folder of sentence-transformers")
     add_input_arguments(parser)
@@ -60,8 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="divide each vector by its length (default: as sentence-transformers noted, or not)",
     )
-    add("--json", action="store_true", help="print what was done as an object on standard output")
-    add("--overwrite", action="store_true", help="replace the file that is there")
+    add_shared(parser, "--json", "--overwrite")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from bertkit.cli.arguments import add_window_arguments
+from bertkit.cli.arguments import add_shared
 from bertkit.cli.finetune import FLAGS
 from bertkit.recipe import TaskRecipe, from_table
 from bertkit.text.jsons import to_json
@@ -25,13 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for flag, section, key, kind, text in FLAGS:
         if section == "task":
             parser.add_argument(flag, type=kind, dest=key, metavar=key.upper(), help=text)
-    parser.add_argument(
-        "--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto, fp32 or bf16"
-    )
-    add_window_arguments(parser)
-    parser.add_argument(
-        "--json", action="store_true", help="print the result object alone on standard output"
-    )
+    add_shared(parser, "--precision", "--window", "--stride", "--json")
 
 
 def run(arguments: argparse.Namespace) -> int:

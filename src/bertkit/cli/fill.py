@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bertkit.cli.arguments import FORMATS, ending_of, source
+from bertkit.cli.arguments import add_shared, ending_of, source
 from bertkit.cli.predict import CONTROL, json_lines
 from bertkit.errors import UserError
 
@@ -30,8 +30,6 @@ TEXTS_AT_ONCE = 1_024
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EXAMPLES
     add = parser.add_argument
     add("model", help="a pretrained run or model folder")
     add("texts", nargs="*", metavar="TEXT", help="with at least one [MASK]; none is standard input")
@@ -45,8 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="read the texts of a TXT, TSV, CSV, JSONL or Parquet file; may be repeated",
     )
     add("--column", metavar="COLUMN", help="of the file: a name, or a number from 1 (default: text)")
-    add("--format", choices=FORMATS, help="what the files are, where their names do not tell")
-    add("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto, fp32 or bf16")
+    add_shared(parser, "--format", "--precision")
     add("--json", action="store_true", help="print a list of objects, one a text")
 
 

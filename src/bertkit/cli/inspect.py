@@ -8,6 +8,7 @@ import tomllib
 from collections import Counter
 from typing import Any
 
+from bertkit.cli.arguments import add_shared
 from bertkit.config.head import HEAD_KINDS
 from bertkit.errors import listed, shown
 from bertkit.text.jsons import to_json
@@ -32,7 +33,7 @@ ENDINGS_SHOWN = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("model", help="a preset, a model folder, a run, hf:OWNER/NAME, or pkg:PACKAGE/FOLDER")
-    parser.add_argument("--json", action="store_true", help="print one object on standard output")
+    add_shared(parser, "--json")
 
 
 def run(arguments: argparse.Namespace) -> int:

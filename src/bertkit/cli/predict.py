@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from bertkit.cli.arguments import (
     add_input_arguments,
+    add_shared,
     check_out,
     check_sources,
     input_rows,
@@ -42,8 +43,6 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EXAMPLES
     add = parser.add_argument
     add("model", help="a run or a model folder")
     add_input_arguments(parser)
@@ -55,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write to this file; one named .json holds what --json prints",
     )
-    add("--overwrite", action="store_true", help="replace the file that is there")
+    add_shared(parser, "--overwrite")
 
 
 def run(arguments: argparse.Namespace) -> int:

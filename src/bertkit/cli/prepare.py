@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bertkit.cli.arguments import add_shared
 from bertkit.errors import UserError, check_at_least
 from bertkit.text.jsons import to_json
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from bertkit.data.prepare import Options
     from bertkit.text.tokenizer import Tokenizer
 
-FORMATS = ("txt", "jsonl", "parquet", "tsv", "csv")
 SEGMENTERS = ("jieba",)
 EXAMPLES = """examples:
   bertkit prepare corpus/*.jsonl.gz --vocab vocab.txt -o shards      a document a line, its key "text"
@@ -29,8 +29,6 @@ EXAMPLES = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EXAMPLES
     add = parser.add_argument
     add(
         "texts",
@@ -68,18 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default): blank if lines are sentences or there is a blank line in the first million characters of "
         "the file, else lines",
     )
-    add("--column", "--field", metavar="NAME", help="where the text is: a name, or a number from 1 (text)")
-    add(
-        "--header",
-        action=argparse.BooleanOptionalAction,
-        help="whether the first row of TSV and CSV names columns; by default if the column is given by name",
-    )
-    add("--format", choices=FORMATS, help="what all files are, where their names do not tell")
+    add_shared(parser, "--column", "--header", "--format")
     add("--words", choices=SEGMENTERS, help="find Chinese words, for masking whole ones")
     add("--workers", type=int, metavar="N", help="processes; by default one for each processor")
     add("--strict", action="store_true", help="stop at the first place that cannot be read")
     add("--overwrite", action="store_true", help="replace the shards that are there, finished or not")
-    add("--json", action="store_true", help="print the result object alone on standard output")
+    add_shared(parser, "--json")
 
 
 def run(arguments: argparse.Namespace) -> int:

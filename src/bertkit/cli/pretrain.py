@@ -56,7 +56,6 @@ FLAGS: tuple[Flag, ...] = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("shards", nargs="?", default="", help="a folder that `bertkit prepare` made")
     add_run_arguments(parser, FLAGS)
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bertkit.cli.arguments import FORMATS, check_out, ending_of, source
+from bertkit.cli.arguments import add_shared, check_out, ending_of, source
 from bertkit.cli.predict import CONTROL
 from bertkit.errors import UserError
 from bertkit.text.jsons import to_json
@@ -36,8 +36,6 @@ EXAMPLES = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EXAMPLES
     add = parser.add_argument
     add("model", help="a pretrained run or model folder")
     add(
@@ -57,11 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="while a piece is masked, mask those behind it in its word too (Kauf and Ivanova 2023)",
     )
-    add("--format", choices=FORMATS, help="what the files are, where their names do not tell")
-    add("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto, fp32 or bf16")
-    add("--json", action="store_true", help="print the result object alone on standard output")
+    add_shared(parser, "--format", "--precision", "--json")
     add("-o", "--out", type=Path, metavar="FILE", help="write each row with its scores, as JSON lines")
-    add("--overwrite", action="store_true", help="replace the file that is there")
+    add_shared(parser, "--overwrite")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bertkit.cli.arguments import add_shared
 from bertkit.recipe.study import STUDIES
 from bertkit.text.jsons import to_json
 
@@ -28,9 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--again", action="store_true", help="try runs again that failed")
     parser.add_argument("--no-runs", action="store_true", help="run nothing; tell of what is done so far")
-    parser.add_argument(
-        "--json", action="store_true", help="print the result object alone on standard output"
-    )
+    add_shared(parser, "--json")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections import Counter
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from bertkit.cli.arguments import add_shared
 from bertkit.errors import UserError, check_at_least
 from bertkit.recipe import VocabularyAlgorithm
 from bertkit.text.jsons import to_json
@@ -17,6 +18,8 @@ from bertkit.version import __version__
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+
+    from bertkit.text.vocabulary import Learned, VocabularyOptions
 
 # A shorter result is not what was asked for, and the user is told.
 SHORTFALL = 0.1
@@ -69,14 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--min-frequency", type=int, metavar="N", help="how often a piece must occur")
     parser.add_argument("--alphabet", type=int, metavar="N", help="single characters at most (1000)")
-    parser.add_argument(
-        "--column", "--field", metavar="NAME", help="where the text is: a name, or a number from 1 (text)"
-    )
-    parser.add_argument(
-        "--header",
-        action=argparse.BooleanOptionalAction,
-        help="whether the first row of TSV and CSV names columns; by default if the column is given by name",
-    )
+    add_shared(parser, "--column", "--header")
     parser.add_argument(
         "--held-out",
         type=int,
@@ -84,10 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="judge on every N-th text (100); 0: do not judge",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace the file that is there")
-    parser.add_argument(
-        "--json", action="store_true", help="print the result object alone on standard output"
-    )
+    add_shared(parser, "--overwrite", "--json")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -102,100 +95,56 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out.exists() and not arguments.overwrite:
         raise UserError(f"{arguments.out} exists; choose another name or say --overwrite to replace it.")
 
-    from bertkit.cli.display import plain_console
-    from bertkit.text.vocabulary import RESERVED, check_reserved
-
-    arguments.reserved = tuple(arguments.reserved or RESERVED)
-    check_reserved(arguments.reserved)
-    console = plain_console(to_stderr=arguments.json)
-    pieces, result = _learn(arguments, console)
-
     from bertkit.checkpoint.atomic import replace_file
+    from bertkit.cli.display import plain_console
+    from bertkit.text.tokenizer import Tokenizer
 
+    options = _options(arguments)
+    console = plain_console(to_stderr=arguments.json)
+    begin = time.perf_counter()
+    learned = _learn(arguments, options, console)
+    result = {
+        "vocabulary": str(arguments.out),
+        "algorithm": options.algorithm,
+        "asked": options.size,
+        "size": len(learned.pieces),
+        "fingerprint": Tokenizer.from_vocabulary(learned.pieces, **options.cleaning).fingerprint,
+        "texts": learned.texts,
+        "words": learned.words,
+        "distinct_words": learned.distinct_words,
+        "held_out": learned.held_out,
+        "seconds": round(time.perf_counter() - begin, 3),
+        "version": __version__,
+    }
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(arguments.out) as path:
-        path.write_text("".join(f"{piece}\n" for piece in pieces), encoding="utf-8", newline="\n")
+        path.write_text("".join(f"{piece}\n" for piece in learned.pieces), encoding="utf-8", newline="\n")
     _show(result, console)
     if arguments.json:
         print(to_json(result))
     return 0
 
 
-def _learn(arguments: argparse.Namespace, console: Console) -> tuple[list[str], dict[str, Any]]:
-    """The pieces, learned from all texts, and the result object."""
+def _options(arguments: argparse.Namespace) -> VocabularyOptions:
+    from bertkit.text.vocabulary import VocabularyOptions
+
+    given = {field.name: getattr(arguments, field.name) for field in fields(VocabularyOptions)}
+    return VocabularyOptions(**{name: value for name, value in given.items() if value is not None})
+
+
+def _learn(arguments: argparse.Namespace, options: VocabularyOptions, console: Console) -> Learned:
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
     from bertkit.cli.display import transient_bar
-    from bertkit.text.tokenizer import Tokenizer
+    from bertkit.text.vocabulary import learn_and_judge
 
-    begin = time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with transient_bar(console, *columns) as bar:
-        texts, rest, held = _count(arguments, bar)
-        bar.add_task("learning", total=None)
-        held_out = {"texts": texts[True], **_judge(arguments, rest, held)} if rest and held else None
-        counts = rest + held
-        pieces = _pieces(arguments, counts)
-    return pieces, {
-        "vocabulary": str(arguments.out),
-        "algorithm": arguments.algorithm,
-        "asked": arguments.size,
-        "size": len(pieces),
-        "fingerprint": Tokenizer.from_vocabulary(pieces, **_cleaning(arguments)).fingerprint,
-        "texts": texts.total(),
-        "words": counts.total(),
-        "distinct_words": len(counts),
-        "held_out": held_out,
-        "seconds": round(time.perf_counter() - begin, 3),
-        "version": __version__,
-    }
-
-
-def _cleaning(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What is done to a text before it is cut."""
-    return {name: getattr(arguments, name) for name in ("lowercase", "strip_accents", "split_cjk")}
-
-
-def _count(arguments: argparse.Namespace, bar: Progress) -> tuple[Counter[bool], Counter[str], Counter[str]]:
-    """How many texts there are, held out or not, and how often each word is in the others and in those."""
-    from bertkit.text.words import WordCounter
-
-    counters = {held: WordCounter(**_cleaning(arguments)) for held in (False, True)}
-    texts: Counter[bool] = Counter()
-    for number, text in enumerate(_texts(arguments, bar), start=1):
-        held = arguments.held_out > 0 and number % arguments.held_out == 0
-        counters[held].add(text)
-        texts[held] += 1
-    return texts, counters[False].counts(), counters[True].counts()
-
-
-def _judge(arguments: argparse.Namespace, rest: Counter[str], held: Counter[str]) -> dict[str, float]:
-    """How well a vocabulary of the other words fits those held out: the one that is kept saw them all."""
-    from bertkit.text.tokenizer import Tokenizer
-    from bertkit.text.vocabulary import measure
-
-    tokenizer = Tokenizer.from_vocabulary(_pieces(arguments, rest), **_cleaning(arguments))
-    coverage = measure(tokenizer, held)
-    return {"words": coverage.words, "fertility": coverage.fertility, "unknown": coverage.unknown}
-
-
-def _pieces(arguments: argparse.Namespace, counts: Counter[str]) -> list[str]:
-    """A vocabulary of these words."""
-    from bertkit.text.vocabulary import ALPHABET, learn_from_counts
-
-    return learn_from_counts(
-        counts,
-        size=arguments.size,
-        algorithm=arguments.algorithm,
-        lowercase=arguments.lowercase,
-        reserved=arguments.reserved,
-        min_frequency=arguments.min_frequency,
-        alphabet=arguments.alphabet or ALPHABET,
-    )
+        return learn_and_judge(_texts(arguments, bar), options, arguments.held_out)
 
 
 def _texts(arguments: argparse.Namespace, bar: Progress) -> Iterator[str]:
-    """The texts of all files, while the bar moves."""
+    """The texts of all files, while the bar moves; then it waits for the learner."""
     from bertkit.data.corpus import read_texts
     from bertkit.data.files import COMPRESSIONS
 
@@ -212,6 +161,7 @@ def _texts(arguments: argparse.Namespace, bar: Progress) -> Iterator[str]:
                 told = characters
                 bar.update(task, completed=sum(sizes[:index]) + min(sizes[index], share * characters))
     bar.update(task, completed=sum(sizes))
+    bar.add_task("learning", total=None)
 
 
 def _show(result: dict[str, Any], console: Console) -> None:

@@ -99,9 +99,9 @@ def _write(path: Path, lines: Sequence[str]) -> None:
 def write_vocabulary(folder: Path, text: Sequence[str], sizes: Sizes) -> Tokenizer:
     """Learn vocab.txt from the text."""
     from bertkit.text.tokenizer import Tokenizer
-    from bertkit.text.vocabulary import learn
+    from bertkit.text.vocabulary import VocabularyOptions, learn
 
-    pieces = learn(text, size=sizes.vocabulary)
+    pieces = learn(text, VocabularyOptions(size=sizes.vocabulary))
     _write(folder / "vocab.txt", pieces)
     return Tokenizer.from_vocabulary(pieces)
 

@@ -42,7 +42,7 @@ class TaskRecipe:
 class VocabularyRecipe:
     """For fresh weights: a vocabulary file, or how to learn one from the training texts.
 
-    `min_frequency` 0 is the algorithm's own, in `text.vocabulary.MIN_FREQUENCY`.
+    `min_frequency` 0 is the algorithm's own, in `text.vocabulary.ALGORITHMS`.
     """
 
     file: str = ""

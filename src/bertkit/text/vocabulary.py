@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice, repeat
-from typing import Protocol
+from typing import Any, Protocol
 
 import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
@@ -140,83 +140,126 @@ class Algorithm:
     folds_case: bool
 
 
-def learn(
-    lines: Iterable[str],
-    *,
-    size: int,
-    algorithm: str = "wordpiece",
-    lowercase: bool = True,
-    strip_accents: bool | None = None,
-    split_cjk: bool = True,
-    reserved: Sequence[str] = RESERVED,
-    min_frequency: int | None = None,
-    alphabet: int = ALPHABET,
-) -> list[str]:
-    """Learn a vocabulary from texts of any length, read once.
+@dataclass(frozen=True, kw_only=True)
+class VocabularyOptions:
+    """What is to be learned.
 
-    `lowercase`, `strip_accents` and `split_cjk` are those of the tokenizer that will use it; the rest is
-    described, with what is raised, at `learn_from_counts`.
-    """
-    counter = WordCounter(lowercase=lowercase, strip_accents=strip_accents, split_cjk=split_cjk)
-    for line in lines:
-        counter.add(line)
-    return learn_from_counts(
-        counter.counts(),
-        size=size,
-        algorithm=algorithm,
-        lowercase=lowercase,
-        reserved=reserved,
-        min_frequency=min_frequency,
-        alphabet=alphabet,
-    )
-
-
-def learn_from_counts(
-    counts: Mapping[str, int],
-    *,
-    size: int,
-    algorithm: str = "wordpiece",
-    lowercase: bool = True,
-    reserved: Sequence[str] = RESERVED,
-    min_frequency: int | None = None,
-    alphabet: int = ALPHABET,
-) -> list[str]:
-    """Learn a vocabulary from words; equal counts give equal pieces in equal order.
-
-    Args:
-        counts: how often each word occurs.
+    Attributes:
         size: pieces asked for, the reserved ones counted; there may be fewer where the text has no more.
         algorithm: "wordpiece" joins the most frequent pair of pieces until the size is reached, with the
             trainer of the `tokenizers` library; "topdown" is tensorflow-text's, see `learn_topdown`, on words
             in lower case as keras_nlp makes it: it learns no ß, and other letters that folding replaces.
-        lowercase: whether the words are in lower case.
+        lowercase: of the tokenizer that will use it, as the next two.
+        strip_accents: likewise.
+        split_cjk: likewise.
         reserved: pieces to put first, BERT's special pieces among them.
         min_frequency: how often a piece must occur; None for the algorithm's own.
         alphabet: single characters at most, the most frequent ones; words with another are left out.
 
     Raises:
-        UserError: the algorithm is unknown, there are no words, a special piece is not reserved or one is
-            twice, or the single characters alone are more than `size` pieces.
+        UserError: the algorithm is unknown, or a special piece is not reserved or one is twice.
     """
-    if algorithm not in ALGORITHMS:
-        raise UserError(
-            f"There is no vocabulary algorithm {algorithm!r}.{nearest(algorithm, list(ALGORITHMS))}"
-        )
-    check_reserved(reserved)
-    row = ALGORITHMS[algorithm]
-    words = fold_case(counts) if row.folds_case and lowercase else counts
+
+    size: int
+    algorithm: str = "wordpiece"
+    lowercase: bool = True
+    strip_accents: bool | None = None
+    split_cjk: bool = True
+    reserved: Sequence[str] = RESERVED
+    min_frequency: int | None = None
+    alphabet: int = ALPHABET
+
+    def __post_init__(self) -> None:
+        if self.algorithm not in ALGORITHMS:
+            raise UserError(
+                f"There is no vocabulary algorithm {self.algorithm!r}."
+                f"{nearest(self.algorithm, list(ALGORITHMS))}"
+            )
+        _check_reserved(self.reserved)
+
+    @property
+    def cleaning(self) -> dict[str, Any]:
+        """What is done to a text before it is cut."""
+        return {
+            "lowercase": self.lowercase,
+            "strip_accents": self.strip_accents,
+            "split_cjk": self.split_cjk,
+        }
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A vocabulary, and what it was learned from.
+
+    Attributes:
+        pieces: of the vocabulary.
+        texts: that were read.
+        words: in all of them.
+        distinct_words: different ones among them.
+        held_out: `texts`, `words`, `fertility` and `unknown` of those that another vocabulary, learned in the
+            same way, had not seen; None where none were held out.
+    """
+
+    pieces: list[str]
+    texts: int
+    words: int
+    distinct_words: int
+    held_out: dict[str, float] | None
+
+
+def learn(texts: Iterable[str], options: VocabularyOptions) -> list[str]:
+    """Learn a vocabulary from texts of any length, read once; raises what `learn_from_counts` does."""
+    return learn_and_judge(texts, options).pieces
+
+
+def learn_and_judge(texts: Iterable[str], options: VocabularyOptions, every: int = 0) -> Learned:
+    """Learn a vocabulary, and say how well it fits text that it has not seen.
+
+    Args:
+        texts: of any length, read once.
+        options: what is to be learned.
+        every: hold every so-maniest text out and judge on these: another vocabulary, of the others, for the
+            one that is kept sees them all. 0: do not judge.
+
+    Raises:
+        UserError: see `learn_from_counts`.
+    """
+    counters = {held: WordCounter(**options.cleaning) for held in (False, True)}
+    numbers: Counter[bool] = Counter()
+    for number, text in enumerate(texts, start=1):
+        held = every > 0 and number % every == 0
+        counters[held].add(text)
+        numbers[held] += 1
+    others, kept_back = counters[False].counts(), counters[True].counts()
+    judged = None
+    if others and kept_back:
+        tokenizer = Tokenizer.from_vocabulary(learn_from_counts(others, options), **options.cleaning)
+        judged = {"texts": numbers[True], **asdict(measure(tokenizer, kept_back))}
+    counts = others + kept_back
+    pieces = learn_from_counts(counts, options)
+    return Learned(pieces, numbers.total(), counts.total(), len(counts), judged)
+
+
+def learn_from_counts(counts: Mapping[str, int], options: VocabularyOptions) -> list[str]:
+    """Learn a vocabulary from words that occur so often; equal counts give equal pieces in equal order.
+
+    Raises:
+        UserError: there are no words, or the single characters alone are more than `size` pieces.
+    """
+    row = ALGORITHMS[options.algorithm]
+    words = fold_case(counts) if row.folds_case and options.lowercase else counts
     if not words:
         raise UserError("There is no word in the text to learn a vocabulary from.")
     return row.learn(
         words,
-        size=size,
-        reserved=reserved,
-        alphabet=alphabet,
-        min_frequency=row.min_frequency if min_frequency is None else min_frequency,
+        size=options.size,
+        reserved=options.reserved,
+        alphabet=options.alphabet,
+        min_frequency=row.min_frequency if options.min_frequency is None else options.min_frequency,
     )
 
 
-def check_reserved(reserved: Sequence[str]) -> None:
+def _check_reserved(reserved: Sequence[str]) -> None:
     """Raise `UserError` unless these can be the first pieces of a vocabulary of BERT's."""
     missing = [name for name in SPECIALS if name not in reserved]
     if missing:

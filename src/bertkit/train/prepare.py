@@ -26,7 +26,7 @@ from bertkit.tasks.examples import Examples, OddRows, load_examples, odd_rows
 from bertkit.tasks.metrics import IntArray
 from bertkit.tasks.registry import Task, find_task
 from bertkit.text.tokenizer import Tokenizer
-from bertkit.text.vocabulary import learn
+from bertkit.text.vocabulary import VocabularyOptions, learn
 
 
 @dataclass(frozen=True)
@@ -181,10 +181,12 @@ def _fresh_tokenizer(recipe: Recipe, train: Examples) -> Tokenizer:
         return Tokenizer.from_vocabulary(Path(spec.file), lowercase=spec.lowercase)
     pieces = learn(
         [*train.texts, *(train.pairs or [])],
-        size=spec.size,
-        algorithm=spec.algorithm,
-        lowercase=spec.lowercase,
-        min_frequency=spec.min_frequency or None,
+        VocabularyOptions(
+            size=spec.size,
+            algorithm=spec.algorithm,
+            lowercase=spec.lowercase,
+            min_frequency=spec.min_frequency or None,
+        ),
     )
     return Tokenizer.from_vocabulary(pieces, lowercase=spec.lowercase)
 
