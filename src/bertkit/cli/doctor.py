@@ -50,13 +50,13 @@ def run(arguments: argparse.Namespace) -> int:
         return _look_at_run(arguments)
     recipe = read_recipe(arguments)
     from bertkit import api
-    from bertkit.cli.doctor_display import show
+    from bertkit.cli.doctor_display import show_preflight
 
     found = api.doctor(recipe=recipe, seconds=arguments.seconds)
     if arguments.json:
         print(to_json(found))
     else:
-        show(found)
+        show_preflight(found)
     return FINDINGS if found["findings"] else 0
 
 
@@ -74,7 +74,7 @@ def _look_at_run(arguments: argparse.Namespace) -> int:
     if asked and is_run(Path(arguments.what)):
         raise UserError(f"{arguments.what} is a run, which has its recipe; leave out {', '.join(asked)}.")
     from bertkit import api
-    from bertkit.cli.doctor_run import show_run
+    from bertkit.cli.doctor_display import show_run
 
     found = api.doctor(arguments.what)
     if arguments.json:

@@ -1,9 +1,10 @@
-"""What a person sees of the measures before a run: a table, two sketches, the findings."""
+"""What a person sees of the doctor: the measures before a run, with two sketches; of a run, what came of it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -15,7 +16,7 @@ from bertkit.diagnose.wording import duration, title
 from bertkit.health.trials import FIRST_RATE, LAST_RATE
 from bertkit.runs.findings import Change, ways
 
-STYLES = {"grave": "red", "notable": "yellow", "": "green"}
+STYLES = {"grave": "red", "bad": "red", "notable": "yellow", "open": "yellow", "good": "green", "": "green"}
 MARKS = {"grave": "✗", "notable": "!", "": "✓"}
 OPEN = Text("·", style="dim")
 """Of what time ended before it could be judged."""
@@ -28,8 +29,8 @@ LEAST = 1e-8
 Measures = Mapping[str, Any]
 
 
-def show(found: Mapping[str, Any]) -> None:
-    """Print all of it."""
+def show_preflight(found: Mapping[str, Any]) -> None:
+    """Print what `api.doctor` says of what would be done."""
     console = plain_console()
     measures, findings = found["measures"], found["findings"]
     console.print(measures_table(measures, findings))
@@ -50,6 +51,29 @@ def show(found: Mapping[str, Any]) -> None:
         console.print(finding_text(finding), soft_wrap=True)
 
 
+def show_run(found: Mapping[str, Any]) -> None:
+    """Print what `api.doctor` says of a run: whether it learned, what was found, and how to do it again."""
+    console = plain_console()
+    console.print(Text(found["verdict"], style=f"bold {STYLES[found['level']]}"), soft_wrap=True)
+    console.print()
+    above: list[Change] = []
+    for finding in found["findings"]:
+        console.print(finding_text(finding, above), soft_wrap=True)
+        above += [Change(**change) for change in finding["changes"]]
+        console.print()
+    if not found["findings"]:
+        console.print("No check found anything wrong with it.\n")
+    for answer in found["answers"]:
+        console.print(Text.assemble((answer["question"], "bold"), f" {answer['words']}"), soft_wrap=True)
+    if "--set" in shlex.split(found["again"]):
+        console.print(Text("\nAgain, with the changes:", style="bold"))
+        console.print(f"  {found['again']}", soft_wrap=True)
+    if found["page"]:
+        console.print(f"\npage {found['page']}", soft_wrap=True)
+    else:
+        console.print(f"\nNo page was written: {found['run']} can't be written to.", soft_wrap=True)
+
+
 def measures_table(measures: Measures, findings: Sequence[Mapping[str, Any]]) -> Table:
     """What was measured, with a mark: nothing found, something notable, something grave, not judged."""
     weights = {finding["check"]: finding["weight"] for finding in reversed(findings)}
@@ -58,7 +82,7 @@ def measures_table(measures: Measures, findings: Sequence[Mapping[str, Any]]) ->
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, text, checks in _rows(measures):
-        met = {weights[check] for check in checks if check in weights}
+        met = {weights[check] for check in checks.split() if check in weights}
         weight = "grave" if "grave" in met else "notable" if met else ""
         mark = Text(MARKS[weight], style=STYLES[weight])
         table.add_row(OPEN if not weight and name in cut_short(measures) else mark, name, text)
@@ -88,123 +112,101 @@ def finding_text(finding: Mapping[str, Any], above: Sequence[Change] = ()) -> Te
     return text
 
 
-Row = tuple[str, str, tuple[str, ...]]
+Row = tuple[str, str, str]
+"""What was measured: its name, in words, and the checks that read it, separated by spaces."""
 
 
-def _rows(measures: Measures) -> list[Row]:
-    rows = [*_labelled(measures["rows"], measures["asked"])] if measures["rows"] else []
-    rows += [*_corpus(measures["corpus"])] if measures["corpus"] else []
-    return [*rows, *_pieces(measures), *_model(measures), *_trials(measures), *_cost(measures["cost"])]
+def _rows(measures: Measures) -> Iterator[Row]:
+    if measures["rows"]:
+        yield from _labelled(measures["rows"], measures["asked"])
+    if measures["corpus"]:
+        corpus = (
+            "{documents:,} documents, {train_pieces:,} pieces to train on, {heldout_pieces:,} held out; read "
+            "{epochs:.2f} times, {pieces_a_step:,} pieces a step"
+        )
+        yield "corpus", corpus.format_map(measures["corpus"]), "text_repeated few_updates"
+    yield from _pieces(measures)
+    yield from _model(measures["start"])
+    yield from _trials(measures)
+    if measures["cost"]:
+        yield from _cost(measures["cost"])
 
 
-def _labelled(rows: Measures, asked: Measures) -> list[Row]:
+def _labelled(rows: Measures, asked: Measures) -> Iterator[Row]:
+    yield "rows", f"{rows['train_rows']:,} to train on, {rows['dev_rows']:,} to score", "labels_differ"
     shares = sorted(rows["counts"].items(), key=lambda item: -item[1])
     shown = ", ".join(f"{label} {count / rows['train_rows']:.1%}" for label, count in shares[:5])
     more = f" and {len(shares) - 5} more" if len(shares) > 5 else ""
     scored = f"accuracy {rows['majority_accuracy']:.3f}"
     if asked["metric"] != "accuracy":
         scored = f"{title(asked['metric'])} {rows['majority_score']:.3f}, {scored}"
-    return [
-        ("rows", f"{rows['train_rows']:,} to train on, {rows['dev_rows']:,} to score", ("labels_differ",)),
-        (
-            "labels",
-            f"{shown}{more}; who knows only that has a loss of {rows['prior_loss']:.3f} and, always "
-            f"answering {rows['majority_label']!r}, {scored}",
-            ("rare_label", "accuracy_of_imbalance"),
-        ),
-        (
-            "order",
-            f"labels vary {rows['batch_dispersion']:.1f} times as much between batches as by chance, "
-            f"{rows['file_dispersion']:.1f} times along the file; {rows['one_label']:.0%} of the batches "
-            f"have one label; neighbours in the file share {rows['neighbours_alike']:.0%} of their pieces, "
-            f"strangers {rows['strangers_alike']:.0%}",
-            ("batches_of_one_label", "file_order"),
-        ),
-        (
-            "copies",
-            f"{rows['duplicates']:,} rows of train repeat others, {rows['contradictions']:,} contradict "
-            f"others; {rows['leaks']:,} of dev stand in train",
-            ("duplicates", "contradictions", "leaks"),
-        ),
-    ]
+    labels = (
+        f"{shown}{more}; who knows only that has a loss of {rows['prior_loss']:.3f} and, always answering "
+        f"{rows['majority_label']!r}, {scored}"
+    )
+    yield "labels", labels, "rare_label accuracy_of_imbalance"
+    order = (
+        "labels vary {batch_dispersion:.1f} times as much between batches as by chance, "
+        "{file_dispersion:.1f} times along the file; {one_label:.0%} of the batches have one label; "
+        "neighbours in the file share {neighbours_alike:.0%} of their pieces, strangers {strangers_alike:.0%}"
+    )
+    yield "order", order.format_map(rows), "batches_of_one_label file_order"
+    copies = (
+        "{duplicates:,} rows of train repeat others, {contradictions:,} contradict others; {leaks:,} of dev "
+        "stand in train"
+    )
+    yield "copies", copies.format_map(rows), "duplicates contradictions leaks"
 
 
-def _corpus(corpus: Measures) -> list[Row]:
-    held = f"{corpus['heldout_pieces']:,} held out"
-    return [
-        (
-            "corpus",
-            f"{corpus['documents']:,} documents, {corpus['train_pieces']:,} pieces to train on, {held}; read "
-            f"{corpus['epochs']:.2f} times, {corpus['pieces_a_step']:,} pieces a step",
-            ("text_repeated", "few_updates"),
-        )
-    ]
-
-
-def _pieces(measures: Measures) -> list[Row]:
+def _pieces(measures: Measures) -> Iterator[Row]:
     pieces, asked = measures["pieces"], measures["asked"]
     case = "small letters" if pieces["lowercase"] else "cased"
+    unknown = f": {', '.join(pieces['unknown_words'])}" if pieces["unknown_words"] else ""
+    text = (
+        f"{pieces['unknown']:.2%} unknown{unknown}; {pieces['pieces_a_word']:.2f} a word; "
+        f"{pieces['vocabulary_size']:,} in the vocabulary, {case}"
+    )
+    yield "pieces", text, "unknown_pieces chopped_words vocabulary_case"
     padding = f"{pieces['padding']:.0%} of batches padded to {asked['max_length']}; none is computed"
     if pieces["visible_pads"]:
         padding = (
             f"{pieces['visible_pads']:.0%} of the pieces are pads that attention sees; of that of [CLS] they "
             f"get {measures['start']['attention_to_pads']:.0%}"
         )
-    unknown = f": {', '.join(pieces['unknown_words'])}" if pieces["unknown_words"] else ""
-    rows: list[Row] = [
-        (
-            "pieces",
-            f"{pieces['unknown']:.2%} unknown{unknown}; {pieces['pieces_a_word']:.2f} a word; "
-            f"{pieces['vocabulary_size']:,} in the vocabulary, {case}",
-            ("unknown_pieces", "chopped_words", "vocabulary_case"),
-        ),
-        ("padding", padding, ("pads_visible",)),
-    ]
+    yield "padding", padding, "pads_visible"
     if asked["phase"] == "finetune":
         cut = f"{pieces['truncated']:.1%} of the sequences are cut at {asked['max_length']} pieces"
-        rows.append(("length", cut, ("truncated",)))
-    return rows
+        yield "length", cut, "truncated"
 
 
-def _model(measures: Measures) -> list[Row]:
-    start = measures["start"]
-    layers = [norm for name, norm in start["gradient_norms"].items() if name.startswith("layer ")]
+def _model(start: Measures) -> Iterator[Row]:
     sizes = f"pieces of size {start['piece_size']:.3f}, segments {start['segment_size']:.3f}"
     if start["position_size"] is not None:
         ratio = start["position_size"] / start["piece_size"] if start["piece_size"] else math.inf
         sizes += f", positions {start['position_size']:.3f}: {ratio:.1f} to 1"
-    rows: list[Row] = [
-        ("embeddings", sizes, ("embedding_scale", "frozen_fresh")),
-        (
-            "first loss",
-            f"{start['loss']:.3f}; who knows nothing has {start['uniform']:.3f}",
-            ("loss_at_start",),
-        ),
-    ]
+    yield "embeddings", sizes, "embedding_scale frozen_fresh"
+    yield "first loss", "{loss:.3f}; who knows nothing has {uniform:.3f}".format_map(start), "loss_at_start"
+    layers = [norm for name, norm in start["gradient_norms"].items() if name.startswith("layer ")]
     if len(layers) > 1:
         text = f"first layer {layers[0]:.2g}, last layer {layers[-1]:.2g}"
-        if layers[0]:
-            text += f": top to bottom {layers[-1] / layers[0]:.2g}"
-        rows.append(("gradient", text, ("gradient_by_layer",)))
+        text += f": top to bottom {layers[-1] / layers[0]:.2g}" if layers[0] else ""
+        yield "gradient", text, "gradient_by_layer"
     if start["cls_spread"]:
         spread = list(start["cls_spread"].values())[-1]
-        rows.append(("inputs", f"their [CLS] vectors differ by {spread:.1%} at the top", ("inputs_alike",)))
-    return rows
+        yield "inputs", f"their [CLS] vectors differ by {spread:.1%} at the top", "inputs_alike"
 
 
-def _trials(measures: Measures) -> list[Row]:
-    rows: list[Row] = []
+def _trials(measures: Measures) -> Iterator[Row]:
     if trial := measures["by_heart"]:
-        rows.append(("by heart", _by_heart(trial), ("not_by_heart",)))
+        yield "by heart", _by_heart(trial), "not_by_heart"
     if tested := measures["range_test"]:
-        asked = measures["asked"]
         falls, cliff = tested["falls_at"], tested["cliff"]
         reached = tested["rates"][-1] if tested["rates"] else 0.0
-        text = f"{asked['lr']:g}; a loss falls from {falls:.1g} on" if falls else f"{asked['lr']:g}; no fall"
+        text = f"{measures['asked']['lr']:g}; "
+        text += f"a loss falls from {falls:.1g} on" if falls else "no fall"
         text += f", the cliff is at {cliff:.1g}" if cliff else f", no cliff up to {reached:.1g}"
         text += ", where time was up" if tested["ended"] == "time" else ""
-        rows.append(("rate", text, ("rate_over_cliff", "rate_too_small", "rate_too_high")))
-    return rows
+        yield "rate", text, "rate_over_cliff rate_too_small rate_too_high"
 
 
 def _by_heart(trial: Measures) -> str:
@@ -222,25 +224,16 @@ def _by_heart(trial: Measures) -> str:
     return f"{text} at a rate of {trial['rate']:g}" if not calmer else text
 
 
-def _cost(cost: Measures | None) -> list[Row]:
-    if cost is None:
-        return []
+def _cost(cost: Measures) -> Iterator[Row]:
     own = cost["weights"] + cost["gradients"] + cost["moments"]
     free = f"; {cost['available'] / 1e9:.1f} GB are free" if cost["available"] else ""
-    return [
-        (
-            "memory",
-            f"about {(cost['base'] + own + cost['activations']) / 1e9:.2f} GB: {own / 1e9:.2f} for weights, "
-            f"gradients and moments, {cost['activations'] / 1e9:.2f} for the largest batch{free}",
-            ("memory",),
-        ),
-        (
-            "time",
-            f"about {duration(cost['seconds'])}: {cost['steps']:,} steps of {cost['seconds_a_step']:.2g} s, "
-            f"{cost['parameters']:,} parameters",
-            (),
-        ),
-    ]
+    memory = (
+        f"about {(cost['base'] + own + cost['activations']) / 1e9:.2f} GB: {own / 1e9:.2f} for weights, "
+        f"gradients and moments, {cost['activations'] / 1e9:.2f} for the largest batch{free}"
+    )
+    yield "memory", memory, "memory"
+    time = "{steps:,} steps of {seconds_a_step:.2g} s, {parameters:,} parameters".format_map(cost)
+    yield "time", f"about {duration(cost['seconds'])}: {time}", ""
 
 
 def range_sketch(tested: Measures, lr: float) -> list[str]:
