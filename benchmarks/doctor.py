@@ -17,14 +17,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bertkit.config.model import ModelConfig, changed_preset
 from bertkit.errors import UserError
-from bertkit.health.checks import check_after, check_during
-from bertkit.health.watch import Evaluation, Setting, Watch
+from bertkit.health.checks import check_after, replayed
 from bertkit.recipe import Recipe
 from bertkit.runs.findings import Finding
 from bertkit.runs.folder import finished_runs, is_run
-from bertkit.runs.history import RunHistory, Track, is_finetuning
+from bertkit.runs.history import RunHistory, is_finetuning
 from bertkit.runs.reader import read_history
 from common import emit
 
@@ -61,43 +59,6 @@ def end_of(history: RunHistory[Recipe]) -> str:
     if all(seed.outcome and seed.outcome.status in ("collapsed", "diverged") for seed in history.tracks):
         return "stuck"
     return "learned" if scores.majority is not None and scores.low > scores.majority else "open"
-
-
-def replayed(history: RunHistory[Recipe], seed: Track) -> Iterator[tuple[float, Finding]]:
-    """What the watch says of a seed's log, and the share of the run after which it does."""
-    recipe, watch = history.recipe, Watch()
-    setting = Setting(
-        phase="finetune",
-        optimiser=recipe.optimiser,
-        # The shape changes what is proposed, not what is found, and trained weights have their own.
-        model=changed_preset(recipe.model.start, recipe.model.options) if history.fresh else ModelConfig(),
-        trained=not history.fresh,
-        prior_entropy=history.floor,
-        training=recipe.training,
-    )
-    looks = {look.step: look for look in seed.health}
-    scored = {evaluation.step: evaluation for evaluation in seed.evaluations}
-    majority = history.scores.majority if history.scores else None
-    for step in seed.steps:
-        share = step.step / history.planned(seed)
-        risen = watch.stepped(step.loss, setting.rise)
-        if step.step in looks:
-            watch.looked(looks[step.step])
-        if step.step in looks or risen:
-            found = check_during(watch.at(setting, step.step, share), watch.told)
-            yield from ((share, finding) for finding in found)
-        if (evaluation := scored.get(step.step)) is not None:
-            watch.evaluated(
-                Evaluation(
-                    step=step.step,
-                    train_loss=evaluation.train_loss,
-                    loss=evaluation.loss,
-                    one_answer=evaluation.score == majority and evaluation.low == evaluation.high,
-                    beats_majority=majority is not None and evaluation.low > majority,
-                )
-            )
-            found = check_during(watch.at(setting, step.step, share), watch.told)
-            yield from ((share, finding) for finding in found)
 
 
 def finished(folders: Sequence[Path]) -> Iterator[Judged]:

@@ -13,8 +13,8 @@ from scipy import stats
 
 from bertkit.config.model import PRESETS, changed_preset
 from bertkit.health.checks import CHECKS, LABELLED, UNLABELLED, check_after
-from bertkit.health.pretrain_checks import trend
-from bertkit.health.step_checks import loss_rose
+from bertkit.health.steps import loss_rose
+from bertkit.health.unlabelled import trend
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import Finding
 from bertkit.runs.history import (

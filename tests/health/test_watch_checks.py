@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from bertkit.config.model import ModelConfig
-from bertkit.health.checks import COLLAPSES, WATCH_CHECKS, check_during
+from bertkit.health.checks import COLLAPSES, WATCH_CHECKS, check_during, replayed
 from bertkit.health.signal import doubtful
 from bertkit.health.steps import loss_rises
-from bertkit.health.watch import Evaluation, Peak, Setting, Watch, Watched
+from bertkit.health.watch import Evaluation as WatchedEvaluation
+from bertkit.health.watch import Peak, Setting, Watch, Watched
 from bertkit.recipe import OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
 from bertkit.runs.findings import Finding
-from bertkit.runs.history import Health
+from bertkit.runs.history import Evaluation, Health, RunHistory, Scores, Step, Track
 
 PRIOR = 0.607
 ARTICLE = OptimiserRecipe(name="adam", lr=1e-3, weight_decay=0.0, clip=0.0, warmup=0.0, schedule="constant")
@@ -46,9 +47,9 @@ def at(step: int, *looks: Health, loss: float = 0.63, **changes) -> Watched:
     return Watched(step=step, smoothed_loss=loss, **given | changes)
 
 
-def evaluation(step: int, **changes) -> Evaluation:
+def evaluation(step: int, **changes) -> WatchedEvaluation:
     given = {"train_loss": 0.61, "loss": 0.62, "one_answer": True, "beats_majority": False}
-    return Evaluation(step=step, **given | changes)
+    return WatchedEvaluation(step=step, **given | changes)
 
 
 HEALTHY = at(100, look(1), look(50), look(100))
@@ -61,7 +62,7 @@ PRETRAINING = at(
     fraction=0.3,
     evaluations=(evaluation(30, loss=6.8),),
 )
-DURING = {check.name: check.during for check in WATCH_CHECKS if check.during}
+DURING = {check.name: check for check in WATCH_CHECKS}
 FAULTS: dict[str, Watched] = {
     "not_a_number": at(3, broke=(math.nan, math.inf)),
     "loss_rose": at(90, look(1), loss=0.8, lowest_loss=0.3, risen_at=77),
@@ -92,6 +93,10 @@ FAULTS: dict[str, Watched] = {
 }  # fmt: skip
 
 
+def heard(name: str, watched: Watched) -> Finding | None:
+    return DURING[name].find("during", watched, watched.setting.phase)
+
+
 def test_every_check_has_a_fault_here() -> None:
     assert FAULTS.keys() == DURING.keys()
     assert set(COLLAPSES) < DURING.keys()
@@ -99,10 +104,10 @@ def test_every_check_has_a_fault_here() -> None:
 
 @pytest.mark.parametrize("name", DURING)
 def test_a_check_finds_its_fault_and_nothing_in_a_healthy_run(name: str) -> None:
-    found = DURING[name](FAULTS[name])
+    found = heard(name, FAULTS[name])
     assert found is not None
     assert found.check == name
-    assert DURING[name](HEALTHY) is None
+    assert heard(name, HEALTHY) is None
     for change in found.changes:  # Keys that recipes have, and values that they take.
         section, _, key = change.key.partition(".")
         if change.key and not key.startswith("options."):
@@ -111,7 +116,7 @@ def test_a_check_finds_its_fault_and_nothing_in_a_healthy_run(name: str) -> None
 
 @pytest.mark.parametrize("name", [n for n in DURING if n not in ("stuck_on_the_prior", "learned_by_heart")])
 def test_changes_of_what_both_kinds_of_run_are_told_are_keys_of_both(name: str) -> None:
-    found = DURING[name](FAULTS[name])
+    found = heard(name, FAULTS[name])
     assert found is not None
     for change in found.changes:
         section, _, key = change.key.partition(".")
@@ -121,7 +126,7 @@ def test_changes_of_what_both_kinds_of_run_are_told_are_keys_of_both(name: str) 
 
 def test_the_articles_collapse_is_told_with_its_cause_and_what_to_change() -> None:
     hot = look(1, 1.8, update_ratios={"layer 1": 1e-2})
-    found = DURING["gradient_vanished"](at(20, hot, look(10, 1e-3), look(20, 3e-8)))
+    found = heard("gradient_vanished", at(20, hot, look(10, 1e-3), look(20, 3e-8)))
     assert found is not None
     assert found.sureness == "likely"
     assert found.line == (
@@ -155,22 +160,26 @@ def test_inputs_that_begin_alike_are_no_collapse() -> None:
     assert check_during(at(60, *copies), []) == []
 
 
-def replayed(log: dict[str, Any]) -> list[Finding]:
-    """What the watch says of a real run, looked at every 50 steps and scored after each epoch."""
-    watch, told, found = Watch(), [], []
-    steps = len(log["losses"])
-    setting = replace(SETTING, prior_entropy=log["prior"])
-    for step, loss in enumerate(log["losses"], start=1):
-        watch.stepped(loss, spike=log["prior"] / 4)
-        epoch, rest = divmod(step, log["per_epoch"])
-        if step % 50 and rest:
-            continue
-        if not rest:
-            index = epoch - 1
-            losses = {"train_loss": log["train_losses"][index], "loss": log["dev_losses"][index]}
-            watch.evaluated(evaluation(step, **losses, one_answer=log["one_answer"][index]))
-        found += check_during(watch.at(setting, step, step / steps), told)
-    return found
+def run_of(log: dict[str, Any]) -> RunHistory[Recipe]:
+    """A real run whose every epoch was scored."""
+    per_epoch = log["per_epoch"]
+    steps = [Step(step, step / per_epoch, loss) for step, loss in enumerate(log["losses"], start=1)]
+    scored = zip(log["train_losses"], log["dev_losses"], log["one_answer"], strict=True)
+    evaluations = [
+        Evaluation(
+            step=per_epoch * epoch,
+            place=epoch,
+            loss=loss,
+            train_loss=train_loss,
+            score=0.0 if same else 0.05,
+            low=0.0 if same else -0.05,
+            high=0.0 if same else 0.15,
+        )
+        for epoch, (train_loss, loss, same) in enumerate(scored, start=1)
+    ]
+    recipe = Recipe().with_changes({"training": {"epochs": len(evaluations)}, "model": {"start": "tiny"}})
+    scores = Scores("mcc", 0.05, -0.05, 0.15, 0.0, None, 527)
+    return RunHistory(recipe, [Track(steps=steps, evaluations=evaluations)], scores, log["prior"])
 
 
 LOGS = Path(__file__).parent / "logs"
@@ -183,7 +192,8 @@ def test_of_real_runs_those_that_stay_on_the_prior_are_told_and_those_that_leave
     path: Path,
 ) -> None:
     log = json.loads(path.read_text())
-    found = [finding.check for finding in replayed(log)]
+    run = run_of(log)
+    found = [finding.check for _, finding in replayed(run, run.track)]
     assert found == ([] if log["left_the_prior"] else ["stuck_on_the_prior"])
 
 
@@ -356,5 +366,5 @@ def test_a_run_of_few_updates_is_not_said_to_be_stuck() -> None:
 
 
 def test_the_loss_before_the_first_step_is_no_plateau() -> None:
-    assert DURING["plateau"](PRETRAINING) is not None
-    assert DURING["plateau"](replace(PRETRAINING, evaluations=(evaluation(0, loss=9.0),))) is None
+    assert heard("plateau", PRETRAINING) is not None
+    assert heard("plateau", replace(PRETRAINING, evaluations=(evaluation(0, loss=9.0),))) is None

@@ -1,4 +1,4 @@
-"""What a person sees of the doctor: the measures before a run, with two sketches; of a run, what came of it."""
+"""What a person sees of the doctor: what was measured before a run, and what came of one that was."""
 
 from __future__ import annotations
 

@@ -10,8 +10,9 @@ from bertkit.diagnose.begun_again import begun_again
 from bertkit.diagnose.conclusion import Conclusion, conclude
 from bertkit.diagnose.verdict import BASELINES
 from bertkit.diagnose.wording import title
-from bertkit.health.finetune_checks import ON_THE_PRIOR
-from bertkit.health.pretrain_checks import (
+from bertkit.health.labelled import ON_THE_PRIOR
+from bertkit.health.steps import gaps
+from bertkit.health.unlabelled import (
     LAST,
     gap_trend,
     heldout_trend,
@@ -20,7 +21,6 @@ from bertkit.health.pretrain_checks import (
     scored_after_start,
     soon_through,
 )
-from bertkit.health.step_checks import gaps
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.history import History, RunHistory, Scores, Step, Track, is_finetuning, numbers
 

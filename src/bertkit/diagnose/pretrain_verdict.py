@@ -10,7 +10,7 @@ from bertkit.diagnose.conclusion import Level
 from bertkit.diagnose.pictures import Points
 from bertkit.diagnose.verdict import Verdict
 from bertkit.diagnose.wording import perplexity, said
-from bertkit.health.pretrain_checks import BY_HEART, nearly_through
+from bertkit.health.unlabelled import BY_HEART, nearly_through
 from bertkit.runs.records import number
 
 Result = Mapping[str, Any]

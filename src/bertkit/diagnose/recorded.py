@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bertkit.health.finetune_checks import ON_THE_PRIOR
+from bertkit.health.labelled import ON_THE_PRIOR
 from bertkit.runs.findings import Change, Finding, read_findings
 from bertkit.runs.folder import seed_folders
 from bertkit.runs.history import History, Track, is_finetuning, last_train_loss

@@ -1,4 +1,4 @@
-"""What to change in a recipe, of what it says: shared by the checks that would say the same."""
+"""How a finding is made, and what it proposes to change in a recipe: what checks have in common."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Any
 from bertkit.config.model import PRESETS
 from bertkit.health.watch import Setting
 from bertkit.recipe import OWN_RATES, ModelRecipe, OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
-from bertkit.runs.findings import Change
+from bertkit.runs.findings import Change, Finding, Sureness
 
-BEFORE, DURING, READ = (f"docs/doctor.md#{when}-a-run" for when in ("before", "during", "after"))
-"""Where a finding is explained, by when it was made."""
 PRETRAINED = Change(words="a pretrained model (--model)")
 THAWED = Change("model.freeze", False)
 FRESH_RATE = 5e-4
@@ -22,6 +20,16 @@ WARMUP = 0.1
 """Share of a run, as in Devlin et al. 2018 and Mosbach et al. (arXiv 2006.04884)."""
 POST_NORM_RATE = 1e-4
 """Devlin et al. 2018, appendix A.2: the paper's own rate, with warm-up, of fresh post-norm weights."""
+
+
+def grave(sureness: Sureness, seen: str, means: str, *changes: Change, read: str = "") -> Finding:
+    """A grave finding; the table of checks gives it its name, and says where to read more if it does not."""
+    return Finding("", "grave", sureness, seen, means, changes, read)
+
+
+def notable(sureness: Sureness, seen: str, means: str, *changes: Change, read: str = "") -> Finding:
+    """A notable one; see `grave`."""
+    return Finding("", "notable", sureness, seen, means, changes, read)
 
 
 def option(recipe: ModelRecipe, name: str) -> Any:

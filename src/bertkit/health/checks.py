@@ -6,29 +6,21 @@ is known earlier; what is known later counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-from bertkit.health import (
-    finetune_checks,
-    finetune_gains,
-    labelled,
-    pretrain_checks,
-    rows,
-    signal,
-    start,
-    step_checks,
-    steps,
-    text,
-    trials,
-    unlabelled,
-)
+from bertkit.config.model import ModelConfig, changed_preset
+from bertkit.health import gains, labelled, rows, signal, start, steps, text, trials, unlabelled
 from bertkit.health.preflight import Preflight
-from bertkit.health.watch import Watched
+from bertkit.health.watch import Evaluation as WatchedEvaluation
+from bertkit.health.watch import Setting, Watch, Watched
+from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import Finding, by_weight
-from bertkit.runs.history import History, Phase
+from bertkit.runs.history import Evaluation, History, Phase, Track
 
+When = Literal["before", "during", "after"]
 LABELLED: tuple[Phase, ...] = ("finetune",)
 UNLABELLED: tuple[Phase, ...] = ("pretrain",)
 
@@ -53,6 +45,12 @@ class Check:
     during: Callable[[Watched], Finding | None] | None = None
     after: Callable[[Any], Finding | None] | None = None
     supersedes: tuple[str, ...] = ()
+
+    def find(self, moment: When, seen: Any, phase: Phase) -> Finding | None:
+        """What it finds at a moment in a run of such a phase, by what is `seen` then."""
+        look = getattr(self, moment) if phase in self.of else None
+        said = look(seen) if look else None
+        return said and replace(said, check=self.name, read=said.read or f"docs/doctor.md#{moment}-a-run")
 
 
 CHECKS: tuple[Check, ...] = (
@@ -86,45 +84,44 @@ CHECKS: tuple[Check, ...] = (
     Check("dead_units", during=signal.dead_units),
     Check("attention_at_one_place", during=signal.attention_at_one_place),
     Check("not_a_number", during=steps.not_a_number),
-    Check("diverged", LABELLED, after=finetune_checks.diverged, supersedes=("not_a_number", "loss_rose")),
-    Check("diverged", UNLABELLED, after=pretrain_checks.diverged, supersedes=("not_a_number", "loss_rose")),
+    Check("diverged", after=steps.diverged, supersedes=("not_a_number", "loss_rose")),
     Check("stuck_on_the_prior", LABELLED, during=labelled.stuck_on_the_prior),
-    Check("stuck", LABELLED, after=finetune_checks.stuck, supersedes=("stuck_on_the_prior", "frozen_fresh")),
-    Check("collapsed", LABELLED, after=finetune_checks.collapsed),
+    Check("stuck", LABELLED, after=labelled.stuck, supersedes=("stuck_on_the_prior", "frozen_fresh")),
+    Check("collapsed", LABELLED, after=labelled.collapsed),
     Check(
         "plateau",
         UNLABELLED,
         during=unlabelled.stays_on_plateau,
-        after=pretrain_checks.plateau,
+        after=unlabelled.plateau,
         supersedes=("few_updates",),
     ),
-    Check("gradient_vanished", during=signal.gradient_vanishes, after=step_checks.gradient_vanished),
-    Check("gradient_exploded", after=step_checks.gradient_exploded),
-    Check("loss_rose", during=steps.loss_rises, after=step_checks.loss_rose),
+    Check("gradient_vanished", during=signal.gradient_vanishes, after=signal.gradient_vanished),
+    Check("gradient_exploded", after=signal.gradient_exploded),
+    Check("loss_rose", during=steps.loss_rises, after=steps.loss_rose),
     Check(
         "no_better_than_majority",
         LABELLED,
-        after=finetune_checks.no_better_than_majority,
+        after=labelled.no_better_than_majority,
         supersedes=("learned_by_heart",),
     ),
-    Check("no_better_than_ngram", LABELLED, after=finetune_checks.no_better_than_ngram),
+    Check("no_better_than_ngram", LABELLED, after=labelled.no_better_than_ngram),
     Check(
         "learned_by_heart",
         LABELLED,
-        during=labelled.learns_by_heart,
-        after=finetune_gains.learned_by_heart,
+        during=gains.learns_by_heart,
+        after=gains.learned_by_heart,
     ),
-    Check("heldout_rises", UNLABELLED, during=unlabelled.heldout_rises, after=pretrain_checks.heldout_rises),
-    Check("too_short", LABELLED, after=finetune_gains.too_short),
-    Check("starved_of_data", UNLABELLED, after=pretrain_checks.starved_of_data),
-    Check("starved_of_steps", UNLABELLED, after=pretrain_checks.starved_of_steps),
-    Check("nothing_won", UNLABELLED, after=pretrain_checks.nothing_won),
-    Check("pairs_at_chance", UNLABELLED, after=pretrain_checks.pairs_at_chance),
-    Check("rate_not_decayed", LABELLED, after=finetune_gains.rate_not_decayed),
-    Check("rate_not_decayed", UNLABELLED, after=pretrain_checks.rate_not_decayed),
-    Check("seeds_disagree", LABELLED, after=finetune_gains.seeds_disagree),
-    Check("dev_too_small", LABELLED, after=finetune_gains.dev_too_small),
-    Check("slowed_down", after=step_checks.slowed_down),
+    Check("heldout_rises", UNLABELLED, during=unlabelled.heldout_rises, after=unlabelled.heldout_rose),
+    Check("too_short", LABELLED, after=gains.too_short),
+    Check("starved_of_data", UNLABELLED, after=unlabelled.starved_of_data),
+    Check("starved_of_steps", UNLABELLED, after=unlabelled.starved_of_steps),
+    Check("nothing_won", UNLABELLED, after=unlabelled.nothing_won),
+    Check("pairs_at_chance", UNLABELLED, after=unlabelled.pairs_at_chance),
+    Check("rate_not_decayed", LABELLED, after=gains.rate_not_decayed),
+    Check("rate_not_decayed", UNLABELLED, after=unlabelled.rate_never_decayed),
+    Check("seeds_disagree", LABELLED, after=gains.seeds_disagree),
+    Check("dev_too_small", LABELLED, after=gains.dev_too_small),
+    Check("slowed_down", after=steps.slowed_down),
 )
 """Those of one moment in the order in which its findings are told; while a run trains, after `COLLAPSES`."""
 COLLAPSES = ("not_a_number", "loss_rose", "gradient_vanished", "inputs_alike")
@@ -142,27 +139,80 @@ WATCH_CHECKS = tuple(sorted((check for check in CHECKS if check.during), key=_ur
 
 def check_before(record: Preflight) -> list[Finding]:
     """What is found before a run, the gravest first."""
-    asked = (row.before for row in CHECKS if row.before and record.asked.phase in row.of)
-    return by_weight([finding for look in asked if (finding := look(record)) is not None])
+    found = (check.find("before", record, record.asked.phase) for check in CHECKS)
+    return by_weight([finding for finding in found if finding])
 
 
 def check_during(watched: Watched, told: list[str]) -> list[Finding]:
     """What is found while a run trains by checks that have not spoken yet; `told` gets their names."""
     found = []
-    for row in WATCH_CHECKS:
-        lost = row.name in COLLAPSES and any(other in told for other in COLLAPSES)
-        if row.during is None or row.name in told or lost or watched.setting.phase not in row.of:
+    for check in WATCH_CHECKS:
+        lost = check.name in COLLAPSES and any(other in told for other in COLLAPSES)
+        if check.name in told or lost:
             continue
-        if (finding := row.during(watched)) is not None:
-            told.append(row.name)
+        if finding := check.find("during", watched, watched.setting.phase):
+            told.append(check.name)
             found.append(finding)
     return found
 
 
+def replayed(run: History, track: Track) -> Iterator[tuple[float, Finding]]:
+    """What would have been found while a model trained, by its log; and the share of the run done by then."""
+    setting, watch = _setting_of(run), Watch()
+    losses = {step.step: step.loss for step in track.steps}
+    looks = {look.step: look for look in track.health}
+    evaluations = {each.step: each for each in track.evaluations}
+    whole = run.planned(track) or track.last_step
+    for step in sorted({*losses, *looks, *evaluations}):
+        speaks = step in losses and watch.stepped(losses[step], setting.rise)
+        if step in looks:
+            watch.looked(looks[step])
+            speaks = True
+        if speaks:
+            found = check_during(watch.at(setting, step, step / whole), watch.told)
+            yield from ((step / whole, finding) for finding in found)
+        if step in evaluations:
+            watch.evaluated(_as_watched(run, evaluations[step], watch))
+            found = check_during(watch.at(setting, step, step / whole), watch.told)
+            yield from ((step / whole, finding) for finding in found)
+
+
+def _setting_of(run: History) -> Setting:
+    recipe = run.recipe
+    return Setting(
+        phase=run.phase,
+        optimiser=recipe.optimiser,
+        # The shape changes what is proposed, not what is found, and trained weights have their own.
+        model=changed_preset(recipe.model.start, recipe.model.options) if run.fresh else ModelConfig(),
+        trained=not run.fresh,
+        prior_entropy=run.floor,
+        uniform=math.inf if run.uniform is None else run.uniform,
+        training=recipe.training if isinstance(recipe, Recipe) else None,
+        spike=recipe.training.spike if isinstance(recipe, PretrainRecipe) else 0.0,
+    )
+
+
+def _as_watched(run: History, scored: Evaluation, watch: Watch) -> WatchedEvaluation:
+    """An evaluation of a log as the run itself had it."""
+    if run.phase == "pretrain":
+        if run.floor is not None:
+            watch.passed(scored.step, scored.loss, run.floor)
+        return WatchedEvaluation(step=scored.step, train_loss=watch.smoothed, loss=scored.loss)
+    majority = run.scores.majority if run.scores else None
+    return WatchedEvaluation(
+        step=scored.step,
+        train_loss=scored.train_loss,
+        loss=scored.loss,
+        # Nothing else leaves a score without an interval.
+        one_answer=scored.score == majority and scored.low == scored.high,
+        beats_majority=majority is not None and scored.low > majority,
+    )
+
+
 def check_after(run: History) -> list[Finding]:
     """What is found in the record of a run, in the order of the table."""
-    asked = (row.after for row in CHECKS if row.after and run.phase in row.of)
-    return [finding for look in asked if (finding := look(run)) is not None]
+    found = (check.find("after", run, run.phase) for check in CHECKS)
+    return [finding for finding in found if finding]
 
 
 def answered(found: Iterable[Finding]) -> set[str]:

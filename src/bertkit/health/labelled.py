@@ -1,17 +1,42 @@
-"""Labelled rows: whether a run learns anything from them, and more than these rows by heart."""
+"""Labelled rows: whether a run learns anything from them, and is worth more than no model."""
 
 from __future__ import annotations
 
-from bertkit.health.advice import BEFORE, DURING, PRETRAINED, THAWED, longer
-from bertkit.health.preflight import Preflight
-from bertkit.health.steps import LOST
-from bertkit.health.watch import Watched
-from bertkit.runs.findings import Change, Finding
+import math
+from collections.abc import Sequence
 
+from bertkit.health.advice import (
+    FRESH_RATE,
+    PRETRAINED,
+    THAWED,
+    grave,
+    longer,
+    notable,
+    steadier,
+    trainable,
+    usual_rate,
+    visible_inputs,
+)
+from bertkit.health.preflight import Preflight
+from bertkit.health.steps import diverged, of_seeds
+from bertkit.health.watch import Watched
+from bertkit.recipe import Recipe
+from bertkit.runs.findings import Change, Finding
+from bertkit.runs.history import ENOUGH_STEPS, RunHistory, Track, last_train_loss, mean
+
+ON_THE_PRIOR = 0.97
+"""Share of the prior's entropy above which a loss is that of the label shares, so that a run is stuck. From
+fresh weights on CoLA and RTE, runs that answer every row alike end at 0.98 to 1.2 of it; of those that
+learned none ends above 0.92, though all stand at 1.0 for their first epoch."""
+OFF_THE_PRIOR = 0.95
+"""Share of the prior's entropy below which a whole epoch's loss is clearly not that of the label shares: its
+mean over thousands of rows scatters by about a hundredth. That a run is stuck and that it has left the
+prior are two claims, and between the two levels neither is certain: a frozen MiniLM whose embeddings are
+averaged ends at 0.96 on CoLA, its loss has fallen, and it answers every row alike."""
 LATE = 0.7
 """Share of a run after which one that has always given the same answer is said to be stuck: a run of eight
 epochs stood on the prior for five, and learnt in the other three."""
-FEWEST = 100
+FEWEST_UPDATES = 100
 """Updates before which nobody is said to be stuck: a small model over a few rows may not have begun."""
 BELOW_PRIOR = 0.995
 """Of the labels' entropy: below it the mean loss of a whole epoch shows that something is known of the
@@ -20,8 +45,19 @@ everything, those that left the prior at last were at 0.994 or less in their thi
 at 0.998."""
 FALLING = 0.95
 """Of the labels' entropy: below it the smoothed loss, which scatters by a hundredth or two, falls by now."""
-ROWS_KNOWN = 0.3
-"""Of the labels' entropy: a training loss below this knows its rows."""
+OFF_THE_PRIOR_BY = 500
+"""That recipes/cola-scratch.toml takes to leave the labels' entropy."""
+WILD = 1.5
+"""Times the prior's entropy, above which a loss is not that of the shares of labels any more."""
+TOO_HIGH = 10.0
+"""Times the usual rate, from which a run that is stuck is so for its rate, warm-up or not: a judgement."""
+TOO_LOW = 0.1
+"""Of the usual rate, up to which a run that is stuck is so for its rate: a judgement."""
+PERFECT = 1.0
+"""Of every metric: no mistake."""
+ENOUGH_OF_A_RUN = 0.5
+"""Share of a run that is not done after which being stuck is said: MiniLM on CoLA stands on the prior for the
+whole first of its four epochs, and then learns."""
 
 
 def frozen_fresh(record: Preflight) -> Finding | None:
@@ -29,16 +65,14 @@ def frozen_fresh(record: Preflight) -> Finding | None:
     asked = record.asked
     if not (asked.frozen and asked.fresh):
         return None
-    return Finding(
-        check="frozen_fresh",
-        weight="grave",
-        sureness="likely",
-        seen=f"The encoder begins with the fresh weights of {asked.model!r}, and stays as it is: the head "
+    return grave(
+        "likely",
+        f"The encoder begins with the fresh weights of {asked.model!r}, and stays as it is: the head "
         "alone is trained.",
-        means="Its features are made by chance, and a head can learn little from them; freezing is for "
+        "Its features are made by chance, and a head can learn little from them; freezing is for "
         "weights that were trained.",
-        changes=(THAWED, PRETRAINED),
-        read=BEFORE,
+        THAWED,
+        PRETRAINED,
     )
 
 
@@ -51,7 +85,7 @@ def stuck_on_the_prior(watched: Watched) -> Finding | None:
     prior, evaluations = watched.setting.prior_entropy, watched.evaluations
     if prior is None:
         return None
-    if watched.fraction < LATE or watched.step < FEWEST:
+    if watched.fraction < LATE or watched.step < FEWEST_UPDATES:
         return None
     if len(evaluations) < 2 or not all(evaluation.one_answer for evaluation in evaluations):
         return None
@@ -60,40 +94,190 @@ def stuck_on_the_prior(watched: Watched) -> Finding | None:
         return None
     if watched.smoothed_loss < FALLING * prior:
         return None
-    return Finding(
-        "stuck_on_the_prior",
-        "grave",
+    return grave(
         "likely",
         f"Every dev row has got the same answer in {len(evaluations)} evaluations, and the training loss of "
         f"the last epoch, {newest.train_loss:.3f}, is not below the entropy of the labels ({prior:.3f}) "
         f"after {watched.fraction:.0%} of the run.",
         "The model knows how frequent the labels are and nothing of the inputs; gradients still flow, so it "
         "needs another rate, more epochs or a better start.",
-        (
-            *(longer(watched.setting.training, 2) if watched.setting.training else ()),
-            *(() if watched.setting.trained else (PRETRAINED,)),
-        ),
-        DURING,
+        *(longer(watched.setting.training, 2) if watched.setting.training else ()),
+        *(() if watched.setting.trained else (PRETRAINED,)),
     )
 
 
-def learns_by_heart(watched: Watched) -> Finding | None:
-    """The training rows are known, and nothing of it holds for the dev rows."""
-    prior, evaluations = watched.setting.prior_entropy, watched.evaluations
-    if prior is None or len(evaluations) < 2:
+def stuck(run: RunHistory[Recipe]) -> Finding | None:
+    """The training loss never left that of the label shares."""
+    found = [(seed, level) for seed in run.tracks if (level := plateau_of(run, seed)) is not None]
+    if not found:
         return None
-    now = evaluations[-1]
-    if now.train_loss > ROWS_KNOWN * prior or now.loss < LOST * prior:
+    seeds, levels = zip(*found, strict=True)
+    beside = (
+        f"knowing only how often each label occurs gives {run.floor:.3f}"
+        if run.floor is not None
+        else "at the beginning it was no higher"
+    )
+    done = all(seed.outcome for seed in seeds)
+    return grave(
+        "certain" if done else "likely",
+        f"The training loss {'still stood' if done else 'still stands'} at {mean(levels):.3f} "
+        f"{'at the end' if done else 'so far'}{of_seeds(run, seeds)}; {beside}.",
+        f"The model learned nothing from the texts: {_answers(run, mean(levels))}.{_causes(run)}"
+        f"{_nothing_there(run)}",
+        *_unstick(run),
+    )
+
+
+def _answers(run: RunHistory[Recipe], level: float) -> str:
+    if run.floor is not None and level > WILD * run.floor:
+        return "it is sure of wrong answers, which is worse than to know the shares of the labels alone"
+    return "it answers with the shares of the labels, whatever it reads"
+
+
+def plateau_of(run: RunHistory[Recipe], seed: Track) -> float | None:
+    """The loss at which a seed is stuck, None if it is not, or if it is too early to say."""
+    steps = len(seed.steps)
+    if steps < ENOUGH_STEPS or seed.broke is not None or run.share_done(seed) < ENOUGH_OF_A_RUN:
         return None
-    if any(evaluation.beats_majority for evaluation in evaluations):
+    losses = [step.loss for step in seed.steps]
+    last = mean(losses[-(steps // 3) :])
+    if not run.recipe.batch.shuffle and seed.evaluations:
+        # In the file's order the shares change along an epoch, so only whole ones can be told from the prior.
+        last = last_train_loss(seed.evaluations)
+    if run.floor is not None:
+        return last if last > ON_THE_PRIOR * run.floor else None
+    first = losses[: steps // 3]
+    return last if last > mean(first) - 2 * _error(first) else None
+
+
+def _error(values: Sequence[float]) -> float:
+    """Standard error of a mean."""
+    middle = mean(values)
+    return math.sqrt(mean([(value - middle) ** 2 for value in values]) / len(values))
+
+
+def _causes(run: RunHistory[Recipe]) -> str:
+    """What in the recipe is known to do that."""
+    recipe = run.recipe
+    if run.fresh and recipe.model.freeze:
+        return " Its head alone was trained, on features that chance made: fresh weights that stay."
+    causes = []
+    if few := _few_updates(run):
+        causes.append(f"no more than {few:,} updates")
+    if recipe.batch.pad_to:
+        causes.append("attention sees the padding")
+    if not recipe.batch.shuffle:
+        causes.append("rows in the order of their file")
+    rate, usual = recipe.optimiser.lr, usual_rate(recipe)
+    if rate <= TOO_LOW * usual or (rate >= TOO_HIGH * usual and not recipe.model.freeze):
+        causes.append(f"a rate of {rate:g}, where {usual:g} is usual")
+    elif not recipe.optimiser.warmup and rate >= usual:
+        causes.append(f"a rate of {rate:g} without warm-up")
+    if any(change.key == "model.options.norm" for change in trainable(recipe.model)):
+        causes.append("norms after the parts in a model with fresh weights")
+    return f" Known to do that, and so in this recipe: {'; '.join(causes)}." if causes else ""
+
+
+def _nothing_there(run: RunHistory[Recipe]) -> str:
+    """Where counting words finds nothing either, the recipe is not the only suspect."""
+    scores = run.scores
+    if scores is None or scores.ngram is None or scores.majority is None:
+        return ""
+    # About two standard deviations of such a difference, which the rows alone make.
+    if scores.ngram > scores.majority + 2 / math.sqrt(scores.rows):
+        return ""
+    return (
+        f" An n-gram model ({scores.ngram:.3f}, the majority {scores.majority:.3f}) finds next to nothing "
+        "either: perhaps the texts, or so few of them, do not tell their labels."
+    )
+
+
+def _few_updates(run: RunHistory[Recipe]) -> int:
+    """How many a seed was to make where that is few; 0 where it is not, or nothing tells."""
+    planned = max((run.planned(seed) for seed in run.tracks), default=0)
+    return planned if planned < OFF_THE_PRIOR_BY else 0
+
+
+def _unstick(run: RunHistory[Recipe]) -> tuple[Change, ...]:
+    recipe = run.recipe
+    changes, usual = [*visible_inputs(recipe)], usual_rate(recipe)
+    if recipe.optimiser.lr <= TOO_LOW * usual:
+        # A head that alone is trained is fresh, whatever it stands on.
+        changes.append(Change("optimiser.lr", FRESH_RATE if recipe.model.freeze else usual, together=True))
+    # Rates and shapes that help an encoder to learn do nothing for one that stays.
+    if run.fresh and recipe.model.freeze:
+        changes += [THAWED, *steadier(recipe.optimiser, usual)]
+    elif not recipe.model.freeze:
+        changes += [*steadier(recipe.optimiser, usual), *trainable(recipe.model)]
+    if few := _few_updates(run):
+        changes += longer(recipe.training, math.ceil(OFF_THE_PRIOR_BY / few))
+    elif not run.fresh:
+        changes += longer(recipe.training, 2)
+    if recipe.model.freeze and not run.fresh:
+        changes.append(Change(words=f"training all weights (--no-freeze), at a rate of {usual:g}"))
+    return (*changes, PRETRAINED) if run.fresh else tuple(changes)
+
+
+def collapsed(run: RunHistory[Recipe]) -> Finding | None:
+    """Every dev row gets the same answer, though the training loss did not stay where it was."""
+    lost = [seed for seed in run.tracks if seed.outcome and seed.outcome.status == "collapsed"]
+    lost = [seed for seed in lost if plateau_of(run, seed) is None]
+    if not lost:
         return None
-    return Finding(
-        "learned_by_heart",
-        "notable",
+    few = max(seed.last_step for seed in lost) < ENOUGH_STEPS
+    return grave(
         "likely",
-        f"The training loss is {now.train_loss:.3f} and the dev loss {now.loss:.3f}, above the entropy of "
-        f"the labels ({prior:.3f}); no evaluation has beaten the majority.",
-        "The model has learnt its rows by heart, and nothing that holds for others.",
-        (Change(words="more rows"), *(() if watched.setting.trained else (PRETRAINED,))),
-        DURING,
+        f"Every dev row gets the same answer{of_seeds(run, lost)}"
+        + (f", after {max(seed.last_step for seed in lost)} updates." if few else "."),
+        "So few updates teach a model nothing."
+        if few
+        else "The model does not tell the texts apart, or the dev rows are unlike those it was trained on.",
+        *_unstick(run),
+    )
+
+
+def no_better_than_majority(run: RunHistory[Recipe]) -> Finding | None:
+    """The score shows nothing of what the model learned, if it learned anything."""
+    scores = run.scores
+    if scores is None or scores.majority is None or scores.low > scores.majority:
+        return None
+    # What these are told of says more.
+    if diverged(run) or any(
+        plateau_of(run, s) or (s.outcome and s.outcome.status == "collapsed") for s in run.tracks
+    ):
+        return None
+    fell = run.floor is not None and run.train_loss < OFF_THE_PRIOR * run.floor
+    start = PRETRAINED if run.fresh else Change(words="a model that was pretrained on more text (--model)")
+    above = scores.score > scores.majority
+    means = "What the model learned of its rows does not carry over to others, as far as these dev rows show."
+    if not fell:
+        means = "Nothing shows that the model learned anything from the texts."
+    if above:
+        means = "That it does better than always answering the majority, these dev rows cannot show."
+    return (notable if above else grave)(
+        "possible" if above else "likely",
+        f"It scores {scores.score:.3f}, and the interval, {scores.low:.3f} to {scores.high:.3f}, "
+        f"{'includes' if scores.high >= scores.majority else 'lies below'} the majority's "
+        f"{scores.majority:.3f}"
+        + (f", though the training loss fell to {run.train_loss:.3f}." if fell else "."),
+        means,
+        *((start, Change(words="more labelled rows")) if fell or above else _unstick(run)),
+    )
+
+
+def no_better_than_ngram(run: RunHistory[Recipe]) -> Finding | None:
+    """An n-gram model scores as well or better. That an interval includes a lower score is no finding."""
+    scores = run.scores
+    if scores is None or scores.ngram is None or scores.score > scores.ngram:
+        return None
+    if scores.score >= PERFECT:
+        return None  # Both make no mistake: no other model could do better.
+    if scores.majority is None or scores.low <= scores.majority:
+        return None
+    return notable(
+        "certain" if scores.high < scores.ngram else "likely",
+        f"It scores {scores.score:.3f} [{scores.low:.3f}, {scores.high:.3f}], and an n-gram model "
+        f"{scores.ngram:.3f}.",
+        "Counting words and their neighbours does as well as this model, in seconds.",
+        PRETRAINED if run.fresh else Change(words="a larger pretrained model (--model)"),
     )

@@ -140,7 +140,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 @dataclass
 class Looked:
-    """What is seen of inputs; the names are those of `health.watch.Health`."""
+    """What is seen of inputs; the names are those of `runs.history.Health`."""
 
     cls_spread: float = 0.0
     probability_spread: float = 0.0

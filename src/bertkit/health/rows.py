@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bertkit.data.packed import Sequences
-from bertkit.health.advice import BEFORE
+from bertkit.health.advice import grave, notable
 from bertkit.health.preflight import Preflight, RowMeasures
 from bertkit.runs.findings import Change, Finding
 from bertkit.tasks.examples import Examples, OddRows
@@ -140,15 +140,12 @@ def rare_label(record: Preflight) -> Finding | None:
     if not rare:
         return None
     shown = ", ".join(f"{label!r} {count}" for label, count in list(rare.items())[:5])
-    return Finding(
-        check="rare_label",
-        weight="notable",
-        sureness="certain",
-        seen=f"{len(rare)} of {len(record.labelled.counts)} labels have fewer than {FEW_ROWS} rows of train: "
+    return notable(
+        "certain",
+        f"{len(rare)} of {len(record.labelled.counts)} labels have fewer than {FEW_ROWS} rows of train: "
         f"{shown}.",
-        means="They will hardly be learnt, and their scores are chance.",
-        changes=(Change(words="label more rows of them, or join labels"),),
-        read=BEFORE,
+        "They will hardly be learnt, and their scores are chance.",
+        Change(words="label more rows of them, or join labels"),
     )
 
 
@@ -160,15 +157,13 @@ def accuracy_of_imbalance(record: Preflight) -> Finding | None:
     share = max(rows.shares.values())
     if share < IMBALANCED:
         return None
-    return Finding(
-        check="accuracy_of_imbalance",
-        weight="notable",
-        sureness="certain",
-        seen=f"{share:.0%} of train are {rows.majority_label!r}; always answering that has an accuracy of "
+    return notable(
+        "certain",
+        f"{share:.0%} of train are {rows.majority_label!r}; always answering that has an accuracy of "
         f"{rows.majority_accuracy:.3f} on dev.",
-        means="The best checkpoint is chosen by accuracy, which a model that has collapsed nearly reaches.",
-        changes=(Change("task.metric", "mcc"), Change("task.metric", "f1")),
-        read=BEFORE,
+        "The best checkpoint is chosen by accuracy, which a model that has collapsed nearly reaches.",
+        Change("task.metric", "mcc"),
+        Change("task.metric", "f1"),
     )
 
 
@@ -185,16 +180,11 @@ def labels_differ(record: Preflight) -> Finding | None:
     variance = p * (1 - p) * (1 / rows.train_rows + 1 / rows.dev_rows)
     if apart < SHARES_DIFFER or (train[label] - dev[label]) ** 2 < SURELY * variance:
         return None
-    return Finding(
-        check="labels_differ",
-        weight="notable",
-        sureness="certain",
-        seen=f"{label!r} is {train[label]:.1%} of train and {dev[label]:.1%} of dev.",
-        means="The two were not drawn alike, so the model learns other odds than it is scored by.",
-        changes=(
-            Change(words="draw dev at random from the same rows as train, or choose the threshold on dev"),
-        ),
-        read=BEFORE,
+    return notable(
+        "certain",
+        f"{label!r} is {train[label]:.1%} of train and {dev[label]:.1%} of dev.",
+        "The two were not drawn alike, so the model learns other odds than it is scored by.",
+        Change(words="draw dev at random from the same rows as train, or choose the threshold on dev"),
     )
 
 
@@ -203,15 +193,12 @@ def batches_of_one_label(record: Preflight) -> Finding | None:
     rows = record.labelled
     if rows.one_label - rows.one_label_by_chance < ONE_LABEL:
         return None
-    return Finding(
-        check="batches_of_one_label",
-        weight="grave",
-        sureness="certain",
-        seen=f"In {rows.one_label:.0%} of the first epoch's batches all rows have the same label; in random "
+    return grave(
+        "certain",
+        f"In {rows.one_label:.0%} of the first epoch's batches all rows have the same label; in random "
         f"order it would be {rows.one_label_by_chance:.1%}.",
-        means="Each batch teaches to answer its own label always, and the next one the opposite.",
-        changes=_shuffled(record),
-        read=BEFORE,
+        "Each batch teaches to answer its own label always, and the next one the opposite.",
+        *_shuffled(record),
     )
 
 
@@ -231,15 +218,12 @@ def file_order(record: Preflight) -> Finding | None:
         )
     # Of one row a batch the labels vary as they do in any order.
     at_once = record.asked.at_once
-    grave = at_once > 1 and rows.file_dispersion - 1 > SORTED * (at_once - 1)
-    return Finding(
-        check="file_order",
-        weight="grave" if grave else "notable",
-        sureness="certain" if grave else "likely",
-        seen=", ".join(seen) + ".",
-        means="What the file's last batches have in common is what the model believes at an epoch's end.",
-        changes=_shuffled(record),
-        read=BEFORE,
+    by_label = at_once > 1 and rows.file_dispersion - 1 > SORTED * (at_once - 1)
+    return (grave if by_label else notable)(
+        "certain" if by_label else "likely",
+        ", ".join(seen) + ".",
+        "What the file's last batches have in common is what the model believes at an epoch's end.",
+        *_shuffled(record),
     )
 
 
@@ -255,15 +239,12 @@ def leaks(record: Preflight) -> Finding | None:
     if rows.leaks < LEAKS_NOTABLE * rows.dev_rows:
         return None
     share = rows.leaks / rows.dev_rows
-    return Finding(
-        check="leaks",
-        weight="grave" if share >= LEAKS_GRAVE else "notable",
-        sureness="certain",
-        seen=f"{rows.leaks:,} of {rows.dev_rows:,} rows of dev ({share:.1%}) stand in train too"
+    return (grave if share >= LEAKS_GRAVE else notable)(
+        "certain",
+        f"{rows.leaks:,} of {rows.dev_rows:,} rows of dev ({share:.1%}) stand in train too"
         f"{_shown_lines(rows, 'leaks')}.",
-        means="The score on them is memory, so the score of all is too high for new text.",
-        changes=(Change(words="remove them from train"),),
-        read=BEFORE,
+        "The score on them is memory, so the score of all is too high for new text.",
+        Change(words="remove them from train"),
     )
 
 
@@ -273,15 +254,12 @@ def contradictions(record: Preflight) -> Finding | None:
     if rows.contradictions < CONTRADICTIONS_NOTABLE * rows.train_rows:
         return None
     share = rows.contradictions / rows.train_rows
-    return Finding(
-        check="contradictions",
-        weight="grave" if share >= CONTRADICTIONS_GRAVE else "notable",
-        sureness="certain",
-        seen=f"{rows.contradictions:,} rows of train ({share:.1%}) have texts that also stand there with "
+    return (grave if share >= CONTRADICTIONS_GRAVE else notable)(
+        "certain",
+        f"{rows.contradictions:,} rows of train ({share:.1%}) have texts that also stand there with "
         f"another label{_shown_lines(rows, 'contradictions')}.",
-        means="No model can learn both, and what decides is perhaps in a column that is not read.",
-        changes=(Change(words="settle their labels, or name the second text with --pair"),),
-        read=BEFORE,
+        "No model can learn both, and what decides is perhaps in a column that is not read.",
+        Change(words="settle their labels, or name the second text with --pair"),
     )
 
 
@@ -290,15 +268,12 @@ def duplicates(record: Preflight) -> Finding | None:
     rows = record.labelled
     if rows.duplicates < DUPLICATES * rows.train_rows:
         return None
-    return Finding(
-        check="duplicates",
-        weight="notable",
-        sureness="certain",
-        seen=f"{rows.duplicates:,} of {rows.train_rows:,} rows of train "
+    return notable(
+        "certain",
+        f"{rows.duplicates:,} of {rows.train_rows:,} rows of train "
         f"({rows.duplicates / rows.train_rows:.1%}) repeat an earlier one{_shown_lines(rows, 'duplicates')}.",
-        means="There is less to learn from than it seems, and what is repeated weighs more.",
-        changes=(Change(words="remove the copies"),),
-        read=BEFORE,
+        "There is less to learn from than it seems, and what is repeated weighs more.",
+        Change(words="remove the copies"),
     )
 
 

@@ -6,13 +6,27 @@ compares it with its own past, asks for two looks that agree, and is silent wher
 
 from __future__ import annotations
 
-from bertkit.health.advice import BEFORE, DURING, FRESH_RATE, TRAINED_RATE, WARMUP, calmer
+import math
+from collections.abc import Sequence
+
+from bertkit.health.advice import (
+    FRESH_RATE,
+    TRAINED_RATE,
+    WARMUP,
+    calmer,
+    grave,
+    lower_rate,
+    notable,
+    steadier,
+    trainable,
+    usual_rate,
+)
 from bertkit.health.preflight import Preflight
 from bertkit.health.start import broken_at_start
 from bertkit.health.steps import stands_high
 from bertkit.health.watch import EARLIEST, VANISHED, Watched
 from bertkit.runs.findings import Change, Finding
-from bertkit.runs.history import Health
+from bertkit.runs.history import ENOUGH_STEPS, THROUGH, Health, History, Step, Track, mean, median
 
 LOPSIDED = 1e-3
 """Gradient of the first layer over that of the last, or the other way round, at which one of them is lost.
@@ -24,6 +38,8 @@ DOUBTFUL = 1e-2
 """Of its greatest norm, what is left of a gradient that may be vanishing; also a spread that may be lost."""
 SPARED = 0.1
 """A layer's gradient has vanished only where the head's has fallen so much less: else all is learnt."""
+EXPLODED = 100.0
+"""Times its first size. Where rows are being learned by heart, gradients of healthy runs grow twelvefold."""
 ALL_ALIKE = 1e-3
 """Spread of `[CLS]` vectors that are all the same. Measured as `VANISHED`: 5e-4 by step 10, 4e-5 by step 100,
 and never under 2e-2."""
@@ -53,16 +69,11 @@ def gradient_begins_lopsided(record: Preflight) -> Finding | None:
     if record.asked.fresh:
         changes = (Change("model.options.norm", "pre"),) * (record.asked.norm == "post")
         changes += (Change("model.options.layers", 2),) * (record.asked.layers > 2)
-    return Finding(
-        check="gradient_by_layer",
-        weight="grave",
-        sureness="likely",
-        seen=f"At the first step the gradient norm is {bottom:.1e} in the first layer and {top:.1e} in the "
-        "last.",
-        means="The lower layers hear nothing of the answers."
-        if lost
-        else "The lower layers will be torn about.",
-        changes=changes,
+    return grave(
+        "likely",
+        f"At the first step the gradient norm is {bottom:.1e} in the first layer and {top:.1e} in the last.",
+        "The lower layers hear nothing of the answers." if lost else "The lower layers will be torn about.",
+        *changes,
         read="arXiv 2002.04745",
     )
 
@@ -80,16 +91,65 @@ def gradient_vanishes(watched: Watched) -> Finding | None:
         return None
     peak = watched.peaks[layer]
     hot = _is_hot(watched)
-    return Finding(
-        "gradient_vanished",
-        "grave",
+    return grave(
         "likely" if hot else "possible",
         f"The gradient of {layer} fell from {peak.norm:.2g} in step {peak.step} to "
         f"{now.gradient_norms[layer]:.1g} in step {now.step}, at {_at_rate(watched)}.",
         _cause(watched) if hot else "Nothing below the head learns any more.",
-        calmer(watched.setting),
-        DURING,
+        *calmer(watched.setting),
     )
+
+
+def gradient_vanished(run: History) -> Finding | None:
+    """The gradient fell to nothing while the loss stayed high."""
+    found = next((told for track in run.tracks if (told := _vanished(run, track)) is not None), None)
+    if found is None:
+        return None
+    return grave(
+        "certain",
+        f"{found} while the loss stayed high.",
+        "Updates no longer change anything: the first ones were too large, and nothing passes any more.",
+        *(steadier(run.recipe.optimiser, usual_rate(run.recipe)) + trainable(run.recipe.model)),
+    )
+
+
+def _vanished(run: History, track: Track) -> str | None:
+    """How the gradient fell, by layer where that was measured."""
+    steps = track.steps
+    if len(steps) < ENOUGH_STEPS or not _is_high(run, steps):
+        return None
+    looks = [look for look in track.health if look.gradient_norms]
+    for layer in looks[-1].gradient_norms if len(looks) > 2 else ():
+        norms = [look.gradient_norms.get(layer, math.nan) for look in looks]
+        peak, last = max(norms[:-2]), max(norms[-2:])
+        if layer != "head" and last < VANISHED * peak:
+            return f"The gradient of {layer} fell from {peak:.2g} to {last:.1g}"
+    norms = [step.gradient_norm for step in steps]
+    first, last = median(norms[:5]), median(norms[-len(norms) // 5 :])
+    return f"The gradient's norm fell from {first:.2g} to {last:.1g}" if last < VANISHED * first else None
+
+
+def _is_high(run: History, steps: Sequence[Step]) -> bool:
+    """Whether the loss at the end is so high that there must be a gradient."""
+    share = 0.5 if run.phase == "finetune" else THROUGH
+    return run.floor is None or mean([step.loss for step in steps[-len(steps) // 5 :]]) > share * run.floor
+
+
+def gradient_exploded(run: History) -> Finding | None:
+    """The gradient grew out of all proportion."""
+    for track in run.tracks:
+        norms = [step.gradient_norm for step in track.steps]
+        if len(norms) < ENOUGH_STEPS:
+            continue
+        first, last = median(norms[: len(norms) // 5]), median(norms[-len(norms) // 5 :])
+        if last > EXPLODED * first > 0:
+            return notable(
+                "likely",
+                f"The gradient's norm grew from {first:.2g} to {last:.2g}.",
+                "Updates become wild: the next ones may break the model.",
+                *steadier(run.recipe.optimiser, lower_rate(run.recipe)),
+            )
+    return None
 
 
 def inputs_begin_alike(record: Preflight) -> Finding | None:
@@ -97,15 +157,12 @@ def inputs_begin_alike(record: Preflight) -> Finding | None:
     spreads = list(record.start.cls_spread.values())
     if record.start.rows < 2 or not spreads or spreads[-1] >= ALIKE_AT_START:
         return None
-    return Finding(
-        check="inputs_alike",
-        weight="grave",
-        sureness="likely",
-        seen=f"Behind the last layer the [CLS] vectors of {record.start.rows} texts differ by "
+    return grave(
+        "likely",
+        f"Behind the last layer the [CLS] vectors of {record.start.rows} texts differ by "
         f"{spreads[-1]:.2%} of their length.",
-        means="The head gets the same vector for every text, so it can learn the shares of labels only.",
-        changes=(Change("head.pooling", "mean"),) if record.asked.phase == "finetune" else (),
-        read=BEFORE,
+        "The head gets the same vector for every text, so it can learn the shares of labels only.",
+        *((Change("head.pooling", "mean"),) if record.asked.phase == "finetune" else ()),
     )
 
 
@@ -119,15 +176,12 @@ def inputs_become_alike(watched: Watched) -> Finding | None:
     # Of copies of one text the spread is 0 from the first step on, and has not fallen.
     if max(spreads) > ALL_ALIKE or max(spreads) >= SPREAD_LOST * begun:
         return None
-    return Finding(
-        "inputs_alike",
-        "grave",
+    return grave(
         "likely",
         f"The [CLS] vectors of different inputs are all alike: their spread fell from {begun:.2g} to "
         f"{spreads[-1]:.1g} by step {last[-1].step}, at {_at_rate(watched)}.",
         _cause(watched) if _is_hot(watched) else "The head can't tell inputs apart, whatever it learns.",
-        calmer(watched.setting),
-        DURING,
+        *calmer(watched.setting),
     )
 
 
@@ -140,14 +194,11 @@ def weights_stand_still(watched: Watched) -> Finding | None:
     ratio = max(max(look.update_ratios.values()) for look in looks)
     if ratio > STILL:
         return None
-    return Finding(
-        "weights_stand_still",
-        "grave",
+    return grave(
         "certain",
         f"An update moves no layer by more than {ratio:.1g} of its weights, at {_at_rate(watched)}.",
         "The weights stay what they were: the rate is too low by orders of magnitude.",
-        (Change("optimiser.lr", TRAINED_RATE if watched.setting.trained else FRESH_RATE),),
-        DURING,
+        Change("optimiser.lr", TRAINED_RATE if watched.setting.trained else FRESH_RATE),
     )
 
 
@@ -169,15 +220,13 @@ def dead_units(watched: Watched) -> Finding | None:
         if activation != "relu" or watched.setting.trained
         else (Change("model.options.activation", "gelu"),)
     )
-    return Finding(
-        "dead_units",
-        "notable",
+    return notable(
         "likely",
         f"{looks[-1].dead_units[dead[0]]:.0%} of the units of {', '.join(dead)} are off or at their limit "
         f"for every input by step {watched.step}.",
         "No gradient passes through such units, so they can't come back: the updates were too large.",
-        (*better, *calmer(watched.setting)),
-        DURING,
+        *better,
+        *calmer(watched.setting),
     )
 
 
@@ -193,15 +242,12 @@ def attention_at_one_place(watched: Watched) -> Finding | None:
     ]
     if not stuck:
         return None
-    return Finding(
-        "attention_at_one_place",
-        "notable",
+    return notable(
         "possible",
         f"The attention of {', '.join(stuck)} rests on one piece alone: its entropy is "
         f"{looks[-1].attention_entropy[stuck[0]]:.1g} of the most there can be by step {watched.step}.",
         "Where the softmax is saturated hardly any gradient passes: queries and keys have grown too fast.",
-        calmer(watched.setting),
-        DURING,
+        *calmer(watched.setting),
     )
 
 

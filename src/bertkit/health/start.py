@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from bertkit.data.packed import PackedBatch
-from bertkit.health.advice import BEFORE
+from bertkit.health.advice import grave, notable
 from bertkit.health.look import cls_spread_by_layer, encoder_of, evaluating, gradient_norms
 from bertkit.health.preflight import Preflight, StartMeasures
 from bertkit.model.encoder import Encoder
@@ -127,16 +127,13 @@ def embedding_scale(record: Preflight) -> Finding | None:
             changes = changes[:1]
         if not start.piece_size:
             changes = (Change("model.options.initialiser_range", BERTS_RANGE),)
-    return Finding(
-        check="embedding_scale",
-        weight="notable" if normed else "grave",
-        sureness="certain",
-        seen=f"Embeddings of pieces are of size {start.piece_size:.3f}, what is added for their positions of "
+    return (notable if normed else grave)(
+        "certain",
+        f"Embeddings of pieces are of size {start.piece_size:.3f}, what is added for their positions of "
         f"{start.position_size:.3f}" + (f": {ratio:.0f} to 1." if start.piece_size else "."),
-        means="The first layer sees where a piece stands and hardly which one it is"
+        "The first layer sees where a piece stands and hardly which one it is"
         + (", also behind the norm." if normed else "."),
-        changes=changes,
-        read=BEFORE,
+        *changes,
     )
 
 
@@ -151,18 +148,15 @@ def loss_at_start(record: Preflight) -> Finding | None:
         change = Change(words="look at what the model was trained for: its head may be of other labels")
         if broken:
             change = Change(words="another model: the weights of this one are broken")
-    return Finding(
-        check="loss_at_start",
-        weight="grave" if broken else "notable",
-        sureness="certain" if broken else "likely",
-        seen=f"Before the first update {broken} is no number."
+    return (grave if broken else notable)(
+        "certain" if broken else "likely",
+        f"Before the first update {broken} is no number."
         if broken
         else f"The loss begins at {start.loss:.2f}, and who knows nothing has {start.uniform:.2f}.",
-        means="No update can be made of such a model: there is no gradient to follow."
+        "No update can be made of such a model: there is no gradient to follow."
         if broken
         else "The first updates are spent on unlearning, and are large: the initialisation is too wide.",
-        changes=(change,),
-        read=BEFORE,
+        change,
     )
 
 
@@ -221,13 +215,11 @@ def memory(record: Preflight) -> Finding | None:
     smaller = Change("batch.sequences", max(1, record.asked.at_once // 4))
     if record.asked.phase == "pretrain":
         smaller = Change("batch.at_once", max(record.asked.max_length, record.asked.at_once // 4))
-    return Finding(
-        check="memory",
-        weight="grave",
-        sureness="likely",
-        seen=f"The run needs about {(cost.peak - cost.base) / 1e9:.1f} GB more, "
+    return grave(
+        "likely",
+        f"The run needs about {(cost.peak - cost.base) / 1e9:.1f} GB more, "
         f"{cost.activations / 1e9:.1f} GB for the largest batch; {cost.available / 1e9:.1f} GB are free.",
-        means="It will be killed, or swap.",
-        changes=(smaller, Change(words="a smaller model")),
-        read=BEFORE,
+        "It will be killed, or swap.",
+        smaller,
+        Change(words="a smaller model"),
     )

@@ -9,12 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bertkit.data.packed import Sequences
-from bertkit.health.advice import BEFORE
+from bertkit.health.advice import grave, notable
 from bertkit.health.preflight import PieceMeasures, Preflight
 from bertkit.runs.findings import Change, Finding
 from bertkit.text.tokenizer import Tokenizer
-
-Ints = npt.NDArray[np.int64]
 
 TEXTS_LOOKED_AT = 2_000
 WORDS_SHOWN = 5
@@ -59,7 +57,7 @@ def measure_pieces(
 
 
 def piece_measures(
-    counts: Ints,
+    counts: npt.NDArray[np.int64],
     tokenizer: Tokenizer,
     *,
     padding: float,
@@ -107,15 +105,12 @@ def pads_visible(record: Preflight) -> Finding | None:
     pieces, start = record.pieces, record.start
     if not pieces.visible_pads:
         return None
-    return Finding(
-        check="pads_visible",
-        weight="grave" if pieces.visible_pads > PADS_GRAVE else "notable",
-        sureness="certain",
-        seen=f"{pieces.visible_pads:.0%} of the pieces are pads that attention sees; of the attention of "
+    return (grave if pieces.visible_pads > PADS_GRAVE else notable)(
+        "certain",
+        f"{pieces.visible_pads:.0%} of the pieces are pads that attention sees; of the attention of "
         f"[CLS] {start.attention_to_pads:.0%} goes to them.",
-        means="They are the same in every text: they drown what differs, and take most of the time.",
-        changes=(Change("batch.pad_to", 0),),
-        read=BEFORE,
+        "They are the same in every text: they drown what differs, and take most of the time.",
+        Change("batch.pad_to", 0),
     )
 
 
@@ -128,14 +123,11 @@ def truncated(record: Preflight) -> Finding | None:
     change = Change("batch.max_length", longer)
     if longer <= asked.max_length:
         change = Change(words="cut the texts into parts, or shorten them to what matters")
-    return Finding(
-        check="truncated",
-        weight="notable",
-        sureness="possible",
-        seen=f"{share:.0%} of the sequences are cut at {asked.max_length} pieces.",
-        means="If what decides stands behind the cut, the model cannot see it.",
-        changes=(change,),
-        read=BEFORE,
+    return notable(
+        "possible",
+        f"{share:.0%} of the sequences are cut at {asked.max_length} pieces.",
+        "If what decides stands behind the cut, the model cannot see it.",
+        change,
     )
 
 
@@ -145,15 +137,12 @@ def unknown_pieces(record: Preflight) -> Finding | None:
     if pieces.unknown < UNKNOWN_NOTABLE:
         return None
     words = f", most often {', '.join(map(repr, pieces.unknown_words))}" if pieces.unknown_words else ""
-    return Finding(
-        check="unknown_pieces",
-        weight="grave" if pieces.unknown >= UNKNOWN_GRAVE else "notable",
-        sureness="certain",
-        seen=f"{pieces.unknown:.1%} of the pieces are [UNK]{words}.",
-        means="The model sees that there is a word and not which: the vocabulary is of another language, "
+    return (grave if pieces.unknown >= UNKNOWN_GRAVE else notable)(
+        "certain",
+        f"{pieces.unknown:.1%} of the pieces are [UNK]{words}.",
+        "The model sees that there is a word and not which: the vocabulary is of another language, "
         "case or kind of text.",
-        changes=_other_vocabulary(record),
-        read=BEFORE,
+        *_other_vocabulary(record),
     )
 
 
@@ -162,14 +151,11 @@ def chopped_words(record: Preflight) -> Finding | None:
     pieces = record.pieces
     if pieces.pieces_a_word < CHOPPED:
         return None
-    return Finding(
-        check="chopped_words",
-        weight="notable",
-        sureness="likely",
-        seen=f"A word is cut into {pieces.pieces_a_word:.1f} pieces, a mean over {pieces.pieces:,} pieces.",
-        means="Words are spelt, not read: the vocabulary is of another kind of text, or too small.",
-        changes=_other_vocabulary(record),
-        read=BEFORE,
+    return notable(
+        "likely",
+        f"A word is cut into {pieces.pieces_a_word:.1f} pieces, a mean over {pieces.pieces:,} pieces.",
+        "Words are spelt, not read: the vocabulary is of another kind of text, or too small.",
+        *_other_vocabulary(record),
     )
 
 
@@ -191,7 +177,12 @@ def vocabulary_case(record: Preflight) -> Finding | None:
     change = Change(words="choose a model of the other case, or prepare the text again")
     if record.asked.fresh and record.asked.phase == "finetune":
         change = Change("vocabulary.lowercase", lowercase)
-    return Finding("vocabulary_case", "grave", "certain", seen, means, (change,), BEFORE)
+    return grave(
+        "certain",
+        seen,
+        means,
+        change,
+    )
 
 
 def _other_vocabulary(record: Preflight) -> tuple[Change, ...]:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from bertkit.data.packed import PackedBatch
-from bertkit.health.advice import BEFORE, WARMUP
+from bertkit.health.advice import WARMUP, grave, notable
 from bertkit.health.look import cls_spread_by_layer, evaluating, gradient_norms
 from bertkit.health.preflight import ByHeart, Ended, Preflight, RangeTest
 from bertkit.model.optimisers import Optimiser
@@ -253,18 +253,14 @@ def rate_too_high(record: Preflight) -> Finding | None:
         return None
     warmed = Change("optimiser.warmup", WARMUP, together=True)
     lower = WIDE_RATE if asked.hidden_size >= WIDE else COLD_RATE
-    return Finding(
-        check="rate_too_high",
-        weight="notable" if asked.warmup or asked.lr <= WARMED_RATE else "grave",
-        sureness="possible" if asked.warmup else "likely",
-        seen=f"{asked.layers} fresh layers with norms behind their parts are to learn at a rate of "
+    return (notable if asked.warmup or asked.lr <= WARMED_RATE else grave)(
+        "possible" if asked.warmup else "likely",
+        f"{asked.layers} fresh layers with norms behind their parts are to learn at a rate of "
         f"{asked.lr:g}, {'after' if asked.warmup else 'without'} warm-up.",
-        means="Their gradients are largest at the start, near the output, and Adam makes full steps of them; "
+        "Their gradients are largest at the start, near the output, and Adam makes full steps of them; "
         f"such layers are known to learn at up to {known:g} {'with' if asked.warmup else 'without'} warm-up.",
-        changes=(
-            Change("optimiser.lr", lower, together=True),
-            *(() if asked.warmup else (warmed,)),
-        ),
+        Change("optimiser.lr", lower, together=True),
+        *(() if asked.warmup else (warmed,)),
         read="docs/studies.md#why-stuck",
     )
 
@@ -302,15 +298,13 @@ def not_by_heart(record: Preflight) -> Finding | None:
         means = (
             f"At a tenth of the rate it knows them after {len(calmer.losses)} steps: the rate is too high."
         )
-    return Finding(
-        check="not_by_heart",
-        # How far a trial comes in its time depends on what else the machine does.
-        weight="notable" if trial.ended == "time" and not dead else "grave",
-        sureness="certain" if better or (trial.ended in ("steps", "stopped") and dead) else "likely",
-        seen=seen,
-        means=means,
-        changes=tuple(changes),
-        read=BEFORE,
+    # How far a trial comes in its time depends on what else the machine does.
+    # How far a trial comes in its time depends on what else the machine does.
+    return (notable if trial.ended == "time" and not dead else grave)(
+        "certain" if better or (trial.ended in ("steps", "stopped") and dead) else "likely",
+        seen,
+        means,
+        *changes,
     )
 
 
@@ -338,16 +332,11 @@ def rate_over_cliff(record: Preflight) -> Finding | None:
     if tested is None or tested.cliff is None or lr * NEAR_CLIFF < tested.cliff:
         return None
     over = lr >= tested.cliff
-    return Finding(
-        check="rate_over_cliff",
-        weight="grave" if over else "notable",
-        sureness="likely" if over else "possible",
-        seen=f"The recipe's learning rate is {lr:g}; in the range test the loss rises from "
-        f"{tested.cliff:.1g} on.",
-        means="The updates throw the weights about."
-        if over
-        else "The rate is close to where updates break up.",
-        changes=(Change("optimiser.lr", float(f"{tested.cliff / 10:.1g}")),),
+    return (grave if over else notable)(
+        "likely" if over else "possible",
+        f"The recipe's learning rate is {lr:g}; in the range test the loss rises from {tested.cliff:.1g} on.",
+        "The updates throw the weights about." if over else "The rate is close to where updates break up.",
+        Change("optimiser.lr", float(f"{tested.cliff / 10:.1g}")),
         read="arXiv 1506.01186",
     )
 
@@ -359,13 +348,11 @@ def rate_too_small(record: Preflight) -> Finding | None:
         return None
     if asked.optimiser in OWN_RATES or asked.reach >= tested.reach:
         return None
-    return Finding(
-        check="rate_too_small",
-        weight="grave",
-        sureness="likely",
-        seen=f"The rates of all {asked.steps:,} updates add up to {asked.reach:.1e}; in the range test the "
+    return grave(
+        "likely",
+        f"The rates of all {asked.steps:,} updates add up to {asked.reach:.1e}; in the range test the "
         f"loss of a few texts began to fall after {tested.reach:.1e}.",
-        means="Adam moves a weight by about the rate at each update: the run will end about where it begins.",
-        changes=(Change("optimiser.lr", float(f"{tested.falls_at:.1g}")),),
+        "Adam moves a weight by about the rate at each update: the run will end about where it begins.",
+        Change("optimiser.lr", float(f"{tested.falls_at:.1g}")),
         read="arXiv 1506.01186",
     )

@@ -34,7 +34,7 @@ nearest neighbours."""
 class Health:
     """One look at a run, after update `step` (from 1). In its record, what was not measured is left out.
 
-    Layers are named as in `health.layers`, from the bottom to the top: "embeddings", "layer 1" ... "layer L",
+    Layers are named as in `health.look`, from the bottom to the top: "embeddings", "layer 1" ... "layer L",
     "pooler" (where it is trained), "head". What is of inputs is measured in evaluation mode on a few dev
     rows, of a pretraining run on a little held-out text.
 
@@ -50,7 +50,7 @@ class Health:
         gradient_norms: by layer, before clipping.
         update_ratios: by layer: length of this update over that of the weights; about 1e-3 is usual.
         cls_spread: how far the `[CLS]` vectors that leave the encoder differ between inputs, 0 to 1: see
-            `health.layers.spread`. 0: the model can't tell inputs apart.
+            `health.look.spread`. 0: the model can't tell inputs apart.
         probability_spread: how far predictions differ between inputs, 0 to 1: mean share of an
             input's probability that lies elsewhere than in the mean prediction; of a pretraining run, between
             masked pieces.

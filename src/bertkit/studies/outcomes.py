@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bertkit.errors import UserError
-from bertkit.health.finetune_checks import OFF_THE_PRIOR
+from bertkit.health.labelled import OFF_THE_PRIOR
 from bertkit.recipe import PretrainRecipe
 from bertkit.runs.history import last_train_loss
 from bertkit.runs.log import read_track

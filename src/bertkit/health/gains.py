@@ -1,4 +1,4 @@
-"""What keeps a fine-tuning run that learned from more: its length, its rate, its seeds, its rows."""
+"""What keeps a run that learns from labelled rows from more: its length, its rate, its seeds, its rows."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from bertkit.health.advice import PRETRAINED, READ, WARMUP, longer
-from bertkit.health.finetune_checks import of_seeds, plateau_of
+from bertkit.health.advice import PRETRAINED, WARMUP, longer, notable
+from bertkit.health.labelled import plateau_of
+from bertkit.health.steps import LOST, of_seeds
+from bertkit.health.watch import Watched
 from bertkit.recipe import Recipe
 from bertkit.runs.findings import Change, Finding
 from bertkit.runs.history import Evaluation, Outcome, RunHistory, Track, mean, numbers
 
-ROSE = 1.25
+ROWS_KNOWN = 0.3
+"""Of the labels' entropy: a training loss below this knows its rows."""
+DEV_ROSE = 1.25
 """Times its lowest, where a dev loss has risen. That of runs whose score still rises reaches 1.4 times: alone
 it is no finding."""
 TAKEN_IN = 0.75
@@ -21,7 +25,7 @@ EARLY = 0.5
 """Share of a run's epochs by which the best one came early."""
 FALLS = 0.03
 """Share of its dev loss that a last epoch takes off where more of them are surely worth it."""
-WIDE = 0.2
+WIDE_INTERVAL = 0.2
 """Half an interval, as a share of the way from always answering the majority to no mistake at all."""
 POWER = ((1.96 + 0.84) / 1.96) ** 2
 """Times the rows whose half interval is a difference that tell it four times in five, and not one in two:
@@ -35,6 +39,26 @@ HIGH = 0.3
 """Share of its highest at which a rate has not decayed."""
 
 
+def learns_by_heart(watched: Watched) -> Finding | None:
+    """The training rows are known, and nothing of it holds for the dev rows."""
+    prior, evaluations = watched.setting.prior_entropy, watched.evaluations
+    if prior is None or len(evaluations) < 2:
+        return None
+    now = evaluations[-1]
+    if now.train_loss > ROWS_KNOWN * prior or now.loss < LOST * prior:
+        return None
+    if any(evaluation.beats_majority for evaluation in evaluations):
+        return None
+    return notable(
+        "likely",
+        f"The training loss is {now.train_loss:.3f} and the dev loss {now.loss:.3f}, above the entropy of "
+        f"the labels ({prior:.3f}); no evaluation has beaten the majority.",
+        "The model has learnt its rows by heart, and nothing that holds for others.",
+        Change(words="more rows"),
+        *(() if watched.setting.trained else (PRETRAINED,)),
+    )
+
+
 def learned_by_heart(run: RunHistory[Recipe]) -> Finding | None:
     """The training rows were learned by heart: the dev loss rises and the score falls for most of the run."""
     lost = [seed for seed in run.tracks if _by_heart(run, seed)]
@@ -46,16 +70,13 @@ def learned_by_heart(run: RunHistory[Recipe]) -> Finding | None:
     if run.recipe.head.dropout == 0:
         changes.append(Change("head.dropout", 0.1))
     changes.append(PRETRAINED if run.fresh else Change(words="more labelled rows"))
-    return Finding(
-        "learned_by_heart",
-        "notable",
+    return notable(
         "certain",
         f"The best epoch is {round(best, 1):g} of {round(lost[0].place, 1):g}{of_seeds(run, lost, 'in')}; "
         f"the dev loss rises from {first:.3f} to {last:.3f} while the training loss falls.",
         "From there on the model learns its rows by heart, and the score falls. The best epoch is the one "
         "kept, but at a rate that had not come down yet.",
-        tuple(changes),
-        READ,
+        *changes,
     )
 
 
@@ -67,7 +88,7 @@ def _by_heart(run: RunHistory[Recipe], seed: Track) -> bool:
     best, lowest = _best(scored), min(each.loss for each in scored)
     return (
         scored[-1].train_loss < TAKEN_IN * known
-        and scored[-1].loss > ROSE * lowest
+        and scored[-1].loss > DEV_ROSE * lowest
         and best.place <= EARLY * scored[-1].place
         and scored[-1].score < best.score
     )
@@ -92,14 +113,11 @@ def too_short(run: RunHistory[Recipe]) -> Finding | None:
     falls = [_last_fall(seed.evaluations) for seed in run.tracks]
     if statistics.median(falls) < FALLS or any(plateau_of(run, seed) is not None for seed in run.tracks):
         return None
-    return Finding(
-        "too_short",
-        "notable",
+    return notable(
         "likely",
         f"The last epoch is the best one, and took {statistics.median(falls):.0%} off the dev loss.",
         "It was still learning what holds for other rows when it ended.",
-        longer(run.recipe.training, 2),
-        READ,
+        *longer(run.recipe.training, 2),
     )
 
 
@@ -135,15 +153,12 @@ def seeds_disagree(run: RunHistory[Recipe]) -> Finding | None:
         changes.append(Change("training.epochs", 2 * run.recipe.training.epochs))
     if optimiser.warmup < WARMUP / 2:
         changes.insert(0, Change("optimiser.warmup", WARMUP))
-    return Finding(
-        "seeds_disagree",
-        "notable",
+    return notable(
         "likely",
         f"The seeds' scores go from {min(scores):.3f} to {max(scores):.3f}, a deviation of {deviation:.3f}, "
         f"where the dev rows alone leave ±{half:.3f}.",
         "Training is unsteady: what a seed comes to is luck (Mosbach et al., arXiv 2006.04884).",
-        tuple(changes),
-        READ,
+        *changes,
     )
 
 
@@ -160,7 +175,7 @@ def dev_too_small(run: RunHistory[Recipe]) -> Finding | None:
     baselines = [scores.majority, *([] if scores.ngram is None else [scores.ngram])]
     rivals = [each for each in baselines if scores.low <= each < scores.score]
     half, room = (scores.high - scores.low) / 2, 1 - scores.majority
-    if not rivals or not room > 0 or not half / room > WIDE:
+    if not rivals or not room > 0 or not half / room > WIDE_INTERVAL:
         return None
     # Of several seeds the interval holds their luck too, which more rows do not narrow.
     rows = math.ceil(POWER * scores.rows * (half / (scores.score - max(rivals))) ** 2)
@@ -170,15 +185,12 @@ def dev_too_small(run: RunHistory[Recipe]) -> Finding | None:
         else f"; about {rows:,} would tell a difference of this size four times in five"
     )
     more = "more dev rows" if len(run.tracks) != 1 else f"about {rows:,} dev rows"
-    return Finding(
-        "dev_too_small",
-        "notable",
+    return notable(
         "certain",
         f"{scores.rows:,} dev rows leave the score between {scores.low:.3f} and {scores.high:.3f}, where "
         f"a baseline's {max(rivals):.3f} lies too.",
         f"These rows can't say which is better{told}.",
-        (Change(words=more),),
-        READ,
+        Change(words=more),
     )
 
 
@@ -195,16 +207,13 @@ def rate_not_decayed(run: RunHistory[Recipe]) -> Finding | None:
     constant = run.recipe.optimiser.schedule == "constant"
     done = max(1, math.ceil(mean([seed.place for seed in high])))
     changes = [Change("optimiser.schedule", "linear")] if constant else [Change("training.epochs", done)]
-    return Finding(
-        "rate_not_decayed",
-        "notable",
+    return notable(
         "possible",
         f"The run ended with a rate of {high[0].steps[-1].learning_rate:.1g}, "
         f"{high[0].steps[-1].learning_rate / _highest(high[0]):.0%} of its highest"
         + (", and a score below its best." if constant else ": it was ended before its schedule was."),
         "The last updates, at a rate near zero, are those that settle a model; this one has not had them.",
-        tuple(change for change in changes if constant or change.value != run.recipe.training.epochs),
-        READ,
+        *tuple(change for change in changes if constant or change.value != run.recipe.training.epochs),
     )
 
 
