@@ -22,6 +22,7 @@ import random
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -69,7 +70,8 @@ MASKS = (
     Mask("words", r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "a date"),
     Mask("words", r"\b\d+ h \d\d min\b|\b[\d,.]+ (min|s|ms)\b", "a time"),
     Mask("words", r"[\d,.]+ (pieces|rows|texts|sentences|[kM]?B)(/s| a second)", "a speed"),
-    Mask("words", r"(?<=pieces a second</dt><dd>)[\d,.]+", "a speed"),
+    Mask("words", r"(?<= a second</dt><dd>)[\d,.]+|(?<=of the GEMM rate</dt><dd>)[\d,.]+", "a speed"),
+    Mask("words", r"[\d,.]+ GFLOP/s", "a speed"),
     Mask(
         "words", r"(?m)^ +(\d+%  )?step [\d,]+(/[\d,]+)?  .*\n", "a line of progress, each thirty seconds", ""
     ),
@@ -217,7 +219,7 @@ seeds = 2
 [stages.own]
 kind = "finetune"
 set = [
-    "task.train={folder}/train.tsv", "task.dev={folder}/dev.tsv", "task.text=text", "task.label=label",
+    "task.train=study/train.tsv", "task.dev=study/dev.tsv", "task.text=text", "task.label=label",
     "model.start=tiny", "vocabulary.size=200", "training.steps=10", "batch.sequences=16",
     "training.precision=fp32", "training.watch_every=5",
 ]
@@ -235,7 +237,7 @@ def study(tree: Path) -> Iterator[Command]:
     """The smallest one: two variants, two seeds."""
     rows_of("study/train.tsv", 200, seed=1)
     rows_of("study/dev.tsv", 100, seed=2)
-    Path("study/rates.toml").write_text(STUDY.format(folder=Path("study").resolve()))
+    Path("study/rates.toml").write_text(STUDY)
     yield words_of("study study/rates.toml -o study/done --jobs 1")
     yield words_of("study study/rates.toml -o study/done --no-runs --json")
 
@@ -316,8 +318,7 @@ def check_out(revision: str, folder: Path) -> None:
 
 
 def make_side(revision: str, jobs: Sequence[str], into: Path) -> None:
-    """Run jobs with the code of a revision, and write what they leave to `into`."""
-    into.mkdir(parents=True)
+    """Run jobs with the code of a revision, and put what they leave into `into`, job by job."""
     with tempfile.TemporaryDirectory(prefix="unchanged-") as temporary:
         # Names of one length, so that nothing is wrapped elsewhere.
         tree, work = Path(temporary).resolve() / "tree", Path(temporary).resolve() / "work"
@@ -327,7 +328,6 @@ def make_side(revision: str, jobs: Sequence[str], into: Path) -> None:
         imported = run_python(["-c", "import bertkit; print(bertkit.__file__)"], environment, work).stdout
         assert Path(imported.strip()).is_relative_to(tree), f"{imported.strip()} is run, not {tree}"
         data = Path(environment["BERTKIT_DATA"])
-        done: list[str] = []
         wanted = [need for name in jobs for need in (*JOBS[name].needs, name)]
         for name in dict.fromkeys(wanted):
             if JOBS[name].data and not (data / JOBS[name].data).is_dir():
@@ -335,11 +335,11 @@ def make_side(revision: str, jobs: Sequence[str], into: Path) -> None:
                 continue
             began = time.perf_counter()
             run_job(name, tree, work, environment)
+            shutil.rmtree(into / name, ignore_errors=True)
             collect(work / name, into / name)
-            done.append(name)
+            places = {str(work): "WORK", str(tree): "TREE"}
+            (into / name / SIDE).write_text(json.dumps({"revision": revision, "places": places}))
             note(f"{revision or 'working tree'}: {name}, {time.perf_counter() - began:.0f} s")
-        said = {"revision": revision, "jobs": done, "work": str(work), "tree": str(tree)}
-        (into / SIDE).write_text(json.dumps(said))
 
 
 def environment_of(tree: Path) -> dict[str, str]:
@@ -392,7 +392,7 @@ def collect(folder: Path, into: Path) -> None:
             continue
         target = into / path.relative_to(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix in (".json", ".jsonl", ".html", ".txt", ".toml", ".tsv"):
+        if path.suffix in (".json", ".jsonl", ".html", ".txt", ".toml", ".tsv", ".md", ".log"):
             shutil.copyfile(path, target)
         elif path.suffix == ".safetensors":
             target.with_name(target.name + ".json").write_text(json.dumps(tensors_of(path)))
@@ -434,16 +434,17 @@ class Side:
     """
 
     def __init__(self, folder: Path) -> None:
-        said = json.loads((folder / SIDE).read_text())
-        self._folder, self._places = folder, {said["work"]: "WORK", said["tree"]: "TREE"}
-        self.name: str = said["revision"] or "working tree"
-        self.jobs: list[str] = said["jobs"]
+        said = {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob(f"*/{SIDE}"))}
+        self._folder = folder
+        self._places = {place: stands for job in said.values() for place, stands in job["places"].items()}
+        self.name = ", ".join(sorted({job["revision"] or "working tree" for job in said.values()}))
+        self.jobs = list(said)
 
     def files(self, job: str) -> list[str]:
         """Names of all its files."""
         paths = (path for path in (self._folder / job).rglob("*") if path.is_file())
         names = (path.relative_to(self._folder).as_posix() for path in paths)
-        return sorted(name for name in names if not masked_file(name))
+        return sorted(name for name in names if not masked_file(name) and name != f"{job}/{SIDE}")
 
     def failed(self, job: str) -> list[str]:
         """Commands of it that failed, with their exit codes."""
@@ -539,7 +540,9 @@ def main() -> int:
     )
     parser.add_argument("revisions", nargs="*", metavar="OLD [NEW]", help="NEW absent: the working tree")
     parser.add_argument("--old", type=Path, metavar="FOLDER", help="what --keep has kept, instead of OLD")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="a new folder for what OLD leaves")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="where to put what OLD leaves; other jobs stay there"
+    )
     parser.add_argument(
         "--jobs", default=",".join(JOBS), help="names, with commas between them (%(default)s)"
     )
@@ -550,8 +553,10 @@ def main() -> int:
         parser.error(f"there is no job {unknown[0]!r}; there are {', '.join(JOBS)}")
     if len(revisions) > (1 if arguments.old else 2) or not (revisions or arguments.old):
         parser.error("name OLD, or give it with --old, and NEW if it is not the working tree")
-    if arguments.keep and (arguments.old or arguments.keep.exists()):
-        parser.error("--keep wants an OLD that is computed, and a folder that is not there yet")
+    if arguments.keep and arguments.old:
+        parser.error("--keep wants an OLD that is computed")
+    # So that nothing stays behind either when it is told to end.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="unchanged-") as temporary:
         old = arguments.old or arguments.keep or Path(temporary, "old")
         if not arguments.old:
