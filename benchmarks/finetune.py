@@ -35,7 +35,7 @@ from bertkit.model.optimisers import build_optimiser
 from bertkit.model.precision import autocast, choose_precision, flush_denormals
 from bertkit.model.work import BACKWARD, encoder_flops, gemm_rate
 from bertkit.recipe import BatchRecipe, OptimiserRecipe
-from bertkit.tasks.examples import load_examples
+from bertkit.tasks.load import load_examples
 from bertkit.tasks.registry import get_task
 from bertkit.text.tokenizer import Tokenizer
 from common import emit, emit_machine, interleaved
@@ -228,7 +228,7 @@ def uncased() -> Tokenizer:
 def cola_work(tokenizer: Tokenizer) -> tuple[Work, Tokenizer]:
     """The training rows of CoLA in batches."""
     train, _ = load_examples(get_task("cola"), "train")
-    return Work(encode_texts(tokenizer, train.texts, max_length=PADDED), train.known_labels), tokenizer
+    return Work(encode_texts(tokenizer, train.texts, max_length=PADDED), train.known.values), tokenizer
 
 
 def minilm(rounds: int) -> None:

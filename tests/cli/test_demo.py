@@ -133,9 +133,9 @@ def test_the_verdict_asks_for_an_interval_above_zero(difference: list[float], le
 
 
 def test_answers_of_one_seed_are_found_too(tmp_path: Path) -> None:
-    from bertkit.runs.result import SeedResult
+    from bertkit.runs.result import Answers
+    from bertkit.tasks.examples import Targets
 
-    done = SeedResult(0, 0.5, 0.5, "learned", 1.0, 6, 99, 1.0, [[0.9, 0.1], [0.2, 0.8]])
-    done.write(tmp_path)
-    found = parts.answers(tmp_path, {"seeds": [{"seed": 0}]})
-    np.testing.assert_array_equal(found, [[0, 1]])
+    adds = np.eye(2, dtype=np.uint8)
+    Answers(Targets.single(np.array([0, 1])), np.zeros((2, 2), dtype=np.float32), adds).write(tmp_path)
+    np.testing.assert_array_equal(parts.answers(tmp_path, {"seeds": [{"seed": 0}]}), [adds])

@@ -9,9 +9,8 @@ import pytest
 from bertkit.demo import grammar
 from bertkit.demo.grammar import KNOWN, LABELS, NEW, PHENOMENA, PLAIN, Sentence, generate, minimal_pairs
 from bertkit.errors import UserError
-from bertkit.tasks.baselines import ngram
-from bertkit.tasks.examples import Examples
-from bertkit.tasks.metrics import matthews
+from bertkit.tasks.classify import CLASSIFY
+from bertkit.tasks.examples import Examples, Targets
 
 TRAIN = generate("train", 2_400)
 DEV = generate("dev", 960)
@@ -119,9 +118,12 @@ def test_words_are_many() -> None:
 def test_counting_words_is_little_help() -> None:
     def examples(sentences: list[Sentence]) -> Examples:
         labels = np.array([LABELS.index(sentence.label) for sentence in sentences])
-        return Examples([s.text for s in sentences], None, labels, list(range(len(sentences))), Path("x"))
+        return Examples(
+            [s.text for s in sentences], None, Targets.single(labels), list(range(len(sentences))), Path("x")
+        )
 
-    score = float(matthews(ngram(examples(TRAIN), examples(DEV), 2)))
+    found = CLASSIFY.score_baselines(examples(TRAIN), examples(DEV), ("no", "yes"), "mcc")
+    score = found["ngram"]["score"]
     assert score < 0.3
 
 

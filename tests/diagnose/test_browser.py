@@ -16,10 +16,11 @@ from bertkit.diagnose.doctor_page import write_doctor_page
 from bertkit.diagnose.report import write_report
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.recipe.study import Study
+from bertkit.runs.result import Answers
 from bertkit.studies.plan import distinct, plan
 from bertkit.studies.study import SilentStudy, run_study
-from bertkit.tasks.calibration import examine
-from bertkit.tasks.metrics import confusion_matrix, summary
+from bertkit.tasks.classify import CLASSIFY
+from bertkit.tasks.examples import Targets
 
 pytestmark = pytest.mark.slow
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -97,8 +98,8 @@ def write_finetuning(folder: Path, *, labels: tuple[str, ...] = ("no", "yes"), s
     random = np.random.default_rng(seed)
     truth = np.random.default_rng(ROWS).integers(0, len(labels), ROWS)  # the same rows for every model
     logits = random.normal(size=(ROWS, len(labels))) + 1.5 * np.eye(len(labels))[truth]
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    confusion = confusion_matrix(truth, probabilities.argmax(axis=1), len(labels))
+    logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    targets, predictions = Targets.single(truth), logs.argmax(axis=1)
     recipe = Recipe().with_changes({"task": {"name": "cola"}})
     (folder / "recipe.toml").write_text(recipe.to_toml())
     log: list[dict[str, Any]] = []
@@ -118,7 +119,7 @@ def write_finetuning(folder: Path, *, labels: tuple[str, ...] = ("no", "yes"), s
     explanation = {"pieces": pieces, "difference": 1.0, "baseline": 0.1, "gap": 0.001, "steps": 32}
     mistake = {"line": 7, "text": "the cat sat and ran far " + LONG, "pair": None, "label": labels[0]}
     mistake |= {"predicted": labels[1], "probability": 0.98}
-    shown = summary(confusion, "mcc")
+    shown = CLASSIFY.summary(targets, predictions, labels, "mcc")
     done = {"seed": 0, "score": shown["score"], "last_score": 0.1, "status": "learned", "best_epoch": 2.0}
     done |= {"steps": 200, "pieces": 999, "seconds": 3.0}
     result = {
@@ -132,11 +133,11 @@ def write_finetuning(folder: Path, *, labels: tuple[str, ...] = ("no", "yes"), s
         "seeds": [done],
         "best_seed": 0,
         "best_epoch": 2.0,
-        "labels": list(labels),
+        "floor": math.log(len(labels)),
         "label_shares": dict.fromkeys(labels, 1 / len(labels)),
         "dev_fingerprint": "abc",
-        "confusion": confusion.tolist(),
-        **examine(probabilities, truth, labels, "mcc"),
+        **CLASSIFY.scored(targets, predictions, labels),
+        **CLASSIFY.examine(logs, targets, labels, CLASSIFY.metric("mcc")),
         "mistakes": [{**mistake, "explanation": {**explanation, "complete": True}}, mistake],
         "parameters": 11_171_074,
         "precision": "fp32",
@@ -145,8 +146,8 @@ def write_finetuning(folder: Path, *, labels: tuple[str, ...] = ("no", "yes"), s
         "version": "0.1.0",
     }
     (folder / "result.json").write_text(json.dumps(result))
-    seed_result = {"probabilities": probabilities.tolist(), "labels": truth.tolist()}
-    (folder / "seed.json").write_text(json.dumps(done | seed_result))
+    (folder / "seed.json").write_text(json.dumps(done))
+    Answers(targets, logs.astype(np.float32), CLASSIFY.adds(targets, predictions, labels)).write(folder)
     return folder
 
 

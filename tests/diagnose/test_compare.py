@@ -13,7 +13,10 @@ from bertkit.diagnose.compare import compare, differing
 from bertkit.diagnose.compare_page import _verdict, write_comparison
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe, Recipe
-from bertkit.tasks.intervals import paired_interval
+from bertkit.runs.result import Answers
+from bertkit.tasks.confusion import CLASS_METRICS, adds_of
+from bertkit.tasks.examples import Targets
+from bertkit.tasks.metrics import get_metric, middle, paired_samples
 
 LABELS = ["no", "yes"]
 ROWS = 120
@@ -29,6 +32,12 @@ def answers(right: float, seed: int) -> np.ndarray:
     return np.where(random.random(ROWS) < right, labels, 1 - labels)
 
 
+def interval(first: list[np.ndarray], second: list[np.ndarray]) -> list[float]:
+    """Of the accuracy of some seeds' answers less that of others."""
+    adds = [[adds_of(truth(), said, 2) for said in seeds] for seeds in (first, second)]
+    return list(middle(paired_samples(get_metric(CLASS_METRICS, "accuracy"), *adds)))
+
+
 def write_finetuning(
     folder: Path, right: float, *, seeds: int = 1, changes: dict | None = None, **result: Any
 ) -> Path:
@@ -42,9 +51,9 @@ def write_finetuning(
         place.mkdir(exist_ok=True)
         said = answers(right, seed + 10)
         scores.append(float((said == truth()).mean()))
-        probabilities = np.where(said[:, None] == np.arange(2), 0.9, 0.1).tolist()
-        found = {"seed": seed, "score": scores[-1], "probabilities": probabilities}
-        (place / "seed.json").write_text(json.dumps({**found, "labels": truth().tolist()}))
+        logs = np.log(np.where(said[:, None] == np.arange(2), 0.9, 0.1))
+        Answers(Targets.single(truth()), logs, adds_of(truth(), said, 2)).write(place)
+        (place / "seed.json").write_text(json.dumps({"seed": seed, "score": scores[-1]}))
         event = {"event": "evaluation", "step": 3, "epoch": 1, "loss": 0.5, "train_loss": 0.4 + seed / 10}
         event |= {"score": scores[-1], "interval": [0.1, 0.9]}
         (place / "metrics.jsonl").write_text(json.dumps(event) + "\n")
@@ -95,8 +104,8 @@ def test_a_difference_is_paired_row_by_row(tmp_path: Path) -> None:
     assert (found["first"], first["difference"]) == (str(bad), None)
     told = second["difference"]
     assert told["value"] == pytest.approx(second["score"] - first["score"])
-    expected = paired_interval(truth(), answers(0.9, 10)[None], answers(0.6, 10)[None], 2, "accuracy")
-    assert told["interval"] == list(expected)
+    expected = interval([answers(0.9, 10)], [answers(0.6, 10)])
+    assert told["interval"] == expected
     assert told["interval"][0] > 0
     assert told["ahead"] > 0.99
     assert told["words"].startswith("It is better: ahead in ")
@@ -110,14 +119,8 @@ def test_a_difference_is_paired_row_by_row(tmp_path: Path) -> None:
 def test_seeds_are_drawn_too(tmp_path: Path) -> None:
     one, several = write_finetuning(tmp_path / "one", 0.7), write_finetuning(tmp_path / "3", 0.7, seeds=3)
     row = compare([one, several])["rows"][1]
-    expected = paired_interval(
-        truth(),
-        np.array([answers(0.7, seed) for seed in (10, 11, 12)]),
-        answers(0.7, 10)[None],
-        2,
-        "accuracy",
-    )
-    assert row["difference"]["interval"] == list(expected)
+    expected = interval([answers(0.7, seed) for seed in (10, 11, 12)], [answers(0.7, 10)])
+    assert row["difference"]["interval"] == expected
     assert "cannot be told apart" in row["difference"]["words"]
     assert len(row["seed_scores"]) == 3
     assert row["train_loss"] == pytest.approx(0.5)
@@ -275,9 +278,8 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("seed.json", "{"),
-        ("seed.json", '{"labels": [0, 1], "probabilities": [[0.1, 0.9]]}'),
-        ("seed.json", '{"labels": [0], "probabilities": [["x", 0.9]]}'),
+        ("answers.safetensors", "{"),
+        ("answers.safetensors", "\x02\0\0\0\0\0\0\0{}"),
         ("result.json", "[]"),
         ("metrics.jsonl", "{}\n"),
     ],
@@ -291,7 +293,7 @@ def test_damaged_files_are_refused_in_a_sentence(tmp_path: Path, name: str, text
 
 def test_a_seed_without_its_answers_leaves_the_rows_unpaired(tmp_path: Path) -> None:
     one, other = write_finetuning(tmp_path / "one", 0.6), write_finetuning(tmp_path / "other", 0.6)
-    (other / "seed.json").unlink()
+    (other / "answers.safetensors").unlink()
     assert "a seed's answers row by row" in compare([one, other])["rows"][1]["difference"]["words"]
 
 

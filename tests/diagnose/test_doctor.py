@@ -28,6 +28,7 @@ from bertkit.recipe.base import add_settings
 from bertkit.runs.findings import Change, Finding, append_findings
 from bertkit.runs.history import RunHistory, Step, Track
 from bertkit.runs.reader import read_history, read_recipe
+from bertkit.tasks.metrics import entropy
 
 SUMMARY: dict[str, Any] = {"metric": "mcc", "score": 0.33, "interval": [0.25, 0.41]}
 RESULT: dict[str, Any] = {
@@ -39,6 +40,7 @@ RESULT: dict[str, Any] = {
     **SUMMARY,
     "baselines": {"majority": {"score": 0.0}, "ngram": {"score": 0.157}},
     "seeds": [],
+    "floor": entropy([0.3, 0.7]),
     "label_shares": {"bad": 0.3, "good": 0.7},
     "version": "0.1.0",
 }

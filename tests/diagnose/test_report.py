@@ -14,6 +14,7 @@ from bertkit.diagnose.report import write_report
 from bertkit.diagnose.verdict import give_verdict
 from bertkit.errors import UserError
 from bertkit.runs.log import read_track
+from bertkit.tasks.metrics import entropy
 
 RESULT = {
     "task": "toy <one>",
@@ -21,6 +22,7 @@ RESULT = {
     "model": "mini",
     "rows": 99,
     "train_rows": 1_300,
+    "floor": entropy([0.3, 0.7]),
     "label_shares": {"bad & odd": 0.3, "fine": 0.7},
     "metric": "mcc",
     "score": 0.412,
@@ -205,13 +207,13 @@ def test_several_seeds_are_told_one_by_one(tmp_path: Path) -> None:
     assert "opacity: 0.15" not in page.source
 
 
-@pytest.mark.parametrize("missing", ["ngram", "majority", "confusion", "label_shares"])
+@pytest.mark.parametrize("missing", ["ngram", "majority", "confusion", "floor"])
 def test_what_a_result_does_not_have_is_left_out(tmp_path: Path, missing: str) -> None:
     found = result()
     (found["baselines"] if missing in found["baselines"] else found).pop(missing)
     text = Page(write_report(write_run(tmp_path / "run", found, {".": LOG}))).text
     words = {"ngram": "n-gram model", "majority": "majority 0.000"}
-    words |= {"confusion": "What is taken for what", "label_shares": "knowing only the label shares"}
+    words |= {"confusion": "What is taken for what", "floor": "knowing only the label shares"}
     assert words[missing] not in text
     assert "MCC 0.412 [0.335, 0.488] on 99 dev rows." in text
 

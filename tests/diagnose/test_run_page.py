@@ -16,6 +16,7 @@ from bertkit.diagnose.spreads import spreads
 from bertkit.runs.findings import Change, Finding
 from bertkit.runs.history import Health
 from bertkit.tasks.calibration import examine
+from bertkit.tasks.classify import CLASSIFY
 
 LAYERS = ("embeddings", "layer 1", "head")
 
@@ -97,7 +98,7 @@ def found(sharpness: float, **more: Any) -> dict[str, Any]:
     logits = random.normal(size=400) * 1.5
     labels = (random.random(400) < 1 / (1 + np.exp(-logits))).astype(np.int64)
     yes = 1 / (1 + np.exp(-sharpness * logits))
-    told = examine(np.stack([1 - yes, yes], axis=1), labels, ["no", "yes & sure"], "mcc")
+    told = examine(np.stack([1 - yes, yes], axis=1), labels, ["no", "yes & sure"], CLASSIFY.metric("mcc"))
     return told | {"calibration": {**told["calibration"], **more}}
 
 

@@ -12,6 +12,7 @@ STEPS = 50
 """Of the training log; the checks want 30."""
 RESULT = {"task", "kind", "model", "rows", "train_rows", "metric", "score", "interval", "baselines", "seeds"}
 RESULT |= {
+    "floor",
     "label_shares",
     "steps",
     "pieces",

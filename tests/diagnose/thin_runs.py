@@ -22,6 +22,7 @@ KEPT = (
     "score",
     "interval",
     "baselines",
+    "floor",
     "label_shares",
     "version",
     "steps",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bertkit.data.packing import encode_texts
 from bertkit.health.rows import dispersion, measure_rows
 from bertkit.health.text import measure_pieces
-from bertkit.tasks.examples import Examples, odd_rows
+from bertkit.tasks.examples import Examples, Targets, odd_rows
 from bertkit.tasks.metrics import entropy
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
 
@@ -18,7 +18,9 @@ TOKENIZER = Tokenizer.from_vocabulary([*SPECIALS, "a", "cat", "dog", "sat", "##s
 
 
 def examples(texts: list[str], labels: list[int]) -> Examples:
-    return Examples(texts, None, np.array(labels), list(range(2, len(texts) + 2)), Path("train.tsv"))
+    return Examples(
+        texts, None, Targets.single(np.array(labels)), list(range(2, len(texts) + 2)), Path("train.tsv")
+    )
 
 
 def in_parts(rows: list[int], size: int) -> list[np.ndarray]:

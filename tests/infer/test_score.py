@@ -14,7 +14,7 @@ from bertkit.errors import UserError
 from bertkit.infer import score as module
 from bertkit.infer.model import Model
 from bertkit.infer.score import Scores, score, summarise_pairs
-from bertkit.tasks.intervals import wilson_interval
+from bertkit.tasks.metrics import wilson_interval
 from bertkit.text.tokenizer import Tokenizer
 
 SENTENCES = [

@@ -12,8 +12,11 @@ import pytest
 from bertkit.cli import main
 from bertkit.recipe import PretrainRecipe
 from bertkit.recipe.study import Study
+from bertkit.runs.result import Answers
 from bertkit.studies import runner
 from bertkit.studies.plan import Run
+from bertkit.tasks.confusion import adds_of
+from bertkit.tasks.examples import Targets
 
 WORDS = ["red", "green", "blue", "long", "short", "new", "old"]
 
@@ -88,10 +91,14 @@ def finished() -> Callable[..., None]:
         right = float(np.mean(np.array(answers) == np.array(labels)))
         seed = {"seed": 0, "score": right, "last_score": right, "best_epoch": 1.0, "steps": 8, "pieces": 99}
         seed |= {"seconds": 1.5, "status": "collapsed" if len(set(answers)) == 1 else "learned"}
-        seed |= {"probabilities": np.eye(2)[answers].tolist(), "labels": labels}
+        Answers(
+            Targets.single(np.array(labels)), np.log(np.eye(2) + 0.1)[answers], adds_of(labels, answers, 2)
+        ).write(run.folder)
         (run.folder / "seed.json").write_text(json.dumps(seed))
         result = {
             "task": "toy",
+            "kind": "classify",
+            "floor": float(np.log(2)),
             "metric": "accuracy",
             "score": right,
             "metrics": {"accuracy": right},

@@ -212,6 +212,8 @@ def test_on_the_page_a_failure_stands_under_the_variant_and_not_among_figures(st
         ("result.json", "{}"),
         ("seed.json", '{"seed": 0'),
         ("seed.json", None),
+        ("answers.safetensors", "{"),
+        ("answers.safetensors", None),
         ("metrics.jsonl", ""),
         ("metrics.jsonl", '{"event": "train", "step": 1, "loss": 0.5}\n'),
         ("metrics.jsonl", None),

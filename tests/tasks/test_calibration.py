@@ -21,6 +21,7 @@ from bertkit.tasks.calibration import (
     tempered,
     threshold_curve,
 )
+from bertkit.tasks.classify import CLASSIFY
 
 Array = npt.NDArray[np.float64]
 
@@ -132,7 +133,7 @@ def test_probabilities_that_were_rounded_to_nothing_have_logarithms() -> None:
 def test_the_threshold_curve_is_the_metric_at_each_threshold() -> None:
     logs, labels = rows(311, 2)
     probabilities = np.exp(logs[:, 1])
-    found = threshold_curve(probabilities, labels, "mcc", "yes")
+    found = threshold_curve(probabilities, labels, CLASSIFY.metric("mcc"), "yes")
     for threshold, score in list(zip(found["thresholds"], found["scores"], strict=True))[::7]:
         assert score == pytest.approx(matthews_corrcoef(labels, probabilities > threshold))
     assert found["default"] == pytest.approx(matthews_corrcoef(labels, logs.argmax(axis=1)))
@@ -143,11 +144,13 @@ def test_the_threshold_curve_is_the_metric_at_each_threshold() -> None:
 
 def test_of_equal_thresholds_the_nearest_to_a_half_is_named() -> None:
     labels = np.array([0, 0, 1, 1])
-    assert threshold_curve(np.array([0.1, 0.2, 0.8, 0.9]), labels, "accuracy", "yes")["best"] == {
+    assert threshold_curve(np.array([0.1, 0.2, 0.8, 0.9]), labels, CLASSIFY.metric("accuracy"), "yes")[
+        "best"
+    ] == {
         "threshold": 0.5,
         "score": 1.0,
     }
-    found = threshold_curve(np.array([0.01, 0.1, 0.3, 0.32]), labels, "accuracy", "yes")
+    found = threshold_curve(np.array([0.01, 0.1, 0.3, 0.32]), labels, CLASSIFY.metric("accuracy"), "yes")
     assert found["best"] == {"threshold": 0.29, "score": 1.0}
     assert found["default"] == 0.5
     assert found["crossfitted"] is None, "too few rows"

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from bertkit.errors import UserError
-from bertkit.tasks.examples import Examples, contradictions, duplicates, leaks, load_examples, odd_rows
+from bertkit.tasks.examples import Examples, contradictions, duplicates, leaks, odd_rows
+from bertkit.tasks.load import load_examples
 from bertkit.tasks.registry import Task, get_task, task_from_files
 
 TRAIN = "text,label\nA cat.,b\nA dog.,a\nA  cat. ,a\n"
@@ -23,8 +24,8 @@ def test_labels_of_own_files_are_those_of_train_in_order(tmp_path: Path) -> None
     train, labels = load_examples(task, "train")
     dev, same = load_examples(task, "dev", labels)
     assert labels == same == ("a", "b")
-    assert (train.texts[2], train.known_labels.tolist(), train.lines) == ("A  cat. ", [1, 0, 0], [2, 3, 4])
-    assert (len(dev), dev.known_labels.tolist(), dev.pairs, dev.path.name) == (3, [0, 1, 1], None, "dev.csv")
+    assert (train.texts[2], train.known.values.tolist(), train.lines) == ("A  cat. ", [1, 0, 0], [2, 3, 4])
+    assert (len(dev), dev.known.values.tolist(), dev.pairs, dev.path.name) == (3, [0, 1, 1], None, "dev.csv")
 
 
 def test_whole_numbers_are_ordered_as_numbers(tmp_path: Path) -> None:
@@ -37,7 +38,7 @@ def test_labels_of_the_task_have_names(tmp_path: Path) -> None:
         (tmp_path / name).write_text('x\t1\t\tA "cat.\ny\t0\t*\tCat a.\n')
     examples, labels = load_examples(get_task("cola", tmp_path), "train")
     assert labels == ("unacceptable", "acceptable")
-    assert (examples.texts, examples.known_labels.tolist()) == (['A "cat.', "Cat a."], [1, 0])
+    assert (examples.texts, examples.known.values.tolist()) == (['A "cat.', "Cat a."], [1, 0])
     (tmp_path / "in_domain_dev.tsv").write_text("x\t1\t\tA cat.\nx\t2\t\tA cat.\n")
     with pytest.raises(UserError, match=r"in_domain_dev\.tsv, line 2: the label '2' is none of .*: 0, 1\."):
         load_examples(get_task("cola", tmp_path), "dev")
@@ -52,7 +53,7 @@ def test_pairs_stand_beside_their_texts(tmp_path: Path) -> None:
 
 def test_without_a_label_column_there_are_none(tmp_path: Path) -> None:
     examples, labels = load_examples(own(tmp_path, label=None), "train")
-    assert (examples.labels, labels, len(examples)) == (None, (), 3)
+    assert (examples.targets, labels, len(examples)) == (None, (), 3)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_of_many_labels_a_sentence_names_some(tmp_path: Path) -> None:
 
 def test_dev_may_have_one_class(tmp_path: Path) -> None:
     task = own(tmp_path, dev="text,label\nx,a\ny,a\n")
-    assert load_examples(task, "dev", ("a", "b"))[0].known_labels.tolist() == [0, 0]
+    assert load_examples(task, "dev", ("a", "b"))[0].known.values.tolist() == [0, 0]
 
 
 def test_duplicates_and_leaks_do_not_mind_spaces(tmp_path: Path) -> None:
@@ -119,7 +120,7 @@ def test_cola_has_known_duplicates_and_leaks(shared_data: Path) -> None:
     task = get_task("cola", shared_data / "cola")
     train, labels = load_examples(task, "train")
     dev, _ = load_examples(task, "dev", labels)
-    assert (len(train), len(dev), train.known_labels.sum(), dev.known_labels.sum()) == (
+    assert (len(train), len(dev), train.known.values.sum(), dev.known.values.sum()) == (
         8_551,
         527,
         6_023,

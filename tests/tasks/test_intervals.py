@@ -1,8 +1,19 @@
 import numpy as np
 import pytest
 
-from bertkit.tasks.intervals import difference_interval, paired_interval, seeds_interval, wilson_interval
-from bertkit.tasks.metrics import bootstrap_interval, confusion_matrix, get_metric
+from bertkit.tasks.confusion import CLASS_METRICS, adds_of
+from bertkit.tasks.metrics import (
+    Adds,
+    Metric,
+    get_metric,
+    middle,
+    paired_samples,
+    rows_interval,
+    seeds_interval,
+    wilson_interval,
+)
+
+MCC, ACCURACY = (get_metric(CLASS_METRICS, name) for name in ("mcc", "accuracy"))
 
 
 def answers(seeds: int, rows: int, right: float) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
@@ -12,39 +23,42 @@ def answers(seeds: int, rows: int, right: float) -> tuple[np.ndarray, np.ndarray
     return labels, np.where(random.random((seeds, rows)) < right, labels, wrong)
 
 
-@pytest.mark.parametrize("metric", ["mcc", "accuracy", "f1"])
-def test_one_seed_has_the_interval_of_the_rows(metric: str) -> None:
+def adds(labels: np.ndarray, predictions: np.ndarray, classes: int = 3) -> list[Adds]:  # type: ignore[type-arg]
+    return [adds_of(labels, each, classes) for each in predictions]
+
+
+@pytest.mark.parametrize("metric", CLASS_METRICS, ids=lambda metric: metric.name)
+def test_one_seed_has_the_interval_of_the_rows(metric: Metric) -> None:
     labels, predictions = answers(1, 211, 0.7)
-    rows = bootstrap_interval(confusion_matrix(labels, predictions[0], 3), metric)
-    assert seeds_interval(labels, predictions, 3, metric, samples=10_000) == pytest.approx(rows, abs=0.01)
+    rows = rows_interval(metric, adds_of(labels, predictions[0], 3))
+    assert seeds_interval(metric, adds(labels, predictions), samples=10_000) == pytest.approx(rows, abs=0.01)
 
 
 def test_the_interval_is_that_of_an_explicit_bootstrap() -> None:
     labels, predictions = answers(4, 97, 0.6)
-    score = get_metric("mcc")
     random = np.random.default_rng(5)
     means = []
     for _ in range(3_000):
         rows, seeds = random.integers(0, 97, 97), random.integers(0, 4, 4)
-        means.append(
-            np.mean([score(confusion_matrix(labels[rows], predictions[seed, rows], 3)) for seed in seeds])
-        )
+        means.append(np.mean([MCC.of(adds_of(labels[rows], predictions[seed, rows], 3)) for seed in seeds]))
     explicit = np.quantile(means, [0.025, 0.975])
-    assert seeds_interval(labels, predictions, 3, "mcc", samples=10_000) == pytest.approx(explicit, abs=0.015)
+    assert seeds_interval(MCC, adds(labels, predictions), samples=10_000) == pytest.approx(
+        explicit, abs=0.015
+    )
 
 
 def test_seeds_without_a_mistake_have_the_interval_of_the_rows() -> None:
     labels, predictions = answers(3, 97, 1.0)
-    rows = bootstrap_interval(confusion_matrix(labels, labels, 3), "mcc")
+    rows = rows_interval(MCC, adds_of(labels, labels, 3))
     assert rows[0] < 1
-    assert seeds_interval(labels, predictions, 3, "mcc") == rows
+    assert seeds_interval(MCC, adds(labels, predictions)) == rows
 
 
 def test_seeds_that_differ_widen_it() -> None:
     labels, predictions = answers(5, 400, 0.9)
     uneven = predictions.copy()
     uneven[:2] = 0
-    narrow, wide = (seeds_interval(labels, each, 3, "accuracy") for each in (predictions, uneven))
+    narrow, wide = (seeds_interval(ACCURACY, adds(labels, each)) for each in (predictions, uneven))
     assert wide[1] - wide[0] > 4 * (narrow[1] - narrow[0])
 
 
@@ -66,9 +80,10 @@ def test_wilsons_interval_holds_the_true_share_as_often_as_it_says(share: float)
     assert 0.92 < np.mean(inside) < 0.985
 
 
-def test_the_interval_of_a_difference_is_that_of_an_explicit_bootstrap() -> None:
+@pytest.mark.parametrize("alike", [True, False])
+def test_the_interval_of_a_difference_is_that_of_an_explicit_bootstrap(alike: bool) -> None:
     random = np.random.default_rng(5)
-    hard = random.random(97)
+    hard, labels = random.random(97), np.ones(97, dtype=np.int64)
     first, second = (random.random((seeds, 97)) * hard < 0.3 for seeds in (4, 3))
     differences = []
     for _ in range(3_000):
@@ -76,32 +91,29 @@ def test_the_interval_of_a_difference_is_that_of_an_explicit_bootstrap() -> None
         drawn = [right[random.integers(0, len(right), len(right))][:, rows] for right in (first, second)]
         differences.append(drawn[0].mean() - drawn[1].mean())
     explicit = np.quantile(differences, [0.025, 0.975])
-    assert difference_interval(first, second, samples=10_000) == pytest.approx(explicit, abs=0.01)
+    both = [adds(labels, right.astype(np.int64), 2) for right in (first, second)]
+    found = middle(paired_samples(ACCURACY, *both, samples=10_000, alike=alike))
+    assert found == pytest.approx(explicit, abs=0.01)
 
 
 def test_a_model_does_not_differ_from_itself_but_by_its_seeds() -> None:
-    right = np.array([[True, False, True, True]])
-    assert difference_interval(right, right) == (0.0, 0.0)
-    assert difference_interval(right, ~right)[1] > 0.5
+    labels, said = np.array([1, 0, 1, 1]), np.array([[1, 1, 1, 1]])
+    ours, theirs = adds(labels, said, 2), adds(labels, 1 - said, 2)
+    assert middle(paired_samples(ACCURACY, ours, ours)) == (0.0, 0.0)
+    assert middle(paired_samples(ACCURACY, ours, theirs))[1] > 0.5
 
 
 def test_the_interval_of_a_difference_pairs_the_rows() -> None:
     labels, predictions = answers(3, 300, 0.7)
-    assert paired_interval(labels, predictions[:1], predictions[:1], 3, "mcc") == (0.0, 0.0)
+    once = adds(labels, predictions[:1])
+    assert middle(paired_samples(MCC, once, once)) == (0.0, 0.0)
     better = predictions.copy()
     better[:, :30] = labels[:30]
-    low, high = paired_interval(labels, better, better * 0, 3, "accuracy")
+    low, high = middle(paired_samples(ACCURACY, adds(labels, better), adds(labels, better * 0)))
     assert 0.2 < low < (better == labels).mean() - (labels == 0).mean() < high < 0.6
     # One that is right wherever the other is, and on a few rows more: the rows that both get right or wrong
     # say nothing against it.
-    low, _ = paired_interval(labels, better[:1], predictions[:1], 3, "accuracy")
-    alone = seeds_interval(labels, better[:1], 3, "accuracy")
+    low, _ = middle(paired_samples(ACCURACY, adds(labels, better[:1]), once))
+    alone = seeds_interval(ACCURACY, adds(labels, better[:1]))
     assert low > 0
     assert alone[0] < (predictions[0] == labels).mean()
-
-
-def test_the_interval_of_a_difference_is_that_of_right_answers_for_accuracy() -> None:
-    labels, predictions = answers(4, 150, 0.6)
-    right = predictions == labels
-    ours = paired_interval(labels, predictions[:2], predictions[2:], 3, "accuracy", samples=20_000)
-    assert ours == pytest.approx(difference_interval(right[:2], right[2:], samples=20_000), abs=0.006)

@@ -8,20 +8,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertkit.errors import UserError
-from bertkit.tasks.metrics import (
-    METRICS,
-    all_metrics,
-    bootstrap_interval,
-    confusion_matrix,
-    get_metric,
-    summary,
-)
+from bertkit.tasks.confusion import CLASS_METRICS, adds_of, confusion_matrix, sums_of
+from bertkit.tasks.metrics import get_metric, rows_interval, summary
 
+METRICS = {metric.name: metric for metric in CLASS_METRICS}
 CONFUSION = np.array([[20, 5], [10, 65]])
 
 
+def all_metrics(confusion: npt.NDArray[np.int64]) -> dict[str, float]:
+    return {name: float(metric.score(sums_of(confusion))) for name, metric in METRICS.items()}
+
+
+def bootstrap_interval(confusion: npt.NDArray[np.int64], metric: str, **options: int) -> tuple[float, float]:
+    return rows_interval(METRICS[metric], adds_of(*rows_of(confusion), len(confusion)), **options)
+
+
 def test_confusion_has_true_rows_and_predicted_columns() -> None:
-    assert confusion_matrix([0, 1, 2, 2, 2], [0, 2, 2, 2, 1], 3).tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 2]]
+    confusion = confusion_matrix([0, 1, 2, 2, 2], [0, 2, 2, 2, 1], 3)
+    assert confusion.tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 2]]
+    assert adds_of([0, 1, 2, 2, 2], [0, 2, 2, 2, 1], 3).sum(0).tolist() == sums_of(confusion).tolist()
 
 
 def test_by_hand() -> None:
@@ -64,17 +69,18 @@ def test_agrees_with_scikit_learn(case: tuple[int, list[tuple[int, int]]]) -> No
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_one_predicted_class_is_no_division_by_zero(metric: str) -> None:
-    score = float(METRICS[metric](np.array([[0, 30], [0, 70]])))
+    score = float(METRICS[metric].score(sums_of(np.array([[0, 30], [0, 70]]))))
     assert score == pytest.approx({"mcc": 0.0, "accuracy": 0.7, "f1": 140 / 170}[metric])
-    assert float(METRICS[metric](np.zeros((2, 2)))) == 0.0
+    assert float(METRICS[metric].score(np.zeros(7))) == 0.0
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_many_matrices_at_once(metric: str) -> None:
     many = np.random.default_rng(0).integers(0, 9, (7, 3, 4, 4))
-    at_once = METRICS[metric](many)
+    score = METRICS[metric].score
+    at_once = score(sums_of(many))
     assert at_once.shape == (7, 3)
-    assert at_once[5, 2] == pytest.approx(float(METRICS[metric](many[5, 2])))
+    assert at_once[5, 2] == pytest.approx(float(score(sums_of(many[5, 2]))))
 
 
 def rows_of(confusion: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -90,7 +96,7 @@ def test_interval_is_that_of_a_bootstrap_of_rows(confusion: npt.NDArray[np.int64
     scores = []
     for _ in range(3_000):
         drawn = generator.integers(0, len(true), len(true))
-        scores.append(METRICS[metric](confusion_matrix(true[drawn], predicted[drawn], len(confusion))))
+        scores.append(METRICS[metric].of(adds_of(true[drawn], predicted[drawn], len(confusion))))
     assert bootstrap_interval(confusion, metric) == pytest.approx(
         np.quantile(scores, [0.025, 0.975]), abs=0.015
     )
@@ -98,7 +104,7 @@ def test_interval_is_that_of_a_bootstrap_of_rows(confusion: npt.NDArray[np.int64
 
 def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     shares = CONFUSION / CONFUSION.sum()
-    truth = float(METRICS["mcc"](shares))
+    truth = float(METRICS["mcc"].score(sums_of(shares)))
     covered = 0
     for drawn in np.random.default_rng(2).multinomial(500, shares.ravel(), 400):
         low, high = bootstrap_interval(drawn.reshape(2, 2), "mcc", samples=1_000)
@@ -129,7 +135,7 @@ def test_rows_without_a_mistake_leave_open_how_rare_mistakes_are() -> None:
 @pytest.mark.parametrize("metric", METRICS)
 def test_rows_of_one_class_without_a_mistake_have_an_interval(metric: str) -> None:
     low, high = bootstrap_interval(np.diag([9, 0, 0]), metric)
-    assert 0 <= low <= high == float(METRICS[metric](np.diag([9, 0, 0])))
+    assert 0 <= low <= high == all_metrics(np.diag([9, 0, 0]))[metric]
 
 
 def test_one_mistake_is_not_better_than_none() -> None:
@@ -139,7 +145,7 @@ def test_one_mistake_is_not_better_than_none() -> None:
 
 
 def test_summary_names_score_interval_and_all_metrics() -> None:
-    said = summary(CONFUSION, "accuracy")
+    said = summary(CLASS_METRICS, adds_of(*rows_of(CONFUSION), 2), "accuracy")
     assert (said["metric"], said["score"], set(said["metrics"])) == ("accuracy", 0.85, set(METRICS))
     low, high = said["interval"]
     assert low < said["score"] < high
@@ -147,4 +153,4 @@ def test_summary_names_score_interval_and_all_metrics() -> None:
 
 def test_an_unknown_metric_offers_the_nearest() -> None:
     with pytest.raises(UserError, match=r"no metric 'acuracy'\. Did you mean 'accuracy'"):
-        get_metric("acuracy")
+        get_metric(CLASS_METRICS, "acuracy")

@@ -6,8 +6,8 @@ import pytest
 
 from bertkit.data.tables import Columns
 from bertkit.errors import UserError
-from bertkit.tasks.examples import load_examples
-from bertkit.tasks.metrics import METRICS
+from bertkit.tasks.kinds import KINDS
+from bertkit.tasks.load import load_examples
 from bertkit.tasks.registry import TASKS, get_task, task_from_files
 
 
@@ -15,7 +15,7 @@ from bertkit.tasks.registry import TASKS, get_task, task_from_files
 def test_every_row_is_whole(name: str) -> None:
     task = TASKS[name]
     assert task.name == name
-    assert task.metric in METRICS
+    assert task.metric in [metric.name for metric in KINDS[task.kind].metrics]
     assert set(task.files) >= {"train", "dev"}
     assert task.data_set
     assert f" {task.data_set}/." in task.how_to_get.format(folder="f"), "the steps name the folder"
@@ -42,7 +42,7 @@ def test_mrpc_begins_with_a_mark_and_its_quotes_are_characters(tmp_path: Path) -
         (tmp_path / name).write_text(f"\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n{rows}")
     examples, labels = load_examples(get_task("mrpc", tmp_path), "train")
     assert labels == ("not_equivalent", "equivalent")
-    assert examples.known_labels.tolist() == [1, 0]
+    assert examples.known.values.tolist() == [1, 0]
     assert examples.texts == ["He said no .", '" Yes .']
     assert examples.pairs == ['" No , " he said .', "He left ."]
 
@@ -65,7 +65,7 @@ def test_the_real_files_are_read_whole(name: str, shared_data: Path) -> None:
     for split, expected in zip(("train", "dev"), ROWS[name], strict=True):
         examples, classes = load_examples(task, split, classes)
         assert classes == tuple(task.labels.values())
-        assert (len(examples), int(examples.known_labels.sum())) == expected
+        assert (len(examples), int(examples.known.values.sum())) == expected
         # A quote that was taken for one of a cell's would have swallowed the rows up to the next.
         assert not any("\t" in text for text in [*examples.texts, *(examples.pairs or [])])
 

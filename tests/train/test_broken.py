@@ -22,7 +22,7 @@ from bertkit.model.optimisers import build_optimiser
 from bertkit.recipe import ModelRecipe, PretrainRecipe, Recipe, VocabularyRecipe
 from bertkit.runs.checkpoints import Checkpoints
 from bertkit.runs.folder import STOPPED
-from bertkit.runs.result import SeedResult
+from bertkit.runs.result import Answers
 from bertkit.text.jsons import to_json
 from bertkit.train.finetune import finetune
 from bertkit.train.listener import Silent, SilentPretrain
@@ -223,9 +223,9 @@ def test_a_seed_that_breaks_says_so_in_json(toy: Recipe, tmp_path: Path, steps: 
     assert broke["step"] == min(2, steps)
     assert [json.loads(line, parse_constant=refused) for line in lines_of(tmp_path / "run")]
     assert result["mistakes"] == []
-    read = SeedResult.read(tmp_path / "run")
+    read = Answers.read(tmp_path / "run")
     assert read is not None
-    assert np.isnan(np.array(read.probabilities)).all()
+    assert np.isnan(read.outputs).all()
     (finding,) = examine(tmp_path / "run").findings
     assert finding.check == "diverged"
     assert f"at step {broke['step']}" in finding.seen

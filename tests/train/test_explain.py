@@ -32,7 +32,7 @@ def test_a_mistake_tells_which_pieces_moved_it(toy: Recipe, tmp_path: Path) -> N
         assert found["complete"]
         total = sum(piece["push"] for piece in found["pieces"])
         assert total == pytest.approx(found["difference"] - found["gap"], abs=1e-4)
-        logs = predictor.log_probabilities(predictor.encode([mistake["text"]]))[0]
+        logs = predictor.outputs(predictor.encode([mistake["text"]]))[0]
         labels = list(predictor.labels)
         end = logs[labels.index(mistake["predicted"])] - logs[labels.index(mistake["label"])]
         assert found["baseline"] + found["difference"] == pytest.approx(end, abs=1e-4)

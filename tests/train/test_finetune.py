@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from bertkit import api, load
 from bertkit.errors import UserError
 from bertkit.recipe import ModelRecipe, Recipe
+from bertkit.runs.result import Answers
 from bertkit.train.listener import Silent
 from bertkit.train.loop import StepRecord
 
@@ -350,9 +351,10 @@ def test_a_temperature_is_kept_with_the_model_where_asked(toy: Recipe, tmp_path:
 def test_what_the_page_tells_of_probabilities_is_of_the_best_seed(toy: Recipe, tmp_path: Path) -> None:
     run = tmp_path / "run"
     result = api.finetune(recipe=toy.with_changes({"training": {"seeds": 2}}), out=run)
-    seed = json.loads((run / f"seed-{result['best_seed']}" / "seed.json").read_text())
-    truth = np.array(seed["probabilities"])[np.arange(37), seed["labels"]]
-    assert result["calibration"]["log_loss"] == pytest.approx(-np.log(truth).mean())
+    answers = Answers.read(run / f"seed-{result['best_seed']}")
+    assert answers is not None
+    truth = answers.outputs[np.arange(37), answers.targets.values]
+    assert result["calibration"]["log_loss"] == pytest.approx(-truth.mean())
     assert sum(each["rows"] for each in result["calibration"]["bins"]) == result["rows"] == 37
     metric = result["thresholds"]
     assert (metric["label"], metric["metric"], metric["default"]) == (

@@ -11,7 +11,8 @@ from bertkit.errors import UserError, check_at_least, check_choice, quoted
 Pooling = Literal["pooler", "cls", "mean", "max", "none"]
 Combination = Literal["sum", "concat"]
 HeadKind = Literal["classify", "multilabel", "regress", "tag", "answer", "choose"]
-Loss = Literal["softmax", "sigmoid", "squared"]
+Loss = Literal["", "softmax", "sigmoid", "squared"]
+USUAL_KIND: HeadKind = "classify"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,17 +55,18 @@ class HeadConfig:
     piece. What is pooled are the states behind `layers` (see `layer_numbers`): their sum or concatenation.
     `hidden_size` > 0 adds Dense(hidden_size, relu); `transform` a layer as wide as what is pooled, gelu and a
     norm instead, as ModernBERT has it. Of a classifier, `loss="sigmoid"` is one output for two classes with
-    binary cross-entropy, as in the article; `"softmax"` one output a class.
+    binary cross-entropy, as in the article; `"softmax"` one output a class. `""` becomes the usual one of the
+    kind.
     """
 
     labels: tuple[str, ...] = ()
-    kind: HeadKind = "classify"
+    kind: HeadKind = USUAL_KIND
     pooling: Pooling = "pooler"
     layers: tuple[int, ...] = (-1,)
     combine: Combination = "sum"
     hidden_size: int = 0
     transform: bool = False
-    loss: Loss = "softmax"
+    loss: Loss = ""
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
@@ -77,6 +79,8 @@ class HeadConfig:
                 "pool these with cls, mean or max."
             )
         check_choice("head", "loss", self.loss, Loss)
+        if not self.loss:
+            object.__setattr__(self, "loss", HEAD_KINDS[self.kind].losses[0])
         check_at_least("head", "hidden_size", self.hidden_size, 0)
         if not isinstance(self.hidden_size, int):
             raise UserError(f"head: hidden_size must be a whole number, not {quoted(self.hidden_size)}.")

@@ -156,19 +156,17 @@ def finetune_recipe(folder: Path, sizes: Sizes, seed: int, *, pretrained: bool) 
 # ---- Comparing
 
 
-def answers(run: Path, result: Mapping[str, Any]) -> npt.NDArray[np.int64]:
-    """The class that each seed of a fine-tuning run gives each dev sentence, [K, N]."""
-    import numpy as np
-
-    from bertkit.runs.result import SeedResult
+def answers(run: Path, result: Mapping[str, Any]) -> list[npt.NDArray[Any]]:
+    """What each dev sentence adds to the metrics, of each seed of a fine-tuning run."""
+    from bertkit.runs.result import Answers
 
     found = []
     for each in result["seeds"]:
-        done = SeedResult.read(run if len(result["seeds"]) == 1 else run / f"seed-{each['seed']}")
+        done = Answers.read(run if len(result["seeds"]) == 1 else run / f"seed-{each['seed']}")
         if done is None:
             raise UserError(f"{run} has lost the answers of seed {each['seed']}; make the demo again.")
-        found.append(np.argmax(done.probabilities, axis=1))
-    return np.array(found)
+        found.append(done.adds)
+    return found
 
 
 def compare(
@@ -182,20 +180,20 @@ def compare(
     """
     import numpy as np
 
-    from bertkit.tasks.intervals import difference_interval
+    from bertkit.tasks.kinds import METRICS
+    from bertkit.tasks.metrics import middle, paired_samples
 
-    labels = np.array([pretrained["labels"].index(sentence.label) for sentence in dev])
     given = {FRESH: answers(folder / FRESH, fresh), PRETRAINED: answers(folder / PRETRAINED, pretrained)}
-    ngram = _NGram(folder)
+    ngram = _ngram_right(folder)
     groups = {}
     for name, rows in groups_of(dev).items():
-        bars = {"ngram": ngram.bar(rows)}
-        bars |= {who: _bar(labels[rows], classes[:, rows]) for who, classes in given.items()}
+        bars = {"ngram": _share(ngram[rows])}
+        bars |= {who: _bar([adds[rows] for adds in seeds]) for who, seeds in given.items()}
         groups[name] = bars
-    right = {who: classes == labels for who, classes in given.items()}
-    difference = float(right[PRETRAINED].mean() - right[FRESH].mean())
-    interval = difference_interval(right[PRETRAINED], right[FRESH])
-    return {"groups": groups, "difference": [difference, *interval]}
+    accuracy = METRICS["accuracy"]
+    more, less = (accuracy.of(np.vstack(given[who])) for who in (PRETRAINED, FRESH))
+    interval = middle(paired_samples(accuracy, given[PRETRAINED], given[FRESH], alike=False))
+    return {"groups": groups, "difference": [more - less, *interval]}
 
 
 def groups_of(dev: Sequence[Sentence]) -> dict[str, npt.NDArray[np.int64]]:
@@ -209,40 +207,36 @@ def groups_of(dev: Sequence[Sentence]) -> dict[str, npt.NDArray[np.int64]]:
     return groups
 
 
-def _bar(labels: npt.NDArray[np.int64], classes: npt.NDArray[np.int64]) -> Bar:
-    from bertkit.tasks.intervals import seeds_interval
+def _bar(seeds: Sequence[npt.NDArray[Any]]) -> Bar:
+    import numpy as np
 
-    return float((classes == labels).mean()), *seeds_interval(labels, classes, 2, "accuracy")
+    from bertkit.tasks.kinds import METRICS
+    from bertkit.tasks.metrics import seeds_interval
+
+    accuracy = METRICS["accuracy"]
+    return accuracy.of(np.vstack(seeds)), *seeds_interval(accuracy, seeds)
 
 
-class _NGram:
-    """The n-gram model of the labelled sentences, on some of the dev sentences."""
+def _ngram_right(folder: Path) -> npt.NDArray[np.bool_]:
+    """Whether the n-gram model of the labelled sentences is right, of each dev sentence."""
+    from bertkit.recipe import TaskRecipe
+    from bertkit.tasks.kinds import KINDS
+    from bertkit.tasks.load import load_examples
+    from bertkit.tasks.registry import find_task
 
-    def __init__(self, folder: Path) -> None:
-        from bertkit.recipe import TaskRecipe
-        from bertkit.tasks.examples import load_examples
-        from bertkit.tasks.registry import find_task
+    files = (str(folder / f"{split}.tsv") for split in ("train", "dev"))
+    task = find_task(TaskRecipe(train=next(files), dev=next(files), text="sentence"))
+    train, labels = load_examples(task, "train")
+    dev, _ = load_examples(task, "dev", labels)
+    _, ngram = KINDS[task.kind].baselines
+    right: npt.NDArray[np.bool_] = ngram.predict(train, dev, labels) == dev.known.values
+    return right
 
-        train, dev = (str(folder / f"{split}.tsv") for split in ("train", "dev"))
-        task = find_task(TaskRecipe(train=train, dev=dev, text="sentence"))
-        self._train, labels = load_examples(task, "train")
-        self._dev, _ = load_examples(task, "dev", labels)
 
-    def bar(self, rows: npt.NDArray[np.int64]) -> Bar:
-        from bertkit.tasks.baselines import ngram
-        from bertkit.tasks.examples import Examples
-        from bertkit.tasks.intervals import wilson_interval
+def _share(right: npt.NDArray[np.bool_]) -> Bar:
+    from bertkit.tasks.metrics import wilson_interval
 
-        dev = self._dev
-        some = Examples(
-            [dev.texts[row] for row in rows],
-            None,
-            dev.known_labels[rows],
-            [dev.lines[row] for row in rows],
-            dev.path,
-        )
-        right = int(ngram(self._train, some, 2).trace())
-        return right / len(rows), *wilson_interval(right, len(rows))
+    return float(right.mean()), *wilson_interval(int(right.sum()), len(right))
 
 
 def compare_twins(model: Path, dev: Sequence[Sentence]) -> dict[str, Any]:

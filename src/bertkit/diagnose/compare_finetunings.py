@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bertkit.config.head import USUAL_KIND
 from bertkit.diagnose.side_by_side import Finished, Row, rows_of
 from bertkit.errors import UserError
 from bertkit.runs.folder import seed_folders
@@ -14,8 +15,8 @@ from bertkit.runs.history import last_train_loss, mean
 from bertkit.runs.log import read_track
 from bertkit.runs.reader import read_answers
 from bertkit.runs.records import Record
-from bertkit.tasks.intervals import middle, paired_samples
-from bertkit.tasks.metrics import IntArray
+from bertkit.tasks.kinds import METRICS
+from bertkit.tasks.metrics import middle, paired_samples
 
 NO_ROWS = "only each run's own interval is given"
 
@@ -47,7 +48,7 @@ def compare_finetunings(runs: Sequence[Path], results: Sequence[Record | None]) 
             )
         remarks.append("The best epochs were chosen on the rows that are scored: other rows may score lower.")
     return {
-        "kind": finished[0].text("kind") if finished else "classify",
+        "kind": finished[0].text("kind") if finished else USUAL_KIND,
         "task": finished[0].text("task") if finished else None,
         "metric": finished[0].text("metric") if finished else None,
         "rows": rows,
@@ -71,8 +72,7 @@ def _figures(one: Finished) -> Row:
         "train_loss": None if math.isnan(train_loss) else train_loss,
         "baselines": {
             name: result.part("baselines").part(name).number("score")
-            for name in ("majority", "ngram")
-            if result.part("baselines").has(name)
+            for name in result.part("baselines").values
         },
         "seconds": result.number("seconds"),
         "parameters": result.whole("parameters"),
@@ -90,12 +90,14 @@ def _difference(first: Finished, other: Finished) -> Row:
         "seeds_drawn": False,
     }
     why = _not_paired(reference, result)
-    answers = None if why else [_answers(each) for each in (first, other)]
-    if answers is None or None in answers:
+    theirs, ours = ([] if why else read_answers(each.run) for each in (first, other))
+    if not theirs or not ours:
         found["why"] = why or "a seed's answers row by row are not in its folder"
         return found | {"words": f"No interval of the difference: {found['why']}; {NO_ROWS}."}
-    (labels, theirs), (_, ours) = (each for each in answers if each is not None)
-    samples = paired_samples(labels, ours, theirs, len(result.values["labels"]), result.text("metric"))
+    metric = METRICS[result.text("metric")]
+    samples = paired_samples(metric, [each.adds for each in ours], [each.adds for each in theirs])
+    if not metric.higher:
+        samples = -samples
     ahead = float((samples > 0).mean() + (samples == 0).mean() / 2)
     low, high = middle(samples)
     found |= {"interval": [low, high], "ahead": ahead}
@@ -118,12 +120,6 @@ def _not_paired(reference: Record, result: Record) -> str | None:
         if not isinstance(each.values["labels"], list):
             raise each.fault("'labels' is no list")
     return None
-
-
-def _answers(one: Finished) -> tuple[IntArray, IntArray] | None:
-    """True labels [N] and predictions of each seed [K, N]; None where a seed's file is not there."""
-    found = read_answers(one.run, len(one.result.values["labels"]))
-    return None if found is None else (found[0], found[1].argmax(axis=2))
 
 
 def _words(low: float, high: float, ahead: float, samples: int, seeds: bool) -> str:

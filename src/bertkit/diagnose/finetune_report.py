@@ -23,7 +23,6 @@ from bertkit.recipe import Recipe
 from bertkit.runs.findings import Finding
 from bertkit.runs.folder import RECIPE
 from bertkit.runs.history import History, Track
-from bertkit.tasks.metrics import entropy
 
 LEVELS = {"learned": "good", "not learned": "open", "collapsed": "bad", "diverged": "bad"}
 FEW = 6
@@ -132,7 +131,7 @@ def _probabilities(result: Result) -> tuple[str, str]:
 
 
 def _loss(seeds: Sequence[Track], result: Result) -> str:
-    prior = _prior_loss(result)
+    prior = result.get("floor")
     keys = [key("train", "training rows"), key("dev", "dev rows")]
     if prior is not None:
         keys.append(key("majority", f"knowing only the label shares, {prior:.3f}", dashed=True))
@@ -140,12 +139,6 @@ def _loss(seeds: Sequence[Track], result: Result) -> str:
     if broken:
         keys.append(note(f"The loss was no number from epoch {min(broken):.2f} on."))
     return figure("Loss", draw_loss(seeds, prior), [*keys, *_how_many(seeds)])
-
-
-def _prior_loss(result: Result) -> float | None:
-    """Entropy of the training labels' shares in nats, as the doctor takes it; None where it is not told."""
-    shares = result.get("label_shares") if result.get("kind") == "classify" else None
-    return entropy(list(shares.values())) if shares else None
 
 
 def _score(seeds: Sequence[Track], result: Result) -> str:

@@ -63,7 +63,7 @@ def measure_rows(
         at_once: rows of a batch, to cut the file as it stands.
         majority: the baseline's `metrics.summary`.
     """
-    known, classes = train.known_labels, len(labels)
+    known, classes = train.known.values, len(labels)
     counts = np.bincount(known, minlength=classes)
     shares = counts / counts.sum()
     in_order = np.split(np.arange(len(known)), range(at_once, len(known), at_once))
@@ -72,7 +72,7 @@ def measure_rows(
         train_rows=len(train),
         dev_rows=len(dev),
         counts=dict(zip(labels, counts.tolist(), strict=True)),
-        dev_counts=dict(zip(labels, np.bincount(dev.known_labels, minlength=classes).tolist(), strict=True)),
+        dev_counts=dict(zip(labels, np.bincount(dev.known.values, minlength=classes).tolist(), strict=True)),
         prior_loss=entropy(counts),
         majority_label=labels[int(counts.argmax())],
         majority_score=majority["score"],

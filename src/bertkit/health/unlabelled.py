@@ -359,7 +359,7 @@ def pairs_interval(run: RunHistory[PretrainRecipe]) -> tuple[float, float, float
 
     Logs that do not say how many there were had at least as many as long sequences fit into the text.
     """
-    from bertkit.tasks.intervals import wilson_interval
+    from bertkit.tasks.metrics import wilson_interval
 
     last = next((each for each in reversed(run.track.evaluations) if math.isfinite(each.pair_accuracy)), None)
     if last is None or not 0 <= last.pair_accuracy <= 1:

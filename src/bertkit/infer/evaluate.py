@@ -6,17 +6,12 @@ import time
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from bertkit.errors import UserError
 from bertkit.infer.predict import Predictor
 from bertkit.recipe import TaskRecipe
-from bertkit.tasks.baselines import majority, score_baselines
-from bertkit.tasks.calibration import examine
-from bertkit.tasks.examples import Examples, leaks, load_examples
-from bertkit.tasks.metrics import confusion_matrix, summary
+from bertkit.tasks.examples import leaks
+from bertkit.tasks.load import load_examples
 from bertkit.tasks.registry import Task, find_task
-from bertkit.tasks.scoring import mistakes, status
 from bertkit.version import __version__
 
 
@@ -24,7 +19,7 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:
     """Score a model on the dev rows of a task.
 
     The baselines learn from the task's training rows. Files of a user's own may come without: then the
-    majority is that of the scored rows themselves, and there is no n-gram model.
+    one that reads no text is that of the scored rows themselves, and there is no other.
 
     Args:
         predictor: the model.
@@ -33,27 +28,28 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:
 
     Returns:
         An object like `result.json` of a run; `baselines_from` is "train" or "dev", the rows that told the
-        majority, and `leaks` counts scored rows that also stand in train (None without train).
-        `calibration` and `thresholds` are of the probabilities as the model gives them, with the
+        blind baseline, and `leaks` counts scored rows that also stand in train (None without train).
+        Of classes, `calibration` and `thresholds` are of the probabilities as the model gives them, with the
         `temperature` that its folder keeps (or None).
 
     Raises:
         UserError: bad data, or labels that are not those of the model.
     """
-    task = _task_for(predictor, recipe)
-    rows, labels = load_examples(task, "dev", predictor.labels)
-    train = load_examples(task, "train", predictor.labels)[0] if "train" in task.files else None
-    baselines = _baselines(train, rows, len(labels), task.metric)
+    task, kind, names = _task_for(predictor, recipe), predictor.kind, predictor.labels
+    rows, _ = load_examples(task, "dev", names)
+    train = load_examples(task, "train", names)[0] if "train" in task.files else None
+    # Without training rows the blind baseline learns from those that are scored.
+    baselines = kind.score_baselines(train or rows, rows, names, task.metric, blind=train is None)
 
     began = time.perf_counter()
     sequences = predictor.encode(rows.texts, rows.pairs)
-    logs = predictor.log_probabilities(sequences)
+    outputs = predictor.outputs(sequences)
     seconds = time.perf_counter() - began
 
-    truth, predicted = rows.known_labels, logs.argmax(axis=1)
-    confusion = confusion_matrix(truth, predicted, len(labels))
-    found = summary(confusion, task.metric)
-    outcome = status(predicted, found["interval"], baselines["majority"]["score"])
+    targets, predictions = rows.known, kind.predict(outputs)
+    found = kind.summary(targets, predictions, names, task.metric)
+    blind = baselines[kind.baselines[0].name]["score"]
+    outcome = kind.status(predictions, found["interval"], task.metric, blind)
     return {
         "task": task.name,
         "kind": task.kind,
@@ -61,28 +57,21 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:
         "rows": len(rows),
         "train_rows": None if train is None else len(train),
         **found,
-        "loss": -float(logs[np.arange(len(truth)), truth].mean()),
+        "loss": float(kind.losses(targets, outputs, 1.0).mean()),
         "baselines": baselines,
         "baselines_from": "dev" if train is None else "train",
         "leaks": None if train is None else len(leaks(train, rows)),
         "seeds": [{"seed": None, "score": found["score"], "status": outcome}],
-        "labels": list(labels),
-        "confusion": confusion.tolist(),
         "temperature": predictor.temperature,
-        **examine(np.exp(logs), truth, labels, task.metric),
-        "mistakes": mistakes(rows, labels, np.exp(logs)),
+        **kind.scored(targets, predictions, names),
+        **kind.examine(outputs, targets, names, kind.metric(task.metric)),
+        "mistakes": kind.mistakes(rows, outputs, names),
         "truncated": sequences.truncated,
         "precision": predictor.precision,
         "seconds": seconds,
         "pieces_per_second": float(sequences.lengths.sum() / seconds),
         "version": __version__,
     }
-
-
-def _baselines(train: Examples | None, rows: Examples, classes: int, metric: str) -> dict[str, Any]:
-    if train is not None:
-        return score_baselines(train, rows, classes, metric)
-    return {"majority": summary(majority(rows.known_labels, rows.known_labels, classes), metric)}
 
 
 def _task_for(predictor: Predictor, recipe: TaskRecipe) -> Task:

@@ -21,16 +21,17 @@ from bertkit.infer.reading import reading_of
 from bertkit.infer.rows import Texts
 from bertkit.infer.score import score
 from bertkit.model.precision import choose_precision, flush_denormals
+from bertkit.tasks.kinds import KINDS
 
 
 class Model:
-    """A trained model: `predict` needs a classification head, `fill` and `score` one for masked pieces, and
-    `embed` none.
+    """A trained model: `predict` needs a head for a kind of task, `fill` and `score` one for masked pieces,
+    and `embed` none.
 
     Attributes:
         name: what the user called the model.
         card: what training noted about it; empty for a folder that another program wrote.
-        labels: names of the classes in their order; empty where it does not classify.
+        labels: names of the classes in their order, or of the numbers; empty where it has none.
         precision: the number format it computes in.
         reading: how texts become sequences, for labels and vectors.
     """
@@ -44,15 +45,15 @@ class Model:
         self.labels = self._folder.head_config.labels if self._folder.head_config else ()
         self.precision = choose_precision(precision)
         self.reading = reading_of(self._folder, window=window, stride=stride)
-        if self._folder.head_config is not None and self._folder.head_config.kind == "classify":
+        if self._folder.head_config is not None and self._folder.head_config.kind in KINDS:
             _ = self.predictor  # What is wrong with it is told now, and not when something is asked of it.
 
     @cached_property
     def predictor(self) -> Predictor:
-        """The model as a classifier.
+        """The model as one that answers what it was trained to.
 
         Raises:
-            UserError: it has no classification head.
+            UserError: it has no head, or one of a kind that is not used so.
         """
         return Predictor(self._folder, self.name, self.precision, self.reading)
 
@@ -66,7 +67,7 @@ class Model:
         return MaskedModel(self._folder, self.name, self.precision)
 
     def predict(self, texts: Texts, pairs: Texts | None = None) -> list[Answer]:
-        """Label N texts, or N pairs of texts: see `Predictor.predict`."""
+        """Answer N texts, or N pairs of texts: see `Predictor.predict`."""
         return self.predictor.predict(texts, pairs)
 
     def outputs(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[FloatArray]:

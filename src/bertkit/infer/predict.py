@@ -1,4 +1,4 @@
-"""A trained classifier over raw text: answers in the order of the input, and a place for every row."""
+"""A trained model over raw text: answers in the order of the input, and a place for every row."""
 
 from __future__ import annotations
 
@@ -21,18 +21,20 @@ from bertkit.model.bulk import log_probabilities
 from bertkit.model.heads import Classifier
 from bertkit.model.precision import Computing
 from bertkit.tasks.calibration import tempered
+from bertkit.tasks.kinds import KINDS
 
 Answer = dict[str, Any]
-"""`{"text", "label", "probabilities": {label: p}}`, with `"pair"` where there is one; or, in the place of a
-row that cannot be answered, `{"line", "error"}`."""
+"""`{"text"}`, with `"pair"` where there is one, and what `Kind.answers` says of it; or, in the place of a row
+that cannot be answered, `{"line", "error"}`."""
 
 
 class Predictor:
-    """A classifier with its tokenizer, which reads texts as it was trained to.
+    """A model of a kind of task with its tokenizer, which reads texts as it was trained to.
 
     Attributes:
         name: what the user called the model.
-        labels: names of the classes in their order.
+        kind: what it was trained to answer.
+        labels: names of the classes in their order, or of the numbers.
         card: what training noted about the model; empty for a folder that another program wrote.
         precision: the number format it computes in.
         reading: how texts become sequences: as it was trained to, but for windows that were asked for.
@@ -46,13 +48,14 @@ class Predictor:
                 f"{name} has no trained head to label texts with, so it cannot answer: "
                 f"fine-tune it first with `bertkit finetune TASK --model {name} -o RUN`."
             )
-        if folder.head.config.kind != "classify":
+        if folder.head.config.kind not in KINDS:
             raise UserError(
                 f"{name} has a head that {HEAD_KINDS[folder.head.config.kind].does}, and only one that "
-                f"{HEAD_KINDS['classify'].does} is used so; from Python, "
+                f"{' or '.join(HEAD_KINDS[kind].does for kind in KINDS)} is used so; from Python, "
                 f"bertkit.load({name!r}).outputs(texts) gives what its head computes."
             )
         self.name = name
+        self.kind = KINDS[folder.head.config.kind]
         self.labels = folder.head.config.labels
         self.card = folder.card
         self.precision = precision
@@ -70,7 +73,7 @@ class Predictor:
             pairs: the second texts, as many.
 
         Returns:
-            For each, in the order given: `{"text", "label", "probabilities": {label: p}}`, and `"pair"`.
+            For each, in the order given: `{"text", "pair", ...}`, see `Kind.answers`.
 
         Raises:
             UserError: an argument is not a list of strings, or `pairs` is not as long as `texts`.
@@ -92,8 +95,8 @@ class Predictor:
             )
         return encode_texts(self._tokenizer, texts, pairs, **asdict(self.reading))
 
-    def log_probabilities(self, sequences: Sequences) -> npt.NDArray[np.floating[Any]]:
-        """Log-probability of each class, [N, C]; with a temperature in float64, see `tempered`.
+    def outputs(self, sequences: Sequences) -> npt.NDArray[np.floating[Any]]:
+        """What the head says, [N, C]: of classes log-probabilities, `tempered` where there is a temperature.
 
         Raises:
             UserError: the weights make numbers that are none.
@@ -131,14 +134,11 @@ class Predictor:
     def _answers(
         self, texts: Sequence[str], pairs: Sequence[str] | None, sequences: Sequences
     ) -> list[Answer]:
-        answers = []
-        probabilities = np.exp(self.log_probabilities(sequences))
-        best = probabilities.argmax(axis=1)
-        for index, (text, row) in enumerate(zip(texts, probabilities.tolist(), strict=True)):
-            answer = {"text": text} if pairs is None else {"text": text, "pair": pairs[index]}
-            label, shares = self.labels[best[index]], dict(zip(self.labels, row, strict=True))
-            answers.append({**answer, "label": label, "probabilities": shares})
-        return answers
+        said = self.kind.answers(self.outputs(sequences), self.labels)
+        if pairs is None:
+            return [{"text": text, **answer} for text, answer in zip(texts, said, strict=True)]
+        both = zip(texts, pairs, said, strict=True)
+        return [{"text": text, "pair": pair, **answer} for text, pair, answer in both]
 
 
 def _temperature(folder: ModelFolder) -> float | None:

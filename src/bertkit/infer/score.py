@@ -15,7 +15,7 @@ from bertkit.data.packed import Sequences, pack
 from bertkit.data.packing import encode_texts
 from bertkit.errors import UserError
 from bertkit.infer.masked import MaskedModel
-from bertkit.tasks.intervals import wilson_interval
+from bertkit.tasks.metrics import wilson_interval
 
 # Sentences whose masked copies are laid out together: bounds the memory, whatever their number.
 SENTENCES_AT_ONCE = 4_096

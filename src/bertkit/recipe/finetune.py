@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bertkit.config.head import Combination, Loss, Pooling
+from bertkit.config.head import USUAL_KIND, Combination, HeadKind, Loss, Pooling
 from bertkit.config.model import Precision
 from bertkit.config.reading import Reading, check_reading
 from bertkit.errors import UserError, check_at_least, check_choice
@@ -13,7 +13,6 @@ from bertkit.recipe.base import BaseRecipe
 from bertkit.recipe.parts import ModelRecipe, OnCollapse, OptimiserRecipe
 
 Header = Literal["auto", "yes", "no"]
-Kind = Literal["classify"]
 VocabularyAlgorithm = Literal["wordpiece", "topdown"]
 Alike = Literal["sequences", "pieces"]
 
@@ -30,12 +29,12 @@ class TaskRecipe:
     pair: str = ""
     label: str = ""
     header: Header = "auto"
-    kind: Kind = "classify"
+    kind: HeadKind = USUAL_KIND
     metric: str = ""
 
     def __post_init__(self) -> None:
         check_choice("task", "header", self.header, Header)
-        check_choice("task", "kind", self.kind, Kind)
+        check_choice("task", "kind", self.kind, HeadKind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,14 +58,14 @@ class VocabularyRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadRecipe:
-    """The head, but for its labels, which the data give. See `config.head.HeadConfig`."""
+    """The head, but for its kind and labels, which the data give. See `config.head.HeadConfig`."""
 
     pooling: Pooling = "pooler"
     layers: tuple[int, ...] = (-1,)
     combine: Combination = "sum"
     hidden_size: int = 0
     transform: bool = False
-    loss: Loss = "softmax"
+    loss: Loss = ""
     dropout: float = 0.1
 
 

@@ -9,9 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.recipe.pretrain import kind_of_recipe
@@ -31,11 +28,8 @@ from bertkit.runs.history import (
 from bertkit.runs.log import phase_of_log, read_track
 from bertkit.runs.records import Record, read_object
 from bertkit.runs.restarts import read_restarts, settings, with_settings
-from bertkit.runs.result import SEED_RESULT
-from bertkit.tasks.metrics import IntArray, entropy
+from bertkit.runs.result import SEED_RESULT, Answers
 from bertkit.version import __version__
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def read_history(run: Path, *, without_recipe: bool = False) -> History:
@@ -102,34 +96,14 @@ def read_tracks(run: Path, phase: Phase) -> list[Track]:
     return tracks
 
 
-def read_answers(run: Path, classes: int) -> tuple[IntArray, FloatArray] | None:
-    """What each seed of a finished fine-tuning answered to each dev row.
-
-    Args:
-        run: its folder.
-        classes: C, of its result.
-
-    Returns:
-        True classes [N] and probabilities [K, N, C]; None where a seed's file is not there.
+def read_answers(run: Path) -> list[Answers]:
+    """What each seed of a finished fine-tuning answered to each dev row; empty where one's are not there.
 
     Raises:
         UserError: such a file is damaged.
     """
-    labels: IntArray | None = None
-    found = []
-    for folder in seed_folders(run).values():
-        seed = read_object(folder / SEED_RESULT)
-        if seed is None:
-            return None
-        labels = np.array(seed.numbers("labels"), dtype=np.int64)
-        try:
-            probabilities = np.array(seed.values.get("probabilities"), dtype=np.float64)
-        except (TypeError, ValueError):
-            raise seed.fault("'probabilities' is no table of figures") from None
-        if probabilities.shape != (len(labels), classes) or not len(labels):
-            raise seed.fault(f"'probabilities' has the shape {probabilities.shape} of {len(labels)} rows")
-        found.append(probabilities)
-    return None if labels is None else (labels, np.array(found))
+    found = [Answers.read(folder) for folder in seed_folders(run).values()]
+    return [] if None in found else [each for each in found if each is not None]
 
 
 def restart_settings(run: Path) -> dict[str, Any]:
@@ -172,13 +146,11 @@ def _finetuning(run: RunHistory[Recipe], result: Record | None) -> RunHistory[Re
     """What a result adds to a run."""
     if result is None:
         return replace(run, floor=_watched_floor(run.tracks))
-    # Of other kinds of tasks the loss of one who knows the labels' shares is another one.
-    shares = result.figures("label_shares") if run.recipe.task.kind == "classify" else {}
     return replace(
         run,
         finished=True,
         scores=_scores(result),
-        floor=entropy(list(shares.values())) if shares else _watched_floor(run.tracks),
+        floor=result.number("floor") if result.has("floor") else _watched_floor(run.tracks),
     )
 
 

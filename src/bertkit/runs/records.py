@@ -1,4 +1,4 @@
-"""The files that a run leaves, read with care: what is wrong in them is said with its place."""
+"""The files that a run leaves, read and written with care: what is wrong in them is said with its place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bertkit.checkpoint.atomic import replace_file
 from bertkit.errors import UserError
+from bertkit.text.jsons import to_json
 
 LARGEST = 3.5e38
 """Figures of a run are of float32: what is beyond its range was infinite."""
@@ -136,6 +138,12 @@ def read_object(path: Path) -> Record | None:
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}).") from None
     return Record(_parsed(data, str(path)), str(path))
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write `value` atomically, readable by people and by every parser; see `to_json`."""
+    with replace_file(path) as temporary:
+        temporary.write_text(to_json(value, indent=1) + "\n", encoding="utf-8")
 
 
 def _parsed(data: bytes, place: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from bertkit.errors import UserError
 from bertkit.recipe import BaseRecipe
 from bertkit.runs.findings import Finding
 from bertkit.runs.folder import METRICS
-from bertkit.runs.result import write_json
+from bertkit.runs.records import write_json
 
 RESTARTS = "restarts.json"
 MOST = 2

@@ -1,30 +1,33 @@
-"""What came of a seed, kept in its folder."""
+"""What came of a seed, kept in its folder: its result, and its answers row by row."""
 
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from bertkit.checkpoint.atomic import replace_file
-from bertkit.text.jsons import to_json
+from bertkit.errors import UserError
+from bertkit.runs.records import DAMAGED, write_json
+from bertkit.tasks.examples import Targets
 
 SEED_RESULT = "seed.json"
-BY_ROW = ("probabilities", "labels")
-"""What a seed's result has a value of for each dev row; too long for the result of them all."""
+ANSWERS = "answers.safetensors"
 
 
 @dataclass(frozen=True)
 class SeedResult:
-    """One trained seed. `probabilities` [N, C] are the best checkpoint's on the dev rows, whose true
-    classes are `labels` [N].
+    """One trained seed; what its best checkpoint says of the dev rows is in its `Answers`.
 
     `status` is "collapsed" if every dev row gets the same answer at the best checkpoint, "learned" if the
-    interval of its score lies above the majority's score, "diverged" if its loss stopped being a number
-    (the scores are then those of before), else "not learned". It also is "collapsed" if a collapse ended it,
-    whose check `collapse` names. `restarts` are the attempts before it: see `runs.restarts.Restart`.
+    interval of its score is better than the blind baseline's score, "diverged" if its loss stopped being a
+    number (the scores are then those of before), else "not learned". It also is "collapsed" if a collapse
+    ended it, whose check `collapse` names. `restarts` are the attempts before it: see
+    `runs.restarts.Restart`.
     """
 
     seed: int
@@ -35,8 +38,6 @@ class SeedResult:
     steps: int
     pieces: int
     seconds: float
-    probabilities: list[list[float]]
-    labels: list[int] = field(default_factory=list)
     collapse: str = ""
     restarts: list[dict[str, Any]] = field(default_factory=list)
 
@@ -48,15 +49,51 @@ class SeedResult:
     def read(cls, folder: Path) -> SeedResult | None:
         """The result of a seed that is done, else None."""
         path = folder / SEED_RESULT
+        return cls(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the best checkpoint of a seed says of N dev rows.
+
+    Attributes:
+        targets: what the rows ask for.
+        outputs: of the model, float32 [N, C], as its kind of task has them.
+        adds: what each row adds to the metrics, [N, S].
+    """
+
+    targets: Targets
+    outputs: npt.NDArray[np.float32]
+    adds: npt.NDArray[Any]
+
+    def write(self, folder: Path) -> None:
+        """Keep them in the folder of the seed."""
+        from safetensors.numpy import save
+
+        arrays = {"values": self.targets.values, "starts": self.targets.starts}
+        arrays |= {"outputs": self.outputs, "adds": self.adds}
+        with replace_file(folder / ANSWERS) as temporary:
+            temporary.write_bytes(save({name: np.ascontiguousarray(each) for name, each in arrays.items()}))
+
+    @classmethod
+    def read(cls, folder: Path) -> Answers | None:
+        """Those of a seed; None where there are none.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        path = folder / ANSWERS
         if not path.is_file():
             return None
-        found = cls(**json.loads(path.read_text(encoding="utf-8")))
-        # null stands for what was no number.
-        known = [[math.nan if p is None else p for p in row] for row in found.probabilities]
-        return replace(found, probabilities=known)
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write `value` atomically, readable by people and by every parser; see `to_json`."""
-    with replace_file(path) as temporary:
-        temporary.write_text(to_json(value, indent=1) + "\n", encoding="utf-8")
+        try:
+            arrays = load(path.read_bytes())
+            found = cls(Targets(arrays["values"], arrays["starts"]), arrays["outputs"], arrays["adds"])
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise UserError(f"{path} cannot be read ({error}); {DAMAGED}.") from None
+        rows = len(found.targets)
+        if rows < 1 or found.adds.ndim != 2 or len(found.adds) != rows or len(found.outputs) != rows:
+            raise UserError(f"{path}: its arrays are not of the same rows; {DAMAGED}.")
+        return found

@@ -8,21 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from bertkit.errors import UserError
 from bertkit.health.labelled import OFF_THE_PRIOR
 from bertkit.recipe import PretrainRecipe
 from bertkit.runs.history import last_train_loss
 from bertkit.runs.log import read_track
 from bertkit.runs.reader import read_result
-from bertkit.runs.result import SeedResult
+from bertkit.runs.result import Answers, SeedResult
 from bertkit.studies.neighbours import Offsets, look
 from bertkit.studies.plan import Run
 from bertkit.studies.runner import failure, state
 from bertkit.studies.yardstick import Yardstick
-from bertkit.tasks.intervals import seeds_interval
-from bertkit.tasks.metrics import IntArray, entropy
+from bertkit.tasks.kinds import KINDS
+from bertkit.tasks.metrics import seeds_interval
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class FinetuneOutcome:
         diverged: seeds whose loss was no number any more.
         steps: of each seed.
         seconds: of all seeds together.
-        predictions: of each seed for each dev row, [K, N]; `labels` [N] are the true ones.
+        answers: of each seed for each dev row.
     """
 
     runs: Runs
@@ -75,13 +73,7 @@ class FinetuneOutcome:
     diverged: int
     steps: int
     seconds: float
-    predictions: IntArray = field(repr=False)
-    labels: IntArray = field(repr=False)
-
-    @property
-    def classes(self) -> int:
-        """How many labels there are, as far as the dev rows and the answers show."""
-        return int(max(self.labels.max(), self.predictions.max())) + 1
+    answers: Sequence[Answers] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -132,6 +124,7 @@ class _Finished:
     run: Run
     result: Mapping[str, Any]
     seed: SeedResult | None = None
+    answers: Answers | None = None
     train_loss: float = 0.0
 
 
@@ -164,14 +157,14 @@ def _read(run: Run) -> _Finished:
     if run.kind == "pretrain":
         float(_loss(result) + result["floors"]["unigram"] + result["pieces"] + result["seconds"])
         return _Finished(run, result)
-    seed = SeedResult.read(run.folder)
-    if seed is None or len(seed.labels) != len(seed.probabilities):
+    seed, answers = SeedResult.read(run.folder), Answers.read(run.folder)
+    if seed is None or answers is None:
         raise ValueError("its seed's answers are not there")
     float(result["score"] + result["metrics"]["accuracy"] + result["baselines"]["majority"]["score"])
     train_loss = last_train_loss(read_track(run.folder, "finetune").evaluations)
     if math.isnan(train_loss):
         raise ValueError("its log does not tell a training loss")
-    return _Finished(run, result, seed, train_loss)
+    return _Finished(run, result, seed, answers, train_loss)
 
 
 def _pretrain(runs: Runs, finished: Sequence[_Finished], yardstick: Yardstick | None) -> PretrainOutcome:
@@ -235,15 +228,15 @@ def _loss(result: Mapping[str, Any]) -> float:
 def _finetune(runs: Runs, finished: Sequence[_Finished]) -> FinetuneOutcome:
     results = [one.result for one in finished]
     seeds = [one.seed for one in finished if one.seed is not None]
-    predictions = np.array([np.argmax(seed.probabilities, axis=1) for seed in seeds])
-    labels = np.array(seeds[0].labels)
-    metric, prior = results[0]["metric"], entropy(list(results[0]["label_shares"].values()))
+    answers = [one.answers for one in finished if one.answers is not None]
+    kind, prior = KINDS[results[0]["kind"]], results[0]["floor"]
+    metric = kind.metric(results[0]["metric"])
     losses = [one.train_loss for one in finished]
     return FinetuneOutcome(
         runs=runs,
-        metric=metric,
+        metric=metric.name,
         score=statistics.mean(result["score"] for result in results),
-        interval=seeds_interval(labels, predictions, len(results[0]["labels"]), metric),
+        interval=seeds_interval(metric, [each.adds for each in answers]),
         scores=tuple(result["score"] for result in results),
         accuracy=statistics.mean(result["metrics"]["accuracy"] for result in results),
         majority=results[0]["baselines"]["majority"]["score"],
@@ -257,6 +250,5 @@ def _finetune(runs: Runs, finished: Sequence[_Finished]) -> FinetuneOutcome:
         diverged=sum(seed.status == "diverged" for seed in seeds),
         steps=seeds[0].steps,
         seconds=sum(result["seconds"] for result in results),
-        predictions=predictions,
-        labels=labels,
+        answers=answers,
     )

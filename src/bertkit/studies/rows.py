@@ -12,7 +12,8 @@ from bertkit.recipe import PretrainRecipe
 from bertkit.studies.outcomes import FinetuneOutcome, Outcome, Runs, outcome
 from bertkit.studies.plan import Planned
 from bertkit.studies.yardstick import yardstick_of
-from bertkit.tasks.intervals import paired_interval
+from bertkit.tasks.kinds import METRICS
+from bertkit.tasks.metrics import middle, paired_samples
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,11 @@ def difference(one: Outcome | None, other: Outcome | None, to: str) -> Differenc
     """How one fine-tuning's score differs from another's over the same dev rows; None of anything else."""
     if not isinstance(one, FinetuneOutcome) or not isinstance(other, FinetuneOutcome):
         return None
-    if one.metric != other.metric or not np.array_equal(one.labels, other.labels):
+    ours, theirs = (each.answers[0].targets.values for each in (one, other))
+    if one.metric != other.metric or not np.array_equal(ours, theirs):
         return None
-    classes = max(one.classes, other.classes)
-    interval = paired_interval(one.labels, one.predictions, other.predictions, classes, one.metric)
+    adds = [[answers.adds for answers in each.answers] for each in (one, other)]
+    interval = middle(paired_samples(METRICS[one.metric], *adds))
     return Difference(to, one.score - other.score, interval)
 
 
@@ -54,11 +56,7 @@ class Row:
     def to_json(self) -> dict[str, Any]:
         """As `result.json` has it: without the single rows' answers."""
         found = {} if self.outcome is None else asdict(self.outcome)
-        kept = {
-            key: value
-            for key, value in found.items()
-            if key not in ("predictions", "labels", "runs", "offsets")
-        }
+        kept = {key: value for key, value in found.items() if key not in ("answers", "runs", "offsets")}
         return {
             "name": self.name,
             "note": self.note,

@@ -12,7 +12,7 @@ from bertkit.checkpoint.atomic import replace_file
 from bertkit.errors import UserError, check_at_least
 from bertkit.recipe.study import Study
 from bertkit.runs.folder import RESULT
-from bertkit.runs.result import write_json
+from bertkit.runs.records import write_json
 from bertkit.studies.outcomes import Runs
 from bertkit.studies.page import write_study_page
 from bertkit.studies.plan import RUNS, Planned, Run, distinct, plan

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bertkit.tasks.intervals import wilson_interval
-from bertkit.tasks.metrics import IntArray, get_metric
-
-FloatArray = npt.NDArray[np.float64]
+from bertkit.tasks.confusion import sums_of
+from bertkit.tasks.metrics import FloatArray, IntArray, Metric, wilson_interval
 
 BINS = 15
 """Guo et al. 2017 ("On calibration of modern neural networks") bin so; an ECE depends on it."""
@@ -154,14 +152,14 @@ def temperature_scaling(logs: npt.NDArray[Any], labels: IntArray) -> dict[str, A
 
 
 def threshold_curve(
-    probabilities: npt.NDArray[Any], labels: IntArray, metric: str, positive: str
+    probabilities: npt.NDArray[Any], labels: IntArray, metric: Metric, positive: str
 ) -> dict[str, Any]:
     """A metric of two classes over the probability from which on class 1 is answered.
 
     Args:
         probabilities: of class 1, [N].
         labels: 0 or 1, [N].
-        metric: a name in `METRICS`.
+        metric: of classes.
         positive: the name of class 1.
 
     Returns:
@@ -170,19 +168,20 @@ def threshold_curve(
         each fifth of the rows has the threshold that is best on the other four (None with fewer rows than two
         a fifth).
     """
-    score = get_metric(metric)
-    scores = score(_confusions(probabilities, labels))
+    scores = metric.score(sums_of(_confusions(probabilities, labels)))
     top = _best_threshold(scores)
     crossfitted = None
     if len(labels) >= 2 * FOLDS:
         pooled = np.zeros((2, 2), dtype=np.int64)
         for inside, outside in _folds(len(labels)):
-            chosen = _best_threshold(score(_confusions(probabilities[outside], labels[outside])))
+            chosen = _best_threshold(
+                metric.score(sums_of(_confusions(probabilities[outside], labels[outside])))
+            )
             pooled += _confusions(probabilities[inside], labels[inside])[chosen]
-        crossfitted = float(score(pooled))
+        crossfitted = float(metric.score(sums_of(pooled)))
     return {
         "label": positive,
-        "metric": metric,
+        "metric": metric.name,
         "thresholds": THRESHOLDS.tolist(),
         "scores": scores.tolist(),
         "default": float(scores[len(THRESHOLDS) // 2]),
@@ -206,7 +205,7 @@ def _best_threshold(scores: FloatArray) -> int:
 
 
 def examine(
-    probabilities: npt.NDArray[Any], labels: IntArray, names: Sequence[str], metric: str
+    probabilities: npt.NDArray[Any], labels: IntArray, names: Sequence[str], metric: Metric
 ) -> dict[str, Any]:
     """What `result.json` says of probabilities [N, C] beside their score.
 

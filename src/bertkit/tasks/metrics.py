@@ -1,8 +1,14 @@
-"""Scores as functions of a confusion matrix, and how far to trust them."""
+"""Scores as functions of sums over rows, and how far to trust them and their differences.
+
+Every row adds S numbers, and a score is a function of their sums. So to draw rows anew is to weigh them: one
+bootstrap serves every metric of every kind of task.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -12,92 +18,89 @@ from bertkit.errors import UserError, nearest
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
-Metric = Callable[[npt.NDArray[Any]], FloatArray]
+Adds = npt.NDArray[Any]
+"""What each of N rows adds, [N, S]."""
 
-# Cells resampled at once: bounds the memory of the bootstrap for many classes (32 MB).
+# Numbers drawn at once: bounds the memory of the bootstrap for many rows and classes (32 MB).
 CELLS_AT_ONCE = 4_000_000
 
 
-def entropy(shares: npt.ArrayLike) -> float:
-    """Of shares of a whole, or of counts, in nats: the loss of one who knows how often each occurs."""
-    weights = np.asarray(shares, dtype=np.float64)
-    known = weights[weights > 0] / weights.sum()
-    return float((known * -np.log(known)).sum())
+def _told_by_none(adds: Adds, level: float) -> None:
+    """Of most metrics no rows are flawless."""
 
 
-def confusion_matrix(labels: npt.ArrayLike, predictions: npt.ArrayLike, classes: int) -> IntArray:
-    """Counts of the (true, predicted) pairs of class numbers, [C, C]: rows true, columns predicted."""
-    cells = np.asarray(labels, dtype=np.int64) * classes + np.asarray(predictions, dtype=np.int64)
-    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+@dataclass(frozen=True)
+class Metric:
+    """A score of rows.
 
-
-def matthews(confusion: npt.NDArray[Any]) -> FloatArray:
-    """Matthews correlation of any number of classes (R_K of Gorodkin 2004), in [-1, 1].
-
-    As scikit-learn's, it is 0 where the truth or the prediction has one class only.
-
-    Args:
-        confusion: counts [..., C, C].
-
-    Returns:
-        [...], as of every metric here.
+    Attributes:
+        name: in options and results.
+        title: what people call it.
+        score: of sums over rows [..., S] the score of each, [...].
+        higher: whether a higher score is a better one.
+        flawless: of rows [N, S] without a mistake, and a level, the sums at the greatest rate of mistakes at
+            which so many rows show none with a probability of 1 - level; None of other rows.
+        last: of rows [N, S] what one row adds that is drawn last, whether it is among them or not.
     """
-    cells = np.asarray(confusion, dtype=np.float64)
-    true, predicted = cells.sum(-1), cells.sum(-2)
-    total = true.sum(-1)
-    covariance = np.trace(cells, axis1=-2, axis2=-1) * total - (true * predicted).sum(-1)
-    spread = (total**2 - (true**2).sum(-1)) * (total**2 - (predicted**2).sum(-1))
-    return _ratio(covariance, np.sqrt(spread))
+
+    name: str
+    title: str
+    score: Callable[[FloatArray], FloatArray]
+    higher: bool = True
+    flawless: Callable[[Adds, float], FloatArray | None] = _told_by_none
+    last: Callable[[Adds], Adds] | None = None
+
+    def of(self, adds: Adds) -> float:
+        """The score of rows, [N, S]."""
+        return float(self.score(adds.sum(0, dtype=np.float64)))
+
+    def better(self, one: float, other: float) -> bool:
+        """Whether `one` is the better of two scores."""
+        return one > other if self.higher else one < other
+
+    def best(self, scores: Sequence[float]) -> int:
+        """Where the best of some scores stands first."""
+        return scores.index((max if self.higher else min)(scores))
+
+    def beats(self, interval: Sequence[float], score: float) -> bool:
+        """Whether all of an interval is better than a score."""
+        return self.better(interval[0] if self.higher else interval[1], score)
 
 
-def accuracy(confusion: npt.NDArray[Any]) -> FloatArray:
-    """Share of rows whose prediction is right."""
-    cells = np.asarray(confusion, dtype=np.float64)
-    return _ratio(np.trace(cells, axis1=-2, axis2=-1), cells.sum((-2, -1)))
-
-
-def f1(confusion: npt.NDArray[Any]) -> FloatArray:
-    """F1 of class 1 where there are two classes, else the mean over all classes (macro).
-
-    A class that is neither true nor predicted of any row counts 0, as in scikit-learn with `labels` given.
-    """
-    cells = np.asarray(confusion, dtype=np.float64)
-    hits = np.diagonal(cells, axis1=-2, axis2=-1)
-    by_class = _ratio(2 * hits, cells.sum(-1) + cells.sum(-2))
-    return by_class[..., 1] if cells.shape[-1] == 2 else by_class.mean(-1)
-
-
-METRICS: dict[str, Metric] = {"mcc": matthews, "accuracy": accuracy, "f1": f1}
-
-
-def get_metric(name: str) -> Metric:
+def get_metric(metrics: Sequence[Metric], name: str) -> Metric:
     """The metric of that name.
 
     Raises:
         UserError: there is none; the nearest name is offered.
     """
-    if name not in METRICS:
-        raise UserError(f"There is no metric {name!r}.{nearest(name, list(METRICS))}")
-    return METRICS[name]
+    known = {metric.name: metric for metric in metrics}
+    if name not in known:
+        raise UserError(f"There is no metric {name!r}.{nearest(name, list(known))}")
+    return known[name]
 
 
-def all_metrics(confusion: IntArray) -> dict[str, float]:
-    """Every metric of one confusion matrix [C, C]."""
-    return {name: float(metric(confusion)) for name, metric in METRICS.items()}
+def summary(metrics: Sequence[Metric], adds: Adds, name: str) -> dict[str, Any]:
+    """What `result.json` says about one set of predictions: score, 95 % interval and all metrics."""
+    metric = get_metric(metrics, name)
+    return {
+        "metric": metric.name,
+        "score": metric.of(adds),
+        "interval": list(rows_interval(metric, adds)),
+        "metrics": {each.name: each.of(adds) for each in metrics},
+    }
 
 
-def bootstrap_interval(
-    confusion: IntArray, metric: str, *, samples: int = 10_000, seed: int = 0, level: float = 0.95
+def rows_interval(
+    metric: Metric, adds: Adds, *, samples: int = 10_000, seed: int = 0, level: float = 0.95
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of a metric over the rows of the evaluated set (Efron 1979).
 
-    Drawing N rows with replacement and counting them draws the N counts of the confusion matrix from the
-    multinomial distribution of its shares: the same thing without touching a row. Rows without a mistake have
-    `flawless_interval`: to draw from them never finds one.
+    Rows without a mistake have one from below, for nothing is better and to draw from them never finds a
+    mistake: down to the score at `Metric.flawless`.
 
     Args:
-        confusion: counts [C, C] of at least one row.
-        metric: a name in `METRICS`.
+        metric: to be scored by.
+        adds: what at least one row adds, [N, S].
         samples: resampled sets.
         seed: of the draws; the same seed gives the same interval.
         level: the share of the samples inside.
@@ -105,58 +108,145 @@ def bootstrap_interval(
     Returns:
         The lower and the upper end.
     """
-    score = get_metric(metric)
-    rows, classes = int(confusion.sum()), len(confusion)
-    assert rows > 0, "an interval needs rows"
-    if np.trace(confusion) == rows:
-        return flawless_interval(confusion.sum(1), metric, level=level)
-    generator = np.random.default_rng(seed)
-    shares = confusion.ravel() / rows
-    at_once = max(1, CELLS_AT_ONCE // shares.size)
-    scores = np.concatenate(
-        [
-            score(generator.multinomial(rows, shares, size).reshape(size, classes, classes))
-            for size in (min(at_once, samples - start) for start in range(0, samples, at_once))
-        ]
-    )
-    low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
+    assert len(adds) > 0, "an interval needs rows"
+    if (found := _flawless(metric, [adds], level)) is not None:
+        return found
+    last = None if metric.last is None else metric.last(adds)
+    scores = _resampled(metric, [adds], samples, np.random.default_rng(seed), last=last)
+    return middle(scores[:, 0], level)
+
+
+def seeds_interval(
+    metric: Metric, seeds: Sequence[Adds], *, samples: int = 2_000, seed: int = 0, level: float = 0.95
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean score over K seeds, as if rows and seeds were drawn anew.
+
+    All seeds answer the same rows, so a resampled set of rows is the same for all of them.
+
+    Args:
+        metric: to be scored by.
+        seeds: what each row adds of each seed, K times [N, S].
+        samples: resampled sets.
+        seed: of the draws.
+        level: the share of the samples inside.
+    """
+    if (found := _flawless(metric, seeds, level)) is not None:
+        return found
+    random = np.random.default_rng(seed)
+    return middle(_mean_of_drawn(_resampled(metric, seeds, samples, random), random), level)
+
+
+def paired_samples(
+    metric: Metric,
+    first: Sequence[Adds],
+    second: Sequence[Adds],
+    *,
+    samples: int = 2_000,
+    seed: int = 0,
+    alike: bool = True,
+) -> FloatArray:
+    """The mean score of one model's seeds less that of another's, on resampled sets of rows, [samples].
+
+    Both answer the same rows, so a resampled set of rows is the same for both; their seeds are drawn each for
+    itself. What lies in the `middle` is the interval of the difference.
+
+    Args:
+        metric: to be scored by.
+        first: what each row adds of each seed of the first, K times [N, S].
+        second: of the second, J times.
+        samples: resampled sets.
+        seed: of the draws.
+        alike: see `_patterns`.
+    """
+    random = np.random.default_rng(seed)
+    scores = _resampled(metric, [*first, *second], samples, random, alike=alike)
+    means = [_mean_of_drawn(part, random) for part in np.split(scores, [len(first)], axis=1)]
+    difference: FloatArray = means[0] - means[1]
+    return difference
+
+
+def middle(values: FloatArray, level: float = 0.95) -> tuple[float, float]:
+    """What this share of the samples lies between."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def flawless_interval(counts: IntArray, metric: str, *, level: float = 0.95) -> tuple[float, float]:
-    """Interval of a metric where no row has a wrong answer: from below, for nothing is better.
+def _flawless(metric: Metric, seeds: Sequence[Adds], level: float) -> tuple[float, float] | None:
+    """The interval of rows that all seeds answer without a mistake; None of others."""
+    mistaken = [metric.flawless(adds, level) for adds in seeds]
+    if any(sums is None for sums in mistaken):
+        return None
+    best = metric.of(seeds[0])
+    return min(float(metric.score(np.asarray(mistaken[0]))), best), best
 
-    The lower end is the score at the greatest rate of mistakes at which N rows show none with a probability
-    of 1 - `level`, about 3 / N (the rule of three, Hanley and Lippman-Hand 1983), the same in every class,
-    whose mistakes fall on the others by their shares.
+
+def _resampled(
+    metric: Metric,
+    seeds: Sequence[Adds],
+    samples: int,
+    random: np.random.Generator,
+    *,
+    last: Adds | None = None,
+    alike: bool = True,
+) -> FloatArray:
+    """The score of each of K seeds on each of the resampled sets of rows, [samples, K]."""
+    rows, counts = _patterns(seeds, alike)
+    patterns = [adds[rows].astype(np.float64) for adds in seeds]
+    if last is not None and (patterns[0][-1] != last).any():
+        patterns, counts = [np.vstack([patterns[0], last])], np.append(counts, 0)
+    scores = np.empty((samples, len(seeds)))
+    at_once = max(1, CELLS_AT_ONCE // max(patterns[0].shape))
+    for start in range(0, samples, at_once):
+        size = min(at_once, samples - start)
+        drawn = random.multinomial(counts.sum(), counts / counts.sum(), size).astype(np.float64)
+        for index, adds in enumerate(patterns):
+            scores[start : start + size, index] = metric.score(drawn @ adds)
+    return scores
+
+
+def _patterns(seeds: Sequence[Adds], alike: bool) -> tuple[IntArray, IntArray]:
+    """Rows that add alike, of all seeds, have one pattern: a row of each, and how many rows it stands for.
+
+    The counts of patterns are drawn from a multinomial distribution, which is the bootstrap over rows. They
+    are in the falling order of the bytes of what they add; where not `alike`, each row is for itself.
+    """
+    if not alike:
+        return np.arange(len(seeds[0])), np.ones(len(seeds[0]), dtype=np.int64)
+    rows = np.ascontiguousarray(np.hstack(list(seeds)))
+    whole = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
+    _, first, counts = np.unique(whole, return_index=True, return_counts=True)
+    return first[::-1], counts[::-1]
+
+
+def _mean_of_drawn(scores: FloatArray, random: np.random.Generator) -> FloatArray:
+    """The mean of K seeds drawn anew for each sample, [samples], of scores [samples, K]."""
+    chosen = random.integers(scores.shape[1], size=scores.shape)
+    means: FloatArray = np.take_along_axis(scores, chosen, axis=1).mean(axis=1)
+    return means
+
+
+def wilson_interval(right: float, count: int, *, level: float = 0.95) -> tuple[float, float]:
+    """Interval of a share, `right` of `count` (Wilson 1927); it keeps to 0...1 and holds for few rows too.
 
     Args:
-        counts: rows of each class, [C].
-        metric: a name in `METRICS`.
-        level: how often such an interval holds the true score.
+        right: how many were right; halves may be counted.
+        count: of how many, at least 1.
+        level: how often such an interval holds the true share.
     """
-    score, shares = get_metric(metric), counts / counts.sum()
-    rate = 1 - (1 - level) ** (1 / float(counts.sum()))
-    others = np.tile(shares, (len(shares), 1))
-    np.fill_diagonal(others, 0.0)
-    left = others.sum(1, keepdims=True)
-    others = np.divide(others, left, out=np.zeros_like(others), where=left > 0)
-    # Of rows that are all of one class the mistakes fall on the others alike.
-    others[left[:, 0] == 0] = (1 - np.eye(len(shares))[left[:, 0] == 0]) / max(1, len(shares) - 1)
-    mistaken = np.diag((1 - rate) * shares) + rate * shares[:, None] * others
-    best = float(score(np.diag(counts)))
-    return min(float(score(mistaken)), best), best
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share = right / count
+    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * (share * (1 - share) / count + z**2 / (4 * count**2)) ** 0.5
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def summary(confusion: IntArray, metric: str) -> dict[str, Any]:
-    """What `result.json` says about one set of predictions: score, 95 % interval and all metrics."""
-    return {
-        "metric": metric,
-        "score": float(get_metric(metric)(confusion)),
-        "interval": list(bootstrap_interval(confusion, metric)),
-        "metrics": all_metrics(confusion),
-    }
-
-
-def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """Their quotient, and 0 where the denominator is not above 0."""
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+
+
+def entropy(shares: npt.ArrayLike) -> float:
+    """Of shares of a whole, or of counts, in nats: the loss of one who knows how often each occurs."""
+    weights = np.asarray(shares, dtype=np.float64)
+    known = weights[weights > 0] / weights.sum()
+    return float((known * -np.log(known)).sum())

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from bertkit.config.head import USUAL_KIND, HeadKind
 from bertkit.data.files import locate
 from bertkit.data.tables import Column, Columns
 from bertkit.errors import UserError, check_choice, nearest
-from bertkit.recipe import Kind, TaskRecipe
-from bertkit.tasks.metrics import get_metric
+from bertkit.recipe import TaskRecipe
+from bertkit.tasks.kinds import get_kind
 
 Split = Literal["train", "dev"]
 
@@ -25,7 +26,7 @@ class Task:
         data_set: the folder of a registered task's files in `$BERTKIT_DATA` and in the cache.
         files: the table of each split, absolute or in the task's folder.
         columns: where text, pair and label stand in each table.
-        metric: the task's own, a name in `METRICS`.
+        metric: the task's own; "" is made the usual one of its kind.
         header: as in `iterate_rows`.
         labels: a label as in the file -> its name, in the order of the classes; empty: the distinct labels
             of the train split.
@@ -38,16 +39,16 @@ class Task:
     data_set: str = ""
     files: Mapping[Split, str]
     columns: Columns
-    metric: str = "accuracy"
+    metric: str = ""
     header: bool | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
-    kind: Kind = "classify"
+    kind: HeadKind = USUAL_KIND
     how_to_get: str = ""
     folder: Path | None = None
 
     def __post_init__(self) -> None:
-        get_metric(self.metric)
-        check_choice(f"task {self.name}", "kind", self.kind, Kind)
+        check_choice(f"task {self.name}", "kind", self.kind, HeadKind)
+        object.__setattr__(self, "metric", get_kind(self.kind).metric(self.metric).name)
 
     def file(self, split: Split) -> Path:
         """The table of a split.
@@ -151,8 +152,8 @@ def task_from_files(
     label: Column | None,
     pair: Column | None = None,
     header: bool | None = None,
-    kind: Kind = "classify",
-    metric: str = "accuracy",
+    kind: HeadKind = USUAL_KIND,
+    metric: str = "",
 ) -> Task:
     """A task of the user's own tables; a split that is not given is None.
 
@@ -195,5 +196,5 @@ def find_task(recipe: TaskRecipe) -> Task:
         label=recipe.label or "label",
         header={"auto": None, "yes": True, "no": False}[recipe.header],
         kind=recipe.kind,
-        metric=recipe.metric or "accuracy",
+        metric=recipe.metric,
     )

@@ -14,7 +14,8 @@ from bertkit.model.precision import choose_precision, flush_denormals
 from bertkit.recipe import Recipe
 from bertkit.runs.findings import append_findings
 from bertkit.runs.folder import RESULT, check_run, open_run
-from bertkit.runs.result import SeedResult, write_json
+from bertkit.runs.records import write_json
+from bertkit.runs.result import Answers, SeedResult
 from bertkit.train.explain import explain_mistakes
 from bertkit.train.feature_cache import RowSource
 from bertkit.train.listener import Listener, Plan
@@ -68,14 +69,17 @@ def finetune(
     listener.planned(prepared.facts, plan)
     listener.found(found)
     shared = Shared(prepared, recipe, precision, plan.steps, rows, listener)
-    results = []
+    results, answers = [], []
     for seed in seeds:
         folder = out if len(seeds) == 1 else out / f"seed-{seed}"
         folder.mkdir(exist_ok=True)
         if (done := SeedResult.read(folder)) is None:
             done = train_seed(shared, seed, folder)
         results.append(done)
-    result = _finish(out, recipe, prepared, plan, results, rows.seconds)
+        if (said := Answers.read(folder)) is None:
+            raise UserError(f"{folder} has lost the answers of seed {seed}; make the run again.")
+        answers.append(said)
+    result = _finish(out, recipe, prepared, plan, results, answers, rows.seconds)
     result["wall_seconds"] = time.perf_counter() - began
     write_json(out / RESULT, result)
     listener.finished(result)
@@ -88,14 +92,15 @@ def _finish(
     prepared: Prepared,
     plan: Plan,
     seeds: list[SeedResult],
+    answers: list[Answers],
     seconds_before: float,
 ) -> dict[str, Any]:
     """Put the best seed's model where the run's is, and say what was found; see `aggregate`."""
-    result = aggregate(prepared, plan.parameters, plan.precision, seeds, seconds_before)
+    result = aggregate(prepared, plan.parameters, plan.precision, seeds, answers, seconds_before)
     if len(seeds) > 1:
         with replace_folder(out / "model", overwrite=True) as temporary:
             shutil.copytree(out / f"seed-{result['best_seed']}" / "model", temporary, dirs_exist_ok=True)
-    if result["calibration"] is not None:
+    if result.get("calibration") is not None:
         result["calibration"]["kept"] = recipe.training.temperature
         best = next(found for found in seeds if found.seed == result["best_seed"])
         # A frozen encoder has seen each row once.

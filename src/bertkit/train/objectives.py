@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -12,7 +13,6 @@ from bertkit.data.packed import FeatureBatch, Features, PackedBatch, Sequences
 from bertkit.model.bulk import batches_by_length
 from bertkit.model.heads import Classifier
 from bertkit.recipe import BatchRecipe
-from bertkit.tasks.metrics import IntArray
 
 PIECES_OF_WINDOWS = 8_192
 """A step over long texts is computed in parts of so many pieces at most (or of one text), to save memory."""
@@ -30,7 +30,7 @@ class Classification:
     """The objective of a classifier over rows, encoded or as features: the mean loss of the step's rows."""
 
     def __init__(
-        self, inputs: Sequences | Features, labels: IntArray, recipe: BatchRecipe, seed: int
+        self, inputs: Sequences | Features, labels: npt.NDArray[Any], recipe: BatchRecipe, seed: int
     ) -> None:
         self._inputs = inputs
         self._labels = torch.from_numpy(labels)

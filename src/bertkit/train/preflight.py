@@ -88,7 +88,7 @@ def measure(prepared: Prepared, recipe: Recipe, classifier: Classifier, precisio
                 sequences,
                 batches,
                 at_once=recipe.batch.sequences,
-                majority=prepared.baselines["majority"],
+                majority=prepared.baselines[prepared.kind.baselines[0].name],
             ),
         )
 

@@ -21,9 +21,10 @@ from bertkit.errors import UserError, nearest
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.recipe import ModelRecipe, Recipe, VocabularyRecipe
-from bertkit.tasks.baselines import score_baselines
-from bertkit.tasks.examples import Examples, OddRows, load_examples, odd_rows
-from bertkit.tasks.metrics import IntArray
+from bertkit.tasks.examples import Examples, OddRows, odd_rows
+from bertkit.tasks.kind import Kind
+from bertkit.tasks.kinds import KINDS
+from bertkit.tasks.load import load_examples
 from bertkit.tasks.registry import Task, find_task
 from bertkit.text.tokenizer import Tokenizer
 from bertkit.text.vocabulary import VocabularyOptions, learn
@@ -89,14 +90,24 @@ class Prepared:
         return digest.hexdigest()
 
     @property
-    def train_labels(self) -> IntArray:
-        """Class of each training row, [N]."""
-        return self.train.known_labels
+    def kind(self) -> Kind:
+        """What the rows ask for."""
+        return KINDS[self.task.kind]
 
     @property
-    def dev_labels(self) -> IntArray:
+    def blind(self) -> float:
+        """The score of the baseline that reads no text."""
+        return float(self.baselines[self.kind.baselines[0].name]["score"])
+
+    @property
+    def train_labels(self) -> npt.NDArray[Any]:
+        """Class of each training row, [N]."""
+        return self.train.known.values
+
+    @property
+    def dev_labels(self) -> npt.NDArray[Any]:
         """Class of each dev row, [N]."""
-        return self.dev.known_labels
+        return self.dev.known.values
 
 
 def prepare(recipe: Recipe) -> Prepared:
@@ -128,7 +139,7 @@ def prepare(recipe: Recipe) -> Prepared:
         start=start,
         train_sequences=encoded[0],
         dev_sequences=encoded[1],
-        baselines=score_baselines(train, dev, len(labels), task.metric),
+        baselines=KINDS[task.kind].score_baselines(train, dev, labels, task.metric),
         odd=odd,
         facts=_facts(recipe, task.name, labels, train, dev, odd, encoded[0], tokenizer),
     )
@@ -140,7 +151,7 @@ def build_classifier(prepared: Prepared, recipe: Recipe) -> Classifier:
     A folder's own classification head stays where it is the one asked for, labels and options alike. A frozen
     encoder wants no gradients.
     """
-    head_config = HeadConfig(labels=prepared.labels, **asdict(recipe.head))
+    head_config = HeadConfig(labels=prepared.labels, kind=prepared.kind.name, **asdict(recipe.head))
     head = None
     if prepared.start is None:
         encoder = Encoder(prepared.model)
@@ -216,7 +227,7 @@ def _facts(
     sequences: Sequences,
     tokenizer: Tokenizer,
 ) -> Facts:
-    counts = np.bincount(train.known_labels, minlength=len(labels))
+    counts = np.bincount(train.known.values, minlength=len(labels))
     lengths = sequences.lengths
     return Facts(
         task=task,

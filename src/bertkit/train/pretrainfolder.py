@@ -15,8 +15,8 @@ from bertkit.recipe import PretrainRecipe
 from bertkit.runs.checkpoints import Checkpoints
 from bertkit.runs.folder import RESULT, STOPPED
 from bertkit.runs.log import RunLog
+from bertkit.runs.records import write_json
 from bertkit.runs.restarts import Collapsed, Restart, add_restart, begins_at, change_of
-from bertkit.runs.result import write_json
 from bertkit.train.processes import Processes
 from bertkit.train.starting import Start
 from bertkit.version import __version__

@@ -34,10 +34,10 @@ from bertkit.runs.restarts import (
     read_restarts,
     remembered,
 )
-from bertkit.runs.result import SeedResult
+from bertkit.runs.result import Answers, SeedResult
 from bertkit.tasks.calibration import fit_temperature, logarithms
-from bertkit.tasks.metrics import confusion_matrix, summary
-from bertkit.tasks.scoring import status
+from bertkit.tasks.kind import one_answer
+from bertkit.tasks.metrics import summary
 from bertkit.train.feature_cache import RowSource
 from bertkit.train.listener import Listener
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, run_steps
@@ -65,7 +65,6 @@ class Progress:
     best_score: float | None = None
     best_epoch: float = 0.0
     best_status: str = ""
-    best_probabilities: list[list[float]] = field(default_factory=list)
     epochs_without_gain: int = 0
     patience_ended: bool = False
     diverged: bool = False
@@ -227,15 +226,16 @@ class SeedRun:
 
     def _evaluate(self) -> list[Finding]:
         """Score the dev rows and keep the model if it is the best yet; what the watch finds in it."""
-        progress, prepared = self.progress, self.prepared
-        logs = log_probabilities(self.model, self.dev_inputs, precision=self.precision)
-        labels = prepared.dev_labels
-        predictions = logs.argmax(axis=1)
-        found = summary(confusion_matrix(labels, predictions, len(prepared.labels)), prepared.task.metric)
+        progress, prepared, kind = self.progress, self.prepared, self.prepared.kind
+        outputs = log_probabilities(self.model, self.dev_inputs, precision=self.precision)
+        targets, metric = prepared.dev.known, kind.metric(prepared.task.metric)
+        predictions = kind.predict(outputs)
+        adds = kind.adds(targets, predictions, prepared.labels)
+        found = summary(kind.metrics, adds, metric.name)
         epoch = progress.step / self.objective.steps_per_epoch
         train_loss = progress.loss / progress.loss_steps if progress.loss_steps else float("nan")
         progress.loss, progress.loss_steps = 0.0, 0
-        loss = -float(logs[np.arange(len(labels)), labels].mean())
+        loss = float(kind.losses(targets, outputs, 1.0).mean())
         if not math.isfinite(loss):
             self._broke(progress.step, loss)
         self.log.record("evaluation", progress.step, epoch=epoch, loss=loss, train_loss=train_loss, **found)
@@ -243,15 +243,15 @@ class SeedRun:
         # What another attempt goes back behind is not to be the best of that attempt.
         goes_back = may_restart(self.recipe.training.on_collapse, self.restarts)
         doubted = goes_back and self.watching.doubts(self._fraction)
-        best = progress.best_score is None or (found["score"] > progress.best_score and not doubted)
+        best = progress.best_score is None or (
+            metric.better(found["score"], progress.best_score) and not doubted
+        )
         progress.epochs_without_gain = 0 if best else progress.epochs_without_gain + 1
         if best:
             progress.best_score, progress.best_epoch = found["score"], epoch
-            progress.best_status = status(
-                predictions, found["interval"], prepared.baselines["majority"]["score"]
-            )
-            progress.best_probabilities = np.exp(logs).tolist()
-            self._write_model(found, logs)
+            progress.best_status = kind.status(predictions, found["interval"], metric.name, prepared.blind)
+            Answers(targets, outputs, adds).write(self.folder)
+            self._write_model(found, outputs)
         self.listener.evaluated(epoch, train_loss, {**found, "loss": loss}, best)
         self.log.say(
             f"epoch {epoch:.3g}: {prepared.task.metric} {found['score']:.4f}, train loss {train_loss:.4f}"
@@ -262,8 +262,8 @@ class SeedRun:
             step=progress.step,
             train_loss=train_loss,
             loss=loss,
-            one_answer=len(np.unique(predictions)) == 1,
-            beats_majority=found["interval"][0] > prepared.baselines["majority"]["score"],
+            one_answer=one_answer(predictions),
+            beats_majority=metric.beats(found["interval"], prepared.blind),
         )
         judged = self.watching.evaluated(evaluation, self._fraction, self.log)
         if goes_back and self.watching.vouches(self._fraction):
@@ -271,7 +271,7 @@ class SeedRun:
             self._save(self.good)
         return judged
 
-    def _write_model(self, found: dict[str, Any], logs: np.ndarray[Any, Any]) -> None:
+    def _write_model(self, found: dict[str, Any], outputs: np.ndarray[Any, Any]) -> None:
         card: dict[str, Any] = {
             "task": self.prepared.task.name,
             "kind": self.prepared.task.kind,
@@ -286,7 +286,7 @@ class SeedRun:
             "restarts": [asdict(restart) for restart in self.restarts],
         }
         if self.recipe.training.temperature:
-            fitted = fit_temperature(logarithms(np.exp(logs)), self.prepared.dev_labels)
+            fitted = fit_temperature(logarithms(np.exp(outputs)), self.prepared.dev_labels)
             card["temperature"] = fitted
         write_model_folder(
             self.folder / "model",
@@ -317,8 +317,6 @@ class SeedRun:
             steps=progress.step,
             pieces=progress.pieces,
             seconds=progress.seconds,
-            probabilities=progress.best_probabilities,
-            labels=self.prepared.dev_labels.tolist(),
             collapse=progress.collapse,
             restarts=[asdict(restart) for restart in self.restarts],
         )

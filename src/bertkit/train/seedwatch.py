@@ -12,7 +12,6 @@ from bertkit.health.watch import Setting, Watch
 from bertkit.model.heads import Classifier
 from bertkit.model.precision import Computing
 from bertkit.recipe import Recipe
-from bertkit.tasks.metrics import entropy
 from bertkit.train.listener import Listener
 from bertkit.train.prepare import Prepared
 from bertkit.train.watching import Watching
@@ -35,7 +34,7 @@ def watch_seed(
         optimiser=recipe.optimiser,
         model=model.encoder.config,
         trained=prepared.start is not None,
-        prior_entropy=entropy(list(prepared.facts.shares.values())),
+        prior_entropy=prepared.kind.floor(prepared.train.known, prepared.labels),
         training=recipe.training,
     )
     # A state is kept to begin again from at each evaluation, and has to be known to be good.

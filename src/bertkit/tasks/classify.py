@@ -1,0 +1,180 @@
+"""The kind of task whose rows have one of several labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bertkit.errors import UserError
+from bertkit.tasks import calibration
+from bertkit.tasks.confusion import CLASS_METRICS, adds_of, confusion_matrix
+from bertkit.tasks.examples import Examples, Targets
+from bertkit.tasks.kind import Baseline, Kind, LabelColumn, Names, Outputs, Predictions
+from bertkit.tasks.metrics import Adds, FloatArray, IntArray, Metric, entropy
+from bertkit.tasks.ngrams import columns, features
+
+NAMED = 10
+"""Labels that a sentence has room for."""
+MISTAKES = 30
+# Rows of TF-IDF have length 1, for which scikit-learn's default of 1 holds the weights down too much.
+_C = 10.0
+
+
+def _targets(column: LabelColumn) -> tuple[Targets, Names]:
+    labels = [_name(column, row) for row in range(len(column.cells))]
+    classes = tuple(column.known or column.names.values() or _in_order(set(labels)))
+    number = {name: index for index, name in enumerate(classes)}
+    for row, label in enumerate(labels):
+        if label not in number:
+            more = f", and {len(classes) - NAMED:,} more" if len(classes) > NAMED else ""
+            raise UserError(
+                f"{column.place(row)}: the label {label!r} is not one of those trained on "
+                f"({', '.join(classes[:NAMED])}{more})."
+            )
+    if column.to_learn and len(set(labels)) == 1:
+        raise UserError(
+            f"{column.path}: every row has the label {labels[0]!r}; learning needs rows of two classes."
+        )
+    return Targets.single(np.array([number[label] for label in labels], dtype=np.int64)), classes
+
+
+def _name(column: LabelColumn, row: int) -> str:
+    """The name of a label as it stands in the file."""
+    cell = column.cells[row]
+    if column.names and cell not in column.names:
+        raise UserError(
+            f"{column.place(row)}: the label {cell!r} is none of those of task {column.task!r}: "
+            f"{', '.join(column.names)}."
+        )
+    return column.names.get(cell, cell)
+
+
+def _in_order(labels: set[str]) -> list[str]:
+    """Sorted, as whole numbers where all are: 10 behind 9."""
+    numeric = all(label.isdecimal() for label in labels)
+    return sorted(labels, key=lambda label: (int(label) if numeric else 0, label))
+
+
+def _told(targets: Targets, names: Names) -> list[Any]:
+    return [names[label] for label in targets.values]
+
+
+def _predict(outputs: Outputs) -> IntArray:
+    found: IntArray = outputs.argmax(axis=1)
+    return found
+
+
+def _losses(targets: Targets, outputs: Outputs, spread: float) -> npt.NDArray[Any]:
+    """Cross-entropy, in nats."""
+    found: npt.NDArray[Any] = -outputs[np.arange(len(targets)), targets.values]
+    return found
+
+
+def _adds(targets: Targets, predictions: Predictions, names: Names) -> Adds:
+    return adds_of(targets.values, predictions, len(names))
+
+
+def _shares(targets: Targets, names: Names) -> FloatArray:
+    counts = np.bincount(targets.values, minlength=len(names))
+    shares: FloatArray = counts / counts.sum()
+    return shares
+
+
+def _floor(targets: Targets, names: Names) -> float:
+    return entropy(_shares(targets, names).tolist())
+
+
+def _spread(targets: Targets, names: Names) -> dict[str, Any]:
+    return {"label_shares": dict(zip(names, _shares(targets, names).tolist(), strict=True))}
+
+
+def _scored(targets: Targets, predictions: Predictions, names: Names) -> dict[str, Any]:
+    return {
+        "labels": list(names),
+        "confusion": confusion_matrix(targets.values, predictions, len(names)).tolist(),
+    }
+
+
+def _majority(train: Examples, dev: Examples, names: Names) -> Predictions:
+    """The class that train has most of, the lower on a tie."""
+    counts = np.bincount(train.known.values, minlength=len(names))
+    return np.full(len(dev), counts.argmax())
+
+
+def _ngram(train: Examples, dev: Examples, names: Names) -> Predictions:
+    """A logistic regression on TF-IDF weights of words and pairs of words.
+
+    Wang and Manning 2012 show how hard this family is to beat on short texts.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.pipeline import make_pipeline
+
+    # liblinear is several times as fast as the default solver on sparse text, and takes two classes only.
+    classifier = OneVsRestClassifier(LogisticRegression(C=_C, solver="liblinear"))
+    model = make_pipeline(features(train), classifier)
+    model.fit(columns(train), train.known.values)
+    return np.asarray(model.predict(columns(dev)))
+
+
+def _examine(outputs: Outputs, targets: Targets, names: Names, metric: Metric) -> dict[str, Any]:
+    return calibration.examine(np.exp(outputs), targets.values, names, metric)
+
+
+def _mistakes(rows: Examples, outputs: Outputs, names: Names) -> list[dict[str, Any]]:
+    """The wrongly answered rows of which the model was surest, surest first; none of a model that broke."""
+    labels, probabilities = rows.known.values, np.exp(outputs)
+    predicted = probabilities.argmax(axis=1)
+    told = np.isfinite(probabilities).all(axis=1)
+    wrong = np.flatnonzero(told & (predicted != labels))
+    wrong = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:MISTAKES]
+    return [
+        {
+            "line": rows.lines[row],
+            "text": rows.texts[row],
+            "pair": rows.pairs[row] if rows.pairs else None,
+            "label": names[labels[row]],
+            "predicted": names[predicted[row]],
+            "probability": float(probabilities[row, predicted[row]]),
+        }
+        for row in wrong
+    ]
+
+
+def _answers(outputs: Outputs, names: Names) -> list[dict[str, Any]]:
+    probabilities = np.exp(outputs)
+    best = probabilities.argmax(axis=1)
+    return [
+        {"label": names[label], "probabilities": dict(zip(names, row, strict=True))}
+        for label, row in zip(best, probabilities.tolist(), strict=True)
+    ]
+
+
+def _cells(answer: Mapping[str, Any]) -> dict[str, str]:
+    return {"label": answer["label"], "probability": f"{answer['probabilities'][answer['label']]:.4f}"}
+
+
+CLASSIFY = Kind(
+    name="classify",
+    usual="accuracy",
+    metrics=CLASS_METRICS,
+    baselines=(
+        Baseline("majority", "majority", "always answering the majority", _majority),
+        Baseline("ngram", "n-gram model", "an n-gram model", _ngram),
+    ),
+    targets=_targets,
+    told=_told,
+    predict=_predict,
+    losses=_losses,
+    adds=_adds,
+    floor=_floor,
+    spread=_spread,
+    scored=_scored,
+    examine=_examine,
+    mistakes=_mistakes,
+    answers=_answers,
+    cells=_cells,
+)

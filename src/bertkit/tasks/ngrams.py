@@ -1,0 +1,32 @@
+"""TF-IDF weights of words and pairs of words, for the baselines that know which words occur."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bertkit.tasks.examples import Examples
+
+# Words and single signs; ideographs stand for themselves, as they have no spaces between words.
+_TOKEN = r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+|[^\w\s]"
+
+
+def features(train: Examples) -> Any:
+    """What scikit-learn makes of `columns`; both texts of a pair have features of their own."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return ColumnTransformer(
+        [
+            (name, TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=_TOKEN), column)
+            for column, name in enumerate(["text"] if train.pairs is None else ["text", "pair"])
+        ]
+    )
+
+
+def columns(examples: Examples) -> npt.NDArray[np.object_]:
+    """The texts as scikit-learn takes them: [N, 1], or [N, 2] of pairs."""
+    texts = [examples.texts] if examples.pairs is None else [examples.texts, examples.pairs]
+    return np.array(texts, dtype=np.object_).T
