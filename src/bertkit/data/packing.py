@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bertkit.config.reading import Reading
 from bertkit.data.packed import Sequences, WindowIndex
@@ -38,6 +40,8 @@ class Cut:
         """Where it ends in each text."""
         return self.first[1], self.second[1]
 
+
+Places = npt.NDArray[np.int64]
 
 Cutter = Callable[[int, int], list[Cut]]
 """From the numbers of pieces of two texts to the sequences that they are read as, at least one."""
@@ -135,51 +139,81 @@ def encode_texts(
         raise ValueError(f"{len(first)} first texts, but {len(second)} second texts")
     in_windows = window_cutter(reading, specials)
     cut = in_windows or _truncation(max_length - specials)
-    laid, firsts, offsets, truncated = _Laid(tokenizer, pad_to), [0], array("q"), 0
+    pieces, spans_M22, index, truncated = _cut_texts(tokenizer, first, second, cut)
+    paired_M = np.full(len(spans_M22), second is not None)
+    first_M2, second_M2 = spans_M22[:, 0], spans_M22[:, 1]
+    laid, _, _ = with_specials(pieces, first_M2, second_M2, paired_M, tokenizer, pad_to=pad_to)
+    return replace(laid, truncated=truncated, windows=index if in_windows else None)
+
+
+def _cut_texts(
+    tokenizer: Tokenizer, first: Sequence[str], second: Sequence[str] | None, cut: Cutter
+) -> tuple[npt.NDArray[np.int32], Places, WindowIndex, int]:
+    """All pieces; from where to where the first and the second text of each sequence stand in them,
+    [M, 2, 2]; which sequences are of which texts; and how many texts lost pieces.
+    """
+    pieces, spans, offsets, firsts, truncated = array("i"), array("q"), array("q"), [0], 0
     others = repeat(None) if second is None else tokenizer.stream(second)
     for a, b in zip(tokenizer.stream(first), others, strict=second is not None):
+        begin = len(pieces)
+        pieces.extend(a)
+        middle = len(pieces)
+        pieces.extend(b or ())
         lengths = len(a), len(b or ())
         cuts = cut(*lengths)
         truncated += cuts[-1].ends != lengths
         for part in cuts:
-            laid.add(a[slice(*part.first)], None if b is None else b[slice(*part.second)])
+            spans.extend(begin + place for place in part.first)
+            spans.extend(middle + place for place in part.second)
             offsets.append(part.offset)
         firsts.append(len(offsets))
     index = WindowIndex(np.array(firsts, dtype=np.int64), np.array(offsets, dtype=np.int64))
-    return laid.sequences(truncated, index if in_windows else None)
+    spans_M22 = np.array(spans, dtype=np.int64).reshape(-1, 2, 2)
+    return np.array(pieces, dtype=np.int32), spans_M22, index, truncated
 
 
-class _Laid:
-    """Sequences laid end to end, as they come."""
+def with_specials(
+    pieces: npt.NDArray[Any],
+    first_N2: Places,
+    second_N2: Places,
+    paired_N: npt.NDArray[np.bool_],
+    tokenizer: Tokenizer,
+    *,
+    pad_to: int = 0,
+) -> tuple[Sequences, Places, Places]:
+    """N sequences `[CLS] a [SEP]`, or `[CLS] a [SEP] b [SEP]`: the one place that lays the special pieces.
 
-    def __init__(self, tokenizer: Tokenizer, pad_to: int) -> None:
-        self._cls, self._sep, self._pad = tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id
-        self._pad_to = pad_to
-        self._ids, self._ends, self._boundaries = array("i"), [0], array("i")
+    Args:
+        pieces: of all texts.
+        first_N2: from where to where in `pieces` the first text of each sequence stands.
+        second_N2: likewise the second.
+        paired_N: which sequences have a second text; an empty one still brings its `[SEP]`.
+        tokenizer: knows the special pieces.
+        pad_to: see `encode_texts`.
 
-    def add(self, first: list[int], second: list[int] | None) -> None:
-        """Lay down `[CLS] first [SEP]`, with a second text `second [SEP]`, and visible pads if so asked."""
-        ids, begin = self._ids, self._ends[-1]
-        ids.append(self._cls)
-        ids.extend(first)
-        ids.append(self._sep)
-        boundary = len(ids)
-        if second is not None:
-            ids.extend(second)
-            ids.append(self._sep)
-        ids.extend(repeat(self._pad, max(0, begin + self._pad_to - len(ids))))
-        self._boundaries.append((len(ids) if second is None else boundary) - begin)
-        self._ends.append(len(ids))
+    Returns:
+        The sequences; and of each piece of a text its place in them, and that in `pieces`.
+    """
+    sizes_a, sizes_b = first_N2[:, 1] - first_N2[:, 0], second_N2[:, 1] - second_N2[:, 0]
+    lengths = np.maximum(2 + sizes_a + paired_N * (1 + sizes_b), pad_to)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    begins = starts[:-1]
+    ids = np.full(starts[-1], tokenizer.pad_id, dtype=np.int32)
+    ids[begins] = tokenizer.cls_id
+    ids[begins + 1 + sizes_a] = tokenizer.sep_id
+    ids[(begins + 2 + sizes_a + sizes_b)[paired_N]] = tokenizer.sep_id
+    to = np.concatenate([_ranges(begins + 1, sizes_a), _ranges(begins + 2 + sizes_a, sizes_b)])
+    source = np.concatenate([_ranges(first_N2[:, 0], sizes_a), _ranges(second_N2[:, 0], sizes_b)])
+    ids[to] = pieces[source]
+    boundaries = np.where(paired_N, 2 + sizes_a, lengths).astype(np.int32)
+    return Sequences(ids=ids, starts=starts, second=boundaries), to, source
 
-    def sequences(self, truncated: int, windows: WindowIndex | None) -> Sequences:
-        """All that were laid down."""
-        return Sequences(
-            ids=np.array(self._ids, dtype=np.int32),
-            starts=np.array(self._ends, dtype=np.int64),
-            second=np.array(self._boundaries, dtype=np.int32),
-            truncated=truncated,
-            windows=windows,
-        )
+
+def _ranges(begins: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The numbers begin, begin + 1, ... of each range, end to end."""
+    ends = np.cumsum(sizes)
+    shifts: npt.NDArray[np.int64] = np.repeat(begins - (ends - sizes), sizes)
+    return np.arange(len(shifts)) + shifts
 
 
 def _truncation(room: int) -> Cutter:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bertkit.data.packed import Sequences
-from bertkit.data.packing import longest_first
+from bertkit.data.packing import longest_first, with_specials
 from bertkit.data.shards import Documents
 from bertkit.errors import UserError
 from bertkit.recipe.pretrain import Pairs
@@ -252,23 +252,10 @@ def lay_out(
     """
     rows = np.asarray(rows, dtype=np.int64)
     first, second = spans.first[rows], spans.second[rows]
-    sizes_a, sizes_b = first[:, 1] - first[:, 0], second[:, 1] - second[:, 0]
-    lengths = 2 + sizes_a + np.where(sizes_b > 0, sizes_b + 1, 0)
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    ids = np.full(starts[-1], tokenizer.sep_id, dtype=np.int32)
-    ids[starts[:-1]] = tokenizer.cls_id
-    to = np.concatenate([_ranges(starts[:-1] + 1, sizes_a), _ranges(starts[:-1] + 2 + sizes_a, sizes_b)])
-    source = np.concatenate([_ranges(first[:, 0], sizes_a), _ranges(second[:, 0], sizes_b)])
-    ids[to] = documents.ids[source]
+    paired = second[:, 1] > second[:, 0]
+    sequences, to, source = with_specials(documents.ids, first, second, paired, tokenizer)
     words = None
     if documents.words is not None:
-        words = np.ones(len(ids), dtype=np.bool_)
+        words = np.ones(len(sequences.ids), dtype=np.bool_)
         words[to] = documents.words[source]
-    return Sequences(ids=ids, starts=starts, second=(2 + sizes_a).astype(np.int32)), words
-
-
-def _ranges(begins: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The numbers begin, begin + 1, ... of each range, end to end."""
-    ends = np.cumsum(sizes)
-    shifts: npt.NDArray[np.int64] = np.repeat(begins - (ends - sizes), sizes)
-    return np.arange(len(shifts)) + shifts
+    return sequences, words

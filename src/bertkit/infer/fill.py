@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
 
 from bertkit.data.packed import Sequences, pack
+from bertkit.data.packing import with_specials
 from bertkit.errors import UserError, check_at_least
 from bertkit.infer.masked import MaskedModel
 from bertkit.model.bulk import batches_by_length
@@ -75,24 +77,21 @@ def _encode(model: MaskedModel, texts: Sequence[str], names: Sequence[str]) -> S
         if len(cut) == 1:
             raise UserError(f"{name} has no {MASK}: write {MASK} where a piece is to be found.")
     encoded = iter(tokenizer.encode_batch(list(chain.from_iterable(parts))))
-    ids: list[list[int]] = []
+    pieces, ends = array("i"), [0]
     for name, cut in zip(names, parts, strict=True):
-        row = [tokenizer.cls_id]
         for number in range(len(cut)):
-            row += [tokenizer.mask_id] * (number > 0) + next(encoded)
-        row.append(tokenizer.sep_id)
-        if len(row) > model.max_length:
+            pieces.extend([tokenizer.mask_id] * (number > 0) + next(encoded))
+        length = len(pieces) - ends[-1] + 2
+        if length > model.max_length:
             raise UserError(
-                f"{name} has {len(row)} pieces with the special ones, and {model.name} has positions for "
+                f"{name} has {length} pieces with the special ones, and {model.name} has positions for "
                 f"{model.max_length}: shorten it."
             )
-        ids.append(row)
-    lengths = np.array([len(row) for row in ids], dtype=np.int64)
-    return Sequences(
-        ids=np.array(list(chain.from_iterable(ids)), dtype=np.int32),
-        starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        second=lengths.astype(np.int32),
-    )
+        ends.append(len(pieces))
+    spans = np.array(list(pairwise(ends)), dtype=np.int64).reshape(-1, 2)
+    alone = np.zeros(len(spans), dtype=np.bool_)
+    sequences, _, _ = with_specials(np.array(pieces, dtype=np.int32), spans, 0 * spans, alone, tokenizer)
+    return sequences
 
 
 def _answer(text: str, candidates: list[list[dict[str, Any]]]) -> Filled:
