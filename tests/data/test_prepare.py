@@ -16,7 +16,7 @@ import zstandard
 import bertkit
 from bertkit.data import corpus as corpus_module
 from bertkit.data import cutting, prepare, shards
-from bertkit.data.corpus import Reading
+from bertkit.data.corpus import CorpusReading
 from bertkit.data.journal import JOURNAL, Journal
 from bertkit.data.prepare import Options
 from bertkit.data.shards import MANIFEST, Split, open_shards
@@ -136,7 +136,7 @@ PLAIN = "A cat.\nDog ran. Dog sat.\n\n\nCats sat.\n"
 )
 def test_plain_text(tmp_path: Path, layout, sentences, expected) -> None:
     (tmp_path / "t.txt").write_text(PLAIN)
-    options = Options(heldout=0, sentences=sentences, reading=Reading(layout=layout))
+    options = Options(heldout=0, sentences=sentences, reading=CorpusReading(layout=layout))
     run(tmp_path / "t.txt", tmp_path / "out", options)
     if sentences.startswith("length"):
         # The document is one text, whose words are not cut: a cat . dog | ran . dog sat | .
@@ -182,7 +182,7 @@ def test_every_kind_of_file_gives_the_same(tmp_path: Path) -> None:
     else:
         paths.append(tmp_path / "f.parquet")
         pyarrow.parquet.write_table(pyarrow.table({"text": texts}), paths[-1])
-    options = Options(heldout=0, reading=Reading(column="text"))
+    options = Options(heldout=0, reading=CorpusReading(column="text"))
     for path in paths:
         run(path, tmp_path / f"{path.name}-out", options)
         assert contents(tmp_path / f"{path.name}-out") == [["a cat sat .", "dog !"], ["dog ran ."]]
@@ -364,7 +364,7 @@ def test_what_changed_in_between_is_listed(corpus: list[Path], tmp_path: Path) -
         run(corpus[:1], tmp_path / "out")
     with pytest.raises(UserError, match="the order of the files"):
         run(corpus[::-1], tmp_path / "out")
-    changed = Options(heldout=0.5, sentences="lines", reading=Reading(column="body"))
+    changed = Options(heldout=0.5, sentences="lines", reading=CorpusReading(column="body"))
     with pytest.raises(UserError) as caught:
         run(corpus, tmp_path / "out", changed)
     for part in ("heldout was 0.0 and is 0.5", "sentences was 'auto'", "column was None and is 'body'"):
@@ -444,7 +444,7 @@ def test_standard_input_is_read_once(tmp_path: Path, monkeypatch) -> None:
         run(["-"], tmp_path / "out")
         assert contents(tmp_path / "out") == [["a cat ."], ["dog ran ."]]
         pipe(json_lines(*numbers(10)))
-        options = Options(heldout=0, reading=Reading(kind=".jsonl"))
+        options = Options(heldout=0, reading=CorpusReading(kind=".jsonl"))
         with pytest.raises(KeyboardInterrupt):
             run(["-"], tmp_path / "half", options, listener=Interrupting(4, KeyboardInterrupt()))
         with pytest.raises(UserError, match="standard input, which cannot be read again; say --overwrite"):

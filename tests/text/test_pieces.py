@@ -60,7 +60,7 @@ def test_it_cuts_as_the_tokenizer_does(texts: list[str]) -> None:
 
 
 def test_it_forgets_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pieces, "MOST_TOKENS", 2)
+    monkeypatch.setattr(pieces, "MOST_TOKENS_KNOWN", 2)
     monkeypatch.setattr(pieces, "TOKENS_AT_ONCE", 2)
     cutter = TokenCutter(UNCASED)
     for texts in (["a cat don't"], ["cats, a"], ["a cat", "猫"]):

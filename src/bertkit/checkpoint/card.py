@@ -14,7 +14,7 @@ from bertkit.version import __version__
 
 CARD_FILE = "bertkit.json"
 
-FORMAT = 1
+CARD_FORMAT = 1
 """Version of what `bertkit.json` means; a reader refuses a later one than its own."""
 
 NOTE_KEYS = ("format", "bertkit", "vocabulary", "model")
@@ -75,11 +75,11 @@ def read_note(folder: Path) -> dict[str, Any]:
         UserError: it is damaged, or of a format of the future, or what bertkit reads of it is wrong.
     """
     file = folder / CARD_FILE
-    note = read_json(file) if file.exists() else {"format": FORMAT}
-    if note.get("format") != FORMAT:
+    note = read_json(file) if file.exists() else {"format": CARD_FORMAT}
+    if note.get("format") != CARD_FORMAT:
         raise UserError(
             f"{file} is of format {quoted(note.get('format'))} and this bertkit, {__version__}, reads format "
-            f"{FORMAT}: install bertkit {shown(note.get('bertkit', 'as new as the folder'))}."
+            f"{CARD_FORMAT}: install bertkit {shown(note.get('bertkit', 'as new as the folder'))}."
         )
     if not isinstance(note.get("model", {}), dict):
         raise UserError(f"{file}: 'model' must be an object with options.")

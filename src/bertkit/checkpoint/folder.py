@@ -10,7 +10,7 @@ from typing import Any
 from bertkit.checkpoint.archive import opened
 from bertkit.checkpoint.atomic import recover_folder, replace_folder
 from bertkit.checkpoint.bert import assumed_head, promised, told_by_names
-from bertkit.checkpoint.card import CARD_FILE, FORMAT, NOTE_KEYS, card_of, read_note
+from bertkit.checkpoint.card import CARD_FILE, CARD_FORMAT, NOTE_KEYS, card_of, read_note
 from bertkit.checkpoint.content import (
     POOLER,
     POSITIONS,
@@ -129,7 +129,11 @@ def write_model_folder(
     parts: Parts = {name: module for name, module in found.items() if module is not None}
     left_out = {*untrained(parts), *(POOLER if "pooler" in new else ())}
     state = {name: tensor for name, tensor in state_of(parts).items() if name not in left_out}
-    note: dict[str, Any] = {"format": FORMAT, "bertkit": __version__, "vocabulary": tokenizer.fingerprint}
+    note: dict[str, Any] = {
+        "format": CARD_FORMAT,
+        "bertkit": __version__,
+        "vocabulary": tokenizer.fingerprint,
+    }
     config, beyond, naming = choose_layout(model, head_config, parts, tokenizer)
     if beyond is not None:
         note["model"] = {key: getattr(model, key) for key in beyond}

@@ -14,7 +14,7 @@ from bertkit.checkpoint.hf import save_tensors
 from bertkit.errors import UserError
 from bertkit.model.optimisers import Optimiser
 
-FORMAT = "2"
+STATE_FORMAT = "2"
 
 
 def save_state(path: Path, model: nn.Module, optimiser: Optimiser, progress: dict[str, Any]) -> None:
@@ -24,7 +24,7 @@ def save_state(path: Path, model: nn.Module, optimiser: Optimiser, progress: dic
         for key, value in optimiser.state.get(parameter, {}).items():
             if key in optimiser.saved:
                 tensors[f"{key}.{name}"] = value
-    metadata = {"format": FORMAT, "optimiser": optimiser.name, "progress": json.dumps(progress)}
+    metadata = {"format": STATE_FORMAT, "optimiser": optimiser.name, "progress": json.dumps(progress)}
     with replace_file(path) as temporary:
         save_tensors(temporary, tensors, metadata)
 
@@ -45,8 +45,10 @@ def load_state(path: Path, model: nn.Module, optimiser: Optimiser) -> dict[str, 
         raise UserError(
             f"The training state {path} is damaged ({error}); start again with --overwrite."
         ) from None
-    if metadata.get("format") != FORMAT:
-        raise UserError(f"The training state {path} is of format {metadata.get('format')}, not {FORMAT}.")
+    if metadata.get("format") != STATE_FORMAT:
+        raise UserError(
+            f"The training state {path} is of format {metadata.get('format')}, not {STATE_FORMAT}."
+        )
     if (name := metadata.get("optimiser")) != optimiser.name:
         raise UserError(
             f"The training state {path} is of the optimiser {name!r}, and the recipe's is "

@@ -116,7 +116,7 @@ def _tokenizer(arguments: argparse.Namespace) -> Tokenizer:
 
 
 def _options(arguments: argparse.Namespace) -> Options:
-    from bertkit.data.corpus import Reading
+    from bertkit.data.corpus import CorpusReading
     from bertkit.data.prepare import Options
 
     layout = arguments.documents
@@ -126,7 +126,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         heldout=arguments.heldout,
         sentences=arguments.sentences,
         words=arguments.words,
-        reading=Reading(
+        reading=CorpusReading(
             layout=layout,
             column=arguments.column,
             header=arguments.header,

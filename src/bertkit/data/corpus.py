@@ -112,7 +112,7 @@ def find_files(texts: Iterable[str | Path]) -> tuple[list[Path], int]:
 
 
 @dataclass(frozen=True)
-class Reading:
+class CorpusReading:
     """How to find the documents in files.
 
     Attributes:
@@ -254,7 +254,9 @@ class Mark:
     done: Sequence[FileEntry] = ()
 
 
-def read_chunks(files: Sequence[Path], reading: Reading, start: Position) -> Iterator[tuple[Mark, Chunk]]:
+def read_chunks(
+    files: Sequence[Path], reading: CorpusReading, start: Position
+) -> Iterator[tuple[Mark, Chunk]]:
     """Yield the documents of all files from `start` on, in constant memory.
 
     Raises:
@@ -265,7 +267,7 @@ def read_chunks(files: Sequence[Path], reading: Reading, start: Position) -> Ite
         yield from _chunks(files[index], reading, index, skip)
 
 
-def _chunks(path: Path, reading: Reading, index: int, skip: int) -> Iterator[tuple[Mark, Chunk]]:
+def _chunks(path: Path, reading: CorpusReading, index: int, skip: int) -> Iterator[tuple[Mark, Chunk]]:
     meter = _meter(path, reading)
     columns = reading.json_columns(path)
     taken = skip
@@ -297,7 +299,7 @@ def _chunks(path: Path, reading: Reading, index: int, skip: int) -> Iterator[tup
     yield Mark(Position(index + 1), (entry,)), chunk()
 
 
-def _meter(path: Path, reading: Reading) -> Meter:
+def _meter(path: Path, reading: CorpusReading) -> Meter:
     if reading.kind_of(path) in (PLAIN, ".jsonl") or path == STANDARD_INPUT:
         return Meter()
     # Tables are opened by their own readers, Parquet out of order: they are measured as a whole.

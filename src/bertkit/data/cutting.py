@@ -47,7 +47,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Cut:
+class CutChunk:
     """What became of a chunk.
 
     Attributes:
@@ -112,7 +112,7 @@ class DocumentCutter:
         self._type = piece_type(tokenizer.size)
         self._continues_V = tokenizer.continues_V
 
-    def __call__(self, chunk: Chunk) -> Cut:
+    def __call__(self, chunk: Chunk) -> CutChunk:
         """The pieces of a chunk's documents."""
         problems = list(chunk.problems)
         texts = _texts(chunk, problems)
@@ -132,7 +132,7 @@ class DocumentCutter:
             for text, keep in zip(texts, kept, strict=True)
             if keep
         ]
-        return Cut(
+        return CutChunk(
             documents=documents,
             digests=np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST),
             problems=sorted(problems, key=lambda problem: problem[0]),
@@ -217,7 +217,9 @@ AHEAD = 3
 Tag = TypeVar("Tag")
 
 
-def cut_all(chunks: Iterable[tuple[Tag, Chunk]], cutting: Cutting, workers: int) -> Iterator[tuple[Tag, Cut]]:
+def cut_all(
+    chunks: Iterable[tuple[Tag, Chunk]], cutting: Cutting, workers: int
+) -> Iterator[tuple[Tag, CutChunk]]:
     """Cut chunks, and yield what became of them in their order, each with its tag.
 
     Args:
@@ -234,7 +236,7 @@ def cut_all(chunks: Iterable[tuple[Tag, Chunk]], cutting: Cutting, workers: int)
             yield tag, cut(chunk)
         return
     pool = ProcessPoolExecutor(workers, initializer=_start, initargs=(cutting,))
-    waiting: deque[tuple[Tag, Future[Cut]]] = deque()
+    waiting: deque[tuple[Tag, Future[CutChunk]]] = deque()
     failure: Exception | None = None
     source = iter(chunks)
     try:
@@ -263,7 +265,7 @@ def cut_all(chunks: Iterable[tuple[Tag, Chunk]], cutting: Cutting, workers: int)
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-_cutter: Callable[[Chunk], Cut]
+_cutter: Callable[[Chunk], CutChunk]
 
 
 def _start(cutting: Cutting) -> None:
@@ -277,7 +279,7 @@ def _start(cutting: Cutting) -> None:
     _cutter = DocumentCutter(cutting)
 
 
-def _cut(chunk: Chunk) -> Cut:
+def _cut(chunk: Chunk) -> CutChunk:
     return _cutter(chunk)
 
 

@@ -12,8 +12,8 @@ from typing import Any, Protocol, get_args
 import numpy as np
 import numpy.typing as npt
 
-from bertkit.data.corpus import Mark, Reading, find_files, read_chunks
-from bertkit.data.cutting import Cut, Cutting, DocumentCutter, cut_all
+from bertkit.data.corpus import CorpusReading, Mark, find_files, read_chunks
+from bertkit.data.cutting import CutChunk, Cutting, DocumentCutter, cut_all
 from bertkit.data.files import STANDARD_INPUT
 from bertkit.data.journal import PROBLEMS, Journal, abandon, check_same, claim, finish
 from bertkit.data.shards import (
@@ -149,7 +149,7 @@ class Options:
 
     heldout: float = 0.005
     sentences: str = "auto"
-    reading: Reading = field(default_factory=Reading)
+    reading: CorpusReading = field(default_factory=CorpusReading)
     words: str | None = None
     shard_pieces: int = SHARD_PIECES
 
@@ -345,7 +345,7 @@ class _Preparation:
                 self._save(journal)
             raise
 
-    def _take(self, journal: Journal, mark: Mark, cut: Cut) -> None:
+    def _take(self, journal: Journal, mark: Mark, cut: CutChunk) -> None:
         """Add what became of a chunk."""
         state = self._state
         new = journal.see(cut.digests)

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from bertkit.data.batches import cut_by_pieces
+from bertkit.data.batches import Rows, cut_by_pieces
 from bertkit.data.masking import Masked, Masker, Masking
 from bertkit.data.packed import Sequences
 from bertkit.data.pairs import Spans, build_spans, lay_out
@@ -24,8 +24,6 @@ from bertkit.recipe import ObjectiveRecipe
 
 SHARDS_AT_ONCE = 8
 """Shards of a window: enough that documents of far places meet, few enough to be made in seconds."""
-
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

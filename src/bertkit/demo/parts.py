@@ -109,10 +109,10 @@ def write_vocabulary(folder: Path, text: Sequence[str], sizes: Sizes) -> Tokeniz
 def write_shards(folder: Path, tokenizer: Tokenizer) -> dict[str, Any]:
     """Cut the text into shards, each sentence a document, and return the report."""
     from bertkit import api
-    from bertkit.data.corpus import Reading
+    from bertkit.data.corpus import CorpusReading
     from bertkit.data.prepare import Options
 
-    options = Options(heldout=0.02, sentences="lines", reading=Reading(layout="lines"))
+    options = Options(heldout=0.02, sentences="lines", reading=CorpusReading(layout="lines"))
     return api.prepare([folder / TEXT], tokenizer, folder / "shards", options, workers=1, overwrite=True)
 
 

@@ -13,14 +13,13 @@ from bertkit.data.packed import Sequences, pack
 from bertkit.data.packing import with_specials
 from bertkit.errors import UserError, check_at_least
 from bertkit.infer.masked import MaskedModel
+from bertkit.infer.outputs import PIECES_AT_ONCE
 from bertkit.model.bulk import batches_by_length
 from bertkit.text.tokenizer import MASK
 
 Filled = dict[str, Any]
 """`{"text", "masks": [{"position", "candidates": [{"piece", "probability"}]}], "filled"}`: `position` is
 where the `[MASK]` begins in the text, in characters; `filled` the text with the likeliest piece in each."""
-
-PIECES_AT_ONCE = 4_096
 
 
 def fill(

@@ -15,11 +15,11 @@ from bertkit.data.packed import Sequences, pack
 from bertkit.data.packing import encode_texts
 from bertkit.errors import UserError
 from bertkit.infer.masked import MaskedModel
+from bertkit.infer.outputs import PIECES_AT_ONCE
 from bertkit.tasks.metrics import wilson_interval
 
 # Sentences whose masked copies are laid out together: bounds the memory, whatever their number.
 SENTENCES_AT_ONCE = 4_096
-PIECES_AT_ONCE = 4_096
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -14,7 +14,7 @@ from bertkit.errors import UserError
 from bertkit.text.tokenizer import Tokenizer
 
 # Of the tokens seen so far; beyond it all are forgotten. Some tens of megabytes.
-MOST_TOKENS = 2**18
+MOST_TOKENS_KNOWN = 2**18
 MOST_PIECES = 2**21
 TOKENS_AT_ONCE = 1_000
 
@@ -77,7 +77,7 @@ class TokenCutter:
         pieces = Pieces(ids[places], np.diff(ends[numbers == 0], prepend=0))
         # An array that numpy looks at cannot grow.
         del ids, begins
-        if len(self._numbers) > MOST_TOKENS or len(self._ids) > MOST_PIECES:
+        if len(self._numbers) > MOST_TOKENS_KNOWN or len(self._ids) > MOST_PIECES:
             self._forget()
         return pieces
 
