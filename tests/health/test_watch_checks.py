@@ -15,8 +15,8 @@ from bertkit.config.model import ModelConfig
 from bertkit.health.checks import COLLAPSES, WATCH_CHECKS, check_during, replayed
 from bertkit.health.signal import doubtful
 from bertkit.health.steps import loss_rises
+from bertkit.health.watch import SMOOTHING, Peak, Setting, Watch, Watched
 from bertkit.health.watch import Evaluation as WatchedEvaluation
-from bertkit.health.watch import Peak, Setting, Watch, Watched
 from bertkit.recipe import OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
 from bertkit.runs.findings import Finding
 from bertkit.runs.history import Evaluation, Health, RunHistory, Scores, Step, Track
@@ -41,10 +41,19 @@ def look(step: int, bottom: float = 0.2, head: float = 1.0, **changes) -> Health
     return Health(step=step, **seen | changes)
 
 
-def at(step: int, *looks: Health, loss: float = 0.63, **changes) -> Watched:
+def remembering(watched: Watched, **past) -> Watched:
+    return replace(watched, past=replace(watched.past, **past))
+
+
+def at(
+    step: int, *looks: Health, loss: float = 0.63, noise: float = 0.0, setting=SETTING, broke=None, **past
+) -> Watched:
+    """A run of 400 steps; `past` is what is remembered of it beside the looks."""
     peaks = {name: Peak(1, 1.8 if "l" in name else 2.0) for name in looks[0].gradient_norms} if looks else {}
-    given = {"setting": SETTING, "fraction": step / 400, "looks": looks, "peaks": peaks}
-    return Watched(step=step, smoothed_loss=loss, **given | changes)
+    fraction = past.pop("fraction", step / 400)
+    variance = noise**2 * (1 + SMOOTHING) / (1 - SMOOTHING)
+    watch = Watch(steps=step, smoothed=loss, variance=variance, looks=list(looks), peaks=peaks, **past)
+    return watch.at(setting, step, fraction, broke)
 
 
 def evaluation(step: int, **changes) -> WatchedEvaluation:
@@ -65,7 +74,7 @@ PRETRAINING = at(
 DURING = {check.name: check for check in WATCH_CHECKS}
 FAULTS: dict[str, Watched] = {
     "not_a_number": at(3, broke=(math.nan, math.inf)),
-    "loss_rose": at(90, look(1), loss=0.8, lowest_loss=0.3, risen_at=77),
+    "loss_rose": at(90, look(1), loss=0.8, lowest=0.3, risen_at=77),
     "gradient_vanished": at(20, look(1), look(10, 1e-3), look(20, 5e-4)),
     "inputs_alike": at(100, look(1), look(50, cls_spread=5e-4), look(100, cls_spread=4e-5)),
     "weights_stand_still": at(
@@ -85,7 +94,7 @@ FAULTS: dict[str, Watched] = {
         evaluations=(evaluation(130), evaluation(260, train_loss=0.1, loss=1.4, one_answer=False)),
     ),
     "plateau": PRETRAINING,
-    "heldout_rises": replace(
+    "heldout_rises": remembering(
         PRETRAINING,
         through_at=10,
         evaluations=tuple(evaluation(step, loss=loss) for step, loss in ((10, 4.0), (20, 4.2), (30, 4.3))),
@@ -205,10 +214,12 @@ STUCK = FAULTS["stuck_on_the_prior"]
     [
         replace(STUCK, fraction=0.65),  # early
         replace(STUCK, step=310),  # in the middle of an epoch
-        replace(STUCK, smoothed_loss=0.57),  # it falls by now
-        replace(STUCK, evaluations=(evaluation(280, one_answer=False), evaluation(300))),
-        replace(STUCK, evaluations=(evaluation(280), evaluation(300, train_loss=0.6))),  # 0.988 of the prior
-        replace(STUCK, evaluations=(evaluation(280), evaluation(300, train_loss=math.nan))),
+        remembering(STUCK, smoothed=0.57),  # it falls by now
+        remembering(STUCK, evaluations=(evaluation(280, one_answer=False), evaluation(300))),
+        remembering(
+            STUCK, evaluations=(evaluation(280), evaluation(300, train_loss=0.6))
+        ),  # 0.988 of the prior
+        remembering(STUCK, evaluations=(evaluation(280), evaluation(300, train_loss=math.nan))),
     ],
     ids=["early", "between", "falling", "answers", "below", "unknown"],
 )
@@ -218,9 +229,9 @@ def test_who_may_have_begun_to_learn_is_not_said_to_be_stuck(watched: Watched) -
 
 
 def test_who_is_surely_wrong_all_the_time_is_stuck_as_well() -> None:
-    wild = replace(
+    wild = remembering(
         STUCK,
-        smoothed_loss=0.9,
+        smoothed=0.9,
         evaluations=(evaluation(280, train_loss=0.8), evaluation(300, train_loss=0.9)),
     )
     (finding,) = check_during(wild, [])
@@ -229,9 +240,7 @@ def test_who_is_surely_wrong_all_the_time_is_stuck_as_well() -> None:
 
 def test_a_finding_is_made_once_and_one_collapse_is_enough() -> None:
     told: list[str] = []
-    both = at(
-        100, look(1), look(50, 1e-4, cls_spread=5e-4), look(100, 1e-5, cls_spread=4e-5), lowest_loss=0.55
-    )
+    both = at(100, look(1), look(50, 1e-4, cls_spread=5e-4), look(100, 1e-5, cls_spread=4e-5), lowest=0.55)
     assert [finding.check for finding in check_during(both, told)] == ["gradient_vanished"]
     assert check_during(both, told) == []
 
@@ -240,8 +249,8 @@ def test_what_is_to_be_gone_back_to_shows_no_sign_of_a_collapse() -> None:
     assert not doubtful(HEALTHY)
     assert doubtful(at(100, look(1), look(100, 5e-3)))
     assert doubtful(at(100, look(1), look(100, cls_spread=5e-3)))
-    assert doubtful(at(100, look(1), look(100), lowest_loss=0.45))
-    assert not doubtful(at(100, look(1), look(100), lowest_loss=0.45, noise=0.02))
+    assert doubtful(at(100, look(1), look(100), lowest=0.45))
+    assert not doubtful(at(100, look(1), look(100), lowest=0.45, noise=0.02))
     assert not doubtful(at(100, look(1, cls_spread=7e-4), look(100, cls_spread=2e-3)))  # it has grown
     assert not doubtful(at(100, look(1), look(100, 5e-3), loss=0.1))
 
@@ -274,15 +283,15 @@ def test_noise_about_the_labels_entropy_is_no_collapse(majority: float, rows: in
     prior = -majority * math.log(majority) - (1 - majority) * math.log(1 - majority)
     setting = replace(SETTING, prior_entropy=prior)
     run = list(watched_over(answering_the_shares(majority, rows, seed=0), setting, 1_500, Watch()))
-    assert min(now.lowest_loss for now in run) < prior / 1.2
-    assert max(now.smoothed_loss for now in run[50:]) > 1.1 * prior
+    assert min(now.past.lowest for now in run) < prior / 1.2
+    assert max(now.past.smoothed for now in run[50:]) > 1.1 * prior
     assert [now.step for now in run if loss_rises(now) or doubtful(now)] == []
 
 
 def test_what_was_learnt_and_is_lost_is_told_though_batches_are_noisy() -> None:
     setting, watch = replace(SETTING, prior_entropy=0.69), Watch()
     learnt = list(watched_over(calibrated(0.34, 8, seed=0), setting, 1_500, watch))
-    assert any(now.risen_at for now in learnt)
+    assert any(now.past.risen_at for now in learnt)
     assert [now.step for now in learnt if loss_rises(now) or doubtful(now)] == []
     lost = list(watched_over(calibrated(1.0, 8, seed=1), setting, 40, watch))
     assert [now.step for now in lost if loss_rises(now)]
@@ -290,11 +299,11 @@ def test_what_was_learnt_and_is_lost_is_told_though_batches_are_noisy() -> None:
 
 
 def test_an_evaluation_shows_what_was_learnt_where_the_training_loss_is_too_noisy_to() -> None:
-    lost = at(90, loss=0.9, lowest_loss=0.3, noise=0.05)
+    lost = at(90, loss=0.9, lowest=0.3, noise=0.05)
     good = evaluation(60, loss=0.5, one_answer=False, beats_majority=True)
-    assert loss_rises(replace(lost, lowest_loss=0.38)) is None
-    assert loss_rises(replace(lost, lowest_loss=0.38, evaluations=(good,)))
-    assert loss_rises(replace(lost, lowest_loss=0.41, evaluations=(good,))) is None
+    assert loss_rises(remembering(lost, lowest=0.38)) is None
+    assert loss_rises(remembering(lost, lowest=0.38, evaluations=(good,)))
+    assert loss_rises(remembering(lost, lowest=0.41, evaluations=(good,))) is None
 
 
 def test_a_run_that_goes_on_knows_its_noise() -> None:
@@ -307,7 +316,7 @@ def test_a_run_that_goes_on_knows_its_noise() -> None:
     assert half == whole
     differences = [(b - a) ** 2 / 2 for (_, a), (_, b) in pairwise(losses)]
     assert whole.variance == pytest.approx(sum(differences) / 79)
-    assert whole.at(SETTING, 80, 0.2).noise == pytest.approx(math.sqrt(whole.variance * 0.05 / 1.95))
+    assert whole.noise == pytest.approx(math.sqrt(whole.variance * 0.05 / 1.95))
 
 
 def test_the_smoothed_loss_is_watched_for_a_rise_that_lasts() -> None:
@@ -327,10 +336,9 @@ def test_the_first_look_and_the_newest_few_are_remembered_with_the_peaks() -> No
     watch = Watch()
     for step in range(1, 10):
         watch.looked(look(step, bottom=3.0 if step == 4 else 1 / step))
-    watched = watch.at(SETTING, 9, 0.1)
-    assert [look.step for look in watched.looks] == [1, 6, 7, 8, 9]
-    assert watched.peaks["layer 1"] == Peak(4, 3.0)
-    assert watched.looks[0] == look(1, bottom=1.0)
+    assert [look.step for look in watch.looks] == [1, 6, 7, 8, 9]
+    assert watch.peaks["layer 1"] == Peak(4, 3.0)
+    assert watch.looks[0] == look(1, bottom=1.0)
 
 
 @pytest.mark.parametrize(
@@ -361,10 +369,10 @@ def test_a_rate_that_is_far_too_high_is_not_just_divided() -> None:
 
 
 def test_a_run_of_few_updates_is_not_said_to_be_stuck() -> None:
-    few = replace(STUCK, step=72, evaluations=(evaluation(60), evaluation(72)))
+    few = remembering(replace(STUCK, step=72), evaluations=(evaluation(60), evaluation(72)))
     assert check_during(few, []) == []
 
 
 def test_the_loss_before_the_first_step_is_no_plateau() -> None:
     assert heard("plateau", PRETRAINING) is not None
-    assert heard("plateau", replace(PRETRAINING, evaluations=(evaluation(0, loss=9.0),))) is None
+    assert heard("plateau", remembering(PRETRAINING, evaluations=(evaluation(0, loss=9.0),))) is None

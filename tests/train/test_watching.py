@@ -242,9 +242,9 @@ def test_another_attempt_compares_with_nothing_that_the_one_before_it_saw(
 
     monkeypatch.setattr(watching, "check_during", remember)
     train(watched.with_changes({"training": {"on_collapse": "restart"}}), tmp_path / "run")
-    assert [look.step for look in seen[0].looks] == [30]
-    assert all(peak.step >= 30 for now in seen for peak in now.peaks.values())
-    assert [evaluation.step for evaluation in seen[0].evaluations] == [9, 18, 27]
+    assert [look.step for look in seen[0].past.looks] == [30]
+    assert all(peak.step >= 30 for now in seen for peak in now.past.peaks.values())
+    assert [evaluation.step for evaluation in seen[0].past.evaluations] == [9, 18, 27]
 
 
 @pytest.mark.usefixtures("planted")

@@ -41,7 +41,7 @@ HIGH = 0.3
 
 def learns_by_heart(watched: Watched) -> Finding | None:
     """The training rows are known, and nothing of it holds for the dev rows."""
-    prior, evaluations = watched.setting.prior_entropy, watched.evaluations
+    prior, evaluations = watched.setting.prior_entropy, watched.past.evaluations
     if prior is None or len(evaluations) < 2:
         return None
     now = evaluations[-1]

@@ -82,7 +82,7 @@ def stuck_on_the_prior(watched: Watched) -> Finding | None:
     Judged where an evaluation has just ended: only the loss of whole epochs tells so little from nothing,
     above all in the order of a sorted file.
     """
-    prior, evaluations = watched.setting.prior_entropy, watched.evaluations
+    prior, evaluations = watched.setting.prior_entropy, watched.past.evaluations
     if prior is None:
         return None
     if watched.fraction < LATE or watched.step < FEWEST_UPDATES:
@@ -92,7 +92,7 @@ def stuck_on_the_prior(watched: Watched) -> Finding | None:
     newest = evaluations[-1]
     if newest.step != watched.step or not newest.train_loss >= BELOW_PRIOR * prior:
         return None
-    if watched.smoothed_loss < FALLING * prior:
+    if watched.past.smoothed < FALLING * prior:
         return None
     return grave(
         "likely",

@@ -7,7 +7,7 @@ compares it with its own past, asks for two looks that agree, and is silent wher
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bertkit.health.advice import (
     FRESH_RATE,
@@ -80,16 +80,13 @@ def gradient_begins_lopsided(record: Preflight) -> Finding | None:
 
 def gradient_vanishes(watched: Watched) -> Finding | None:
     """The lowest layer gets no gradient any more, while nothing was learnt."""
-    looks = [look for look in watched.looks if look.gradient_norms][-2:]
-    layer = _lowest_layer(watched)
-    if watched.learnt or watched.step < EARLIEST or len(looks) < 2 or layer is None:
-        return None
-    if not all(_share_left(watched, look, layer) < VANISHED for look in looks):
+    looks, layer = _two_looks(watched, "gradient_norms"), _lowest_layer(watched)
+    if not looks or layer is None or not all(_share_left(watched, look, layer) < VANISHED for look in looks):
         return None
     now = looks[-1]
     if _share_left(watched, now, layer) > SPARED * _share_left(watched, now, "head"):
         return None
-    peak = watched.peaks[layer]
+    peak = watched.past.peaks[layer]
     hot = _is_hot(watched)
     return grave(
         "likely" if hot else "possible",
@@ -168,7 +165,7 @@ def inputs_begin_alike(record: Preflight) -> Finding | None:
 
 def inputs_become_alike(watched: Watched) -> Finding | None:
     """All inputs have the same vector, while nothing was learnt."""
-    looks = [look for look in watched.looks if look.cls_spread is not None]
+    looks = [look for look in watched.past.looks if look.cls_spread is not None]
     first, last = looks[:1], looks[1:][-2:]
     if watched.learnt or watched.step < EARLIEST or len(last) < 2:
         return None
@@ -187,7 +184,7 @@ def inputs_become_alike(watched: Watched) -> Finding | None:
 
 def weights_stand_still(watched: Watched) -> Finding | None:
     """Updates are too small to move anything, where the schedule has the rate at its height."""
-    looks = [look for look in watched.looks if look.update_ratios and look.step >= EARLIEST][-2:]
+    looks = [look for look in watched.past.looks if look.update_ratios and look.step >= EARLIEST][-2:]
     highest = watched.setting.optimiser.lr
     if len(looks) < 2 or any((look.learning_rate or 0.0) < highest / 2 for look in looks):
         return None
@@ -204,22 +201,12 @@ def weights_stand_still(watched: Watched) -> Finding | None:
 
 def dead_units(watched: Watched) -> Finding | None:
     """Nearly all units of a layer are off for every input, while nothing was learnt."""
-    looks = [look for look in watched.looks if look.dead_units][-2:]
-    if watched.learnt or watched.step < EARLIEST or len(looks) < 2:
-        return None
-    dead = [
-        layer
-        for layer, share in looks[-1].dead_units.items()
-        if min(share, looks[0].dead_units.get(layer, 0.0)) > DEAD_SHARE
-    ]
+    looks = _two_looks(watched, "dead_units")
+    dead = _layers(looks, "dead_units", lambda share: share > DEAD_SHARE)
     if not dead:
         return None
-    activation = watched.setting.model.activation
-    better = (
-        ()
-        if activation != "relu" or watched.setting.trained
-        else (Change("model.options.activation", "gelu"),)
-    )
+    relu = watched.setting.model.activation == "relu" and not watched.setting.trained
+    better = (Change("model.options.activation", "gelu"),) if relu else ()
     return notable(
         "likely",
         f"{looks[-1].dead_units[dead[0]]:.0%} of the units of {', '.join(dead)} are off or at their limit "
@@ -232,14 +219,8 @@ def dead_units(watched: Watched) -> Finding | None:
 
 def attention_at_one_place(watched: Watched) -> Finding | None:
     """All heads of a layer look at one piece alone, with nothing learnt (Zhai et al., arXiv 2303.06296)."""
-    looks = [look for look in watched.looks if look.attention_entropy][-2:]
-    if watched.learnt or watched.step < EARLIEST or len(looks) < 2:
-        return None
-    stuck = [
-        layer
-        for layer, entropy in looks[-1].attention_entropy.items()
-        if max(entropy, looks[0].attention_entropy.get(layer, 1.0)) < ONE_PLACE
-    ]
+    looks = _two_looks(watched, "attention_entropy")
+    stuck = _layers(looks, "attention_entropy", lambda entropy: entropy < ONE_PLACE)
     if not stuck:
         return None
     return notable(
@@ -251,23 +232,37 @@ def attention_at_one_place(watched: Watched) -> Finding | None:
     )
 
 
+def _two_looks(watched: Watched, figure: str) -> list[Health]:
+    """The newest two with a figure; none where it is too early, or something was learnt."""
+    looks = [look for look in watched.past.looks if getattr(look, figure)][-2:]
+    return [] if watched.learnt or watched.step < EARLIEST or len(looks) < 2 else looks
+
+
+def _layers(looks: Sequence[Health], figure: str, bad: Callable[[float], bool]) -> list[str]:
+    """Those whose figure is bad in all looks."""
+    seen: list[Mapping[str, float]] = [getattr(look, figure) for look in looks]
+    return [
+        layer for layer in (seen[-1] if seen else ()) if all(bad(each.get(layer, math.nan)) for each in seen)
+    ]
+
+
 def doubtful(watched: Watched) -> bool:
     """Whether the newest look alone shows signs of a collapse, with room to spare."""
     if watched.learnt:
         return stands_high(watched)
     layer = _lowest_layer(watched)
-    look = watched.looks[-1] if watched.looks else None
+    look = watched.past.looks[-1] if watched.past.looks else None
     if look is None or watched.step < EARLIEST:
         return False
     faint = layer is not None and bool(look.gradient_norms) and _share_left(watched, look, layer) < DOUBTFUL
-    begun = next((seen.cls_spread for seen in watched.looks if seen.cls_spread is not None), 0.0)
+    begun = next((seen.cls_spread for seen in watched.past.looks if seen.cls_spread is not None), 0.0)
     alike = look.cls_spread is not None and look.cls_spread < min(DOUBTFUL, DWINDLED * begun)
     return faint or alike or stands_high(watched)
 
 
 def _lowest_layer(watched: Watched) -> str | None:
     """The lowest layer that has had a gradient."""
-    return next((name for name in watched.peaks if name.startswith("layer ")), None)
+    return next((name for name in watched.past.peaks if name.startswith("layer ")), None)
 
 
 def _at_rate(watched: Watched) -> str:
@@ -282,7 +277,7 @@ def _is_hot(watched: Watched) -> bool:
     """Whether some update moved a layer of the encoder too far."""
     return any(
         ratio > HOT
-        for look in watched.looks
+        for look in watched.past.looks
         for layer, ratio in look.update_ratios.items()
         if layer.startswith("layer ")
     )
@@ -300,5 +295,5 @@ def _cause(watched: Watched) -> str:
 
 def _share_left(watched: Watched, look: Health, layer: str) -> float:
     """Of the greatest gradient norm of a layer, what a look saw; 1 where the layer never had any."""
-    peak = watched.peaks.get(layer)
+    peak = watched.past.peaks.get(layer)
     return look.gradient_norms.get(layer, 0.0) / peak.norm if peak else 1.0

@@ -82,7 +82,7 @@ def diverged(run: History) -> Finding | None:
 
 def loss_rises(watched: Watched) -> Finding | None:
     """The smoothed loss stands far above what it was."""
-    setting, now, lowest = watched.setting, watched.smoothed_loss, watched.lowest_loss
+    setting, now, lowest = watched.setting, watched.past.smoothed, watched.past.lowest
     if not math.isfinite(lowest):
         return None
     if setting.phase == "pretrain":
@@ -91,7 +91,7 @@ def loss_rises(watched: Watched) -> Finding | None:
         rose = setting.prior_entropy is not None and _lost(watched, setting.prior_entropy)
     if not rose:
         return None
-    began = watched.risen_at or watched.step
+    began = watched.past.risen_at or watched.step
     return grave(
         "likely",
         f"The loss rose suddenly from step {began} on: smoothed it is {now:.3f} at step {watched.step}, "
@@ -103,22 +103,22 @@ def loss_rises(watched: Watched) -> Finding | None:
 
 def _lost(watched: Watched, prior: float) -> bool:
     """Whether a fine-tuning run stands over the labels' entropy, and it isn't the noise of its batches."""
-    now, lowest, swing = watched.smoothed_loss, watched.lowest_loss, SWING * watched.noise
+    now, lowest, swing = watched.past.smoothed, watched.past.lowest, SWING * watched.past.noise
     # Upwards tails are long: with a label of one row in two hundred, bursts reach 10 standard errors.
     if now > max(WORSE * max(prior, lowest), prior + 2 * swing):
         return True
-    had_learnt = lowest < min(LEARNT * prior, prior - BELOW * watched.noise) or any(
-        each.beats_majority and each.loss < prior for each in watched.evaluations
+    had_learnt = lowest < min(LEARNT * prior, prior - BELOW * watched.past.noise) or any(
+        each.beats_majority and each.loss < prior for each in watched.past.evaluations
     )
     return had_learnt and now > LOST * prior and now > lowest + swing
 
 
 def stands_high(watched: Watched) -> bool:
     """Whether the loss stands over its lowest by more than noise explains."""
-    rise = watched.setting.rise
+    rise, past = watched.setting.rise, watched.past
     if watched.setting.phase == "pretrain":
-        return watched.risen_at is not None  # By nats: no choice of a batch's many masked pieces does that.
-    return bool(rise) and watched.smoothed_loss > watched.lowest_loss + max(rise, SWING * watched.noise)
+        return past.risen_at is not None  # By nats: no choice of a batch's many masked pieces does that.
+    return bool(rise) and past.smoothed > past.lowest + max(rise, SWING * past.noise)
 
 
 def loss_rose(run: History) -> Finding | None:

@@ -299,7 +299,6 @@ def not_by_heart(record: Preflight) -> Finding | None:
             f"At a tenth of the rate it knows them after {len(calmer.losses)} steps: the rate is too high."
         )
     # How far a trial comes in its time depends on what else the machine does.
-    # How far a trial comes in its time depends on what else the machine does.
     return (notable if trial.ended == "time" and not dead else grave)(
         "certain" if better or (trial.ended in ("steps", "stopped") and dead) else "likely",
         seen,

@@ -192,11 +192,11 @@ def stays_on_plateau(watched: Watched) -> Finding | None:
     """A pretraining run that isn't through the plateau of word frequencies though much of it is done."""
     setting, unigram = watched.setting, watched.setting.prior_entropy
     # That before the first step says nothing of what was learnt.
-    scored = [evaluation for evaluation in watched.evaluations if evaluation.step]
+    scored = [evaluation for evaluation in watched.past.evaluations if evaluation.step]
     if unigram is None or not scored:
         return None
     loss = scored[-1].loss
-    if watched.through_at is not None or loss < THROUGH * unigram or watched.fraction < PATIENCE:
+    if watched.past.through_at is not None or loss < THROUGH * unigram or watched.fraction < PATIENCE:
         return None
     if nearly_through([(each.step, each.loss) for each in scored], unigram, watched.fraction):
         return None
@@ -283,7 +283,7 @@ def starved_of_steps(run: RunHistory[PretrainRecipe]) -> Finding | None:
 
 def heldout_rises(watched: Watched) -> Finding | None:
     """The held-out loss of a pretraining run rises again."""
-    losses = [evaluation.loss for evaluation in watched.evaluations]
+    losses = [evaluation.loss for evaluation in watched.past.evaluations]
     if len(losses) < 3:
         return None
     lowest = min(losses)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
 
 from bertkit.config.model import ModelConfig
 from bertkit.recipe import OptimiserRecipe, TrainingRecipe
@@ -82,51 +81,11 @@ class Setting:
         return self.spike if self.phase == "pretrain" else (self.prior_entropy or 0.0) / 4
 
 
-@dataclass(frozen=True)
-class Peak:
+class Peak(NamedTuple):
     """The greatest gradient norm of a layer, and the step that had it."""
 
     step: int
     norm: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Watched:
-    """A run at one moment, as the checks see it.
-
-    Attributes:
-        setting: what it is.
-        step: updates made.
-        fraction: share of the run that is done.
-        smoothed_loss: see `Health`.
-        lowest_loss: the least that it has been, once it had settled.
-        noise: standard error of the smoothed loss, nats: what the choice of the batches does to it.
-        risen_at: the first of the last steps whose losses all stand over the lowest by more than a spike.
-        looks: the first one and the newest few, oldest first.
-        peaks: by layer.
-        evaluations: all, oldest first.
-        through_at: of a pretraining run: the step by which it was through the plateau of word frequencies.
-        broke: why the run can't go on, if it can't.
-    """
-
-    setting: Setting
-    step: int
-    fraction: float
-    smoothed_loss: float
-    lowest_loss: float = math.inf
-    noise: float = 0.0
-    risen_at: int | None = None
-    looks: tuple[Health, ...] = ()
-    peaks: Mapping[str, Peak] = field(default_factory=dict)
-    evaluations: tuple[Evaluation, ...] = ()
-    through_at: int | None = None
-    broke: Broke | None = None
-
-    @property
-    def learnt(self) -> bool:
-        """Whether the training loss is well below what the labels' shares alone give."""
-        prior = self.setting.prior_entropy
-        return prior is None or self.smoothed_loss < LEARNT * prior
 
 
 @dataclass
@@ -136,12 +95,17 @@ class Watch:
     Attributes:
         every: steps between looks at inputs; 0 while it is not known.
         steps: losses seen.
-        smoothed: training loss.
+        smoothed: training loss, see `Health`.
         newest: the last step's loss; None before the first.
         variance: of a step's loss about the run's level, nats squared: half the mean square of the
             differences between steps and the next ones (von Neumann 1941), which a trend hardly enters. Over
             all steps: rare labels come in bursts, and the lull between two of them looks like certainty.
-        lowest, risen_at, looks, peaks, evaluations, through_at: see `Watched`, as JSON has them.
+        lowest: the least that `smoothed` has been, once it had settled.
+        risen_at: the first of the last steps whose losses all stand over the lowest by more than a spike.
+        through_at: of a pretraining run: the step by which it was through the plateau of word frequencies.
+        looks: the first one and the newest few, oldest first.
+        peaks: by layer.
+        evaluations: all, oldest first.
         told: the checks that have found something.
     """
 
@@ -153,10 +117,21 @@ class Watch:
     lowest: float = math.inf
     risen_at: int | None = None
     through_at: int | None = None
-    looks: list[dict[str, Any]] = field(default_factory=list)
-    peaks: dict[str, tuple[int, float]] = field(default_factory=dict)
-    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    looks: list[Health] = field(default_factory=list)
+    peaks: dict[str, Peak] = field(default_factory=dict)
+    evaluations: list[Evaluation] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Take what a file has kept of another."""
+        self.looks = [Health(**look) if isinstance(look, dict) else look for look in self.looks]
+        self.peaks = {layer: Peak(*peak) for layer, peak in self.peaks.items()}
+        self.evaluations = [Evaluation(**e) if isinstance(e, dict) else e for e in self.evaluations]
+
+    @property
+    def noise(self) -> float:
+        """Standard error of the smoothed loss, nats: what the choice of the batches does to it."""
+        return math.sqrt(self.variance * (1 - SMOOTHING) / (1 + SMOOTHING))
 
     def stepped(self, loss: float, spike: float) -> bool:
         """Take one step's loss; True if, smoothed, it is over its lowest by over `spike` (0: never)."""
@@ -179,13 +154,13 @@ class Watch:
         """Remember a look; of all the first and the newest are kept."""
         for layer, norm in health.gradient_norms.items():
             # The comparison is False for what is no number.
-            if norm > self.peaks.get(layer, (0, 0.0))[1]:
-                self.peaks[layer] = (health.step, norm)
-        self.looks = [*self.looks[:1], *self.looks[1:][-(KEPT - 1) :], health.to_record()]
+            if norm > self.peaks.get(layer, Peak(0, 0.0)).norm:
+                self.peaks[layer] = Peak(health.step, norm)
+        self.looks = [*self.looks[:1], *self.looks[1:][-(KEPT - 1) :], health]
 
     def evaluated(self, evaluation: Evaluation) -> None:
         """Remember an evaluation."""
-        self.evaluations.append(asdict(evaluation))
+        self.evaluations.append(evaluation)
 
     def passed(self, step: int, loss: float, unigram: float) -> bool:
         """Take a pretraining run's loss; True where it has just broken through the plateau, by `step`."""
@@ -196,18 +171,30 @@ class Watch:
         return True
 
     def at(self, setting: Setting, step: int, fraction: float, broke: Broke | None = None) -> Watched:
-        """The run as it is now."""
-        return Watched(
-            setting=setting,
-            step=step,
-            fraction=fraction,
-            smoothed_loss=self.smoothed,
-            lowest_loss=self.lowest,
-            noise=math.sqrt(self.variance * (1 - SMOOTHING) / (1 + SMOOTHING)),
-            risen_at=self.risen_at,
-            looks=tuple(Health.from_record(look) for look in self.looks),
-            peaks={layer: Peak(*peak) for layer, peak in self.peaks.items()},
-            evaluations=tuple(Evaluation(**evaluation) for evaluation in self.evaluations),
-            through_at=self.through_at,
-            broke=broke,
-        )
+        """The run as it is now, whatever comes."""
+        return Watched(setting=setting, step=step, fraction=fraction, past=replace(self), broke=broke)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """A run at one moment, as the checks see it.
+
+    Attributes:
+        setting: what it is.
+        step: updates made.
+        fraction: share of the run that is done.
+        past: what is remembered of it.
+        broke: why the run can't go on, if it can't.
+    """
+
+    setting: Setting
+    step: int
+    fraction: float
+    past: Watch
+    broke: Broke | None = None
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the training loss is well below what the labels' shares alone give."""
+        prior = self.setting.prior_entropy
+        return prior is None or self.past.smoothed < LEARNT * prior

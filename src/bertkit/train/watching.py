@@ -149,7 +149,7 @@ class Watching:
         looked = self._probe() if self._probe is not None and looks_at_inputs else None
         gap = None
         if self.watch.evaluations:
-            newest = Evaluation(**self.watch.evaluations[-1])
+            newest = self.watch.evaluations[-1]
             gap = newest.loss - newest.train_loss
         health = Health(
             step=record.step,
