@@ -3,6 +3,7 @@
     python benchmarks/unchanged.py OLD [NEW] [--jobs demo,micro]    NEW absent: the working tree
     python benchmarks/unchanged.py OLD --keep FOLDER                  and keep what OLD left
     python benchmarks/unchanged.py --old FOLDER [NEW]                 so that it need not be computed again
+    python benchmarks/unchanged.py OLD --mask '(?m)^matrix_lr = .*\\n'   a line that is expected to come or go
 
 Each side runs with the source, the recipes and the run folders of its own tests; what it prints and leaves is
 compared file by file: values of JSON exactly, tensors bit for bit, pages word for word. `MASKS` has what may
@@ -64,6 +65,7 @@ class Mask:
 MASKS = (
     Mask("file", r".*/tensorboard/.*", "times and the number of the process stand in it and in its name"),
     Mask("file", r".*/(lock|.*\.lock)", "nothing stands in it"),
+    Mask("file", r".*/launcher\.txt", "the number of a process"),
     Mask("key", r".*seconds.*|took|eta", "a time"),
     Mask("key", r".*_per_second|.*gemm_(share|rate)", "a speed"),
     Mask("key", r"version", "a version of the code"),
@@ -77,6 +79,8 @@ MASKS = (
     ),
     Mask("words", r"(?<= ) +|(?<=─)─+|(?<=━)━+", "a column is as wide as the times in it", ""),
 )
+EXPECTED: list[Mask] = []
+"""What this comparison was told to expect beside that: words that go."""
 
 
 # ---- Jobs
@@ -490,7 +494,7 @@ def flat(place: str, value: Any) -> Iterator[tuple[str, str]]:
 
 def masked_words(text: str) -> str:
     """Words, less what may differ."""
-    for mask in MASKS:
+    for mask in (*MASKS, *EXPECTED):
         if mask.of == "words":
             text = re.sub(mask.pattern, mask.put, text)
     return text
@@ -503,11 +507,22 @@ def difference(old: dict[str, str] | list[str], new: dict[str, str] | list[str])
             each if isinstance(each, list) else [f"{place}: {value}" for place, value in each.items()]
             for each in (old, new)
         ]
-        return [line.rstrip("\n") for line in difflib.unified_diff(*lines, n=0, lineterm="")][2:]
+        return changed_lines(*lines)
     found = [f"only old: {place}: {old[place]}" for place in old if place not in new]
     found += [f"only new: {place}: {new[place]}" for place in new if place not in old]
     both = [place for place in old if place in new and old[place] != new[place]]
-    return found + [f"differs: {place}: {old[place]} -> {new[place]}" for place in both]
+    for place in both:
+        if "\n" in old[place] + new[place]:
+            lines = changed_lines(old[place].splitlines(), new[place].splitlines())
+            found += [f"differs: {place}: {line}" for line in lines]
+        else:
+            found.append(f"differs: {place}: {old[place]} -> {new[place]}")
+    return found
+
+
+def changed_lines(old: Sequence[str], new: Sequence[str]) -> list[str]:
+    """Lines that went and that came, and where."""
+    return list(difflib.unified_diff(old, new, n=0, lineterm=""))[2:]
 
 
 def compare_jobs(old: Side, new: Side, jobs: Sequence[str]) -> dict[str, Any]:
@@ -546,8 +561,12 @@ def main() -> int:
     parser.add_argument(
         "--jobs", default=",".join(JOBS), help="names, with commas between them (%(default)s)"
     )
+    parser.add_argument(
+        "--mask", action="append", default=[], metavar="WORDS", help="a pattern of words that may come or go"
+    )
     parser.add_argument("--json", action="store_true", help="end with a line of JSON that sums it up")
     arguments = parser.parse_args()
+    EXPECTED.extend(Mask("words", pattern, "said so", "") for pattern in arguments.mask)
     jobs, revisions = arguments.jobs.split(","), arguments.revisions
     if unknown := [name for name in jobs if name not in JOBS]:
         parser.error(f"there is no job {unknown[0]!r}; there are {', '.join(JOBS)}")
