@@ -14,8 +14,7 @@ from bertkit.data.shards import is_shards
 from bertkit.diagnose.compare import compare as run_compare
 from bertkit.diagnose.compare_page import write_comparison
 from bertkit.diagnose.doctor import is_about_a_run
-from bertkit.diagnose.doctor_page import write_doctor_page
-from bertkit.diagnose.report import write_report
+from bertkit.diagnose.report import write_doctor_page, write_report
 from bertkit.errors import UserError
 from bertkit.health.checks import check_before
 from bertkit.health.preflight import SECONDS, Preflight

@@ -202,7 +202,7 @@ def test_a_run_that_may_only_be_read_is_told_without_a_page(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied", "doctor.html")
 
-    monkeypatch.setattr("bertkit.diagnose.doctor_page.write_page", refuse)
+    monkeypatch.setattr("bertkit.diagnose.report.write_page", refuse)
     assert main(["doctor", str(run_folder)]) == 0
     assert "No page was written" in capsys.readouterr().out
 

@@ -12,8 +12,7 @@ import pytest
 
 from bertkit.diagnose.compare import compare
 from bertkit.diagnose.compare_page import write_comparison
-from bertkit.diagnose.doctor_page import write_doctor_page
-from bertkit.diagnose.report import write_report
+from bertkit.diagnose.report import write_doctor_page, write_report
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.recipe.study import Study
 from bertkit.runs.result import Answers

@@ -19,9 +19,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bertkit.diagnose.answers import verdict_of
 from bertkit.diagnose.doctor import examine, findings_of
-from bertkit.diagnose.doctor_page import write_doctor_page
+from bertkit.diagnose.report import write_doctor_page
+from bertkit.diagnose.verdict import sentence_on
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.recipe.base import add_settings
@@ -351,11 +351,11 @@ def test_a_pretraining_is_told_by_its_curve(tmp_path: Path) -> None:
 def test_a_pretraining_without_held_out_text_is_told_by_its_training_loss() -> None:
     steps = [Step(step, step / 30, 2.96) for step in range(1, 31)]
     run = RunHistory(PretrainRecipe(), [Track(steps=steps)], finished=True, floor=2.95)
-    assert verdict_of(run) == (
+    assert sentence_on(run) == (
         "It did not learn to use the context and stayed on the plateau of word frequencies: the training "
         "loss is 2.960, and no text was held out."
     )
-    assert verdict_of(replace(run, tracks=())).endswith("word frequencies: no text was held out.")
+    assert sentence_on(replace(run, tracks=())).endswith("word frequencies: no text was held out.")
 
 
 def test_a_run_that_goes_on_is_told_as_far_as_it_is(tmp_path: Path) -> None:

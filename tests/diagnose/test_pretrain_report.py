@@ -12,8 +12,9 @@ import pytest
 
 from bertkit.cli.pretrain_display import losses_table
 from bertkit.diagnose.doctor import examine
-from bertkit.diagnose.pretrain_verdict import give_pretrain_verdict, losses
 from bertkit.diagnose.report import write_report
+from bertkit.diagnose.verdict import losses, verdict_on
+from bertkit.runs.reader import read_history
 
 RESULT: dict[str, Any] = {
     "kind": "pretraining",
@@ -238,9 +239,11 @@ def test_a_long_log_makes_a_small_page(tmp_path: Path) -> None:
     ],
 )
 def test_the_verdict(
-    changes: dict[str, Any], heldout: list[tuple[float, float]], level: str, words: str
+    tmp_path: Path, changes: dict[str, Any], heldout: list[tuple[float, float]], level: str, words: str
 ) -> None:
-    verdict = give_pretrain_verdict(result(**changes), heldout)
+    found = result(**changes)
+    log = [evaluation(round(step), loss) for step, loss in heldout]
+    verdict = verdict_on(read_history(write_run(tmp_path / "run", found, log)), found)
     assert verdict.level == level
     assert words in verdict.text
 

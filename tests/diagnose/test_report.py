@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bertkit.diagnose.page import ways_on
 from bertkit.diagnose.report import write_report
-from bertkit.diagnose.verdict import give_verdict
+from bertkit.diagnose.verdict import verdict_on
 from bertkit.errors import UserError
 from bertkit.runs.log import read_track
+from bertkit.runs.reader import read_history
 from bertkit.tasks.metrics import entropy
 
 RESULT = {
@@ -225,23 +225,19 @@ def test_a_run_that_is_not_finished_has_its_curves_and_how_to_go_on(tmp_path: Pa
     assert len(page.all("svg")) == 2
 
 
-def test_the_ways_on_are_commands_that_a_shell_takes(tmp_path: Path) -> None:
-    recipe = tmp_path / "a run" / "recipe.toml"
-    assert ways_on(recipe, "finetune", []) == ""
-    recipe.parent.mkdir()
-    recipe.write_text("x = '<'")
-    told = (
-        "<section><details><summary>The recipe</summary><pre>x = &#x27;&lt;&#x27;</pre></details></section>"
-    )
-    run = f"{recipe.parent}"
-    going_on, using = ways_on(recipe, "pretrain", []), ways_on(recipe, "finetune", ["bertkit predict X FILE"])
-    assert html.unescape(going_on.removesuffix(told)) == (
-        f"<section><h2>To go on</h2><pre>bertkit pretrain -o '{run}' --resume</pre></section>"
-    )
-    assert html.unescape(using.removesuffix(told)) == (
-        "<section><h2>To use it, and to do it again</h2><pre>bertkit predict X FILE\n"
-        f"bertkit finetune --recipe '{run}/recipe.toml' -o '{run}-again'</pre></section>"
-    )
+@pytest.mark.parametrize("done", [False, True])
+def test_the_ways_on_are_commands_that_a_shell_takes(tmp_path: Path, done: bool) -> None:
+    run = write_run(tmp_path / "a run", result() if done else None, {".": LOG})
+    source = html.unescape(write_report(run).read_text())
+    going_on = f"<h2>To go on</h2><pre>bertkit finetune -o '{run}' --resume</pre>"
+    again = f"bertkit finetune --recipe '{run}/recipe.toml' -o '{run}-again'"
+    using = f"<h2>To use it, and to do it again</h2><pre>bertkit predict '{run}' FILE\n{again}</pre>"
+    assert ((going_on in source), (using in source)) == (not done, done)
+    assert '<summary>The recipe</summary><pre>[task]\nname = "<toy>"\n</pre>' in source
+    (run / "recipe.toml").unlink()
+    without = html.unescape(write_report(run).read_text())
+    assert "<h2>To" not in without
+    assert "The recipe" not in without
 
 
 def test_a_run_that_was_begun_again_says_why_and_what_with(tmp_path: Path) -> None:
@@ -310,7 +306,8 @@ def test_a_folder_that_is_no_run_and_a_damaged_result_are_refused(tmp_path: Path
         ),
     ],
 )
-def test_the_verdict(changes: dict, level: str, words: str) -> None:
-    verdict = give_verdict(result(**changes))
+def test_the_verdict(tmp_path: Path, changes: dict, level: str, words: str) -> None:
+    found = result(**changes)
+    verdict = verdict_on(read_history(write_run(tmp_path / "run", found, {})), found)
     assert verdict.level == level
     assert words in verdict.text

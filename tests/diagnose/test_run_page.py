@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bertkit.diagnose.explained import mistakes_section
-from bertkit.diagnose.findings import findings_section
-from bertkit.diagnose.heat import COLUMNS, heat_map
+from bertkit.diagnose.classes import mistakes_section, reliability, threshold_curve
+from bertkit.diagnose.looks import COLUMNS, heat_map, spreads
 from bertkit.diagnose.pictures import SHADES
-from bertkit.diagnose.probabilities import reliability, threshold_curve
-from bertkit.diagnose.spreads import spreads
+from bertkit.diagnose.sections import findings_section
 from bertkit.runs.findings import Change, Finding
 from bertkit.runs.history import Health
 from bertkit.tasks.calibration import examine

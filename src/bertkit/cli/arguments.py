@@ -114,10 +114,10 @@ def add_recipe_arguments(parser: argparse.ArgumentParser, flags: Sequence[Flag])
 
 def recipe_to_change(kind: type[AnyRecipe], arguments: argparse.Namespace) -> AnyRecipe:
     """The recipe file, or the recipe of the run to resume, or the defaults."""
-    from bertkit.runs.folder import RECIPE
+    from bertkit.runs.folder import RECIPE, is_run
 
     path = arguments.recipe
-    if path is None and arguments.resume and (arguments.out / RECIPE).is_file():
+    if path is None and arguments.resume and is_run(arguments.out):
         path = arguments.out / RECIPE
     return kind.of(path)
 

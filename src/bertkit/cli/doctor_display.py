@@ -11,10 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bertkit.cli.display import plain_console
-from bertkit.diagnose.findings import as_above
 from bertkit.diagnose.wording import duration, title
 from bertkit.health.trials import FIRST_RATE, LAST_RATE
-from bertkit.runs.findings import Change, ways
+from bertkit.runs.findings import Change, as_above, ways
 
 STYLES = {"grave": "red", "bad": "red", "notable": "yellow", "open": "yellow", "good": "green", "": "green"}
 MARKS = {"grave": "✗", "notable": "!", "": "✓"}

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from bertkit.cli.display import BAR_WIDTH, RunDisplay, named_rows
-from bertkit.diagnose.pretrain_verdict import losses
+from bertkit.diagnose.verdict import losses
 from bertkit.diagnose.wording import duration, perplexity, said
 from bertkit.train.listener import PretrainFacts
 from bertkit.train.loop import StepRecord

@@ -1,4 +1,4 @@
-"""What a run came to in one sentence, and short answers to what one would ask about it."""
+"""Short answers to what one would ask about a run."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bertkit.diagnose.begun_again import begun_again
-from bertkit.diagnose.conclusion import Conclusion, conclude
-from bertkit.diagnose.verdict import BASELINES
-from bertkit.diagnose.wording import title
+from bertkit.diagnose.verdict import conclusion_of
 from bertkit.health.labelled import ON_THE_PRIOR
 from bertkit.health.steps import gaps
 from bertkit.health.unlabelled import (
     LAST,
     gap_trend,
     heldout_trend,
-    last_training_loss,
     pairs_interval,
     scored_after_start,
     soon_through,
 )
 from bertkit.recipe import PretrainRecipe, Recipe
-from bertkit.runs.history import History, RunHistory, Scores, Step, Track, is_finetuning, numbers
+from bertkit.runs.findings import Change
+from bertkit.runs.history import History, RunHistory, Step, Track, is_finetuning, numbers
 
 
 @dataclass(frozen=True)
@@ -31,11 +28,6 @@ class Answer:
 
     question: str
     words: str
-
-
-def verdict_of(run: History) -> str:
-    """Whether it learned, in one sentence."""
-    return _finetuned(run) if is_finetuning(run) else _pretrained(run)
 
 
 def answers_of(run: History) -> tuple[Answer, ...]:
@@ -61,68 +53,19 @@ def answers_of(run: History) -> tuple[Answer, ...]:
     return tuple(Answer(question, words) for question, words in asked.items() if words)
 
 
-def _finetuned(run: RunHistory[Recipe]) -> str:
-    if run.scores is None:
-        return _unfinished(run)
-    scores = run.scores
-    said = _conclusion(run, scores).lead.removesuffix(".")
-    beside = [
-        f"{words} scores {score:.3f}"
-        for words, score in zip(BASELINES.values(), (scores.majority, scores.ngram), strict=True)
-        if score is not None
-    ]
-    return (
-        f"{said}: {title(scores.metric)} {scores.score:.3f} [{scores.low:.3f}, {scores.high:.3f}] on "
-        f"{scores.rows:,} dev rows" + (f", where {' and '.join(beside)}." if beside else ".")
+def begun_again(run: History) -> str:
+    """Each restart, with the collapse that it follows; "" of a run that never was begun again."""
+    return " ".join(
+        ("" if track.seed is None else f"Seed {track.seed}: ")
+        + f"After step {restart.step:,} it began again {restart.how}. {restart.seen}"
+        for track in run.tracks
+        for restart in track.restarts
     )
 
 
-def _unfinished(run: RunHistory[Recipe]) -> str:
-    begun = [seed for seed in run.tracks if seed.steps]
-    if not begun:
-        return "It is not done, and has logged nothing yet."
-    last = begun[-1]
-    seeds = f"seed {last.seed} of {run.recipe.training.seeds} " if run.recipe.training.seeds > 1 else ""
-    where = f"{seeds}is at epoch {last.place:.2f} of {run.recipe.training.epochs}"
-    scored = [each for seed in begun for each in seed.evaluations if math.isfinite(each.score)]
-    so_far = ""
-    if scored:
-        best = max(scored, key=lambda each: each.score)
-        so_far = f", its best score so far is {best.score:.3f} [{best.low:.3f}, {best.high:.3f}]"
-    return f"It is not done: {where if seeds else f'it {where}'}{so_far}."
-
-
-def _pretrained(run: RunHistory[PretrainRecipe]) -> str:
-    if run.stopped:
-        return f"It was stopped: {run.stopped}"
-    evaluations = run.track.evaluations
-    if run.track.broken:
-        return f"It broke: the held-out loss after step {evaluations[-1].step:,} is no number."
-    scored = [each for each in evaluations if math.isfinite(each.loss)]
-    held = f"the held-out loss is {scored[-1].loss:.3f}" if scored else _without_heldout(run)
-    if not run.finished:
-        if not run.track.steps:
-            return "It is not done, and has logged nothing yet."
-        done = f"{run.track.last_step:,} steps are, about {run.share_done(run.track):.0%} of it"
-        return f"It is not done: {done}, and {held}."
-    if run.through_at is None and soon_through(run):
-        return f"It had nearly left the plateau of word frequencies when it ended: {held}."
-    if run.through_at is None:
-        return f"It did not learn to use the context and stayed on the plateau of word frequencies: {held}."
-    if run.through_at == 0 and scored:
-        won = scored[0].loss - scored[-1].loss
-        said = f"It went on learning: {held}" if won > 0 else f"It won nothing: {held}"
-        return f"{said}, and it began with {scored[0].loss:.3f}."
-    if not scored or run.floor is None:
-        return f"It learned: {held}."
-    below = run.floor - scored[-1].loss
-    return f"It learned: {held}, {below:.3f} below that of knowing only how frequent words are."
-
-
-def _without_heldout(run: RunHistory[PretrainRecipe]) -> str:
-    loss = last_training_loss(run)
-    told = "" if math.isnan(loss) else f"the training loss is {loss:.3f}, and "
-    return f"{told}no text was held out"
+def typed_settings(run: History) -> dict[str, str]:
+    """What restarts changed, by key, as `--set` takes it: the run's recipe file says what was asked for."""
+    return {key: Change(key, value).typed.removeprefix("--set ") for key, value in run.settings.items()}
 
 
 def _taken_in(run: RunHistory[Recipe]) -> str:
@@ -138,14 +81,10 @@ def _taken_in(run: RunHistory[Recipe]) -> str:
     )
 
 
-def _conclusion(run: RunHistory[Recipe], scores: Scores) -> Conclusion:
-    return conclude(scores, [seed.outcome.status for seed in run.tracks if seed.outcome])
-
-
 def _holds(run: RunHistory[Recipe]) -> str:
     if run.scores is None:
         return ""
-    found = _conclusion(run, run.scores)
+    found = conclusion_of(run, run.scores)
     if found.learned is None:
         return ""
     if not found.learned:

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from bertkit.diagnose.forest import Bar, draw_forest
+from bertkit.diagnose.charts import Bar, draw_forest
 from bertkit.diagnose.page import figure, header, key, note, side, table, write_page
 from bertkit.diagnose.pictures import DEV, TRAIN
 from bertkit.diagnose.wording import capital, duration, title

@@ -11,18 +11,18 @@ from typing import Any
 
 from bertkit.config.model import changed_preset
 from bertkit.data.shards import is_shards
-from bertkit.diagnose.answers import Answer, answers_of, verdict_of
-from bertkit.diagnose.begun_again import typed_settings
-from bertkit.diagnose.conclusion import Level
-from bertkit.diagnose.recorded import recorded_findings
+from bertkit.diagnose.answers import Answer, answers_of, typed_settings
+from bertkit.diagnose.verdict import Level, sentence_on
 from bertkit.diagnose.wording import duration
 from bertkit.errors import UserError
 from bertkit.health.checks import answered, check_after
+from bertkit.health.labelled import ON_THE_PRIOR
 from bertkit.recipe.base import add_settings
-from bertkit.runs.findings import Finding, by_weight, ways
-from bertkit.runs.folder import RECIPE, is_run, last_logged
-from bertkit.runs.history import History
+from bertkit.runs.findings import Change, Finding, by_weight, read_findings, ways
+from bertkit.runs.folder import RECIPE, is_run, last_logged, seed_folders
+from bertkit.runs.history import History, Track, is_finetuning, last_train_loss
 from bertkit.runs.reader import read_history
+from bertkit.runs.restarts import Restart
 from bertkit.tasks.registry import TASKS
 
 
@@ -102,7 +102,7 @@ def examined(run: Path, history: History) -> Examination:
         run=run,
         kind="fine-tuning" if history.phase == "finetune" else "pretraining",
         finished=history.finished,
-        verdict=verdict_of(history) + ("" if history.finished else _written(run)),
+        verdict=sentence_on(history) + ("" if history.finished else _written(run)),
         answers=answers_of(history),
         findings=findings,
         again=_again(run, history, findings),
@@ -168,5 +168,70 @@ def findings_in(run: Path, history: History) -> list[Finding]:
     """See `findings_of`."""
     found = check_after(history)
     said = answered(found)
-    recorded = {finding.check: finding for finding in recorded_findings(run, history)}
+    recorded = {finding.check: finding for finding in _recorded_findings(run, history)}
     return by_weight([*found, *(finding for check, finding in recorded.items() if check not in said)])
+
+
+def _recorded_findings(run: Path, history: History) -> list[Finding]:
+    """As `findings.json` of the run and of its seeds have them, oldest first.
+
+    What was found while a seed or a pretraining trained is about a model that had learned nothing so far, and
+    is past where it then learned. So is what was found in an attempt that another one followed.
+
+    Raises:
+        UserError: such a file is damaged.
+    """
+    folders = seed_folders(run).values()
+    entries = [] if run in folders else read_findings(run)
+    for track, folder in zip(history.tracks, folders, strict=True):
+        kept = _of_last_attempt(read_findings(folder), track.restarts)
+        entries += [entry for entry in kept if not _is_past(entry, history, track)]
+    return [_finding(entry) for entry in entries]
+
+
+def _of_last_attempt(entries: list[dict[str, Any]], restarts: Sequence[Restart]) -> list[dict[str, Any]]:
+    """Without what attempts that were given up had heard after the step from which the next one began."""
+    for restart in restarts:
+        collapse = (restart.step, restart.check, restart.seen)
+        told = [(each["step"], each["check"], each["seen"]) for each in entries]
+        count = told.index(collapse) + 1 if collapse in told else 0
+        before = [e for e in entries[:count] if e["moment"] != "watch" or e["step"] <= restart.from_step]
+        entries = [*before, *entries[count:]]
+    return entries
+
+
+def _is_past(entry: dict[str, Any], run: History, track: Track) -> bool:
+    """Whether what came of the model later refutes it."""
+    if entry["moment"] != "watch":
+        return False
+    if not is_finetuning(run):
+        return run.finished and bool(run.learned)
+    if track.outcome is not None and track.outcome.status == "learned":
+        return True
+    if entry["check"] != "stuck_on_the_prior" or run.floor is None:
+        return False
+    return last_train_loss(track.evaluations) < ON_THE_PRIOR * run.floor
+
+
+def _finding(entry: dict[str, Any]) -> Finding:
+    """A finding as `append_findings` wrote it; `read_findings` has seen to the rest of it."""
+    changes = []
+    for change in entry.get("changes") or ():
+        if isinstance(change, dict):
+            changes.append(
+                Change(
+                    str(change.get("key", "")),
+                    change.get("value"),
+                    str(change.get("words", "")),
+                    change.get("together") is True,
+                )
+            )
+    return Finding(
+        entry["check"],
+        entry["weight"],
+        entry["sureness"],
+        entry["seen"],
+        entry["means"],
+        tuple(changes),
+        str(entry.get("read", "")),
+    )

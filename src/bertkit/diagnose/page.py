@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -117,30 +116,10 @@ def commands(heading: str, lines: Sequence[str]) -> str:
     return f"<section><h2>{escape(heading)}</h2><pre>{escape(chr(10).join(lines))}</pre></section>"
 
 
-def recipe_text(path: Path) -> str:
-    """The recipe of a run, folded; nothing where there is none."""
-    if not path.is_file():
+def folded(summary: str, text: str) -> str:
+    """A long text below its name, to be opened; nothing of an empty one."""
+    if not text:
         return ""
-    text = escape(path.read_text(encoding="utf-8"))
-    return f"<section><details><summary>The recipe</summary><pre>{text}</pre></details></section>"
-
-
-def ways_on(recipe: Path, command: str, uses: Sequence[str], settings: Sequence[str] = ()) -> str:
-    """What to do with a run next: commands to copy, and its recipe; nothing where there is no recipe.
-
-    Args:
-        recipe: its file, in the run folder.
-        command: the one that makes such a run.
-        uses: commands for what the run made; none of a run that is to go on.
-        settings: what restarts changed in the recipe, as `--set` takes it.
-    """
-    if not recipe.is_file():
-        return ""
-    run = str(recipe.parent)
-    if not uses:
-        lines = commands("To go on", [f"bertkit {command} -o {shlex.quote(run)} --resume"])
-    else:
-        words = ["bertkit", command, "--recipe", str(recipe)]
-        words += [word for setting in settings for word in ("--set", setting)]
-        lines = commands("To use it, and to do it again", [*uses, shlex.join([*words, "-o", f"{run}-again"])])
-    return lines + recipe_text(recipe)
+    return (
+        f"<section><details><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details></section>"
+    )

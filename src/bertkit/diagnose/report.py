@@ -1,21 +1,111 @@
-"""`report.html`: a run on one page that needs nothing but a browser."""
+"""`report.html` and `doctor.html`: pages of a run that need but a browser, and which sections they have."""
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from bertkit.diagnose.doctor import findings_in
-from bertkit.diagnose.finetune_report import finetune_parts
-from bertkit.diagnose.page import REPORT, write_page
-from bertkit.diagnose.pretrain_report import pretrain_parts
+from bertkit.diagnose import sections
+from bertkit.diagnose.doctor import Examination, examined, findings_in
+from bertkit.diagnose.page import REPORT as REPORT_PAGE
+from bertkit.diagnose.page import side, write_page
+from bertkit.diagnose.sections import Told
 from bertkit.errors import UserError
-from bertkit.runs.folder import RESULT
+from bertkit.runs.folder import RESULT, last_logged
+from bertkit.runs.history import Phase
 from bertkit.runs.reader import read_history, read_result
 from bertkit.version import __version__
 
+DOCTOR_PAGE = "doctor.html"
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+LABELLED: tuple[Phase, ...] = ("finetune",)
+UNLABELLED: tuple[Phase, ...] = ("pretrain",)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section, and the runs whose pages have it.
+
+    Attributes:
+        make: its HTML, empty where it has nothing to say.
+        of: the phases of a run that it is about.
+        done: whether it is only about what came of a run in the end.
+        kinds: of the tasks that it is about; empty of all.
+    """
+
+    make: Callable[[Told], str]
+    of: tuple[Phase, ...] = LABELLED + UNLABELLED
+    done: bool = False
+    kinds: tuple[str, ...] = ()
+
+    def about(self, told: Told) -> bool:
+        """Whether the page of a run has it."""
+        kind = told.result.get("kind")
+        known = not self.done or bool(told.result)
+        return told.history.phase in self.of and known and (not self.kinds or kind in self.kinds)
+
+
+CLASSES = ("classify",)
+Page = tuple[tuple[Section, ...], ...]
+"""From top to bottom; several sections stand beside one another where the window is wide enough."""
+REPORT: Page = (
+    (Section(sections.verdict),),
+    (
+        Section(sections.standing, LABELLED, done=True),
+        Section(sections.labelled_facts, LABELLED, done=True),
+    ),
+    (Section(sections.text_facts, UNLABELLED),),
+    (Section(sections.restarts),),
+    (Section(sections.findings),),
+    (
+        Section(sections.loss, LABELLED),
+        Section(sections.score, LABELLED),
+        Section(sections.masked_loss, UNLABELLED),
+        Section(sections.restored, UNLABELLED),
+    ),
+    (Section(sections.gradients_and_metrics, LABELLED),),
+    (Section(sections.gradients_by_layer, UNLABELLED),),
+    (
+        Section(sections.calibration, LABELLED, done=True, kinds=CLASSES),
+        Section(sections.thresholds, LABELLED, done=True, kinds=CLASSES),
+    ),
+    (Section(sections.knowing_less, UNLABELLED, done=True),),
+    (Section(sections.seeds, LABELLED, done=True),),
+    (Section(sections.mistakes, LABELLED, done=True, kinds=CLASSES),),
+    (Section(sections.ways_on),),
+)
+DOCTOR: Page = (
+    (Section(sections.verdict),),
+    (Section(sections.findings),),
+    (Section(sections.again),),
+    (Section(sections.answers), Section(sections.gradients_seen)),
+    (
+        Section(sections.loss, LABELLED),
+        Section(sections.score, LABELLED),
+        Section(sections.masked_loss, UNLABELLED),
+        Section(sections.restored, UNLABELLED),
+        Section(sections.inputs_apart),
+        Section(sections.updates_seen),
+        Section(sections.attention_seen),
+        Section(sections.dead_units_seen),
+    ),
+    (Section(sections.recipe),),
+)
+
+
+def made(page: Page, told: Told) -> list[str]:
+    """The parts of a page."""
+    parts = []
+    for row in page:
+        found = [section.make(told) for section in row if section.about(told)]
+        parts.append(side(*found) if len(row) > 1 else "".join(found))
+    return parts
+
 
 def write_report(run: Path) -> Path:
-    """Write `RUN/report.html` of a run of either kind from what it has logged so far, and return its path.
+    """Write `RUN/report.html` of a run of either phase from what it has logged so far, and return its path.
 
     A run that is not finished has a page too, without what only its result tells.
 
@@ -25,17 +115,36 @@ def write_report(run: Path) -> Path:
     read = read_result(run)
     result = {} if read is None else dict(read.values)
     history = read_history(run, without_recipe=True)
-    if not result and not history.tracks:
+    if not result and last_logged(run) is None:
         raise UserError(
             f"{run} is no run folder: it has neither {RESULT} nor a log. Give the folder of a run."
         )
+    name = run.resolve().name
+    if result and history.phase == "pretrain":
+        name = f"{result['model']} from text"
+    elif result:
+        name = f"{result['task']} · {Path(result['model']).name}"
     # A log that somebody sent has curves, and no recipe that could be judged by.
     findings = findings_in(run, history) if history.known else []
+    parts = made(REPORT, Told(run, name, history, result, findings))
+    return write_page(run / REPORT_PAGE, name, parts, result.get("version", __version__))
+
+
+def write_doctor_page(run: Path) -> tuple[Examination, Path | None]:
+    """Examine a run and write `RUN/doctor.html`; returns what was found and the page's path.
+
+    The path is None where the folder may be read and not written to.
+
+    Raises:
+        UserError: see `read_history`.
+    """
+    history = read_history(run)
+    found = examined(run, history)
     name = run.resolve().name
-    if history.phase == "pretrain":
-        name = f"{result['model']} from text" if result else name
-        parts = pretrain_parts(run, name, result, findings, history)
-    else:
-        name = f"{result['task']} · {Path(result['model']).name}" if result else name
-        parts = finetune_parts(run, name, result, findings, history)
-    return write_page(run / REPORT, name, parts, result.get("version", __version__))
+    parts = made(DOCTOR, Told(run, name, history, {}, found.findings, found))
+    try:
+        return found, write_page(run / DOCTOR_PAGE, f"doctor · {name}", parts)
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        return found, None

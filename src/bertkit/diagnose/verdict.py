@@ -1,60 +1,166 @@
-"""One paragraph that says what a score is worth."""
+"""What a run came to: a level, the answer in a few words, a sentence for the doctor, a few for a page."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from bertkit.diagnose.conclusion import Conclusion, Level, conclude
-from bertkit.diagnose.wording import capital, title
-from bertkit.runs.history import Scores
+from bertkit.diagnose.wording import capital, perplexity, said, title
+from bertkit.health.unlabelled import BY_HEART, last_training_loss, soon_through
+from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.runs.history import Evaluation, History, RunHistory, Scores, is_finetuning
+from bertkit.runs.records import number
 
+Result = Mapping[str, Any]
+Level = Literal["good", "open", "bad"]
+Place = Literal["above", "around", "below"]
 BASELINES = {"majority": "always answering the majority", "ngram": "an n-gram model"}
+NO_RESULT = "This run has no result yet: it is going on, or was interrupted."
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`text` in plain words; `level` and `lead` as `Conclusion` has them."""
+    """`text` in plain words; `lead` the answer in a few of them; `level` as `Conclusion` has it."""
 
     level: Level
+    lead: str
     text: str
-    lead: str = ""
 
 
-def give_verdict(result: Mapping[str, Any]) -> Verdict:
-    """Judge the content of a `result.json` by its score's interval and the baselines.
+@dataclass(frozen=True)
+class Conclusion:
+    """What scores and outcomes come to.
 
-    A baseline's score is taken as it is: it is of the same dev rows.
+    Attributes:
+        level: good if the interval lies above every baseline and no seed failed, bad if the model collapsed
+            or scores no more than the majority, open in between.
+        lead: the answer in a few words.
+        collapsed: every seed gives all rows the same answer.
+        learned: as `Scores` has it.
+        ngram: where the interval lies, seen from the n-gram model's score; None where there is none.
     """
-    found = conclude(_scores(result), [seed["status"] for seed in result["seeds"]])
-    parts = [_score(result), _beside(result), _means(result, found), _seeds(result)]
-    return Verdict(found.level, " ".join(part for part in parts if part), found.lead)
+
+    level: Level
+    lead: str
+    collapsed: bool
+    learned: bool | None
+    ngram: Place | None
 
 
-def _score(result: Mapping[str, Any]) -> str:
-    low, high = result["interval"]
-    seeds = len(result["seeds"])
-    mean = f", mean of {seeds} seeds (deviation {result['deviation']:.3f})" if seeds > 1 else ""
-    return (
-        f"{capital(title(result['metric']))} {result['score']:.3f} [{low:.3f}, {high:.3f}] "
-        f"on {result['rows']:,} dev rows{mean}."
-    )
+def verdict_on(run: History, result: Result) -> Verdict:
+    """What a page says of a run: by its scores and the baselines, or by the plateau of word frequencies.
+
+    Args:
+        run: what its folder tells.
+        result: the content of its `result.json`; empty while it has none.
+    """
+    if is_finetuning(run):
+        return _finetuned(run.scores, result) if run.scores and result else _unfinished(run)
+    return _pretrained(run, result) if result else _unfinished(run)
 
 
-def _beside(result: Mapping[str, Any]) -> str:
-    told = [
-        f"{words} scores {result['baselines'][name]['score']:.3f}" for name, words in _rivals(result).items()
+def sentence_on(run: History) -> str:
+    """Whether it learned, in one sentence."""
+    return _finetuning_in_short(run) if is_finetuning(run) else _pretraining_in_short(run)
+
+
+def conclude(scores: Scores, statuses: Sequence[str]) -> Conclusion:
+    """Judge scores by their interval; a baseline's score is taken as it is, for it is of the same rows.
+
+    Args:
+        scores: of all seeds together.
+        statuses: of each seed that is known; see `runs.result.SeedResult`.
+    """
+    collapsed = bool(statuses) and all(status == "collapsed" for status in statuses)
+    ngram = None if scores.ngram is None else _place(scores, scores.ngram)
+    level, lead = _words(scores, statuses, collapsed, ngram)
+    return Conclusion(level, lead, collapsed, scores.learned, ngram)
+
+
+def conclusion_of(run: RunHistory[Recipe], scores: Scores) -> Conclusion:
+    """The same of a run, by those of its seeds that are done."""
+    return conclude(scores, [track.outcome.status for track in run.tracks if track.outcome])
+
+
+def losses(result: Result) -> dict[str, dict[str, float]]:
+    """What the loss stands between, by name: each has `mlm_loss`, and accuracies where they are known.
+
+    What was no number is NaN.
+    """
+    rows: dict[str, dict[str, float | None]] = {
+        "knowing nothing": {"mlm_loss": result["floors"]["uniform"]},
+        "word frequencies": {"mlm_loss": result["floors"]["unigram"]},
+        "before, held out": result["before"] or {},
+        "training": {"mlm_loss": result["train_mlm_loss"]},
+        "after, held out": result["heldout"] or {},
+    }
+    return {name: {key: number(value) for key, value in row.items()} for name, row in rows.items() if row}
+
+
+def _unfinished(run: History) -> Verdict:
+    if run.stopped:
+        return Verdict("bad", "Stopped.", f"This run stopped: {run.stopped}")
+    last = ""
+    if not is_finetuning(run) and run.track.evaluations:
+        last = f" Its last held-out loss is {said(run.track.evaluations[-1].loss, 3)}."
+    return Verdict("open", "Not finished.", f"{NO_RESULT}{last}")
+
+
+# ---- Labelled rows
+
+
+def _place(scores: Scores, rival: float) -> Place:
+    if scores.low > rival:
+        return "above"
+    return "below" if scores.high < rival else "around"
+
+
+def _words(
+    scores: Scores, statuses: Sequence[str], collapsed: bool, ngram: Place | None
+) -> tuple[Level, str]:
+    if collapsed:
+        return "bad", "It collapsed."
+    if scores.learned is None or scores.majority is None:
+        return "open", "It is done."
+    if not scores.learned:
+        return "open" if scores.score > scores.majority else "bad", "Nothing shows that it learned."
+    if ngram == "below":
+        return "open", "It learned, but less than an n-gram model."
+    if ngram == "around":
+        return "open", "It learned; whether more than an n-gram model is open."
+    if any(status != "learned" for status in statuses):
+        return "open", "It learned, but not from every seed."
+    return "good", "It learned."
+
+
+def _finetuned(scores: Scores, result: Result) -> Verdict:
+    statuses = [seed["status"] for seed in result["seeds"]]
+    found = conclude(scores, statuses)
+    count = len(statuses)
+    mean = f", mean of {count} seeds (deviation {result['deviation']:.3f})" if count > 1 else ""
+    beside = " and ".join(_baselines(scores))
+    parts = [
+        f"{capital(title(scores.metric))} {_scored(scores)}{mean}.",
+        f"{capital(beside)}." if beside else "",
+        _meaning(result, found),
+        _seeds(statuses) if count > 1 else "",
     ]
-    return f"{capital(' and '.join(told))}." if told else ""
+    return Verdict(found.level, found.lead, " ".join(filter(None, parts)))
 
 
-def _rivals(result: Mapping[str, Any]) -> dict[str, str]:
-    """The baselines that there are: without training rows there is no n-gram model."""
-    return {name: words for name, words in BASELINES.items() if result["baselines"].get(name)}
+def _scored(scores: Scores) -> str:
+    return f"{scores.score:.3f} [{scores.low:.3f}, {scores.high:.3f}] on {scores.rows:,} dev rows"
 
 
-def _means(result: Mapping[str, Any], found: Conclusion) -> str:
+def _baselines(scores: Scores) -> list[str]:
+    """What those score that there are: without training rows there is no n-gram model."""
+    known = {"majority": scores.majority, "ngram": scores.ngram}
+    return [f"{BASELINES[name]} scores {each:.3f}" for name, each in known.items() if each is not None]
+
+
+def _meaning(result: Result, found: Conclusion) -> str:
     if found.collapsed:
         return f"The model collapsed: it gives every dev row the same answer{_only_answer(result)}."
     if found.learned is None:
@@ -69,21 +175,7 @@ def _means(result: Mapping[str, Any], found: Conclusion) -> str:
     }[found.ngram]
 
 
-def _scores(result: Mapping[str, Any]) -> Scores:
-    low, high = result["interval"]
-    known = {name: result["baselines"][name]["score"] for name in _rivals(result)}
-    return Scores(
-        result["metric"],
-        result["score"],
-        low,
-        high,
-        known.get("majority"),
-        known.get("ngram"),
-        result["rows"],
-    )
-
-
-def _only_answer(result: Mapping[str, Any]) -> str:
+def _only_answer(result: Result) -> str:
     if not result.get("confusion"):
         return ""
     answers = [sum(column) for column in zip(*result["confusion"], strict=True)]
@@ -91,11 +183,146 @@ def _only_answer(result: Mapping[str, Any]) -> str:
     return f", {given[0]!r}" if len(given) == 1 else ""
 
 
-def _seeds(result: Mapping[str, Any]) -> str:
-    statuses = [seed["status"] for seed in result["seeds"]]
-    if len(statuses) == 1:
-        return ""
+def _seeds(statuses: Sequence[str]) -> str:
     failed = [f"{statuses.count(s)} {s}" for s in ("collapsed", "diverged", "not learned") if s in statuses]
     return (
         f"Of {len(statuses)} seeds: {statuses.count('learned')} learned{''.join(f', {f}' for f in failed)}."
     )
+
+
+def _finetuning_in_short(run: RunHistory[Recipe]) -> str:
+    scores = run.scores
+    if scores is None:
+        return _how_far(run)
+    beside = " and ".join(_baselines(scores))
+    lead = conclusion_of(run, scores).lead.removesuffix(".")
+    scored = f"{lead}: {title(scores.metric)} {_scored(scores)}"
+    return f"{scored}, where {beside}." if beside else f"{scored}."
+
+
+def _how_far(run: RunHistory[Recipe]) -> str:
+    begun = [track for track in run.tracks if track.steps]
+    if not begun:
+        return "It is not done, and has logged nothing yet."
+    last, training = begun[-1], run.recipe.training
+    who = f"seed {last.seed} of {training.seeds}" if training.seeds > 1 else "it"
+    where = f"{who} is at epoch {last.place:.2f} of {training.epochs}"
+    scored = [each for track in begun for each in track.evaluations if math.isfinite(each.score)]
+    so_far = ""
+    if scored:
+        best = max(scored, key=lambda each: each.score)
+        so_far = f", its best score so far is {best.score:.3f} [{best.low:.3f}, {best.high:.3f}]"
+    return f"It is not done: {where}{so_far}."
+
+
+# ---- Text
+
+
+def _pretrained(run: RunHistory[PretrainRecipe], result: Result) -> Verdict:
+    level, lead, meaning = _came_to(run, result)
+    return Verdict(level, lead, f"{_figures(result)} {meaning}")
+
+
+def _figures(result: Result) -> str:
+    found, floors = result["heldout"], result["floors"]
+    loss = _last_loss(result)
+    where = "Held-out loss" if found else "Training loss (no text was held out)"
+    right = ""
+    if found:
+        right = f": {found['mlm_accuracy']:.1%} of the masked pieces are restored"
+        if "pair_accuracy" in found:
+            right += f", {found['pair_accuracy']:.1%} of the pairs told right"
+    words = f"{where} {said(loss, 3)}, perplexity {said(perplexity(loss), 1)}{right}."
+    if math.isnan(loss):
+        words = f"{where}: no number."
+    return (
+        f"{words} Knowing only how frequent words are gives {floors['unigram']:.3f} "
+        f"({said(perplexity(floors['unigram']), 0)}), knowing nothing {floors['uniform']:.3f} "
+        f"({said(perplexity(floors['uniform']), 0)})."
+    )
+
+
+def _last_loss(result: Result) -> float:
+    found = result["heldout"]
+    return number(found["mlm_loss"] if found else result["train_mlm_loss"])
+
+
+def _scored_texts(run: History) -> list[Evaluation]:
+    return [each for each in run.track.evaluations if math.isfinite(each.loss)]
+
+
+def _came_to(run: RunHistory[PretrainRecipe], result: Result) -> tuple[Level, str, str]:
+    """The level, the answer in a few words, and a sentence."""
+    before, after = result["before"], result["heldout"]
+    if math.isnan(_last_loss(result)):
+        return "bad", "It broke.", "An update was so large that the model broke: what it gives is no number."
+    if not run.learned:
+        return _on_the_plateau(run)
+    lowest = min(_scored_texts(run), key=lambda each: each.loss, default=None)
+    if after and lowest and after["mlm_loss"] > lowest.loss + BY_HEART:
+        text = (
+            f"It was lower before, {lowest.loss:.3f} after step {lowest.step:,}: the model began to learn "
+            "the text by heart. More text or fewer steps would help."
+        )
+        return "open", "It learned, and then by heart.", text
+    if run.through_at == 0 and before and after:
+        gain, began = before["mlm_loss"] - after["mlm_loss"], f"The model began with {before['mlm_loss']:.3f}"
+        if gain <= 0:
+            return "open", "It won nothing.", f"{began}, and has won nothing on this text."
+        text = (
+            f"{began} on this text (perplexity {said(perplexity(before['mlm_loss']), 1)}), and has won "
+            f"{gain:.3f}."
+        )
+        return "good", "It learned.", text
+    text = (
+        f"It broke through the plateau of word frequencies by step {run.through_at:,} of "
+        f"{result['steps']:,}: the model uses the context."
+    )
+    return "good", "It learned.", text
+
+
+def _on_the_plateau(run: RunHistory[PretrainRecipe]) -> tuple[Level, str, str]:
+    """See `_came_to`."""
+    if soon_through(run):
+        text = (
+            "The loss had nearly left the plateau of word frequencies at the end, and was still falling: "
+            "more steps would bring more."
+        )
+        return "open", "It has just begun to learn.", text
+    text = (
+        "The loss stayed on the plateau of word frequencies: the model has hardly learned to use the "
+        "context, and will help little."
+    )
+    return "bad", "It has hardly learned.", text
+
+
+def _pretraining_in_short(run: RunHistory[PretrainRecipe]) -> str:
+    if run.stopped:
+        return f"It was stopped: {run.stopped}"
+    track, scored = run.track, _scored_texts(run)
+    if track.broken:
+        return f"It broke: the held-out loss after step {track.evaluations[-1].step:,} is no number."
+    held = f"the held-out loss is {scored[-1].loss:.3f}" if scored else _without_heldout(run)
+    if not run.finished:
+        if not track.steps:
+            return "It is not done, and has logged nothing yet."
+        done = f"{track.last_step:,} steps are, about {run.share_done(track):.0%} of it"
+        return f"It is not done: {done}, and {held}."
+    if not run.learned and soon_through(run):
+        return f"It had nearly left the plateau of word frequencies when it ended: {held}."
+    if not run.learned:
+        return f"It did not learn to use the context and stayed on the plateau of word frequencies: {held}."
+    if run.through_at == 0 and scored:
+        won = scored[0].loss - scored[-1].loss
+        told = f"It went on learning: {held}" if won > 0 else f"It won nothing: {held}"
+        return f"{told}, and it began with {scored[0].loss:.3f}."
+    if not scored or run.floor is None:
+        return f"It learned: {held}."
+    below = run.floor - scored[-1].loss
+    return f"It learned: {held}, {below:.3f} below that of knowing only how frequent words are."
+
+
+def _without_heldout(run: RunHistory[PretrainRecipe]) -> str:
+    loss = last_training_loss(run)
+    told = "" if math.isnan(loss) else f"the training loss is {loss:.3f}, and "
+    return f"{told}no text was held out"

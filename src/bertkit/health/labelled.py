@@ -239,7 +239,7 @@ def collapsed(run: RunHistory[Recipe]) -> Finding | None:
 def no_better_than_majority(run: RunHistory[Recipe]) -> Finding | None:
     """The score shows nothing of what the model learned, if it learned anything."""
     scores = run.scores
-    if scores is None or scores.majority is None or scores.low > scores.majority:
+    if scores is None or scores.majority is None or scores.learned:
         return None
     # What these are told of says more.
     if diverged(run) or any(
@@ -272,7 +272,7 @@ def no_better_than_ngram(run: RunHistory[Recipe]) -> Finding | None:
         return None
     if scores.score >= PERFECT:
         return None  # Both make no mistake: no other model could do better.
-    if scores.majority is None or scores.low <= scores.majority:
+    if not scores.learned:
         return None
     return notable(
         "certain" if scores.high < scores.ngram else "likely",

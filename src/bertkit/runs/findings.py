@@ -24,6 +24,8 @@ SURENESSES: tuple[Sureness, ...] = ("certain", "likely", "possible")
 FINDINGS = "findings.json"
 MAY_HELP = "What may help"
 WITH = " with "
+FEW = 3
+"""Changes that read well in one line."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,11 @@ def ways(changes: Sequence[Change]) -> list[list[Change]]:
         else:
             found.append([change])
     return found
+
+
+def as_above(changes: Sequence[Change], above: Sequence[Change]) -> bool:
+    """Whether these are many changes, and the findings above have proposed every one of them."""
+    return len(changes) > FEW and {str(change) for change in changes} <= {str(change) for change in above}
 
 
 def by_weight(findings: Sequence[Finding]) -> list[Finding]:

@@ -101,6 +101,11 @@ def is_run(path: Path) -> bool:
     return (path / RECIPE).is_file()
 
 
+def recipe_text(run: Path) -> str:
+    """The recipe of a run as its file has it; "" where there is none."""
+    return (run / RECIPE).read_text(encoding="utf-8") if is_run(run) else ""
+
+
 def has_begun(run: Path) -> bool:
     """Whether there is a run that can be gone on with, or is finished."""
     return is_run(run) and (run / FINGERPRINT).is_file()

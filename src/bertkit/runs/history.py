@@ -201,6 +201,14 @@ class Scores:
     ngram: float | None
     rows: int
 
+    @property
+    def learned(self) -> bool | None:
+        """Whether a fine-tuning learned: its interval lies above the score of the baseline that is blind.
+
+        None where that baseline is not known.
+        """
+        return None if self.majority is None else self.low > self.majority
+
 
 @dataclass(frozen=True)
 class RunHistory(Generic[RecipeOf]):
@@ -248,6 +256,16 @@ class RunHistory(Generic[RecipeOf]):
     def fresh(self) -> bool:
         """Whether it began with fresh weights."""
         return self.recipe.model.fresh
+
+    @property
+    def learned(self) -> bool | None:
+        """Whether it learned as far as is known: see `Scores.learned`; a pretraining, to use the context.
+
+        None where nothing tells.
+        """
+        if self.phase == "pretrain":
+            return self.through_at is not None
+        return None if self.scores is None else self.scores.learned
 
     @property
     def track(self) -> Track:

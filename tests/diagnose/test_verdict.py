@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from bertkit.diagnose.answers import answers_of, verdict_of
-from bertkit.diagnose.conclusion import conclude
-from bertkit.diagnose.verdict import give_verdict
+from bertkit.diagnose.answers import answers_of
+from bertkit.diagnose.verdict import conclude, sentence_on, verdict_on
 from bertkit.recipe import Recipe
 from bertkit.runs.history import Outcome, RunHistory, Scores, Track
 
@@ -53,26 +52,17 @@ def test_the_conclusion_goes_by_the_interval(
 )
 def test_the_doctor_says_what_the_run_page_says(low: float, high: float, statuses: tuple[str, ...]) -> None:
     score = (low + high) / 2
-    result: dict[str, Any] = {
-        "metric": "mcc",
-        "score": score,
-        "interval": [low, high],
-        "deviation": 0.01,
-        "rows": 99,
-        "baselines": {"majority": {"score": 0.0}, "ngram": {"score": 0.15}},
-        "seeds": [{"status": status} for status in statuses],
-        "labels": ["no", "yes"],
-    }
+    result: dict[str, Any] = {"deviation": 0.01, "seeds": [{"status": status} for status in statuses]}
     seeds = [Track(i, outcome=Outcome(score, s, 1.0, 9.0)) for i, s in enumerate(statuses)]
     run = RunHistory(Recipe(), seeds, Scores("mcc", score, low, high, 0.0, 0.15, 99), 0.6)
-    given = give_verdict(result)
-    assert verdict_of(run).startswith(given.lead.removesuffix(".") + ": MCC ")
+    given = verdict_on(run, result)
+    assert sentence_on(run).startswith(given.lead.removesuffix(".") + ": MCC ")
     (held,) = [a.words for a in answers_of(run) if a.question == "Does that hold for other rows?"]
     assert held.startswith("Nothing shows it") == (given.level != "good" and low <= 0)
 
 
 def test_without_a_majority_nothing_is_concluded_of_a_majority() -> None:
     run = RunHistory(Recipe(), (), Scores("f1", 0.5, 0.4, 0.6, None, None, 9))
-    assert verdict_of(run) == "It is done: F1 0.500 [0.400, 0.600] on 9 dev rows."
+    assert sentence_on(run) == "It is done: F1 0.500 [0.400, 0.600] on 9 dev rows."
     assert not [a for a in answers_of(run) if a.question == "Does that hold for other rows?"]
-    assert "learned" in verdict_of(replace(run, scores=Scores("f1", 0.5, 0.4, 0.6, 0.3, None, 9)))
+    assert "learned" in sentence_on(replace(run, scores=Scores("f1", 0.5, 0.4, 0.6, 0.3, None, 9)))
