@@ -44,6 +44,28 @@ SOURCES = {
 }
 
 
+# What a whole file, a class and a function have at most, with signature and docstring.
+MOST_LINES = {ast.Module: 450, ast.ClassDef: 200, ast.FunctionDef: 60}
+STILL_LONGER = {
+    "bertkit.train.loop.run_steps",
+    "bertkit.train.pretrainrun.PretrainRun",
+    "bertkit.train.seedrun.SeedRun",
+}
+# What every command has by these names: the table of commands asks for them.
+OF_COMMANDS = {"add_arguments", "run", "EXAMPLES", "FLAGS", "read_recipe"}
+STILL_TWICE = {
+    *(
+        "diagnose.SIZE",
+        "diagnose.Found",
+        "diagnose.Row",
+        "diagnose.FEW",
+        "diagnose.LEVELS",
+        "diagnose.Result",
+    ),
+    *("diagnose.LEAST", "studies.PIECES", "train.SHARE", "train.Progress"),
+}
+
+
 def imports(module: str, source: str) -> set[str]:
     """The bertkit modules that `module` imports anywhere, also inside functions and by name."""
     package = module if SOURCES[module].name == "__init__.py" else module.rpartition(".")[0]
@@ -142,3 +164,43 @@ def test_every_command_module_is_in_the_table() -> None:
     modules = {name.rpartition(".")[2] for name in SOURCES if name.startswith("bertkit.cli.")}
     commands = {name for name in modules if "def run(" in SOURCES[f"bertkit.cli.{name}"].read_text("utf-8")}
     assert commands == {command.module for command in COMMANDS}
+
+
+def too_long(module: str, source: str) -> list[str]:
+    """What in a module has more lines than a head holds."""
+    tree = ast.parse(source)
+    found = [module] if len(source.splitlines()) > MOST_LINES[ast.Module] else []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            if lines > MOST_LINES[type(node)]:
+                found.append(f"{module}.{node.name}")
+    return found
+
+
+def test_files_classes_and_functions_fit_in_one_head() -> None:
+    found = {name for module, path in SOURCES.items() for name in too_long(module, path.read_text("utf-8"))}
+    assert found <= STILL_LONGER
+
+
+def defined(source: str) -> set[str]:
+    """The public names that a module defines, and does not import."""
+    names: set[str] = set()
+    for node in ast.parse(source).body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case ast.Assign(targets=targets):
+                names.update(target.id for target in targets if isinstance(target, ast.Name))
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                names.add(name)
+    return {name for name in names if not name.startswith("_")}
+
+
+def test_a_public_name_is_defined_in_one_module_of_a_room() -> None:
+    places: dict[str, list[str]] = {}
+    for module, path in SOURCES.items():
+        names = defined(path.read_text("utf-8")) - (OF_COMMANDS if room(module) == "cli" else set())
+        for name in names:
+            places.setdefault(f"{room(module)}.{name}", []).append(module)
+    assert {name for name, modules in places.items() if len(modules) > 1} <= STILL_TWICE
