@@ -18,7 +18,7 @@ from bertkit.recipe import PretrainRecipe
 
 REACH = 4
 """Pieces to either side that are told apart."""
-PIECES = 4_096
+WATCHED_PIECES = 4_096
 """Of text that heads are watched on."""
 
 
@@ -80,7 +80,7 @@ def look(run: Path, recipe: PretrainRecipe) -> Offsets | None:
     shards = open_shards(Path(recipe.corpus.shards))
     split: Split = "heldout" if shards.of("heldout") else "train"
     length = recipe.batch.length
-    windows = Windows(shards, split, recipe.objective, pieces=PIECES, length=length, seed=0)
+    windows = Windows(shards, split, recipe.objective, pieces=WATCHED_PIECES, length=length, seed=0)
     sequences = windows.masks(0).sequences
     # The longest come first; short ones have no piece at the far offsets.
     rows = np.flatnonzero(sequences.lengths > 2 * REACH + 2)

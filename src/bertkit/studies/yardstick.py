@@ -17,7 +17,7 @@ from bertkit.train.processes import ALONE
 from bertkit.train.restoring import Part, parts_of, score
 from bertkit.train.starting import HELDOUT_AT_ONCE, heldout_masks
 
-PIECES = 32_768
+HELDOUT_PIECES = 32_768
 """Of held-out text, at most."""
 
 
@@ -63,7 +63,7 @@ def yardstick_of(recipes: Sequence[PretrainRecipe]) -> Yardstick | None:
         if not shards.of("heldout"):
             return None
         objective = replace(first.objective, pairs="none")
-        masks = heldout_masks(shards, objective, PIECES, first.batch.length)
+        masks = heldout_masks(shards, objective, HELDOUT_PIECES, first.batch.length)
         return Yardstick(tuple(parts_of(masks, HELDOUT_AT_ONCE, ALONE)))
     except UserError:
         return None
