@@ -39,10 +39,11 @@ from bertkit.model.pretraining import PretrainingBatch
 from bertkit.model.work import gemm_rate, training_flops
 from bertkit.recipe import PretrainRecipe
 from bertkit.text.tokenizer import Tokenizer
+from bertkit.train.listener import Silent
 from bertkit.train.loop import run_steps
+from bertkit.train.masked import as_batch, score
 from bertkit.train.processes import ALONE
-from bertkit.train.restoring import as_batch, score
-from bertkit.train.starting import prepare_start
+from bertkit.train.start import source_of
 from common import emit, emit_machine, interleaved, seconds
 
 LENGTH = 128
@@ -85,7 +86,7 @@ class Setting:
                 "objective": {"pairs": self.pairs},
                 "batch": {"pieces": SIZES[self.size].pieces, "length": LENGTH, "at_once": at_once},
                 "optimiser": {"lr": RATE},
-                "training": {"heldout_pieces": 16_384},
+                "training": {"heldout_pieces": 16_384, "steps": 1_000},
             }
         )
 
@@ -95,8 +96,9 @@ class Ours:
 
     def __init__(self, setting: Setting, at_once: int) -> None:
         recipe = setting.recipe(at_once)
-        self.start = prepare_start(recipe, ALONE)
-        self.optimiser = build_optimiser(self.start.model, recipe.optimiser)
+        self.source = source_of(recipe, ALONE, Silent())
+        self.objective = self.source.objective(0)
+        self.optimiser = build_optimiser(self.objective.model, recipe.optimiser)
         self.clip = recipe.optimiser.clip
         self.step = 0
 
@@ -108,8 +110,8 @@ class Ours:
             return False
 
         run_steps(
-            self.start.model,
-            self.start.objective,
+            self.objective.model,
+            self.objective,
             self.optimiser,
             rate=rate,
             clip=self.clip,
@@ -126,10 +128,7 @@ class Ours:
 
     def heldout_loss(self) -> float:
         """Loss of the held-out masked pieces."""
-        assert self.start.heldout is not None
-        mask_id = self.start.shards.tokenizer.mask_id
-        precision = choose_precision("auto")
-        return score(self.start.model, self.start.heldout.parts, precision, ALONE, mask_id)["mlm_loss"]
+        return score(self.objective.model, self.source.heldout.parts, choose_precision("auto"))["mlm_loss"]
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ class Theirs:
 
     def __init__(self, setting: Setting, at_once: int) -> None:
         recipe = setting.recipe()
-        self.source = prepare_start(recipe, ALONE)
+        self.objective = source_of(recipe, ALONE, Silent()).objective(0)
         self.model = their_model(preset(setting.size), setting.pairs)
         self.optimiser = build_optimiser(self.model, recipe.optimiser)
         self.clip = recipe.optimiser.clip
@@ -198,7 +197,7 @@ class Theirs:
 
     def prepare(self, steps: int) -> None:
         """Have the sequences of the next steps ready."""
-        masks = (self.source.objective.masks(self.step + index) for index in range(steps))
+        masks = (self.objective.masks(self.step + index) for index in range(steps))
         self.ready = grouped([as_batch(each) for each in masks], self.at_once)
 
     def update(self, parts: list[Part], rate: float) -> None:
@@ -277,7 +276,7 @@ def compare_speed(setting: Setting, rounds: int) -> dict[str, int]:
     rate = gemm_rate(precision, budget=1.0)
     times = interleaved({name: run for name, (_, run) in ways.items()}, rounds, warmups=0)
 
-    batches = [as_batch(ours[0].start.objective.masks(step)) for step in range(block.steps)]
+    batches = [as_batch(ours[0].objective.masks(step)) for step in range(block.steps)]
     lengths = np.concatenate([batch.inputs.lengths for batch in batches])
     flops = sum(
         training_flops(
@@ -303,7 +302,7 @@ def race(setting: Setting, minutes: float, at_once: dict[str, int]) -> None:
     """
     ours, theirs = Ours(setting, at_once["bertkit"]), Theirs(setting, at_once["transformers"])
     our_seconds, curve, their_seconds = 0.0, [], 0.0
-    ours.start.objective.masks(0)
+    ours.objective.masks(0)
     while their_seconds < 60 * minutes:
         begin = time.perf_counter()
         end = begin + SLICE

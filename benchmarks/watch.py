@@ -13,10 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-
-import torch
 
 from bertkit.health.watch import Watch
 from bertkit.model.optimisers import build_optimiser
@@ -25,11 +22,10 @@ from bertkit.recipe import Recipe
 from bertkit.runs.log import NoLog
 from bertkit.train.listener import Silent
 from bertkit.train.loop import StepRecord, run_steps
-from bertkit.train.objectives import Classification
-from bertkit.train.prepare import build_classifier, prepare
+from bertkit.train.processes import ALONE
 from bertkit.train.schedule import rates
-from bertkit.train.seedwatch import watch_seed
-from bertkit.train.watching import NEVER
+from bertkit.train.start import source_of
+from bertkit.train.watching import NEVER, Watching
 from common import emit, emit_machine
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
@@ -39,25 +35,21 @@ class Run:
     """A fine-tuning run whose steps are made in blocks, with or without the watch."""
 
     def __init__(self, recipe: Recipe, steps: int, folder: Path) -> None:
-        torch.manual_seed(0)
-        prepared = prepare(recipe)
         self.recipe = recipe
-        self.model = build_classifier(prepared, recipe)
+        self.objective = source_of(recipe, ALONE, Silent()).objective(0)
+        self.model = self.objective.model
         self.optimiser = build_optimiser(self.model, recipe.optimiser)
-        self.objective = Classification(prepared.train_sequences, prepared.train_labels, recipe.batch, 0)
         self.precision = choose_precision(recipe.training.precision)
         self.steps = steps
         self.step = 0
         self.inside = 0.0
         self.log = NoLog()
-        self.watching = watch_seed(
-            prepared,
-            recipe,
+        self.watching = Watching(
             self.model,
-            self.precision,
-            asdict(Watch()),
-            steps=steps,
-            steps_per_epoch=self.objective.steps_per_epoch,
+            self.objective.manner.setting,
+            Watch(),
+            self.objective.manner.probe,
+            every=recipe.training.watch_every,
             folder=folder,
             listener=Silent(),
         )
@@ -68,7 +60,7 @@ class Run:
 
         def after(record: StepRecord) -> bool:
             self.step = record.step
-            place = {"epoch": record.step / self.objective.steps_per_epoch}
+            place = {"epoch": record.step / self.objective.manner.steps_per_epoch}
             self._timed(lambda: self.watching.stepped(record, self.log, place, record.step / self.steps))
             return record.step == end
 

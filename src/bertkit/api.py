@@ -26,13 +26,11 @@ from bertkit.recipe.study import Study, find_study, settings_by_stage
 from bertkit.runs.folder import has_logged
 from bertkit.studies.study import SilentStudy, StudyListener, run_study
 from bertkit.text.tokenizer import Tokenizer
-from bertkit.train.finetune import finetune as run_finetune
-from bertkit.train.listener import Listener, PretrainListener, Silent, SilentPretrain
-from bertkit.train.preflight import preflight
-from bertkit.train.preflight_pretrain import preflight_pretraining
-from bertkit.train.pretrain import pretrain as run_pretrain
-from bertkit.train.pretrainfolder import Stopped
+from bertkit.train.listener import Listener, Silent
 from bertkit.train.processes import ProcessLost, is_first
+from bertkit.train.seedfolder import Stopped
+from bertkit.train.start import preflight
+from bertkit.train.start import train as run_training
 
 
 def prepare(
@@ -106,11 +104,7 @@ def finetune(
     if model:
         chosen = chosen.with_changes({"model": {"start": model}})
     chosen = chosen.with_changes(changes or {})
-    result = run_finetune(
-        chosen, Path(out), resume=resume, overwrite=overwrite, listener=listener or Silent()
-    )
-    write_report(Path(out))
-    return result
+    return _train(chosen, Path(out), resume, overwrite, listener)
 
 
 def pretrain(
@@ -122,7 +116,7 @@ def pretrain(
     changes: Mapping[str, Mapping[str, Any]] | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    listener: PretrainListener | None = None,
+    listener: Listener | None = None,
 ) -> dict[str, Any]:
     """Train an encoder on prepared text and leave a run folder with its report: what `bertkit pretrain` does.
 
@@ -149,16 +143,22 @@ def pretrain(
     if model:
         chosen = chosen.with_changes({"model": {"start": model}})
     chosen = chosen.with_changes(changes or {})
-    listener = listener or SilentPretrain()
+    return _train(chosen, Path(out), resume, overwrite, listener)
+
+
+def _train(
+    recipe: Recipe | PretrainRecipe, out: Path, resume: bool, overwrite: bool, listener: Listener | None
+) -> dict[str, Any]:
+    """Train, and let the first process write the page."""
     try:
-        result = run_pretrain(chosen, Path(out), resume=resume, overwrite=overwrite, listener=listener)
+        result = run_training(recipe, out, resume=resume, overwrite=overwrite, listener=listener or Silent())
     except (KeyboardInterrupt, Stopped, ProcessLost):
-        # What there is of it is worth a look, unless it has not begun.
-        if is_first() and has_logged(Path(out)):
-            write_report(Path(out))
+        # What there is of a pretraining is worth a look, unless it has not begun.
+        if isinstance(recipe, PretrainRecipe) and is_first() and has_logged(out):
+            write_report(out)
         raise
     if is_first():
-        write_report(Path(out))
+        write_report(out)
     return result
 
 
@@ -263,7 +263,7 @@ def _preflight(
     if isinstance(chosen, PretrainRecipe):
         if what:
             chosen = chosen.with_changes({"corpus": {"shards": str(what)}})
-        return preflight_pretraining(chosen.with_changes(changes), seconds=seconds)
+        return preflight(chosen.with_changes(changes), seconds=seconds)
     if shards:
         raise UserError(f"{what} is a folder of shards, and the recipe is one of fine-tuning.")
     if what:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -6,9 +7,8 @@ from rich.console import Console
 from rich.progress import BarColumn
 
 from bertkit.cli import display
-from bertkit.cli.display import BarDisplay, RunDisplay, named_rows, plain_console
-from bertkit.cli.finetune_display import FinetuneDisplay
-from bertkit.cli.pretrain_display import PretrainDisplay
+from bertkit.cli.display import BarDisplay, named_rows, plain_console
+from bertkit.cli.run_display import WORDS, RunDisplay
 from bertkit.cli.study_display import StudyDisplay
 
 
@@ -19,13 +19,13 @@ def interrupt(shown: BarDisplay) -> None:
 
 def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path, capsys) -> None:
     out = tmp_path / "my run"
-    finetuning = FinetuneDisplay(to_stderr=True, out=out)
+    finetuning = RunDisplay("finetune", to_stderr=True, out=out)
     finetuning.seed_started(7, 0, 99)
     interrupt(finetuning)
     errors = capsys.readouterr().err
     assert errors.endswith(f"Interrupted. Go on with: bertkit finetune -o '{out}' --resume\n")
-    pretraining = PretrainDisplay(to_stderr=False, out=out)
-    pretraining._task = pretraining._bar.add_task("", total=1.0, step=0, figures="")
+    pretraining = RunDisplay("pretrain", to_stderr=False, out=out)
+    pretraining.seed_started(0, 0, 99)
     interrupt(pretraining)
     assert capsys.readouterr().out == f"Interrupted. Go on with: bertkit pretrain -o '{out}' --resume\n"
     interrupt(StudyDisplay(to_stderr=False))
@@ -33,12 +33,13 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path, capsys) -> None:
 
 
 def test_there_is_nothing_to_go_on_with_before_the_first_step_and_after_the_last(
-    tmp_path: Path, capsys
+    tmp_path: Path, capsys, monkeypatch
 ) -> None:
+    monkeypatch.setitem(WORDS, "finetune", replace(WORDS["finetune"], closing=lambda result, out: iter(())))
     interrupt(RunDisplay("finetune", to_stderr=False, out=tmp_path))
-    run = FinetuneDisplay(to_stderr=False, out=tmp_path)
+    run = RunDisplay("finetune", to_stderr=False, out=tmp_path)
     run.seed_started(7, 0, 99)
-    RunDisplay.finished(run, {})
+    run.finished({})
     interrupt(run)
     assert capsys.readouterr().out == "seed 7\n"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bertkit.cli.pretrain_display import losses_table
+from bertkit.cli.run_display import losses_table
 from bertkit.diagnose.doctor import examine
 from bertkit.diagnose.report import write_report
 from bertkit.diagnose.verdict import losses, verdict_on

@@ -9,8 +9,8 @@ from bertkit.data.packed import pack
 from bertkit.model.encoder import Encoder
 from bertkit.recipe import PretrainRecipe
 from bertkit.studies.neighbours import REACH, attention_by_offset, look
-from bertkit.train.listener import SilentPretrain
-from bertkit.train.pretrain import pretrain
+from bertkit.train.listener import Silent
+from bertkit.train.start import train
 
 CONFIG = ModelConfig(
     vocabulary_size=99, layers=2, hidden_size=12, heads=3, feedforward_size=7, max_positions=32
@@ -47,6 +47,6 @@ def test_the_shares_are_means_of_the_encoders_own_attention(random_sequences) ->
 
 
 def test_sequences_too_short_for_the_offsets_show_none(pretraining: PretrainRecipe, tmp_path: Path) -> None:
-    pretrain(pretraining, tmp_path / "run", resume=False, overwrite=False, listener=SilentPretrain())
+    train(pretraining, tmp_path / "run", resume=False, overwrite=False, listener=Silent())
     assert look(tmp_path / "run", pretraining) is not None
     assert look(tmp_path / "run", pretraining.with_changes({"batch": {"length": 2 * REACH + 2}})) is None

@@ -7,8 +7,8 @@ import pytest
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe
 from bertkit.studies.yardstick import yardstick_of
-from bertkit.train.listener import SilentPretrain
-from bertkit.train.pretrain import pretrain
+from bertkit.train.listener import Silent
+from bertkit.train.start import train
 
 
 def test_the_first_ones_held_out_loss_is_measured_as_its_run_measured_it(
@@ -18,8 +18,8 @@ def test_the_first_ones_held_out_loss_is_measured_as_its_run_measured_it(
     yardstick = yardstick_of([pretraining, words])
     assert yardstick is not None
     for name, each in (("first", pretraining), ("words", words)):
-        pretrain(each, tmp_path / name, resume=False, overwrite=False, listener=SilentPretrain())
-    own = pretrain(pretraining, tmp_path / "again", resume=False, overwrite=False, listener=SilentPretrain())
+        train(each, tmp_path / name, resume=False, overwrite=False, listener=Silent())
+    own = train(pretraining, tmp_path / "again", resume=False, overwrite=False, listener=Silent())
     assert yardstick.loss_of(tmp_path / "first") == pytest.approx(own["heldout"]["mlm_loss"], rel=1e-5)
     assert yardstick.loss_of(tmp_path / "words") != yardstick.loss_of(tmp_path / "first")
 

@@ -24,29 +24,28 @@ from bertkit.runs.checkpoints import Checkpoints
 from bertkit.runs.folder import STOPPED
 from bertkit.runs.result import Answers
 from bertkit.text.jsons import to_json
-from bertkit.train.finetune import finetune
-from bertkit.train.listener import Silent, SilentPretrain
+from bertkit.train.listener import Silent
 from bertkit.train.loop import Interrupted, StepRecord
-from bertkit.train.pretrain import pretrain
-from bertkit.train.pretrainfolder import Stopped
+from bertkit.train.seedfolder import Stopped
+from bertkit.train.start import train
 
 GOOD, FAR_TOO_HIGH = 5e-3, 1e25
 
 
-class StopsAfter(SilentPretrain):
+class StopsAfter(Silent):
     """Sends this process a signal in a step."""
 
     def __init__(self, step: int) -> None:
         self.step = step
 
-    def stepped(self, record: StepRecord, fraction: float, figures: dict[str, float]) -> None:
+    def stepped(self, record: StepRecord, fraction: float, figures: Any) -> None:
         if record.step == self.step:
             signal.raise_signal(signal.SIGINT)
 
 
 def run(recipe: PretrainRecipe, out: Path, **options: Any) -> dict[str, Any]:
-    settings = {"resume": False, "overwrite": False, "listener": SilentPretrain(), **options}
-    return pretrain(recipe, out, **settings)
+    settings = {"resume": False, "overwrite": False, "listener": Silent(), **options}
+    return train(recipe, out, **settings)
 
 
 def at_rates(recipe: PretrainRecipe, folder: Path, rates: Sequence[float]) -> PretrainRecipe:
@@ -188,7 +187,7 @@ def test_fine_tuning_a_broken_model_is_refused_before_its_folder_is_made(
     of_a_broken_model: Recipe, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=r"in step 1\. No update was made yet: the weights of .* are broken"):
-        finetune(of_a_broken_model, tmp_path / "run", resume=False, overwrite=False, listener=Silent())
+        train(of_a_broken_model, tmp_path / "run", resume=False, overwrite=False, listener=Silent())
     assert not (tmp_path / "run").exists()
 
 
@@ -216,7 +215,7 @@ def test_a_seed_that_breaks_says_so_in_json(toy: Recipe, tmp_path: Path, steps: 
         {"optimiser": {"lr": FAR_TOO_HIGH, "clip": 0.0, "warmup": 0.0}, "training": {"steps": steps}}
     )
     settings: dict[str, Any] = {"overwrite": False, "listener": Silent()}
-    result = finetune(recipe, tmp_path / "run", resume=False, **settings)
+    result = train(recipe, tmp_path / "run", resume=False, **settings)
     # The first update broke it: the second step says so, or, where there is none, the scores.
     assert [(seed["steps"], seed["status"]) for seed in result["seeds"]] == [(1, "diverged")]
     (broke,) = records(tmp_path / "run", "broke")
@@ -231,7 +230,7 @@ def test_a_seed_that_breaks_says_so_in_json(toy: Recipe, tmp_path: Path, steps: 
     assert f"at step {broke['step']}" in finding.seen
     # A run that ended before its result was written goes on with what its seed left.
     (tmp_path / "run" / "result.json").unlink()
-    again = finetune(recipe, tmp_path / "run", resume=True, **settings)
+    again = train(recipe, tmp_path / "run", resume=True, **settings)
     assert again["score"] == result["score"]
 
 

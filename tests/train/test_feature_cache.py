@@ -34,7 +34,7 @@ class Watching(Silent):
     def encoded(self, done: int, rows: int) -> None:
         self.encodings.append((done, rows))
 
-    def stepped(self, record: StepRecord) -> None:
+    def stepped(self, record: StepRecord, fraction: float, figures: Any) -> None:
         if record.step in self.steps:
             os.kill(os.getpid(), signal.SIGINT)
 

@@ -45,7 +45,7 @@ class SignalAt(Silent):
     def __init__(self, *steps: int) -> None:
         self.steps = steps
 
-    def stepped(self, record: StepRecord) -> None:
+    def stepped(self, record: StepRecord, fraction: float, figures: Any) -> None:
         if record.step in self.steps:
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -95,8 +95,8 @@ def test_a_killed_process_resumes_bit_for_bit(toy: Recipe, tmp_path: Path) -> No
     api.finetune(recipe=toy, out=tmp_path / "whole")
     command = [sys.executable, "-m", "bertkit", "finetune", "--recipe", str(tmp_path / "r.toml")]
     process = subprocess.Popen([*command, "-o", str(tmp_path / "cut")], stdout=subprocess.DEVNULL)
-    state = tmp_path / "cut" / "checkpoint" / "state.safetensors"
-    while not state.exists() and process.poll() is None:
+    checkpoints = tmp_path / "cut" / "checkpoint"
+    while not list(checkpoints.glob("step-*")) and process.poll() is None:
         time.sleep(0.002)
     time.sleep(random.random() * 0.1)
     process.kill()
@@ -129,9 +129,9 @@ def test_an_interrupted_run_of_seeds_goes_on_with_the_next(toy: Recipe, tmp_path
         def seed_started(self, seed: int, step: int, steps: int) -> None:
             self.seed = seed
 
-        def stepped(self, record: StepRecord) -> None:
+        def stepped(self, record: StepRecord, fraction: float, figures: Any) -> None:
             if self.seed == 1:
-                super().stepped(record)
+                super().stepped(record, fraction, figures)
 
     with pytest.raises(KeyboardInterrupt):
         api.finetune(recipe=toy, out=tmp_path / "cut", listener=SecondSeed(5))
@@ -208,7 +208,7 @@ def test_a_damaged_state_is_refused_in_a_sentence(toy: Recipe, tmp_path: Path) -
     run = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         api.finetune(recipe=toy, out=run, listener=SignalAt(2))
-    state = run / "checkpoint" / "state.safetensors"
+    (state,) = (run / "checkpoint").glob("step-*")
     state.write_bytes(state.read_bytes()[:-7])
     with pytest.raises(UserError, match="damaged"):
         api.finetune(recipe=toy, out=run, resume=True)
@@ -259,7 +259,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(
     with pytest.raises(OSError, match="No space left"):
         api.finetune(recipe=toy, out=run, resume=True)
     monkeypatch.undo()
-    state = "checkpoint/state.safetensors"
+    state = "checkpoint/step-00000003.safetensors"
     assert (run / state).read_bytes() == (tmp_path / "before" / state).read_bytes()
     api.finetune(recipe=toy, out=run, resume=True)
     api.finetune(recipe=toy, out=tmp_path / "whole")

@@ -13,8 +13,7 @@ from bertkit.demo.parts import FRESH, PRETRAIN, PRETRAINED, Sizes
 from bertkit.diagnose.doctor import examine
 from bertkit.health.checks import check_before
 from bertkit.recipe import PretrainRecipe, Recipe
-from bertkit.train.preflight import preflight
-from bertkit.train.preflight_pretrain import preflight_pretraining
+from bertkit.train.start import preflight
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -29,7 +28,7 @@ def test_a_toy_that_is_learned_has_no_findings(toy: Recipe, tmp_path: Path) -> N
 
 
 def test_a_toy_pretraining_has_no_findings_before_but_its_few_updates(restoring: PretrainRecipe) -> None:
-    found = check_before(preflight_pretraining(restoring, seconds=0.0))
+    found = check_before(preflight(restoring, seconds=0.0))
     assert [finding.check for finding in found] == ["few_updates"]
 
 

@@ -15,12 +15,10 @@ from bertkit.health import rows, text
 from bertkit.health.checks import CHECKS, check_before
 from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe
 from bertkit.recipe.pretrain import kind_of_recipe
-from bertkit.train.planning import first_seed
-from bertkit.train.preflight import measure
-from bertkit.train.preflight_pretrain import measure_pretraining
-from bertkit.train.prepare import prepare
+from bertkit.train.listener import Silent
+from bertkit.train.preflight import measure_quickly
 from bertkit.train.processes import ALONE
-from bertkit.train.starting import prepare_start
+from bertkit.train.start import source_of
 
 RECIPES = {path.stem: path for path in sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))}
 SICK = ("cola-blog", "cola-blog-packed")
@@ -39,13 +37,12 @@ def found(recipe: BaseRecipe, toy: Recipe, shards: Path) -> set[str]:
         recipe = recipe.with_changes(
             {"corpus": {"shards": str(shards)}, "training": {"heldout_pieces": 300, "precision": "fp32"}}
         )
-        measured = measure_pretraining(recipe, prepare_start(recipe, ALONE), "fp32")
     else:
         assert isinstance(recipe, Recipe)
         task = {"name": "", "train": toy.task.train, "dev": toy.task.dev, "metric": "mcc"}
         recipe = recipe.with_changes({"task": task, "training": {"precision": "fp32"}})
-        prepared = prepare(recipe)
-        measured = measure(prepared, recipe, first_seed(prepared, recipe), "fp32")
+    source = source_of(recipe, ALONE, Silent())
+    measured = measure_quickly(source, source.objective(recipe.training.seed, trial=True))
     return {finding.check for finding in check_before(measured)} - OF_DATA
 
 

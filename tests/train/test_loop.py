@@ -2,6 +2,7 @@ import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -25,16 +26,24 @@ CONFIG = ModelConfig(
 )
 
 
+class Points(NamedTuple):
+    """A micro-batch."""
+
+    x: torch.Tensor
+
+    @property
+    def pieces(self) -> int:
+        return self.x.numel()
+
+
 class First:
     """Which of two halves of the vocabulary a sequence's first piece is of."""
 
-    def batches(self, step: int) -> Sequence[torch.Tensor]:
-        return [torch.randint(0, 19, (8, 5), generator=torch.Generator().manual_seed(step))]
+    def batches(self, step: int) -> Sequence[Points]:
+        return [Points(torch.randint(0, 19, (8, 5), generator=torch.Generator().manual_seed(step)))]
 
-    def pieces(self, batch: torch.Tensor) -> int:
-        return batch.numel()
-
-    def loss(self, model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+    def loss(self, model: nn.Module, points: Points) -> torch.Tensor:
+        batch = points.x
         places = torch.arange(5).repeat(8)
         packed = PackedBatch(batch.flatten(), torch.zeros_like(places), places, (5,) * 8)
         return model.loss(model(packed), (batch[:, 0] > 9).long()).mean()
@@ -47,15 +56,12 @@ class Line:
         self.parts = parts
         self.poison = poison
 
-    def batches(self, step: int) -> Sequence[torch.Tensor]:
+    def batches(self, step: int) -> Sequence[Points]:
         x = torch.randn(8, 1, generator=torch.Generator().manual_seed(step))
-        return (x * float("nan") if step == self.poison else x).chunk(self.parts)
+        return [Points(part) for part in (x * float("nan") if step == self.poison else x).chunk(self.parts)]
 
-    def pieces(self, batch: torch.Tensor) -> int:
-        return len(batch)
-
-    def loss(self, model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
-        return ((model(batch) - 3 * batch) ** 2).sum() / 8
+    def loss(self, model: nn.Module, points: Points) -> torch.Tensor:
+        return ((model(points.x) - 3 * points.x) ** 2).sum() / 8
 
 
 def fit(objective: Line, *, steps: int = 5, start: int = 0, stop_at: int = 0, model: nn.Module | None = None):  # type: ignore[no-untyped-def]

@@ -13,13 +13,12 @@ from bertkit import api
 from bertkit.health.checks import check_before
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import FINDINGS, Finding, append_findings, read_findings
-from bertkit.train import finetune as finetune_module
 from bertkit.train import preflight as preflight_module
-from bertkit.train import pretrainrun
-from bertkit.train.listener import Silent, SilentPretrain
-from bertkit.train.preflight import TRIAL_PIECES, TRIAL_ROWS, preflight, trial_rates, trial_rows
-from bertkit.train.preflight_pretrain import preflight_pretraining
+from bertkit.train import start
+from bertkit.train.listener import Silent
+from bertkit.train.preflight import TRIAL_PIECES, TRIAL_ROWS, trial_rates, trial_rows
 from bertkit.train.prepare import prepare
+from bertkit.train.start import preflight
 
 # The article's faults, as far as a toy has them.
 SICK = {
@@ -47,12 +46,6 @@ class Noting(Silent):
 
     def found(self, findings: Sequence[Finding]) -> None:
         self.findings += findings
-
-
-class NotingPretrain(SilentPretrain, Noting):
-    """The same of a pretraining run."""
-
-    found = Noting.found
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -84,8 +77,8 @@ def test_a_healthy_run_says_nothing_and_is_bit_for_bit_the_run_without(
     api.finetune(recipe=toy, out=tmp_path / "with", listener=listener)
     assert listener.findings == []
     assert not (tmp_path / "with" / FINDINGS).exists()
-    monkeypatch.setattr(finetune_module, "measure", lambda *given: None)
-    monkeypatch.setattr(finetune_module, "check_before", lambda record: [])
+    monkeypatch.setattr(start, "measure_quickly", lambda *given: None)
+    monkeypatch.setattr(start, "check_before", lambda record: [])
     api.finetune(recipe=toy, out=tmp_path / "without")
     assert same(tmp_path / "with", tmp_path / "without")
 
@@ -93,14 +86,14 @@ def test_a_healthy_run_says_nothing_and_is_bit_for_bit_the_run_without(
 def test_pretraining_is_bit_for_bit_the_run_without(
     restoring: PretrainRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listener = NotingPretrain()
+    listener = Noting()
     api.pretrain(recipe=restoring, out=tmp_path / "with", listener=listener)
     # The watch says, rightly, that so short a run never leaves the plateau.
     assert {finding.check for finding in listener.findings} == {"few_updates", "plateau"}
     found = [entry["check"] for entry in read_findings(tmp_path / "with") if entry["moment"] == "preflight"]
     assert found == ["few_updates"]
-    monkeypatch.setattr(pretrainrun, "measure_pretraining", lambda *given: None)
-    monkeypatch.setattr(pretrainrun, "check_before", lambda record: [])
+    monkeypatch.setattr(start, "measure_quickly", lambda *given: None)
+    monkeypatch.setattr(start, "check_before", lambda record: [])
     api.pretrain(recipe=restoring, out=tmp_path / "without")
     assert same(tmp_path / "with", tmp_path / "without")
 
@@ -109,7 +102,7 @@ def test_a_run_that_goes_on_is_not_looked_at_again(
     toy: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Stop(Noting):
-        def stepped(self, record: Any) -> None:
+        def stepped(self, record: Any, fraction: float, figures: Any) -> None:
             raise KeyboardInterrupt
 
     sick = toy.with_changes({**SICK, "training": {"steps": 2}})
@@ -210,7 +203,7 @@ def test_a_trial_warms_up_like_the_recipe_and_does_not_decay(toy: Recipe) -> Non
 
 
 def test_all_measures_of_pretraining(restoring: PretrainRecipe) -> None:
-    found = preflight_pretraining(restoring.with_changes({"training": {"steps": 500}}), seconds=20)
+    found = preflight(restoring.with_changes({"training": {"steps": 500}}), seconds=20)
     assert found.corpus is not None
     assert found.corpus.epochs > 1
     assert found.start.loss == pytest.approx(found.start.uniform, abs=1.0)
@@ -220,9 +213,7 @@ def test_all_measures_of_pretraining(restoring: PretrainRecipe) -> None:
     assert found.cost is not None
     assert found.cost.steps == 500
     assert [each.check for each in check_before(found)] == ["text_repeated"]
-    budget = preflight_pretraining(
-        restoring.with_changes({"training": {"steps": 0, "budget": 1.0}}), seconds=1
-    )
+    budget = preflight(restoring.with_changes({"training": {"steps": 0, "budget": 1.0}}), seconds=1)
     assert budget.cost is not None
     assert budget.cost.seconds == pytest.approx(60, rel=0.2)
 
@@ -231,7 +222,7 @@ def test_a_pretraining_whose_signal_stops_is_found_whatever_the_time(restoring: 
     """Eight fresh layers with norms behind their parts, at a rate far too high."""
     deep = {**restoring.model.options, "layers": 8}
     hot = restoring.with_changes({"model": {"options": deep}, "optimiser": {"lr": 0.3, "warmup": 0.0}})
-    found = preflight_pretraining(hot, seconds=0.0)
+    found = preflight(hot, seconds=0.0)
     assert found.by_heart is not None
     assert (found.by_heart.ended, len(found.by_heart.losses)) == ("stopped", 21)
     (finding,) = [each for each in check_before(found) if each.check == "not_by_heart"]

@@ -17,23 +17,30 @@ from bertkit.checkpoint.folder import read_model_folder
 from bertkit.checkpoint.state import save_state
 from bertkit.data.shards import open_shards
 from bertkit.errors import UserError
+from bertkit.model.terms import Sums
 from bertkit.recipe import ModelRecipe, PretrainRecipe
 from bertkit.runs.checkpoints import Checkpoints
 from bertkit.runs.folder import STOPPED
-from bertkit.train import restoring as restoring_module
-from bertkit.train.listener import SilentPretrain
+from bertkit.train.listener import Silent
 from bertkit.train.loop import Interrupted, StepRecord
-from bertkit.train.pretrain import pretrain
-from bertkit.train.pretrainfolder import Stopped
+from bertkit.train.masked import unigram_entropy
 from bertkit.train.processes import ALONE, ProcessLost
-from bertkit.train.starting import prepare_start
+from bertkit.train.seedfolder import Stopped
+from bertkit.train.start import source_of, train
+from bertkit.train.unlabelled import Restoring
 
 Changes = dict[str, dict[str, Any]]
 
 
 def run(recipe: PretrainRecipe, out: Path, **options: Any) -> dict[str, Any]:
-    settings = {"resume": False, "overwrite": False, "listener": SilentPretrain(), **options}
-    return pretrain(recipe, out, **settings)
+    settings = {"resume": False, "overwrite": False, "listener": Silent(), **options}
+    return train(recipe, out, **settings)
+
+
+def objective_of(recipe: PretrainRecipe) -> Restoring:
+    made = source_of(recipe, ALONE, Silent()).objective(recipe.training.seed)
+    assert isinstance(made, Restoring)
+    return made
 
 
 def records(out: Path, event: str = "train") -> list[dict[str, Any]]:
@@ -49,13 +56,13 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-class StopsAfter(SilentPretrain):
+class StopsAfter(Silent):
     """Sends this process a signal in a step."""
 
     def __init__(self, step: int, number: signal.Signals = signal.SIGINT) -> None:
         self.step, self.number = step, number
 
-    def stepped(self, record: StepRecord, fraction: float, figures: dict[str, float]) -> None:
+    def stepped(self, record: StepRecord, fraction: float, figures: Any) -> None:
         if record.step == self.step:
             signal.raise_signal(self.number)
 
@@ -81,7 +88,7 @@ def test_it_learns_and_says_what_it_found(restoring: PretrainRecipe, tmp_path: P
 def test_the_floor_is_the_entropy_of_the_masked_pieces_under_their_frequencies() -> None:
     counts = np.array([0, 3, 1])
     expected = -(math.log(3 / 4.5) + math.log(0.5 / 4.5)) / 2
-    assert restoring_module.unigram_entropy(counts, np.array([1, 0])) == pytest.approx(expected)
+    assert unigram_entropy(counts, np.array([1, 0])) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("pairs", ["nsp", "sop", "none"])
@@ -183,15 +190,15 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(
 def test_a_process_lost_after_its_update_is_not_saved_as_before_it(
     restoring: PretrainRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = restoring_module.Tally.add_up
+    original = Sums.add_up
 
-    def lost(self: Any, processes: Any) -> None:
+    def lost(self: Any, add: Any) -> None:
         if calls.append(0) or len(calls) == 5:
             raise ProcessLost("Another process of this run is gone.")
-        original(self, processes)
+        original(self, add)
 
     calls: list[int] = []
-    monkeypatch.setattr(restoring_module.Tally, "add_up", lost)
+    monkeypatch.setattr(Sums, "add_up", lost)
     with pytest.raises(ProcessLost, match=r"--resume"):
         run(restoring, tmp_path / "run")
     monkeypatch.undo()
@@ -225,9 +232,9 @@ def test_long_sequences_come_last(restoring: PretrainRecipe, tmp_path: Path) -> 
     )
     result = run(recipe, tmp_path / "run")
     assert result["long_from"] == 9
-    start = prepare_start(recipe, ALONE)
-    start.objective.long_from = 9
-    longest = [max(start.objective.masks(step).sequences.lengths) for step in range(12)]
+    objective = objective_of(recipe)
+    objective.long_from = 9
+    longest = [max(objective.masks(step).sequences.lengths) for step in range(12)]
     assert max(longest[:9]) <= 12 < max(longest[9:]) <= 40
     with pytest.raises(Interrupted):
         run(recipe, tmp_path / "cut", listener=StopsAfter(10))
@@ -286,19 +293,19 @@ def test_training_goes_on_from_a_model_folder(restoring: PretrainRecipe, tmp_pat
 def test_a_loss_that_is_no_number_stops_with_the_batch_and_a_checkpoint(
     restoring: PretrainRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = restoring_module.Restoring.loss
+    original = Restoring.loss
 
     def poisoned(self: Any, model: Any, batch: Any) -> torch.Tensor:
         loss = original(self, model, batch)
         return loss * float("nan") if calls.append(0) or len(calls) == 6 else loss
 
     calls: list[int] = []
-    monkeypatch.setattr(restoring_module.Restoring, "loss", poisoned)
+    monkeypatch.setattr(Restoring, "loss", poisoned)
     recipe = restoring.with_changes({"training": {"save_every": 0.0}})
     with pytest.raises(Stopped, match=r"nan .* step 6.*step-00000004"):
         run(recipe, tmp_path / "run")
     told = json.loads((tmp_path / "run" / STOPPED).read_text())
-    objective = prepare_start(restoring, ALONE).objective
+    objective = objective_of(restoring)
     assert told["step"] == 6
     assert told["batch"]["pieces"] == len(objective.masks(5).sequences.ids)
     # The checkpoint is good: without the poison the run goes on as if nothing had been.

@@ -2,19 +2,20 @@
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bertkit import api
 from bertkit.recipe import PretrainRecipe
-from bertkit.train.listener import SilentPretrain
+from bertkit.train.listener import Silent
 from bertkit.train.loop import StepRecord
 
 
-class StopsAfterTwo(SilentPretrain):
+class StopsAfterTwo(Silent):
     """Ends a run after its second step, as Ctrl-C would."""
 
-    def stepped(self, record: StepRecord, fraction: float, figures: dict[str, float]) -> None:
+    def stepped(self, record: StepRecord, fraction: float, figures: Any) -> None:
         if record.step == 2:
             signal.raise_signal(signal.SIGINT)
 

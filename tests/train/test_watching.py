@@ -17,11 +17,9 @@ from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import Change, Finding, read_findings
 from bertkit.runs.history import Health
 from bertkit.runs.restarts import RESTARTS, Restart, changed, read_restarts
-from bertkit.train import watching
-from bertkit.train.finetune import finetune
-from bertkit.train.listener import Listener, Silent, SilentPretrain
+from bertkit.train import start, watching
+from bertkit.train.listener import Listener, Silent
 from bertkit.train.loop import StepRecord
-from bertkit.train.pretrain import pretrain
 
 LOST = Finding(
     "gradient_vanished",
@@ -47,7 +45,7 @@ class Told(Silent):
     def told(self, sentence: str) -> None:
         self.sentences.append(sentence)
 
-    def stepped(self, record: StepRecord) -> None:
+    def stepped(self, record: StepRecord, fraction: float, figures: Any) -> None:
         if self.stops and record.step == self.stops[0]:
             self.stops.pop(0)
             os.kill(os.getpid(), signal.SIGINT)
@@ -56,7 +54,7 @@ class Told(Silent):
 def train(
     recipe: Recipe, out: Path, listener: Listener | None = None, resume: bool = False
 ) -> dict[str, Any]:
-    return finetune(recipe, out, resume=resume, overwrite=False, listener=listener or Silent())
+    return start.train(recipe, out, resume=resume, overwrite=False, listener=listener or Silent())
 
 
 @pytest.fixture
@@ -251,7 +249,7 @@ def test_another_attempt_compares_with_nothing_that_the_one_before_it_saw(
 def test_pretraining_begins_again_from_its_last_good_checkpoint(
     restoring: PretrainRecipe, tmp_path: Path
 ) -> None:
-    class Sentences(SilentPretrain):
+    class Sentences(Silent):
         def __init__(self) -> None:
             self.sentences: list[str] = []
 
@@ -262,7 +260,7 @@ def test_pretraining_begins_again_from_its_last_good_checkpoint(
         {"training": {"steps": 32, "watch_every": 10, "on_collapse": "restart", "save_every": 0.0}}
     )
     told = Sentences()
-    result = pretrain(again, tmp_path / "run", resume=False, overwrite=False, listener=told)
+    result = start.train(again, tmp_path / "run", resume=False, overwrite=False, listener=told)
     assert [(each["step"], each["from_step"]) for each in result["restarts"]] == [(30, 29)]
     assert "Starting again from step 29 with optimiser.lr=0.001." in told.sentences
     assert [line["step"] for line in records(tmp_path / "run", "train")] == list(range(1, 33))

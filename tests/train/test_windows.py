@@ -15,9 +15,11 @@ from bertkit.cli import main
 from bertkit.errors import UserError
 from bertkit.model.heads import Classifier
 from bertkit.recipe import Recipe, TaskRecipe
-from bertkit.train import objectives
-from bertkit.train.objectives import Classification
-from bertkit.train.prepare import build_classifier, prepare
+from bertkit.train import labelled
+from bertkit.train.listener import Silent
+from bertkit.train.prepare import prepare
+from bertkit.train.processes import ALONE
+from bertkit.train.start import source_of
 
 FILLER = ["film", "book", "song", "was", "is", "very", "long", "short", "new", "old"]
 
@@ -98,21 +100,19 @@ def test_a_step_in_parts_has_the_loss_and_gradients_of_the_whole(
     long_texts: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     still = long_texts.with_changes({"model": {"options": {"hidden_dropout": 0.0}}, "head": {"dropout": 0.0}})
-    prepared = prepare(still)
-    torch.manual_seed(0)
-    model = build_classifier(prepared, still)
+    source = source_of(still, ALONE, Silent())
     found = []
     for pieces in (100_000, 150):
-        monkeypatch.setattr(objectives, "PIECES_OF_WINDOWS", pieces)
-        objective = Classification(prepared.train_sequences, prepared.train_labels, still.batch, 0)
-        model.zero_grad()
+        monkeypatch.setattr(labelled, "PIECES_OF_WINDOWS", pieces)
+        objective = source.objective(0)
+        model = objective.model
         batches = objective.batches(1)
         loss = sum(objective.loss(model, batch) for batch in batches)
         assert isinstance(loss, torch.Tensor)
         loss.backward()
         weight = model.encoder.embeddings.pieces.weight.grad
         assert weight is not None
-        found.append((len(batches), loss.item(), weight.clone(), sum(map(objective.pieces, batches))))
+        found.append((len(batches), loss.item(), weight.clone(), sum(batch.pieces for batch in batches)))
     (one, whole, gradient, pieces), (parts, again, added, of_parts) = found
     assert (one, pieces) == (1, of_parts)
     assert parts > 2

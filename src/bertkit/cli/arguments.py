@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from bertkit.errors import UserError
-from bertkit.recipe import BaseRecipe
+from bertkit.recipe import BaseRecipe, OptimiserName
 from bertkit.recipe.base import Changes, add_settings
+from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
     from bertkit.data.tables import BadRow, Row
@@ -22,7 +24,27 @@ Flag = tuple[str, str, str, Callable[[str], Any], str]
 
 FORMATS = ("tsv", "csv", "jsonl", "txt", "parquet")
 
+
+def minutes(text: str) -> float:
+    """`30m`, `1h`, `1h30m`, `90s` or a plain number of minutes.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    found = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?", text.strip())
+    if found is None or not any(found.groups()):
+        return float(text)
+    hours, whole, seconds = (float(part or 0) for part in found.groups())
+    return 60 * hours + whole + seconds / 60
+
+
 RUN_FLAGS: tuple[Flag, ...] = (
+    ("--lr", "optimiser", "lr", float, "highest learning rate"),
+    ("--optimiser", "optimiser", "name", str, f"{', '.join(get_args(OptimiserName))}"),
+    ("--steps", "training", "steps", int, "number of updates"),
+    ("--budget", "training", "budget", minutes, "wall time instead of steps, of all seeds: 30m, 1h, 8h"),
+    ("--seed", "training", "seed", int, "the first seed: of weights, order and masks"),
+    ("--seeds", "training", "seeds", int, "how many seeds to train"),
     ("--precision", "training", "precision", str, "auto, fp32 or bf16"),
     (
         "--on-collapse",
@@ -34,11 +56,8 @@ RUN_FLAGS: tuple[Flag, ...] = (
     ("--save-every", "training", "save_every", float, "minutes between checkpoints"),
 )
 """Of both kinds of runs."""
-
-OPTIMISER_FLAGS: tuple[Flag, ...] = (
-    ("--lr", "optimiser", "lr", float, "highest learning rate"),
-    ("--optimiser", "optimiser", "name", str, "adamw, adam, lamb or muon"),
-)
+HOW_LONG: Mapping[str, Any] = {"steps": 0, "budget": 0.0, "replay": ""}
+"""Keys of which the last word wins over what a recipe file says, and what stands for their absence."""
 
 AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
 
@@ -128,7 +147,55 @@ def changes_of(arguments: argparse.Namespace, flags: Sequence[Flag], options: Ma
     for flag, section, key, _, _ in flags:
         if (value := getattr(arguments, flag)) is not None:
             changes.setdefault(section, {})[key] = value
-    return add_settings(changes, arguments.set, options)
+    changes = add_settings(changes, arguments.set, options)
+    training = changes.get("training", {})
+    how_long = {key: HOW_LONG[key] for _, _, key, _, _ in flags if key in HOW_LONG}
+    if how_long.keys() & training.keys():
+        changes["training"] = {**how_long, **training}
+    return changes
+
+
+def train(command: str, arguments: argparse.Namespace, recipe: AnyRecipe) -> int:
+    """Run what a training command asks for, and print what was found."""
+    from contextlib import nullcontext
+
+    from bertkit.train.loop import deferred_signals
+    from bertkit.train.processes import launcher
+
+    # Held back until all is said: torchrun ends the other processes as soon as one of them has ended.
+    with deferred_signals() if launcher() else nullcontext():
+        return _train(command, arguments, recipe)
+
+
+def _train(command: str, arguments: argparse.Namespace, recipe: BaseRecipe) -> int:
+    from contextlib import nullcontext
+
+    from bertkit import api
+    from bertkit.cli.run_display import RunDisplay
+    from bertkit.train.listener import Silent
+    from bertkit.train.processes import NotStarted, ProcessLost, is_first
+    from bertkit.train.seedfolder import Stopped
+
+    display = RunDisplay(command, to_stderr=arguments.json, out=arguments.out)
+    try:
+        # The others have nothing to show, and an empty bar would wipe the first one's.
+        with display if is_first() else nullcontext():
+            result = getattr(api, command)(
+                out=arguments.out,
+                recipe=recipe,
+                resume=arguments.resume,
+                overwrite=arguments.overwrite,
+                listener=display if is_first() else Silent(),
+            )
+    except (ProcessLost, Stopped, UserError) as error:
+        # One speaks for all, but where it may be the first that is gone.
+        speaks = is_first() or (isinstance(error, ProcessLost) and not isinstance(error, NotStarted))
+        if speaks:
+            print(f"bertkit: {error}", file=sys.stderr, flush=True)
+        return 2 if isinstance(error, UserError) else 1
+    if arguments.json and is_first():
+        print(to_json(result))
+    return 0
 
 
 Item = TypeVar("Item")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -10,11 +11,11 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from bertkit.cli.display import BAR_WIDTH, BarDisplay
 from bertkit.demo.report import percent
-from bertkit.train.listener import PretrainFacts, Silent, SilentPretrain
+from bertkit.train.listener import Plan, Silent, UnlabelledPlan
 from bertkit.train.loop import StepRecord
 
 
-class _Lines(BarDisplay):
+class _Lines(BarDisplay, Silent):
     """Lines that are set in under a step of the demo, and a bar below them."""
 
     def __init__(self, console: Console, total: float) -> None:
@@ -27,8 +28,8 @@ class _Lines(BarDisplay):
         )
         self._task = self._bar.add_task("", total=total)
 
-    def advance(self) -> None:
-        """One step more."""
+    def stepped(self, record: StepRecord, fraction: float, figures: Mapping[str, float]) -> None:
+        """Move the bar."""
         self._bar.advance(self._task)
 
     def say(self, line: str) -> None:
@@ -36,21 +37,18 @@ class _Lines(BarDisplay):
         self._console.print(f"     {line}", soft_wrap=True)
 
 
-class PretrainLines(_Lines, SilentPretrain):
+class PretrainLines(_Lines):
     """A line for each evaluation."""
 
-    def planned(self, facts: PretrainFacts) -> None:
+    def planned(self, plan: Plan) -> None:
         """Print what the losses stand between."""
+        assert isinstance(plan, UnlabelledPlan)
         self.say(
-            f"{facts.model}, {facts.encoder.positions} positions, {facts.parameters:,} parameters; knowing "
-            f"nothing is a loss of {facts.uniform:.2f}, knowing word frequencies {facts.unigram:.2f}"
+            f"{plan.model}, {plan.encoder.positions} positions, {plan.parameters:,} parameters; knowing "
+            f"nothing is a loss of {plan.uniform:.2f}, knowing word frequencies {plan.unigram:.2f}"
         )
 
-    def stepped(self, record: StepRecord, fraction: float, figures: dict[str, float]) -> None:
-        """Move the bar."""
-        self.advance()
-
-    def evaluated(self, step: int, fraction: float, figures: dict[str, float]) -> None:
+    def evaluated(self, step: int, figures: Mapping[str, Any], best: bool) -> None:
         """Print the held-out figures."""
         self.say(
             f"step {step:>5,}: loss {figures['mlm_loss']:.2f}, {figures['mlm_accuracy']:.0%} of the masked "
@@ -62,17 +60,13 @@ class PretrainLines(_Lines, SilentPretrain):
         self.say(f"{result['seconds']:.0f} s, {result['pieces_per_second']:,.0f} pieces/s")
 
 
-class FinetuneLines(_Lines, Silent):
+class FinetuneLines(_Lines):
     """One line at the end."""
 
     def __init__(self, console: Console, total: float, name: str) -> None:
         super().__init__(console, total)
         self._name = name
         self._began = time.monotonic()
-
-    def stepped(self, record: StepRecord) -> None:
-        """Move the bar."""
-        self.advance()
 
     def finished(self, result: dict[str, Any]) -> None:
         """Print the score."""

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console
-from rich.progress import Progress, ProgressColumn, TaskID
+from rich.progress import Progress, ProgressColumn
 from rich.table import Table
-
-from bertkit.runs.findings import Finding
 
 BAR_WIDTH = 24
 # Without a terminal there is no bar: a line of progress every so many seconds instead.
 SECONDS_BETWEEN_LINES = 30.0
-SMOOTHING = 0.95
-"""What stays of a figure shown when the next one comes: about twenty steps count."""
 
 
 def plain_console(*, to_stderr: bool = False) -> Console:
@@ -75,49 +69,3 @@ class BarDisplay:
         if not self._console.is_terminal and time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
             self._said = time.monotonic()
             self._console.print(f"  {line}", soft_wrap=True)
-
-
-class RunDisplay(BarDisplay):
-    """What is shown alike of a fine-tuning and of a pretraining.
-
-    Args:
-        command: the one that makes such a run.
-        columns: what the bar is made of.
-        to_stderr: leave standard output to programs.
-        out: the run folder, named at the end.
-    """
-
-    def __init__(self, command: str, *columns: ProgressColumn, to_stderr: bool, out: Path) -> None:
-        super().__init__(plain_console(to_stderr=to_stderr), *columns)
-        self._command = command
-        self._out = out
-        self._task: TaskID | None = None
-        self._finished = False
-        self._smooth: dict[str, float] = {}
-
-    def _last_words(self, error: BaseException) -> str:
-        if not isinstance(error, KeyboardInterrupt) or self._task is None or self._finished:
-            return ""
-        again = f"bertkit {self._command} -o {shlex.quote(str(self._out))} --resume"
-        return f"Interrupted. Go on with: {again}"
-
-    def _smoothed(self, name: str, value: float) -> float:
-        """A figure of a step, smoothed over those that came before it under the same name."""
-        before = self._smooth.get(name, value)
-        self._smooth[name] = SMOOTHING * before + (1 - SMOOTHING) * value
-        return self._smooth[name]
-
-    def found(self, findings: Sequence[Finding]) -> None:
-        """Print a line each."""
-        for finding in findings:
-            style = "red" if finding.weight == "grave" else "yellow"
-            self._console.print(f"{finding.weight}: {finding.line}", style=style, soft_wrap=True)
-
-    def told(self, sentence: str) -> None:
-        """Print it."""
-        self._console.print(sentence, style="bold", soft_wrap=True)
-
-    def finished(self, result: dict[str, Any]) -> None:
-        """Take the bar down: what follows is the closing table."""
-        self._bar.stop()
-        self._finished = True

@@ -53,7 +53,7 @@ def _show(result: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    from bertkit.cli.finetune_display import score_table
+    from bertkit.cli.run_display import score_table
 
     console = Console(highlight=False)
     console.print(score_table(result))

@@ -1,19 +1,21 @@
-"""Train a classifier on a named task or on your own labelled files, and leave a run folder."""
+"""Train a classifier on a named task or on your own labelled files, and leave a run folder.
+
+Many processes: torchrun --nproc-per-node N -m bertkit finetune ...; the batches are the same with any number.
+"""
 
 from __future__ import annotations
 
 import argparse
 
 from bertkit.cli.arguments import (
-    OPTIMISER_FLAGS,
     RUN_FLAGS,
     Flag,
     add_run_arguments,
     changes_of,
     recipe_to_change,
+    train,
 )
 from bertkit.recipe import Recipe
-from bertkit.text.jsons import to_json
 
 FLAGS: tuple[Flag, ...] = (
     ("--model", "model", "start", str, "a preset (fresh weights), a model folder, or a run"),
@@ -36,7 +38,6 @@ FLAGS: tuple[Flag, ...] = (
     ),
     ("--vocab-size", "vocabulary", "size", int, "pieces of the vocabulary to learn"),
     ("--epochs", "training", "epochs", int, "passes over the training rows"),
-    ("--steps", "training", "steps", int, "stop after so many updates"),
     ("--batch", "batch", "sequences", int, "sequences of a batch"),
     ("--max-length", "batch", "max_length", int, "pieces of a sequence at most"),
     (
@@ -47,38 +48,21 @@ FLAGS: tuple[Flag, ...] = (
         "read longer texts in windows of so many pieces, uncut",
     ),
     ("--stride", "batch", "stride", int, "pieces from one window to the next (default: 3/4 of a window)"),
-    *OPTIMISER_FLAGS,
     ("--patience", "training", "patience", int, "stop after so many epochs without a better score"),
-    ("--seed", "training", "seed", int, "the first seed"),
-    ("--seeds", "training", "seeds", int, "how many seeds to train"),
     *RUN_FLAGS,
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("task", nargs="?", default="", help="a named task, such as cola")
     add_run_arguments(parser, FLAGS)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it and print what was found."""
-    recipe = read_recipe(arguments)
-    from bertkit import api
-    from bertkit.cli.finetune_display import FinetuneDisplay
-
-    display = FinetuneDisplay(to_stderr=arguments.json, out=arguments.out)
-    with display:
-        result = api.finetune(
-            out=arguments.out,
-            recipe=recipe,
-            resume=arguments.resume,
-            overwrite=arguments.overwrite,
-            listener=display,
-        )
-    if arguments.json:
-        print(to_json(result))
-    return 0
+    return train("finetune", arguments, read_recipe(arguments))
 
 
 def read_recipe(arguments: argparse.Namespace) -> Recipe:

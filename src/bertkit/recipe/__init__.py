@@ -12,7 +12,7 @@ from bertkit.recipe.finetune import (
     VocabularyAlgorithm,
     VocabularyRecipe,
 )
-from bertkit.recipe.parts import OWN_RATES, ModelRecipe, OptimiserName, OptimiserRecipe, Schedule
+from bertkit.recipe.parts import OWN_RATES, ModelRecipe, OptimiserName, OptimiserRecipe, RunRecipe, Schedule
 from bertkit.recipe.pretrain import (
     CorpusRecipe,
     ObjectiveRecipe,
@@ -37,6 +37,7 @@ __all__ = [
     "PretrainRecipe",
     "PretrainTrainingRecipe",
     "Recipe",
+    "RunRecipe",
     "Schedule",
     "TaskRecipe",
     "TrainingRecipe",

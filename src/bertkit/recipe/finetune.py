@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bertkit.config.head import USUAL_KIND, Combination, HeadKind, Loss, Pooling
-from bertkit.config.model import Precision
 from bertkit.config.reading import Reading, check_reading
 from bertkit.errors import UserError, check_at_least, check_choice
 from bertkit.recipe.base import BaseRecipe
-from bertkit.recipe.parts import ModelRecipe, OnCollapse, OptimiserRecipe
+from bertkit.recipe.parts import ModelRecipe, OptimiserRecipe, RunRecipe
 
 Header = Literal["auto", "yes", "no"]
 VocabularyAlgorithm = Literal["wordpiece", "topdown"]
@@ -104,40 +103,24 @@ class BatchRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingRecipe:
-    """How long, from which seeds, and how often the run is saved.
+class TrainingRecipe(RunRecipe):
+    """How long, from which seeds, and how often the run is saved; see `RunRecipe`.
 
-    `steps` > 0 ends the run after so many steps if `epochs` has more; the schedule spans what is run.
-    `patience` > 0 stops after so many epochs without a better dev score. `save_every` is in minutes. With
-    `temperature` the model folder keeps the temperature that fits the dev rows, for those who ask the model:
-    its probabilities then mean what they say more nearly, and its answers stay the same.
-
-    The run's health is looked at every `watch_every` steps: 0 chooses a number that costs less than a
-    hundredth of the time, -1 is never. A seed that collapses is told of, and goes on to its end
-    (`on_collapse` "continue"), ends there ("stop"), or begins again, twice at most, with the proposed
-    changes of the optimiser ("restart"). When a collapse is seen depends on `watch_every`: give one to make
-    runs that stop or restart repeatable.
+    A seed goes through the training rows `epochs` times, and is scored after each; `steps` > 0 ends it after
+    so many steps if `epochs` has more; the schedule spans what is run. With a `budget` neither counts, and
+    the learning rate follows the clock. A seed that collapses goes on to its end unless `on_collapse` says
+    otherwise. With `temperature` the model folder keeps the temperature that fits the dev rows, for those who
+    ask the model: its probabilities then mean what they say more nearly, and its answers stay the same.
     """
 
     epochs: int = 3
-    steps: int = 0
-    patience: int = 0
-    seed: int = 0
-    seeds: int = 1
-    precision: Precision = "auto"
-    save_every: float = 5.0
-    watch_every: int = 0
-    on_collapse: OnCollapse = "continue"
     temperature: bool = False
 
     def __post_init__(self) -> None:
-        check_choice("training", "precision", self.precision, Precision)
+        super().__post_init__()
         check_at_least("training", "epochs", self.epochs, 1)
-        check_at_least("training", "seeds", self.seeds, 1)
-        check_choice("training", "on_collapse", self.on_collapse, OnCollapse)
-        check_at_least("training", "watch_every", self.watch_every, -1)
-        for name in ("steps", "patience", "seed", "save_every"):
-            check_at_least("training", name, getattr(self, name), 0)
+        if self.steps and self.budget:
+            raise UserError("training: give one of steps and budget.")
 
 
 @dataclass(frozen=True, kw_only=True)

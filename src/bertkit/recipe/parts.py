@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bertkit.config.model import PRESETS
+from bertkit.config.model import PRESETS, Precision
 from bertkit.errors import UserError, check_at_least, check_choice
 
 Schedule = Literal["linear", "constant"]
@@ -67,3 +67,36 @@ class OptimiserRecipe:
             raise UserError(
                 f"optimiser: {self.name!r} has one rate for all weights; set matrix_lr = 0 or use 'muon'."
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecipe:
+    """How long a run is, from which seeds, and how often it is saved: what every recipe of one has.
+
+    The run has `steps` updates of each seed at most, or as many as fit into `budget` minutes of wall time,
+    which all seeds share. `patience` > 0 stops after so many evaluations without a better one. `seeds` models
+    are trained, the first from `seed`. `save_every` is in minutes.
+
+    The run's health is looked at every `watch_every` steps: 0 chooses a number that costs less than a
+    hundredth of the time, -1 is never. Where it collapses, it goes on if it can (`on_collapse` "continue"),
+    ends ("stop"), or begins again, twice at most, with the proposed changes of the optimiser ("restart").
+    When a collapse is seen depends on `watch_every`: give one to make runs that stop or restart repeatable.
+    """
+
+    steps: int = 0
+    budget: float = 0.0
+    patience: int = 0
+    seed: int = 0
+    seeds: int = 1
+    precision: Precision = "auto"
+    save_every: float = 5.0
+    watch_every: int = 0
+    on_collapse: OnCollapse = "continue"
+
+    def __post_init__(self) -> None:
+        check_choice("training", "precision", self.precision, Precision)
+        check_choice("training", "on_collapse", self.on_collapse, OnCollapse)
+        for name in ("steps", "budget", "patience", "seed", "save_every"):
+            check_at_least("training", name, getattr(self, name), 0)
+        check_at_least("training", "seeds", self.seeds, 1)
+        check_at_least("training", "watch_every", self.watch_every, -1)

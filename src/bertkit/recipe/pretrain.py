@@ -6,11 +6,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from bertkit.config.model import Precision
 from bertkit.errors import UserError, check_at_least, check_choice
 from bertkit.recipe.base import BaseRecipe, read_table
 from bertkit.recipe.finetune import Recipe
-from bertkit.recipe.parts import ModelRecipe, OnCollapse, OptimiserRecipe
+from bertkit.recipe.parts import ModelRecipe, OptimiserRecipe, RunRecipe
 
 Pairs = Literal["nsp", "sop", "none"]
 MaskingPolicy = Literal["piece", "whole-word", "span"]
@@ -90,44 +89,33 @@ class PretrainBatchRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainTrainingRecipe:
-    """How long, and how often the run is scored and saved.
+class PretrainTrainingRecipe(RunRecipe):
+    """How long, and how often the run is scored and saved; see `RunRecipe`.
 
-    The run has `steps` updates, or as many as fit into `budget` minutes of wall time, or follows the
-    learning rates in the log of the run folder `replay`: exactly one of the three. `evaluations` are
-    spread evenly over the run and score about `heldout_pieces` pieces of held-out text each. `save_every` is
-    in minutes; the newest `keep` checkpoints stay. The run stops where the training loss, smoothed, rises
-    by `spike` nats over its lowest; 0 is never. The run's health is looked at every `watch_every` steps: 0
-    chooses a number that costs less than a hundredth of the time, -1 is never. Where it collapses, it goes on
-    if it can (`on_collapse` "continue": not with a loss that is no number or has risen), ends ("stop"), or
-    begins again from the last good checkpoint, twice at most, with the proposed changes of the optimiser
-    ("restart").
+    The run has `steps` updates, or fits into its `budget`, or follows the learning rates in the log of the
+    run folder `replay`: exactly one of the three. `evaluations` are spread evenly over the run and score
+    about `heldout_pieces` pieces of held-out text each; the model that is kept is the last one, also where
+    `patience` ended the run. The newest `keep` checkpoints stay. The run stops where the training loss,
+    smoothed, rises by `spike` nats over its lowest; 0 is never. A run that collapses does not go on with a
+    loss that is no number or has risen; it begins again from the last good checkpoint.
     """
 
-    steps: int = 0
-    budget: float = 0.0
     replay: str = ""
     evaluations: int = 20
     heldout_pieces: int = 65_536
-    seed: int = 0
-    precision: Precision = "auto"
-    save_every: float = 5.0
     keep: int = 2
     spike: float = 2.0
-    watch_every: int = 0
-    on_collapse: OnCollapse = "continue"
 
     def __post_init__(self) -> None:
-        check_choice("training", "precision", self.precision, Precision)
-        for name in ("steps", "budget", "seed", "save_every", "spike"):
-            check_at_least("training", name, getattr(self, name), 0)
-        check_choice("training", "on_collapse", self.on_collapse, OnCollapse)
-        check_at_least("training", "watch_every", self.watch_every, -1)
+        super().__post_init__()
+        check_at_least("training", "spike", self.spike, 0)
         for name in ("evaluations", "keep"):
             check_at_least("training", name, getattr(self, name), 1)
         check_at_least("training", "heldout_pieces", self.heldout_pieces, 0)
         if sum(map(bool, (self.steps, self.budget, self.replay))) > 1:
             raise UserError("training: give one of steps, budget and replay.")
+        if self.patience and not self.heldout_pieces:
+            raise UserError("training: patience needs held-out text; set heldout_pieces above 0.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -90,7 +90,7 @@ def read_tracks(run: Path, phase: Phase) -> list[Track]:
     """
     tracks = []
     for seed, folder in seed_folders(run).items():
-        done = read_object(folder / SEED_RESULT)
+        done = read_object(folder / SEED_RESULT) if phase == "finetune" else None
         track = replace(read_track(folder, phase), seed=seed, restarts=read_restarts(folder))
         tracks.append(track if done is None else replace(track, outcome=_outcome(done)))
     return tracks

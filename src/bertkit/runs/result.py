@@ -97,3 +97,35 @@ class Answers:
         if rows < 1 or found.adds.ndim != 2 or len(found.adds) != rows or len(found.outputs) != rows:
             raise UserError(f"{path}: its arrays are not of the same rows; {DAMAGED}.")
         return found
+
+
+@dataclass(frozen=True)
+class PretrainedSeed:
+    """One seed of a pretraining run; `values` are what `result.json` has of it."""
+
+    seed: int
+    values: dict[str, Any]
+
+    @property
+    def loss(self) -> float:
+        """Held-out loss of masked pieces in nats; the training loss where nothing was held out."""
+        heldout = self.values["heldout"]
+        return float(heldout["mlm_loss"] if heldout else self.values["train_mlm_loss"])
+
+    def summary(self) -> dict[str, Any]:
+        """Its entry among those of all seeds."""
+        told = ("steps", "heldout", "train_mlm_loss", "through_at", "restarts", "seconds")
+        return {"seed": self.seed, "loss": self.loss, **{key: self.values[key] for key in told}}
+
+    def write(self, folder: Path) -> None:
+        """Keep it in the folder of the seed: a seed with this file is done."""
+        write_json(folder / SEED_RESULT, {"seed": self.seed, **self.values})
+
+    @classmethod
+    def read(cls, folder: Path) -> PretrainedSeed | None:
+        """The result of a seed that is done, else None."""
+        path = folder / SEED_RESULT
+        if not path.is_file():
+            return None
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return cls(values.pop("seed"), values)

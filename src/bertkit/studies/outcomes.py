@@ -20,7 +20,7 @@ from bertkit.studies.plan import Run
 from bertkit.studies.runner import failure, state
 from bertkit.studies.yardstick import Yardstick
 from bertkit.tasks.kinds import KINDS
-from bertkit.tasks.metrics import seeds_interval
+from bertkit.tasks.metrics import mean_interval, seeds_interval
 
 
 @dataclass(frozen=True)
@@ -190,16 +190,6 @@ def _pretrain(runs: Runs, finished: Sequence[_Finished], yardstick: Yardstick | 
         seconds=sum(result["seconds"] for result in results),
         offsets=_offsets(finished[0].run),
     )
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Student's 95 % interval of the mean of seeds; None of one alone."""
-    if len(values) < 2:
-        return None
-    from scipy import stats
-
-    half = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
-    return statistics.mean(values) - float(half), statistics.mean(values) + float(half)
 
 
 def _alike(finished: Sequence[_Finished], yardstick: Yardstick | None) -> tuple[float, ...]:

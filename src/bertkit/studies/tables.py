@@ -6,8 +6,9 @@ import statistics
 from collections.abc import Sequence
 
 from bertkit.diagnose.wording import duration, title
-from bertkit.studies.outcomes import FinetuneOutcome, PretrainOutcome, mean_interval
+from bertkit.studies.outcomes import FinetuneOutcome, PretrainOutcome
 from bertkit.studies.rows import Row
+from bertkit.tasks.metrics import mean_interval
 
 COMPARED = "compared with"
 ALIKE = "loss, masked alike [95 %]"

@@ -13,9 +13,7 @@ from bertkit.errors import UserError
 from bertkit.model.pretraining import Pretrainer
 from bertkit.recipe import PretrainRecipe
 from bertkit.recipe.pretrain import ObjectiveRecipe
-from bertkit.train.processes import ALONE
-from bertkit.train.restoring import Part, parts_of, score
-from bertkit.train.starting import HELDOUT_AT_ONCE, heldout_masks
+from bertkit.train.masked import HELDOUT_AT_ONCE, Part, heldout_masks, parts_of, score
 
 HELDOUT_PIECES = 32_768
 """Of held-out text, at most."""
@@ -39,7 +37,7 @@ class Yardstick:
         if folder.masked is None:
             raise UserError(f"{run} has no head for masked pieces.")
         model = Pretrainer(folder.encoder, folder.masked)
-        return score(model, list(self.parts), "fp32", ALONE)["mlm_loss"]
+        return score(model, self.parts, "fp32")["mlm_loss"]
 
 
 def yardstick_of(recipes: Sequence[PretrainRecipe]) -> Yardstick | None:
@@ -64,7 +62,7 @@ def yardstick_of(recipes: Sequence[PretrainRecipe]) -> Yardstick | None:
             return None
         objective = replace(first.objective, pairs="none")
         masks = heldout_masks(shards, objective, HELDOUT_PIECES, first.batch.length)
-        return Yardstick(tuple(parts_of(masks, HELDOUT_AT_ONCE, ALONE)))
+        return Yardstick(tuple(parts_of(masks, HELDOUT_AT_ONCE)))
     except UserError:
         return None
 

@@ -6,6 +6,8 @@ bootstrap serves every metric of every kind of task.
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -250,3 +252,13 @@ def entropy(shares: npt.ArrayLike) -> float:
     weights = np.asarray(shares, dtype=np.float64)
     known = weights[weights > 0] / weights.sum()
     return float((known * -np.log(known)).sum())
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Student's 95 % interval of the mean of seeds; None of one alone."""
+    if len(values) < 2:
+        return None
+    from scipy import stats
+
+    half = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    return statistics.mean(values) - float(half), statistics.mean(values) + float(half)

@@ -21,15 +21,15 @@ ROWS_TO_ESTIMATE = 32
 
 
 @dataclass(frozen=True)
-class Rows:
+class Inputs:
     """The training rows and the dev rows, as one seed's classifier reads them."""
 
     train: Sequences | Features
     dev: Sequences | Features
 
 
-class RowSource:
-    """Gives each seed its rows.
+class FeatureCache:
+    """Gives each seed its rows, of a frozen encoder as features.
 
     Features of a frozen encoder are computed in evaluation mode, so without dropout. All seeds of a run that
     starts from a trained model share them, for their encoder is the same; fresh weights are others with each
@@ -37,6 +37,7 @@ class RowSource:
 
     Attributes:
         seconds: that computing features took so far.
+        expected: seconds that it will take, about, as far as `estimate` has seen.
     """
 
     def __init__(
@@ -46,14 +47,15 @@ class RowSource:
         self._freeze = recipe.freeze
         self._precision = precision
         self._listener = listener
-        self._shared: Rows | None = None
+        self._shared: Inputs | None = None
         self.seconds = 0.0
+        self.expected = 0.0
 
-    def of(self, classifier: Classifier) -> Rows:
+    def of(self, classifier: Classifier) -> Inputs:
         """The rows for a seed that begins with `classifier`."""
         train, dev = self._prepared.train_sequences, self._prepared.dev_sequences
         if not self._freeze:
-            return Rows(train, dev)
+            return Inputs(train, dev)
         if self._shared is not None:
             return self._shared
         began = time.perf_counter()
@@ -68,14 +70,14 @@ class RowSource:
             vectors_NW = pooled(classifier, sequences, precision=self._precision, after=after)
             return Features(vectors_NW, sequences.lengths)
 
-        found = Rows(features(train), features(dev))
+        found = Inputs(features(train), features(dev))
         self.seconds += time.perf_counter() - began
         if self._prepared.start is not None:
             self._shared = found
         return found
 
-    def estimate(self, classifier: Classifier) -> tuple[Sequences | Features, float]:
-        """Training rows that cost as much as those of `of`, and about how many seconds `of` will take.
+    def estimate(self, classifier: Classifier) -> Inputs:
+        """Stand-ins for the rows of `of` that cost as much in a step; and how long `of` will take.
 
         Features are zeros here: only a few rows go through the encoder, to see how long it takes.
 
@@ -84,7 +86,7 @@ class RowSource:
         """
         train, dev = self._prepared.train_sequences, self._prepared.dev_sequences
         if not self._freeze:
-            return train, 0.0
+            return Inputs(train, dev)
         if classifier.head.config.pooling == "none":
             raise UserError(
                 "A head on every piece cannot be trained on features, which are one vector a text: "
@@ -95,5 +97,9 @@ class RowSource:
         with torch.inference_mode(), autocast(self._precision):
             width = classifier.eval().pool(batch).shape[1]
         a_piece = (time.perf_counter() - began) / sum(batch.lengths)
-        pieces = int(train.lengths.sum() + dev.lengths.sum())
-        return Features(np.zeros((len(train), width), dtype=np.float32), train.lengths), a_piece * pieces
+        self.expected = a_piece * int(train.lengths.sum() + dev.lengths.sum())
+
+        def zeros(rows: Sequences) -> Features:
+            return Features(np.zeros((len(rows), width), dtype=np.float32), rows.lengths)
+
+        return Inputs(zeros(train), zeros(dev))

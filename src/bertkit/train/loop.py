@@ -21,14 +21,19 @@ from bertkit.model.precision import Computing, autocast
 from bertkit.train.processes import ALONE, Processes
 
 
-class Objective(Protocol):
+class Batch(Protocol):
+    """One micro-batch."""
+
+    @property
+    def pieces(self) -> int:
+        """How many it has, T."""
+
+
+class Minimised(Protocol):
     """What the loop minimises: batches as a pure function of the step, and the loss of one."""
 
-    def batches(self, step: int) -> Sequence[Any]:
+    def batches(self, step: int) -> Sequence[Batch]:
         """The micro-batches of one step, of this process; the same for the same step, always."""
-
-    def pieces(self, batch: Any) -> int:
-        """Pieces of one micro-batch, T."""
 
     def loss(self, model: nn.Module, batch: Any) -> torch.Tensor:
         """The micro-batch's share of the step's loss, a scalar: the shares of a step, of all processes, add
@@ -83,7 +88,7 @@ def step_seed(seed: int, step: int, rank: int = 0) -> int:
 
 def run_steps(
     model: nn.Module,
-    objective: Objective,
+    objective: Minimised,
     optimiser: Optimiser,
     *,
     rate: Callable[[int], float | None],
@@ -134,10 +139,7 @@ def run_steps(
             norm = _clip(parameters, optimiser, clip, step, loss)
             seconds = time.perf_counter() - began
             while_sound()
-            began = time.perf_counter()
-            optimiser.step()
-            optimiser.zero_grad()
-            seconds += time.perf_counter() - began
+            seconds += _update(optimiser)
             record = StepRecord(step + 1, loss, lr, norm, round(total), seconds)
             enough = after_step(record)
             if signals or (processes.count == 1 and interrupted()):
@@ -146,7 +148,15 @@ def run_steps(
                 return
 
 
-def _accumulate(model: nn.Module, objective: Objective, step: int, precision: Computing) -> tuple[float, int]:
+def _update(optimiser: Optimiser) -> float:
+    """Move the weights; the seconds that it took."""
+    began = time.perf_counter()
+    optimiser.step()
+    optimiser.zero_grad()
+    return time.perf_counter() - began
+
+
+def _accumulate(model: nn.Module, objective: Minimised, step: int, precision: Computing) -> tuple[float, int]:
     """Add up the gradients of a step's micro-batches of this process; their loss and their pieces."""
     loss, pieces = 0.0, 0
     for batch in objective.batches(step):
@@ -154,7 +164,7 @@ def _accumulate(model: nn.Module, objective: Objective, step: int, precision: Co
             share = objective.loss(model, batch)
         share.backward()  # type: ignore[no-untyped-call]
         loss += share.item()
-        pieces += objective.pieces(batch)
+        pieces += batch.pieces
     return loss, pieces
 
 

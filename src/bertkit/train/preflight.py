@@ -1,21 +1,22 @@
-"""Measures before a fine-tuning run: quick ones at the start of each, all of them for `bertkit doctor`."""
+"""Measures before a run, of either objective: quick ones at its start, all of them for `bertkit doctor`."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
-from bertkit.config.model import ModelConfig
 from bertkit.data.batches import epoch_batches
 from bertkit.data.packed import PackedBatch, pack
-from bertkit.health.preflight import SECONDS, Asked, Cost, Preflight
+from bertkit.data.steps import take
+from bertkit.health.preflight import SECONDS, Asked, CorpusMeasures, Cost, Preflight
 from bertkit.health.rows import measure_rows
 from bertkit.health.start import (
     LossOf,
@@ -24,19 +25,21 @@ from bertkit.health.start import (
     measure_start,
     resident_memory,
 )
-from bertkit.health.text import measure_pieces
+from bertkit.health.text import measure_pieces, piece_measures
 from bertkit.health.trials import Trial, clock, learn_by_heart, range_test
 from bertkit.model.heads import Classifier
 from bertkit.model.optimisers import OPTIMISERS, build_optimiser
-from bertkit.model.precision import Computing, choose_precision, flush_denormals
-from bertkit.recipe import ModelRecipe, OptimiserName, OptimiserRecipe, Recipe
-from bertkit.runs.history import Phase
+from bertkit.model.precision import Computing, flush_denormals
+from bertkit.model.pretraining import Pretrainer, PretrainingBatch
+from bertkit.model.terms import Sums, pretraining_loss
+from bertkit.recipe import OptimiserName, OptimiserRecipe
 from bertkit.tasks.metrics import entropy
-from bertkit.train.feature_cache import RowSource
-from bertkit.train.listener import Silent
-from bertkit.train.planning import count_steps, first_seed, make_plan
-from bertkit.train.prepare import Prepared, prepare
+from bertkit.train.labelled import Classification, Labelled
+from bertkit.train.masked import as_batch
+from bertkit.train.objective import STEPS_TO_ESTIMATE, Objective, Source, seconds_a_step
+from bertkit.train.prepare import Prepared
 from bertkit.train.schedule import learning_rate
+from bertkit.train.unlabelled import Restoring, Unlabelled
 
 START_PIECES = 1_024
 """Of the first batch: enough for the gradient's size, and a second at most."""
@@ -49,85 +52,333 @@ NUMBER = 4
 Ints = npt.NDArray[np.int64]
 
 
-def measure(prepared: Prepared, recipe: Recipe, classifier: Classifier, precision: Computing) -> Preflight:
-    """The quick measures of a run that is about to begin; the run's random numbers are not touched.
+@dataclass(frozen=True)
+class Sample:
+    """Some sequences of a run, with their loss; `prior` is that of who knows the shares of their answers."""
 
-    Args:
-        prepared: for the recipe.
-        recipe: what will be done.
-        classifier: as the first seed begins; its weights stay.
-        precision: of computing.
-    """
-    batches = epoch_batches(prepared.train_sequences.lengths, recipe.batch, recipe.training.seed, 0)
-    # Of a text in windows its beginning tells enough.
-    sequences = prepared.train_sequences.beginnings()
-    with torch.random.fork_rng(devices=[]):
-        batch, loss = _quick(prepared, batches[0])
-        return Preflight(
-            asked=_asked(prepared, recipe, count_steps(len(batches), recipe)),
-            start=measure_start(
-                classifier,
-                loss,
-                batch,
-                uniform=math.log(len(prepared.labels)),
-                precision=precision,
-                pad_id=prepared.tokenizer.pad_id if recipe.batch.pad_to else None,
-            ),
-            pieces=measure_pieces(
+    batch: PackedBatch
+    loss: LossOf
+    prior: float = 0.0
+
+
+class _Rows:
+    """Labelled rows."""
+
+    def __init__(self, source: Labelled, objective: Classification) -> None:
+        self.source, self.objective = source, objective
+        self._prepared, self._recipe = source.prepared, source.recipe
+        lengths, seed = self._prepared.train_sequences.lengths, self._recipe.training.seed
+        self._batches = epoch_batches(lengths, self._recipe.batch, seed, 0)
+        self.pad_id = self._prepared.tokenizer.pad_id if self._recipe.batch.pad_to else None
+
+    def asked(self) -> dict[str, Any]:
+        """What the checks read of the recipe beside what all recipes have."""
+        recipe = self._recipe
+        return {
+            "max_length": recipe.batch.reading.longest,
+            "at_once": recipe.batch.sequences,
+            "pad_to": recipe.batch.pad_to,
+            "shuffle": recipe.batch.shuffle,
+            "frozen": recipe.model.freeze,
+            "metric": self._prepared.task.metric,
+        }
+
+    def uniform(self) -> float:
+        """Loss in nats of who knows nothing."""
+        return math.log(len(self._prepared.labels))
+
+    def start(self) -> Sample:
+        """Of the first step."""
+        return self._quick(self._batches[0])
+
+    def by_heart(self) -> Sample:
+        """To learn by heart."""
+        return self._sample(trial_rows(self._prepared))
+
+    ranged = by_heart
+
+    def largest(self) -> tuple[Sample, float]:
+        """Of the largest micro-batch, as much as is quick, and how many times as much the whole is."""
+        lengths = self._prepared.train_sequences.lengths
+        largest = max(self._batches, key=lambda rows: int(lengths[rows].sum()))
+        sample = self._quick(largest)
+        return sample, int(lengths[largest].sum()) / len(sample.batch.ids_T)
+
+    def data(self, steps: int) -> dict[str, Any]:
+        """Measures of the data, by the names of `Preflight`."""
+        prepared, recipe = self._prepared, self._recipe
+        # Of a text in windows its beginning tells enough.
+        sequences = prepared.train_sequences.beginnings()
+        return {
+            "pieces": measure_pieces(
                 sequences,
                 prepared.tokenizer,
                 prepared.train.texts,
                 max_length=recipe.batch.reading.longest,
                 visible_pads=recipe.batch.pad_to > 0,
             ),
-            rows=measure_rows(
+            "rows": measure_rows(
                 prepared.train,
                 prepared.dev,
                 prepared.labels,
                 prepared.odd,
                 sequences,
-                batches,
+                self._batches,
                 at_once=recipe.batch.sequences,
                 majority=prepared.baselines[prepared.kind.baselines[0].name],
             ),
-        )
+        }
+
+    def _quick(self, rows: Ints) -> Sample:
+        """The first of some rows, of no more than `START_PIECES` together but two in any case.
+
+        No two have the same pieces: in batches sorted by length copies stand side by side, and are alike to
+        any model.
+        """
+        sequences = self._prepared.train_sequences
+        some: dict[bytes, int] = {}
+        pieces = 0
+        for row in rows.tolist():
+            content = pack(sequences, [row]).ids_T.numpy().tobytes()
+            if content in some:
+                continue
+            pieces += int(sequences.lengths[row])
+            if len(some) >= 2 and pieces > START_PIECES:
+                break
+            some[content] = row
+        return self._sample(np.array(list(some.values()), dtype=np.int64))
+
+    def _sample(self, rows: Ints) -> Sample:
+        batch, labels = pack(self._prepared.train_sequences, rows), self._prepared.train_labels[rows]
+
+        def loss(model: nn.Module) -> torch.Tensor:
+            assert isinstance(model, Classifier)
+            return model.loss(model(batch), torch.from_numpy(labels)).mean()
+
+        return Sample(batch, loss, entropy(np.bincount(labels)))
 
 
-def preflight(recipe: Recipe, *, seconds: float = SECONDS) -> Preflight:
-    """All measures of a run, with trials on copies of its model; nothing is written.
+class _Text:
+    """Text of a corpus."""
+
+    pad_id: int | None = None
+
+    def __init__(self, source: Unlabelled, objective: Restoring) -> None:
+        self.source, self.objective = source, objective
+        self._recipe = source.recipe
+        self._masks = objective.masks(0)
+
+    def asked(self) -> dict[str, Any]:
+        """What the checks read of the recipe beside what all recipes have."""
+        batch = self._recipe.batch
+        return {"max_length": batch.length, "at_once": batch.at_once or batch.pieces}
+
+    def uniform(self) -> float:
+        """Loss in nats of who knows nothing."""
+        pairs = math.log(2) if self.objective.model.pair is not None else 0.0
+        return math.log(self.source.shards.tokenizer.size) + pairs
+
+    def start(self) -> Sample:
+        """Of the first step."""
+        return self._some(START_PIECES)
+
+    def by_heart(self) -> Sample:
+        """To learn by heart."""
+        return self._some(TRIAL_PIECES)
+
+    ranged = start
+
+    def largest(self) -> tuple[Sample, float]:
+        """Of the largest micro-batch, as much as is quick, and how many times as much the whole is."""
+        parts = self.objective.batches(0)
+        return _text_sample(max(parts, key=lambda part: int(part.pieces)).batch), 1.0
+
+    def data(self, steps: int) -> dict[str, Any]:
+        """Measures of the data, by the names of `Preflight`."""
+        shards = self.source.shards
+        return {
+            "pieces": piece_measures(
+                shards.counts,
+                shards.tokenizer,
+                padding=1 - float(self._masks.sequences.lengths.mean()) / self._recipe.batch.length,
+                visible_pads=0.0,
+                truncated=0.0,
+                unknown_words=[],
+                capitals=self._capitals(),
+            ),
+            "corpus": CorpusMeasures(
+                documents=sum(entry.documents for entry in shards.entries),
+                train_pieces=sum(entry.pieces for entry in shards.of("train")),
+                heldout_pieces=sum(entry.pieces for entry in shards.of("heldout")),
+                pieces_a_step=self._recipe.batch.pieces,
+                epochs=self.objective.epochs(steps),
+                unigram=self.objective.unigram,
+            ),
+        }
+
+    def _some(self, pieces: int) -> Sample:
+        """Sequences of the first step, of all lengths, of about so many pieces together."""
+        sequences = self._masks.sequences
+        wanted = max(2, round(pieces / float(sequences.lengths.mean())))
+        count = len(sequences)
+        rows = np.unique(np.linspace(0, count - 1, min(count, wanted)).astype(np.int64))
+        return _text_sample(as_batch(take(self._masks, rows)))
+
+    def _capitals(self) -> float:
+        """Share of capitals among the letters of the corpus's pieces."""
+        shards, capitals, letters = self.source.shards, 0, 0
+        for piece, count in zip(shards.tokenizer.vocabulary, shards.counts.tolist(), strict=True):
+            if not (piece.startswith("[") and piece.endswith("]")):
+                letters += count * sum(letter.isalpha() for letter in piece)
+                capitals += count * sum(letter.isupper() for letter in piece)
+        return capitals / max(1, letters)
+
+
+def _text_sample(batch: PretrainingBatch) -> Sample:
+    def loss(model: nn.Module) -> torch.Tensor:
+        assert isinstance(model, Pretrainer)
+        return pretraining_loss(model, batch, Sums())
+
+    prior = entropy(np.bincount(batch.targets_M.numpy()))
+    if batch.pairs_B is not None:
+        prior += entropy(np.bincount(batch.pairs_B.numpy()))
+    return Sample(batch.inputs, loss, prior)
+
+
+Subject = _Rows | _Text
+"""What is measured of a run, by its objective: samples of its steps, and its data."""
+
+
+def _subject(source: Source, objective: Objective) -> Subject:
+    if isinstance(source, Unlabelled):
+        assert isinstance(objective, Restoring)
+        return _Text(source, objective)
+    assert isinstance(source, Labelled)
+    assert isinstance(objective, Classification)
+    return _Rows(source, objective)
+
+
+def measure_quickly(source: Source, objective: Objective) -> Preflight:
+    """The quick measures of a run that is about to begin; the run's random numbers are not touched.
 
     Args:
-        recipe: what would be done.
+        source: of the run.
+        objective: its first seed's, as a trial; the weights stay.
+    """
+    with torch.random.fork_rng(devices=[]):
+        return _measure(_subject(source, objective), objective.manner.steps)
+
+
+def measure_all(source: Source, *, seconds: float = SECONDS) -> Preflight:
+    """All measures of a run in one process, with trials on copies of its model; nothing is written.
+
+    Args:
+        source: of the run.
         seconds: of computing, for the trials: half for learning by heart, and what is left for the rates.
 
     Raises:
-        UserError: bad data or options, see `prepare`.
+        UserError: bad data or options.
     """
     flush_denormals()
-    prepared = prepare(recipe)
-    precision = choose_precision(recipe.training.precision)
+    recipe, precision = source.recipe, source.precision
     base = resident_memory()
     with torch.random.fork_rng(devices=[]):
-        classifier = first_seed(prepared, recipe)
-        found = measure(prepared, recipe, classifier, precision)
-        trial = _trial(prepared, recipe, classifier, precision)
+        objective = source.objective(recipe.training.seed, trial=True)
+        subject = _subject(source, objective)
         by_heart, began = None, clock()
         if not recipe.model.freeze:  # A head on features that stay need not know texts by heart.
-            rates = trial_rates(recipe.optimiser, TRIAL_STEPS)
+            rates, trial = trial_rates(recipe.optimiser, TRIAL_STEPS), _trial(subject, subject.by_heart())
             by_heart = learn_by_heart(trial, rates, steps=TRIAL_STEPS, seconds=seconds / 2)
-        ranged = range_test(trial, seconds=max(seconds / 2, seconds - (clock() - began)))
-        activations = _activations(prepared, recipe, classifier, precision)
-        rows = RowSource(prepared, recipe.model, precision, Silent())
-        plan = make_plan(classifier, prepared, recipe, precision, rows)
+        left = max(seconds / 2, seconds - (clock() - began))
+        ranged = range_test(_trial(subject, subject.ranged()), seconds=left)
+        sample, times = subject.largest()
+        activations = activation_bytes(objective.model, sample.loss, precision, times=times)
+        a_step, steps = _time(source, objective)
+        found = _measure(subject, steps)
     cost = cost_of(
-        classifier,
+        objective.model,
         recipe.optimiser.name,
         activations=activations,
         base=base,
-        seconds_a_step=plan.expected_seconds / (plan.steps * plan.seeds),
-        steps=plan.steps * plan.seeds,
+        seconds_a_step=a_step,
+        steps=steps * recipe.training.seeds,
     )
     return replace(found, by_heart=by_heart, range_test=ranged, cost=cost)
+
+
+def _time(source: Source, objective: Any) -> tuple[float, int]:
+    """Seconds a step, with what is computed before the first one; and the steps of a seed."""
+    training = source.recipe.training
+    a_step, _ = seconds_a_step(
+        objective,
+        source.recipe.optimiser,
+        most=min(STEPS_TO_ESTIMATE, objective.manner.steps_per_epoch or STEPS_TO_ESTIMATE),
+        seed=training.seed,
+        precision=source.precision,
+    )
+    steps = objective.manner.steps or max(1, round(training.budget * 60 / training.seeds / a_step))
+    return a_step + source.seconds_before / (steps * training.seeds), steps
+
+
+def _measure(subject: Subject, steps: int) -> Preflight:
+    source, start = subject.source, subject.start()
+    return Preflight(
+        asked=_asked(subject, steps),
+        start=measure_start(
+            subject.objective.model,
+            start.loss,
+            start.batch,
+            uniform=subject.uniform(),
+            precision=source.precision,
+            pad_id=subject.pad_id,
+        ),
+        **subject.data(steps),
+    )
+
+
+def _asked(subject: Subject, steps: int) -> Asked:
+    recipe, setting = subject.source.recipe, subject.objective.manner.setting
+    optimiser, config = recipe.optimiser, setting.model
+    return Asked(
+        phase=setting.phase,
+        model=recipe.model.start,
+        fresh=not setting.trained,
+        optimiser=optimiser.name,
+        lr=optimiser.lr,
+        warmup=optimiser.warmup,
+        clip=optimiser.clip,
+        steps=steps,
+        reach=_reach(optimiser, steps),
+        norm=config.norm,
+        positions=config.positions,
+        embedding_norm=config.embedding_norm,
+        position_scale=config.position_scale,
+        initialiser_range=config.initialiser_range,
+        layers=config.layers,
+        hidden_size=config.hidden_size,
+        max_positions=config.max_positions,
+        budget_minutes=recipe.training.budget,
+        **subject.asked(),
+    )
+
+
+def _reach(recipe: OptimiserRecipe, steps: int) -> float:
+    """Sum of the rates of `steps` updates: warm-up and linear decay are half as high as they are long."""
+    share = 0.5 if recipe.schedule == "linear" else 1 - recipe.warmup / 2
+    return recipe.lr * share * steps
+
+
+def _trial(subject: Subject, sample: Sample) -> Trial:
+    recipe = subject.source.recipe
+    return Trial(
+        copy=lambda: copy.deepcopy(subject.objective.model),
+        loss=sample.loss,
+        optimiser=lambda model: build_optimiser(model, recipe.optimiser),
+        batch=sample.batch,
+        prior_loss=sample.prior,
+        clip=recipe.optimiser.clip,
+        precision=subject.source.precision,
+    )
 
 
 def trial_rates(recipe: OptimiserRecipe, steps: int) -> Callable[[int], float]:
@@ -175,111 +426,6 @@ def activation_bytes(model: nn.Module, loss: LossOf, precision: Computing, *, ti
     return round(times * (kept + 2 * largest))
 
 
-def asked_of(
-    phase: Phase,
-    model: ModelRecipe,
-    config: ModelConfig,
-    optimiser: OptimiserRecipe,
-    *,
-    fresh: bool,
-    steps: int,
-    max_length: int,
-    at_once: int,
-) -> Asked:
-    """What both kinds of recipe have in common."""
-    return Asked(
-        phase=phase,
-        model=model.start,
-        fresh=fresh,
-        optimiser=optimiser.name,
-        lr=optimiser.lr,
-        warmup=optimiser.warmup,
-        clip=optimiser.clip,
-        steps=steps,
-        reach=_reach(optimiser, steps),
-        norm=config.norm,
-        positions=config.positions,
-        embedding_norm=config.embedding_norm,
-        position_scale=config.position_scale,
-        initialiser_range=config.initialiser_range,
-        layers=config.layers,
-        hidden_size=config.hidden_size,
-        max_length=max_length,
-        max_positions=config.max_positions,
-        at_once=at_once,
-    )
-
-
-def _reach(recipe: OptimiserRecipe, steps: int) -> float:
-    """Sum of the rates of `steps` updates: warm-up and linear decay are half as high as they are long."""
-    share = 0.5 if recipe.schedule == "linear" else 1 - recipe.warmup / 2
-    return recipe.lr * share * steps
-
-
-def _asked(prepared: Prepared, recipe: Recipe, steps: int) -> Asked:
-    asked = asked_of(
-        "finetune",
-        recipe.model,
-        prepared.model,
-        recipe.optimiser,
-        fresh=prepared.start is None,
-        steps=steps,
-        max_length=recipe.batch.reading.longest,
-        at_once=recipe.batch.sequences,
-    )
-    return replace(
-        asked,
-        pad_to=recipe.batch.pad_to,
-        shuffle=recipe.batch.shuffle,
-        frozen=recipe.model.freeze,
-        metric=prepared.task.metric,
-    )
-
-
-def _quick(prepared: Prepared, rows: Ints) -> tuple[PackedBatch, LossOf]:
-    """The first of some rows, of no more than `START_PIECES` together but two in any case; and their loss.
-
-    No two have the same pieces: in batches sorted by length copies stand side by side, and are alike to any
-    model.
-    """
-    sequences = prepared.train_sequences
-    some: dict[bytes, int] = {}
-    pieces = 0
-    for row in rows.tolist():
-        content = pack(sequences, [row]).ids_T.numpy().tobytes()
-        if content in some:
-            continue
-        pieces += int(sequences.lengths[row])
-        if len(some) >= 2 and pieces > START_PIECES:
-            break
-        some[content] = row
-    chosen = list(some.values())
-    batch = pack(sequences, chosen)
-    return batch, _loss_of(batch, torch.from_numpy(prepared.train_labels[chosen]))
-
-
-def _loss_of(batch: PackedBatch, labels_B: torch.Tensor) -> LossOf:
-    def loss(model: nn.Module) -> torch.Tensor:
-        assert isinstance(model, Classifier)
-        return model.loss(model(batch), labels_B).mean()
-
-    return loss
-
-
-def _trial(prepared: Prepared, recipe: Recipe, classifier: Classifier, precision: Computing) -> Trial:
-    rows = trial_rows(prepared)
-    batch, labels = pack(prepared.train_sequences, rows), prepared.train_labels[rows]
-    return Trial(
-        copy=lambda: copy.deepcopy(classifier),
-        loss=_loss_of(batch, torch.from_numpy(labels)),
-        optimiser=lambda model: build_optimiser(model, recipe.optimiser),
-        batch=batch,
-        prior_loss=entropy(np.bincount(labels)),
-        clip=recipe.optimiser.clip,
-        precision=precision,
-    )
-
-
 def trial_rows(prepared: Prepared) -> Ints:
     """A few rows of different texts without contradictions, of each label in turn, the same always."""
     odd = {*prepared.odd.duplicates, *prepared.odd.contradictions}
@@ -299,13 +445,3 @@ def trial_rows(prepared: Prepared) -> Ints:
             if room and (len(chosen) < LEAST_ROWS or lengths[[*chosen, rows[turn]]].sum() <= TRIAL_PIECES):
                 chosen.append(rows[turn])
     return np.array(sorted(chosen), dtype=np.int64)
-
-
-def _activations(prepared: Prepared, recipe: Recipe, classifier: Classifier, precision: Computing) -> int:
-    """Of the largest batch of the first epoch, from as much of it as is quick."""
-    lengths = prepared.train_sequences.lengths
-    batches = epoch_batches(lengths, recipe.batch, recipe.training.seed, 0)
-    largest = max(batches, key=lambda rows: int(lengths[rows].sum()))
-    batch, loss = _quick(prepared, largest)
-    times = int(lengths[largest].sum()) / len(batch.ids_T)
-    return activation_bytes(classifier, loss, precision, times=times)

@@ -1,4 +1,4 @@
-"""From a recipe to what a run needs before its first step: rows, vocabulary, sequences, baselines, facts."""
+"""From a recipe to the labelled rows of a run: texts, vocabulary, sequences, baselines, facts."""
 
 from __future__ import annotations
 
@@ -28,28 +28,7 @@ from bertkit.tasks.load import load_examples
 from bertkit.tasks.registry import Task, find_task
 from bertkit.text.tokenizer import Tokenizer
 from bertkit.text.vocabulary import VocabularyOptions, learn
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a person should know before the run; of lengths those of the training rows.
-
-    `windows` is how many they are read in, 0 without windows; lengths then are those of all of a row's.
-    """
-
-    task: str
-    model: str
-    train_rows: int
-    dev_rows: int
-    shares: dict[str, float]
-    median_length: int
-    longest: int
-    windows: int
-    padding_saved: float
-    truncated: int
-    duplicates: int
-    leaks: int
-    vocabulary_size: int
+from bertkit.train.listener import Facts
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import distributed, nn
 
@@ -97,6 +99,14 @@ class Processes:
         self.add(sums)
         return float(sums[0])
 
+    def same(self, numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The numbers that the first process gives, of any shape, which is the same in all."""
+        if self.count == 1:
+            return numbers
+        shared = torch.from_numpy(numbers if self.first else np.zeros_like(numbers))
+        self.add(shared)
+        return shared.numpy()
+
     def agree(self, number: float) -> float:
         """The number that the first process gives."""
         return self.total(number if self.first else 0.0)
@@ -127,8 +137,9 @@ def restarted(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def launcher(environment: Mapping[str, str] = os.environ) -> str:
-    """Which torchrun started this process: the same for all that it starts and restarts on a machine."""
-    return f"{environment.get('TORCHELASTIC_RUN_ID', '')} {os.getppid()}"
+    """Which torchrun started this process: the same for all that it starts on a machine; "" without one."""
+    run = environment.get("TORCHELASTIC_RUN_ID")
+    return f"{run} {os.getppid()}" if run else ""
 
 
 def leave_processes() -> None:

@@ -16,6 +16,7 @@ from bertkit.health.watch import EARLIEST, Broke, Evaluation, Setting, Watch
 from bertkit.runs.findings import Finding, append_findings
 from bertkit.runs.history import HEALTH, Health
 from bertkit.runs.log import RunLog
+from bertkit.train.listener import Listener
 from bertkit.train.loop import Diverged, StepRecord
 from bertkit.train.processes import ALONE, Processes
 
@@ -42,7 +43,7 @@ class Watching:
         every: steps between looks: 0 chooses by their cost, `NEVER` is none.
         also_every: steps after which there is a look as well; 0 for none.
         folder: where `findings.json` is.
-        tell: who is told of findings.
+        listener: who is told.
         processes: those of the run.
     """
 
@@ -55,7 +56,7 @@ class Watching:
         *,
         every: int,
         folder: Path,
-        tell: Callable[[Sequence[Finding]], None],
+        listener: Listener,
         also_every: int = 0,
         processes: Processes = ALONE,
     ) -> None:
@@ -66,7 +67,7 @@ class Watching:
         self._off = every == NEVER
         self._also_every = also_every
         self._folder = folder
-        self._tell = tell
+        self._listener = listener
         self._processes = processes
         if every > 0:
             watch.every = every
@@ -112,7 +113,15 @@ class Watching:
         return self._found(record.step, fraction, log) if due or risen else []
 
     def evaluated(self, evaluation: Evaluation, fraction: float, log: RunLog) -> list[Finding]:
-        """Take an evaluation; what was found now."""
+        """Take an evaluation, and say where it shows that text was understood; what was found now."""
+        step, loss, unigram = evaluation.step, evaluation.loss, self._setting.prior_entropy
+        if self._setting.phase == "pretrain" and unigram and self.watch.passed(step, loss, unigram):
+            sentence = (
+                f"The loss {loss:.3f} broke through the plateau of word frequencies ({unigram:.3f}) by "
+                f"step {step:,}: the model uses the context."
+            )
+            log.say(sentence)
+            self._listener.told(sentence)
         self.watch.evaluated(evaluation)
         return self._found(evaluation.step, fraction, log)
 
@@ -179,7 +188,7 @@ class Watching:
             append_findings(self._folder, "watch", step, found)
             for finding in found:
                 log.say(finding.line)
-            self._tell(found)
+            self._listener.found(found)
         return found
 
     def _agreed(self, found: list[Finding]) -> list[Finding]:

@@ -1,0 +1,301 @@
+"""What a person sees of a run: a header, a bar, a line per evaluation, a closing table."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from bertkit.cli.display import BAR_WIDTH, BarDisplay, named_rows, plain_console
+from bertkit.diagnose.verdict import losses
+from bertkit.diagnose.wording import duration, perplexity, said, title
+from bertkit.runs.findings import Finding
+from bertkit.train.listener import LabelledPlan, Plan, UnlabelledPlan
+from bertkit.train.loop import StepRecord
+
+SMOOTHING = 0.95
+"""What stays of a figure shown when the next one comes: about twenty steps count."""
+
+Line = tuple[Table | str, str | None]
+"""A table, or words and their style."""
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What is shown of the runs of a command.
+
+    Attributes:
+        loss: the figure of a step that is shown as its loss.
+        header: of the plan, names and what there is to say of each.
+        evaluation: of a step and its figures, a line.
+        closing: of the result and the run folder, what comes last.
+        counts_steps: how far it is is told as steps of all, where these are known, and not as a share.
+    """
+
+    loss: str
+    header: Callable[[Any], dict[str, str]]
+    evaluation: Callable[[int, Mapping[str, Any]], str]
+    closing: Callable[[dict[str, Any], Path], Iterator[Line]]
+    counts_steps: bool
+
+
+class RunDisplay(BarDisplay):
+    """A `Listener` for people.
+
+    Args:
+        command: the one that makes such a run.
+        to_stderr: leave standard output to programs.
+        out: the run folder, named at the end.
+    """
+
+    def __init__(self, command: str, *, to_stderr: bool, out: Path) -> None:
+        super().__init__(
+            plain_console(to_stderr=to_stderr),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=BAR_WIDTH),
+            TextColumn("{task.fields[place]}"),
+            TextColumn("{task.fields[told]}"),
+            TimeRemainingColumn(),
+        )
+        self._command = command
+        self._words = WORDS[command]
+        self._out = out
+        self._task: TaskID | None = None
+        self._features: TaskID | None = None
+        self._steps = 0
+        self._seeds = 1
+        self._finished = False
+        self._smooth: dict[str, float] = {}
+
+    def _last_words(self, error: BaseException) -> str:
+        if not isinstance(error, KeyboardInterrupt) or self._task is None or self._finished:
+            return ""
+        again = f"bertkit {self._command} -o {shlex.quote(str(self._out))} --resume"
+        return f"Interrupted. Go on with: {again}"
+
+    def _smoothed(self, name: str, value: float) -> float:
+        """A figure of a step, smoothed over those that came before it under the same name."""
+        before = self._smooth.get(name, value)
+        self._smooth[name] = SMOOTHING * before + (1 - SMOOTHING) * value
+        return self._smooth[name]
+
+    def planned(self, plan: Plan) -> None:
+        """Print the header."""
+        self._seeds = plan.seeds
+        self._console.print(named_rows(self._words.header(plan)))
+        if isinstance(plan, UnlabelledPlan) and not plan.heldout_scored:
+            self._console.print("There is no held-out text: the training loss alone will be watched.")
+
+    def found(self, findings: Sequence[Finding]) -> None:
+        """Print a line each."""
+        for finding in findings:
+            style = "red" if finding.weight == "grave" else "yellow"
+            self._console.print(f"{finding.weight}: {finding.line}", style=style, soft_wrap=True)
+
+    def told(self, sentence: str) -> None:
+        """Print it."""
+        self._console.print(sentence, style="bold", soft_wrap=True)
+
+    def seed_started(self, seed: int, step: int, steps: int) -> None:
+        """Start a bar."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._steps = steps if self._words.counts_steps else 0
+        self._smooth.pop(self._words.loss, None)
+        names = [f"seed {seed}"] if self._words.counts_steps or self._seeds > 1 else []
+        lines = [*names, *([f"going on after step {step:,}"] if step else [])]
+        if lines:
+            self._console.print(", ".join(lines))
+        name = names[0] if names else "step"
+        self._task = self._bar.add_task(name, total=1.0, place=f"{step:,}", told="")
+
+    def encoded(self, done: int, rows: int) -> None:
+        """Move the bar of the features."""
+        if self._features is None:
+            self._features = self._bar.add_task("features", total=rows, place="", told="rows")
+            self._console.print(f"features of {rows:,} rows, computed once")
+        self._bar.update(self._features, completed=done, place=f"{done}/{rows}")
+        if done == rows:
+            self._bar.remove_task(self._features)
+            self._features = None
+
+    def stepped(self, record: StepRecord, fraction: float, figures: Mapping[str, float]) -> None:
+        """Move the bar; the figures shown are smoothed."""
+        name = self._words.loss
+        if name in figures:
+            self._smoothed(name, figures[name])
+        speed = self._smoothed("pieces_per_second", figures["pieces_per_second"])
+        told = (
+            f"loss {self._smooth.get(name, record.loss):.3f}  lr {record.learning_rate:.1e}  "
+            f"{speed:,.0f} pieces/s"
+        )
+        if "gemm_share" in figures:
+            told += f"  {self._smoothed('gemm_share', figures['gemm_share']):.0%} of GEMM"
+        if self._steps:
+            completed, place = record.step / self._steps, f"{record.step:,}/{self._steps:,}"
+            line = f"step {place}  {told}"
+        else:
+            completed, place = fraction, f"{record.step:,}  {fraction:.0%}"
+            line = f"{fraction:4.0%}  step {record.step:,}  {told}"
+        if self._task is not None:
+            self._bar.update(self._task, completed=completed, place=place, told=told)
+        self._say_at_times(line)
+
+    def evaluated(self, step: int, figures: Mapping[str, Any], best: bool) -> None:
+        """Print a line."""
+        line = self._words.evaluation(step, figures)
+        shown = best and self._words.counts_steps
+        self._console.print(
+            f"  {line}" + (" best" if shown else ""), style="bold" if shown else None, soft_wrap=True
+        )
+
+    def finished(self, result: dict[str, Any]) -> None:
+        """Take the bar down, and print the closing table."""
+        self._bar.stop()
+        self._finished = True
+        for words, style in self._words.closing(result, self._out):
+            self._console.print(words, style=style, soft_wrap=isinstance(words, str))
+
+
+def _labelled_header(plan: LabelledPlan) -> dict[str, str]:
+    facts = plan.facts
+    shares = ", ".join(f"{label} {share:.1%}" for label, share in facts.shares.items())
+    seeds = f" x {plan.seeds} seeds" if plan.seeds > 1 else ""
+    windows = f", read in {facts.windows:,} windows" if facts.windows else ""
+    frozen = "" if plan.trained == plan.parameters else f" ({plan.trained:,} of them are trained)"
+    steps = f"{plan.steps:,} steps" if plan.steps else "as many steps as there is time for"
+    processes = f", {plan.processes} processes" if plan.processes > 1 else ""
+    return {
+        "task": f"{facts.task}: {facts.train_rows:,} rows to train on, {facts.dev_rows:,} to score",
+        "labels": shares,
+        "lengths": f"median {facts.median_length}, longest {facts.longest} pieces; "
+        f"{facts.truncated} cut{windows}; {facts.padding_saved:.0%} of the padded work saved",
+        "data": f"{facts.duplicates} duplicates within train, {facts.leaks} rows of dev also in train",
+        "model": f"{facts.model}: {plan.parameters:,} parameters{frozen}, "
+        f"{facts.vocabulary_size:,} pieces, {plan.precision}{processes}",
+        "run": f"{steps}{seeds}, {plan.steps_per_epoch:,} an epoch; about {duration(plan.expected_seconds)}",
+    }
+
+
+def _labelled_evaluation(step: int, figures: Mapping[str, Any]) -> str:
+    low, high = figures["interval"]
+    return (
+        f"epoch {figures['epoch']:.3g}: train loss {figures['train_loss']:.3f}, "
+        f"dev loss {figures['loss']:.3f}, {title(figures['metric'])} {figures['score']:.3f} "
+        f"[{low:.3f}, {high:.3f}]"
+    )
+
+
+def _labelled_closing(result: dict[str, Any], out: Path) -> Iterator[Line]:
+    seeds = result["seeds"]
+    yield score_table(result), None
+    if len(seeds) > 1:
+        yield (
+            f"mean of {len(seeds)} seeds, deviation {result['deviation']:.3f}; "
+            f"{result['failed']} of them did not learn",
+            None,
+        )
+    elif seeds[0]["status"] != "learned":
+        yield f"Status: {seeds[0]['status']}.", "red"
+    yield (
+        f"{duration(result['seconds'])} of training, {result['pieces_per_second']:,.0f} pieces/s; "
+        f"the best epoch was chosen on the rows that it is scored on\n"
+        f"model {out / 'model'}\nreport {out / 'report.html'}",
+        None,
+    )
+
+
+def _text_header(plan: UnlabelledPlan) -> dict[str, str]:
+    encoder = plan.encoder
+    seeds = f"; {plan.seeds} seeds" if plan.seeds > 1 else ""
+    return {
+        "corpus": f"{plan.corpus}: {plan.documents:,} documents, {plan.train_pieces:,} pieces to "
+        f"train on, {plan.heldout_pieces:,} held out",
+        "model": f"{plan.model}: {encoder.layers} layers of {encoder.hidden_size}, {encoder.positions} "
+        f"positions, {plan.parameters:,} parameters, {encoder.vocabulary_size:,} pieces{seeds}",
+        "machine": f"{plan.precision}, {plan.gemm_rate / 1e9:,.0f} GFLOP/s in large matrix products"
+        + (f", {plan.processes} processes" if plan.processes > 1 else ""),
+        "floors": f"knowing nothing {plan.uniform:.3f}, knowing word frequencies {plan.unigram:.3f}",
+    }
+
+
+def _text_evaluation(step: int, figures: Mapping[str, Any]) -> str:
+    pairs = f", pairs {figures['pair_accuracy']:.1%}" if "pair_accuracy" in figures else ""
+    return (
+        f"{figures['fraction']:4.0%}  step {step:,}: held-out loss {figures['mlm_loss']:.3f}, accuracy "
+        f"{figures['mlm_accuracy']:.1%}{pairs}"
+    )
+
+
+def _text_closing(result: dict[str, Any], out: Path) -> Iterator[Line]:
+    yield losses_table(result), None
+    if "seeds" in result:
+        low, high = result["interval"]
+        yield (
+            f"mean of {len(result['seeds'])} seeds: held-out loss {result['heldout_loss']:.3f} "
+            f"[{low:.3f}, {high:.3f}]; the table is of the best one, seed {result['best_seed']}",
+            None,
+        )
+    yield (
+        f"{result['steps']:,} steps, {result['pieces']:,} pieces ({result['epochs']:.2f} times the text) "
+        f"in {duration(result['seconds'])}, {result['pieces_per_second']:,.0f} pieces/s\n"
+        f"model {out / 'model'}\nreport {out / 'report.html'}\n"
+        f'Use it: bertkit fill {shlex.quote(str(out))} "the man went to the [MASK] ."\n'
+        f"        bertkit finetune TASK --model {shlex.quote(str(out))} -o RUN",
+        None,
+    )
+
+
+WORDS: dict[str, Wording] = {
+    "finetune": Wording("loss", _labelled_header, _labelled_evaluation, _labelled_closing, True),
+    "pretrain": Wording("mlm_loss", _text_header, _text_evaluation, _text_closing, False),
+}
+"""By command."""
+
+
+def score_table(result: dict[str, Any]) -> Table:
+    """The model's scores beside the baselines', the task's own metric first with its interval."""
+    metric = result["metric"]
+    others = [name for name in result["metrics"] if name != metric]
+    table = Table(title=Text(f"{result['task']}, scored on {result['rows']:,} rows"), title_justify="left")
+    table.add_column("")
+    table.add_column(title(metric), justify="right")
+    table.add_column("95 % interval", justify="right")
+    for name in others:
+        table.add_column(title(name), justify="right")
+    baselines = result["baselines"]
+    # Without training rows there is no n-gram model.
+    names = {"ngram": "n-gram", "majority": "majority"}
+    rows = {"bertkit": result} | {name: baselines[key] for key, name in names.items() if key in baselines}
+    for name, row in rows.items():
+        low, high = row["interval"]
+        table.add_row(
+            name,
+            f"{row['score']:.3f}",
+            f"{low:.3f} to {high:.3f}",
+            *(f"{row['metrics'][other]:.3f}" for other in others),
+            style="bold" if name == "bertkit" else None,
+        )
+    return table
+
+
+def losses_table(result: dict[str, Any]) -> Table:
+    """The held-out figures before and after, and the floors."""
+    table = Table()
+    table.add_column("")
+    table.add_column("MLM loss", justify="right")
+    table.add_column("perplexity", justify="right")
+    table.add_column("accuracy", justify="right")
+    table.add_column("pairs right", justify="right")
+    for name, row in losses(result).items():
+        shares = [f"{row[key]:.1%}" if key in row else "" for key in ("mlm_accuracy", "pair_accuracy")]
+        loss = row["mlm_loss"]
+        style = "bold" if name.startswith("after") else None
+        table.add_row(name, said(loss, 3), said(perplexity(loss), 1), *shares, style=style)
+    return table

@@ -1,0 +1,331 @@
+"""The objective of a run over labelled rows: a head that says what each row is, and the encoder below it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from bertkit.checkpoint.folder import write_model_folder
+from bertkit.checkpoint.locate import hub_card
+from bertkit.data.batches import Rows, epoch_batches
+from bertkit.data.packed import FeatureBatch, Features, PackedBatch, pack
+from bertkit.errors import UserError
+from bertkit.health.look import Looked, look_at, rows_to_look_at
+from bertkit.health.watch import Evaluation, Setting
+from bertkit.model.bulk import batches_by_length, log_probabilities
+from bertkit.model.heads import Classifier
+from bertkit.model.precision import Computing
+from bertkit.model.terms import Sums
+from bertkit.recipe import Recipe
+from bertkit.runs.restarts import Restart, changed
+from bertkit.runs.result import Answers, SeedResult
+from bertkit.tasks.calibration import fit_temperature, logarithms
+from bertkit.tasks.kind import one_answer
+from bertkit.tasks.metrics import summary
+from bertkit.train.explain import explain_mistakes
+from bertkit.train.feature_cache import FeatureCache, Inputs
+from bertkit.train.listener import LabelledPlan, Listener
+from bertkit.train.objective import (
+    STEPS_TO_ESTIMATE,
+    Evaluated,
+    Manner,
+    Progress,
+    seconds_a_step,
+    seed_folder,
+)
+from bertkit.train.prepare import Prepared, build_classifier, prepare
+from bertkit.train.processes import Processes
+from bertkit.train.results import aggregate
+from bertkit.train.schedule import BySteps
+
+PIECES_OF_WINDOWS = 8_192
+"""A step over long texts is computed in parts of so many pieces at most (or of one text), to save memory."""
+
+
+@dataclass(frozen=True)
+class LabelledBatch:
+    """B rows of a step, their labels [B], and what share of the step's rows they are."""
+
+    inputs: PackedBatch | FeatureBatch
+    labels_B: torch.Tensor
+    share: float
+
+    @property
+    def pieces(self) -> int:
+        """Pieces of the rows, T."""
+        return sum(self.inputs.lengths)
+
+
+class Classification:
+    """One seed's objective: the mean loss of a step's rows, encoded or as features.
+
+    Args:
+        source: the rows and what is to be learnt of them.
+        recipe: with what the restarts changed.
+        seed: of order and weights.
+        model: with which it begins, after the restarts.
+        inputs: the rows as the model reads them.
+        restarts: the attempts before this one.
+    """
+
+    def __init__(
+        self,
+        source: Labelled,
+        recipe: Recipe,
+        seed: int,
+        model: Classifier,
+        inputs: Inputs,
+        restarts: Sequence[Restart] = (),
+    ) -> None:
+        self.model: nn.Module = model
+        self.sums = Sums()
+        self._classifier = model
+        self._source = source
+        self._prepared = source.prepared
+        self._recipe = recipe
+        self._seed = seed
+        self._inputs = inputs
+        self._restarts = restarts
+        self._labels = torch.from_numpy(self._prepared.train_labels)
+        self._epoch = 0
+        self._batches = epoch_batches(inputs.train.lengths, recipe.batch, seed, 0)
+        self._found: dict[str, Any] = {}
+        self._answers: Answers | None = None
+        self.manner = self._manner(len(self._batches))
+
+    def _manner(self, steps_per_epoch: int) -> Manner:
+        training = self._recipe.training
+        steps = 0 if training.budget else count_steps(steps_per_epoch, self._recipe)
+        return Manner(
+            setting=Setting(
+                phase="finetune",
+                optimiser=self._recipe.optimiser,
+                model=self._classifier.encoder.config,
+                trained=self._prepared.start is not None,
+                prior_entropy=self._prepared.kind.floor(self._prepared.train.known, self._prepared.labels),
+                training=training,
+            ),
+            schedule=BySteps(steps, self._recipe.optimiser) if steps else None,
+            steps=steps,
+            keeps_best=True,
+            steps_per_epoch=steps_per_epoch,
+            probe=None if self._recipe.model.freeze else self._probe(),
+        )
+
+    def _probe(self) -> Callable[[], Looked] | None:
+        """A look at a few dev rows; None where there are too few."""
+        rows = rows_to_look_at(self._prepared.dev_sequences.lengths)
+        if len(rows) < 2:
+            return None
+        batch = pack(self._prepared.dev_sequences, rows)
+        return lambda: look_at(self._classifier, batch, precision=self._source.precision)
+
+    def at(self, progress: Progress, fraction: float) -> str:
+        """All steps are alike."""
+        return ""
+
+    def batches(self, step: int) -> list[LabelledBatch]:
+        """The rows of a step, of this process: one batch, or several of long texts."""
+        epoch, index = divmod(step, self.manner.steps_per_epoch)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._batches = epoch_batches(self._inputs.train.lengths, self._recipe.batch, self._seed, epoch)
+        rows, processes = self._batches[index], self._source.processes
+        # Neighbours are of like length, so dealing them out gives all processes about as much.
+        mine = rows[processes.rank :: processes.count]
+        return [
+            LabelledBatch(self._inputs.train.batch(part), self._labels[part], len(part) / len(rows))
+            for part in self._parts(mine)
+            if len(part)
+        ]
+
+    def _parts(self, rows: Rows) -> list[Rows]:
+        inputs = self._inputs.train
+        if isinstance(inputs, Features) or inputs.windows is None:
+            return [rows]
+        return [rows[part] for part in batches_by_length(inputs.lengths[rows], PIECES_OF_WINDOWS)]
+
+    def loss(self, model: nn.Module, batch: LabelledBatch) -> torch.Tensor:
+        """The batch's share of the mean of the rows' losses."""
+        assert isinstance(model, Classifier)
+        return model.loss(model(batch.inputs), batch.labels_B).mean() * batch.share
+
+    def evaluate(self, progress: Progress) -> Evaluated:
+        """Score the dev rows."""
+        prepared, kind = self._prepared, self._prepared.kind
+        outputs = log_probabilities(self._classifier, self._inputs.dev, precision=self._source.precision)
+        outputs = self._source.processes.same(outputs)
+        targets, metric = prepared.dev.known, kind.metric(prepared.task.metric)
+        predictions = kind.predict(outputs)
+        adds = kind.adds(targets, predictions, prepared.labels)
+        self._answers = Answers(targets, outputs, adds)
+        self._found = found = summary(kind.metrics, adds, metric.name)
+        epoch = progress.step / self.manner.steps_per_epoch
+        loss = float(kind.losses(targets, outputs, 1.0).mean())
+        train_loss = progress.loss / progress.loss_steps if progress.loss_steps else math.nan
+        return Evaluated(
+            figures={"loss": loss, "train_loss": train_loss, **found},
+            watched=Evaluation(
+                step=progress.step,
+                train_loss=train_loss,
+                loss=loss,
+                one_answer=one_answer(predictions),
+                beats_majority=metric.beats(found["interval"], prepared.blind),
+            ),
+            value=found["score"] if metric.higher else -found["score"],
+            line=f"epoch {epoch:.3g}: {metric.name} {found['score']:.4f}, train loss {train_loss:.4f}",
+            kept={
+                "score": found["score"],
+                "epoch": epoch,
+                "status": kind.status(predictions, found["interval"], metric.name, prepared.blind),
+            },
+        )
+
+    def write(self, folder: Path, progress: Progress) -> None:
+        """Write the model as it was just scored, and its answers."""
+        assert self._answers is not None, "it was scored"
+        self._answers.write(folder)
+        prepared, recipe, found = self._prepared, self._recipe, self._found
+        card: dict[str, Any] = {
+            "task": prepared.task.name,
+            "kind": prepared.task.kind,
+            "labels": list(prepared.labels),
+            "pairs": prepared.train.pairs is not None,
+            **asdict(recipe.batch.reading),
+            "metric": prepared.task.metric,
+            "score": found["score"],
+            "interval": found["interval"],
+            "recipe": recipe.to_toml(),
+            **hub_card(prepared.start),
+            "restarts": [asdict(restart) for restart in self._restarts],
+        }
+        if recipe.training.temperature:
+            card["temperature"] = fit_temperature(
+                logarithms(np.exp(self._answers.outputs)), prepared.dev_labels
+            )
+        model = self._classifier
+        write_model_folder(
+            folder / "model", model.encoder, model.head, prepared.tokenizer, card, overwrite=True
+        )
+
+    def result(self, progress: Progress) -> SeedResult:
+        """What came of the seed."""
+        lost = "collapsed" if progress.collapse else progress.kept["status"]
+        return SeedResult(
+            seed=self._seed,
+            score=progress.kept["score"],
+            last_score=progress.last["score"],
+            status="diverged" if progress.broken else lost,
+            best_epoch=progress.kept["epoch"],
+            steps=progress.step,
+            pieces=progress.pieces,
+            seconds=progress.seconds,
+            collapse=progress.collapse,
+            restarts=[asdict(restart) for restart in self._restarts],
+        )
+
+
+class Labelled:
+    """The labelled rows of a run, which all its seeds share; see `Source`."""
+
+    def __init__(
+        self, recipe: Recipe, processes: Processes, precision: Computing, listener: Listener
+    ) -> None:
+        self.recipe = recipe
+        self.processes = processes
+        self.precision = precision
+        self.listener = listener
+        self.notes: Sequence[str] = ()
+        self.prepared: Prepared = prepare(recipe)
+        self.fingerprint = self.prepared.fingerprint
+        self.inputs = self.prepared.inputs
+        self._cache = FeatureCache(self.prepared, recipe.model, precision, listener)
+
+    def objective(
+        self, seed: int, restarts: Sequence[Restart] = (), *, trial: bool = False
+    ) -> Classification:
+        """What a seed learns after `restarts`; of a frozen encoder, a `trial` has features that are zeros."""
+        recipe = changed(self.recipe, restarts)
+        torch.manual_seed(seed)
+        model = build_classifier(self.prepared, recipe)
+        inputs = self._cache.estimate(model) if trial else self._cache.of(model)
+        return Classification(self, recipe, seed, model, inputs, restarts)
+
+    @property
+    def seconds_before(self) -> float:
+        """What computing features will take, as far as a trial has seen."""
+        return self._cache.expected
+
+    def plan(self, objective: Classification) -> LabelledPlan:
+        """What the run will be; a few steps are made with the trial's model, whose weights stay."""
+        training, per_epoch = self.recipe.training, objective.manner.steps_per_epoch
+        a_step, broke = seconds_a_step(
+            objective,
+            self.recipe.optimiser,
+            most=min(STEPS_TO_ESTIMATE, per_epoch),
+            seed=training.seed,
+            precision=self.precision,
+        )
+        if broke:
+            raise UserError(
+                f"{broke} No update was made yet: the weights of {self.recipe.model.start} are broken. Give "
+                "another --model."
+            )
+        parameters = list(objective.model.parameters())
+        steps = objective.manner.steps
+        return LabelledPlan(
+            facts=self.prepared.facts,
+            parameters=sum(p.numel() for p in parameters),
+            trained=sum(p.numel() for p in parameters if p.requires_grad),
+            precision=self.precision,
+            processes=self.processes.count,
+            steps=steps,
+            steps_per_epoch=per_epoch,
+            seeds=training.seeds,
+            expected_seconds=60 * training.budget or self.seconds_before + a_step * steps * training.seeds,
+        )
+
+    def outcome(self, folder: Path) -> SeedResult | None:
+        """What came of the seed in `folder` if it is done."""
+        return SeedResult.read(folder)
+
+    def aggregate(self, out: Path, outcomes: list[SeedResult], plan: LabelledPlan) -> dict[str, Any]:
+        """The content of `result.json`, with what moved the best seed's model to its mistakes."""
+        answers = [read_answers(seed_folder(out, each.seed, len(outcomes)), each.seed) for each in outcomes]
+        result = aggregate(
+            self.prepared, plan.parameters, plan.precision, outcomes, answers, self._cache.seconds
+        )
+        if result.get("calibration") is not None:
+            result["calibration"]["kept"] = self.recipe.training.temperature
+            if self.processes.first:
+                best = next(outcome for outcome in outcomes if outcome.seed == result["best_seed"])
+                # A frozen encoder has seen each row once.
+                once = int(self.prepared.train_sequences.lengths.sum())
+                pieces = once if self.recipe.model.freeze else best.pieces
+                folder = seed_folder(out, best.seed, len(outcomes)) / "model"
+                explain_mistakes(folder, self.prepared, result["mistakes"], pieces)
+        return result
+
+
+def read_answers(folder: Path, seed: int) -> Answers:
+    """What a seed that is done said of each dev row.
+
+    Raises:
+        UserError: they are gone.
+    """
+    if (found := Answers.read(folder)) is None:
+        raise UserError(f"{folder} has lost the answers of seed {seed}; make the run again.")
+    return found
+
+
+def count_steps(steps_per_epoch: int, recipe: Recipe) -> int:
+    """Updates of one seed."""
+    whole = steps_per_epoch * recipe.training.epochs
+    return min(whole, recipe.training.steps or whole)

@@ -1,0 +1,175 @@
+"""A run, from a recipe to a finished folder: the same for labelled rows and for text."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from bertkit.checkpoint.atomic import replace_folder
+from bertkit.health.checks import check_before
+from bertkit.health.preflight import SECONDS, Preflight
+from bertkit.model.precision import choose_precision, flush_denormals
+from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.runs.findings import append_findings
+from bertkit.runs.folder import RESULT, check_run, open_run
+from bertkit.runs.records import write_json
+from bertkit.train.labelled import Labelled
+from bertkit.train.listener import Listener, Plan, Silent
+from bertkit.train.loop import deferred_signals
+from bertkit.train.objective import Source, seed_folder
+from bertkit.train.preflight import measure_all, measure_quickly
+from bertkit.train.processes import (
+    ALONE,
+    NotStarted,
+    Processes,
+    ProcessLost,
+    join_processes,
+    launcher,
+    leave_processes,
+    restarted,
+)
+from bertkit.train.run import train_seed
+from bertkit.train.seedfolder import Place
+from bertkit.train.unlabelled import Unlabelled
+
+LAUNCHER = "launcher.txt"
+"""In the run folder: which torchrun runs it."""
+ASSUMED_STEPS = 1_000
+"""Where a recipe does not say how long, which a run must but a look before it need not."""
+
+
+def source_of(recipe: Recipe | PretrainRecipe, processes: Processes, listener: Listener) -> Source:
+    """What the seeds of a run of the recipe share.
+
+    Raises:
+        UserError: bad data or options.
+    """
+    precision = choose_precision(recipe.training.precision)
+    if isinstance(recipe, PretrainRecipe):
+        return Unlabelled(recipe, processes, precision, listener)
+    return Labelled(recipe, processes, precision, listener)
+
+
+def preflight(recipe: Recipe | PretrainRecipe, *, seconds: float = SECONDS) -> Preflight:
+    """All measures of a run in one process, with trials on copies of its model; nothing is written.
+
+    Args:
+        recipe: what would be done. Where nothing ends it, it is looked at as if it had some steps.
+        seconds: of computing, for the trials: half for learning by heart, and what is left for the rates.
+
+    Raises:
+        UserError: bad data or options.
+    """
+    if isinstance(recipe, PretrainRecipe):
+        training = recipe.training
+        if not (training.steps or training.budget or training.replay):
+            recipe = recipe.with_changes({"training": {"steps": ASSUMED_STEPS}})
+    return measure_all(source_of(recipe, ALONE, Silent()), seconds=seconds)
+
+
+def train(
+    recipe: Recipe | PretrainRecipe, out: Path, *, resume: bool, overwrite: bool, listener: Listener
+) -> dict[str, Any]:
+    """Train one model a seed and leave a run folder at `out`.
+
+    Under torchrun all processes call this; each computes its share of every step, and the first writes.
+
+    Args:
+        recipe: what to do.
+        out: the run folder to make.
+        resume: continue the run that is there, with the same recipe.
+        overwrite: replace what is there.
+        listener: told of everything as it happens, in the first process.
+
+    Returns:
+        What `result.json` holds.
+
+    Raises:
+        UserError: bad data or options, a model whose loss is no number, or something stands at `out` (see
+            `check_run`, `open_run`).
+        Stopped: the loss is no number, or rose suddenly, in a run over text.
+        ProcessLost: another process of the run is gone; the run can be resumed.
+        Interrupted: Ctrl-C or SIGTERM; the run can be resumed.
+    """
+    began = time.monotonic()
+    flush_denormals()
+    processes = join_processes()
+    try:
+        resume = resume or _goes_on_after_a_restart(out)
+        if processes.first:
+            check_run(out, recipe, resume=resume, overwrite=overwrite and not resume)
+        source, plan = _begin(recipe, out, processes, listener, resume=resume)
+        with deferred_signals():
+            outcomes = _train_seeds(source, out, began)
+        result = source.aggregate(out, outcomes, plan)
+        result["wall_seconds"] = time.monotonic() - began
+        if processes.first:
+            _finish(out, result)
+        processes.wait()
+        listener.finished(result)
+        return result
+    finally:
+        leave_processes()
+
+
+def _begin(
+    recipe: Recipe | PretrainRecipe, out: Path, processes: Processes, listener: Listener, *, resume: bool
+) -> tuple[Source, Plan]:
+    """Read the data, look at what is wrong before the first step, make the folder, and say all that."""
+    try:
+        source = source_of(recipe, processes, listener)
+        trial = source.objective(recipe.training.seed, trial=True)
+        # A run that goes on was looked at when it began.
+        found = [] if resume or not processes.first else check_before(measure_quickly(source, trial))
+        plan = source.plan(trial)
+        if processes.first:
+            open_run(out, recipe, resume=resume, fingerprint=source.fingerprint, inputs=source.inputs)
+            if launcher():
+                (out / LAUNCHER).write_text(launcher(), encoding="utf-8")
+            append_findings(out, "preflight", 0, found)
+        # No process goes on before the first has made the run folder.
+        processes.agree(0.0)
+    except ProcessLost as error:
+        raise NotStarted(str(error)) from None
+    listener.planned(plan)
+    for note in source.notes:
+        listener.told(note)
+    listener.found(found)
+    return source, plan
+
+
+def _train_seeds(source: Source, out: Path, began: float) -> list[Any]:
+    """What came of each seed: of those that are done already, and of those that are trained now."""
+    training = source.recipe.training
+    outcomes = []
+    for number in range(training.seeds):
+        seed = training.seed + number
+        folder = seed_folder(out, seed, training.seeds)
+        folder.mkdir(exist_ok=True)
+        outcome = source.outcome(folder)
+        # No process begins before all have looked.
+        source.processes.wait()
+        if outcome is None:
+            minutes = training.budget / training.seeds
+            outcome = train_seed(source, Place(out, folder, seed, minutes), began)
+            began = time.monotonic()
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _finish(out: Path, result: dict[str, Any]) -> None:
+    """Put the best seed's model where the run's is, and write the result."""
+    seeds = result.get("seeds", ())
+    if len(seeds) > 1:
+        best = seed_folder(out, result["best_seed"], len(seeds)) / "model"
+        with replace_folder(out / "model", overwrite=True) as temporary:
+            shutil.copytree(best, temporary, dirs_exist_ok=True)
+    write_json(out / RESULT, result)
+
+
+def _goes_on_after_a_restart(out: Path) -> bool:
+    """Whether the same torchrun that began or resumed the run at `out` has started this process again."""
+    note = out / LAUNCHER
+    return restarted() and note.is_file() and note.read_text(encoding="utf-8") == launcher()
