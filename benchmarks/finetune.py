@@ -29,11 +29,11 @@ from bertkit.data.batches import epoch_batches
 from bertkit.data.packed import Sequences, pack
 from bertkit.data.packing import encode_texts
 from bertkit.model.bulk import log_probabilities
+from bertkit.model.compute import autocast, choose_precision, flush_denormals, gemm_rate
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.model.optimisers import build_optimiser
-from bertkit.model.precision import autocast, choose_precision, flush_denormals
-from bertkit.model.work import BACKWARD, encoder_flops, gemm_rate
+from bertkit.model.work import BACKWARD, encoder_flops
 from bertkit.recipe import BatchRecipe, OptimiserRecipe
 from bertkit.tasks.load import load_examples
 from bertkit.tasks.registry import get_task

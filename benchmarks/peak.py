@@ -10,8 +10,7 @@ from typing import get_args
 
 import torch
 
-from bertkit.model.precision import Computing
-from bertkit.model.work import LARGE, gemm_rate
+from bertkit.model.compute import LARGE, Computing, gemm_rate
 from common import emit, emit_machine, median_seconds
 
 # [pieces, in] x [in, out] of one step: all-MiniLM-L6-v2 at 370 pieces (a batch of 32 CoLA sentences), and

@@ -33,10 +33,10 @@ from torch.nn.utils.rnn import pad_sequence
 from bertkit.config.model import ModelConfig, preset
 from bertkit.data.corpus import read_texts
 from bertkit.data.prepare import Options, prepare
+from bertkit.model.compute import autocast, choose_precision, flush_denormals, gemm_rate
 from bertkit.model.optimisers import build_optimiser
-from bertkit.model.precision import autocast, choose_precision, flush_denormals
 from bertkit.model.pretraining import PretrainingBatch
-from bertkit.model.work import gemm_rate, training_flops
+from bertkit.model.work import training_flops
 from bertkit.recipe import PretrainRecipe
 from bertkit.text.tokenizer import Tokenizer
 from bertkit.train.listener import Silent

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bertkit.health.watch import Watch
+from bertkit.model.compute import choose_precision, flush_denormals
 from bertkit.model.optimisers import build_optimiser
-from bertkit.model.precision import choose_precision, flush_denormals
 from bertkit.recipe import Recipe
 from bertkit.runs.log import NoLog
 from bertkit.train.listener import Silent

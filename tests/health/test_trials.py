@@ -13,11 +13,9 @@ from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import PackedBatch
 from bertkit.health.start import (
-    available_memory,
     embedding_sizes,
     kept_for_backward,
     measure_start,
-    resident_memory,
 )
 from bertkit.health.trials import (
     KNOWN,
@@ -27,6 +25,7 @@ from bertkit.health.trials import (
     learn_by_heart,
     range_test,
 )
+from bertkit.model.compute import available_memory, resident_memory
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.model.optimisers import build_optimiser

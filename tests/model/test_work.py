@@ -11,9 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
+from bertkit.model.compute import gemm_rate
 from bertkit.model.encoder import Encoder
 from bertkit.model.pretraining import MaskedHead, PairHead, Pretrainer, PretrainingBatch
-from bertkit.model.work import BACKWARD, encoder_flops, gemm_rate, training_flops
+from bertkit.model.work import BACKWARD, encoder_flops, training_flops
 
 SMALL = ModelConfig(
     vocabulary_size=99, layers=3, hidden_size=28, heads=7, feedforward_size=44, max_positions=40

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from bertkit.data.packed import PackedBatch
+from bertkit.model.compute import Computing, autocast
 from bertkit.model.encoder import Block, Encoder
 from bertkit.model.heads import Classifier
-from bertkit.model.precision import Computing, autocast
 from bertkit.model.pretraining import Pretrainer, PretrainingBatch
 
 EMBEDDINGS, POOLER, HEAD = "embeddings", "pooler", "head"

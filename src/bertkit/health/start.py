@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -14,16 +12,12 @@ from bertkit.data.packed import PackedBatch
 from bertkit.health.advice import grave, notable
 from bertkit.health.look import cls_spread_by_layer, encoder_of, evaluating, gradient_norms
 from bertkit.health.preflight import Preflight, StartMeasures
+from bertkit.model.compute import Computing, autocast
 from bertkit.model.encoder import Encoder
-from bertkit.model.precision import Computing, autocast
 from bertkit.runs.findings import Change, Finding
 
 LossOf = Callable[[nn.Module], torch.Tensor]
 """The loss of some sequences, a scalar."""
-MEMORY = Path("/proc/meminfo")
-OWN_MEMORY = Path("/proc/self/statm")
-LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current"))
-"""Of a container: what it may use, and what it uses."""
 DROWNED = 4.0
 """Positions against pieces. BERT's learned tables are of the same size at first and 0.4 when trained; the
 article's sinusoids are 24 times as large as its pieces."""
@@ -184,27 +178,6 @@ def kept_for_backward(model: nn.Module, loss: LossOf, precision: Computing) -> t
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), autocast(precision):
         loss(model)
     return sum(kept.values()), max(kept.values(), default=0)
-
-
-def resident_memory() -> int:
-    """Bytes of memory that this process has now; 0 where the system does not tell."""
-    if not OWN_MEMORY.is_file():
-        return 0
-    return int(OWN_MEMORY.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def available_memory() -> int | None:
-    """Bytes that may still be used, by the machine and by the container; None where neither tells."""
-    found = []
-    if MEMORY.is_file():
-        for line in MEMORY.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                found.append(int(line.split()[1]) * 1_024)
-    if all(path.is_file() for path in LIMITS):
-        most, used = (path.read_text(encoding="ascii").strip() for path in LIMITS)
-        if most.isdecimal():
-            found.append(int(most) - int(used))
-    return min(found) if found else None
 
 
 def memory(record: Preflight) -> Finding | None:

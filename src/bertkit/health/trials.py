@@ -6,7 +6,6 @@ Can it learn a few sequences by heart, and at which rates at all?
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -17,8 +16,8 @@ from bertkit.data.packed import PackedBatch
 from bertkit.health.advice import WARMUP, grave, notable
 from bertkit.health.look import cls_spread_by_layer, evaluating, gradient_norms
 from bertkit.health.preflight import ByHeart, Ended, Preflight, RangeTest
+from bertkit.model.compute import Computing, autocast, clock
 from bertkit.model.optimisers import Optimiser
-from bertkit.model.precision import Computing, autocast
 from bertkit.recipe import OWN_RATES
 from bertkit.runs.findings import Change, Finding
 from bertkit.runs.history import mean
@@ -196,11 +195,6 @@ def range_test(trial: Trial, *, seconds: float) -> RangeTest:
         cliff=cliff,
         ended=ended,
     )
-
-
-def clock() -> float:
-    """Seconds that this thread has computed: those in which others have the core tell nothing of a trial."""
-    return time.thread_time()
 
 
 def _late(began: float, seconds: float, steps: int, least: int) -> bool:

@@ -21,8 +21,8 @@ from bertkit.data.tables import BadRow, Row
 from bertkit.errors import UserError, check_choice
 from bertkit.infer.rows import ROWS_AT_ONCE, Tally, Texts, checked_texts, in_chunks
 from bertkit.model.bulk import PIECES, batches_by_length, in_batches
+from bertkit.model.compute import Computing, autocast
 from bertkit.model.pooling import combined, over_pieces, over_windows, pool
-from bertkit.model.precision import Computing, autocast
 from bertkit.text.tokenizer import Encoding
 
 EmbedPooling = Literal["cls", "mean", "max", "pooler", "words"]

@@ -11,7 +11,7 @@ from bertkit.checkpoint.folder import ModelFolder
 from bertkit.config.head import HEAD_KINDS
 from bertkit.data.packed import PackedBatch
 from bertkit.errors import UserError
-from bertkit.model.precision import Computing, autocast
+from bertkit.model.compute import Computing, autocast
 from bertkit.text.tokenizer import Tokenizer
 
 
@@ -58,7 +58,7 @@ class MaskedModel:
             UserError: the weights make numbers that are none.
         """
         hidden_MH = self._encoder(batch, rows=masked_M)
-        with torch.autocast("cpu", enabled=False):
+        with autocast("fp32"):
             logits_MV = self._head(hidden_MH.float(), self._encoder.embeddings.pieces.weight)
         logs_MV = torch.log_softmax(logits_MV, dim=-1)
         if not logs_MV.sum().isfinite():

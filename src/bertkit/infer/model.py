@@ -20,7 +20,7 @@ from bertkit.infer.predict import Answer, Predictor
 from bertkit.infer.reading import reading_of
 from bertkit.infer.rows import Texts
 from bertkit.infer.score import score
-from bertkit.model.precision import choose_precision, flush_denormals
+from bertkit.model.compute import choose_precision, flush_denormals
 from bertkit.tasks.kinds import KINDS
 
 

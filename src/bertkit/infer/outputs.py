@@ -14,8 +14,8 @@ from bertkit.data.packed import pack
 from bertkit.data.packing import encode_texts
 from bertkit.errors import UserError
 from bertkit.model.bulk import batches_by_length
+from bertkit.model.compute import Computing, autocast
 from bertkit.model.heads import Classifier
-from bertkit.model.precision import Computing, autocast
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -18,8 +18,8 @@ from bertkit.data.tables import BadRow, Row
 from bertkit.errors import UserError
 from bertkit.infer.rows import ROWS_AT_ONCE, Tally, Texts, checked_texts, in_chunks
 from bertkit.model.bulk import log_probabilities
+from bertkit.model.compute import Computing
 from bertkit.model.heads import Classifier
-from bertkit.model.precision import Computing
 from bertkit.tasks.calibration import tempered
 from bertkit.tasks.kinds import KINDS
 

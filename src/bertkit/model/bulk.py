@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from bertkit.data.packed import Features, Sequences
+from bertkit.model.compute import Computing, autocast
 from bertkit.model.heads import Classifier
 from bertkit.model.pooling import over_windows
-from bertkit.model.precision import Computing, autocast
 
 PIECES = 4096
 """Pieces that are computed together: a few megabytes for each layer, and long matrices."""

@@ -1,4 +1,4 @@
-"""How much arithmetic a step is, and how much of it this machine can do in a second.
+"""How much arithmetic a step is.
 
 Only matrix products count, two operations for each multiplication with its addition, and only those that
 the result needs: no pads, and nothing that a kernel computes twice to save memory. Their share of the rate of
@@ -8,30 +8,17 @@ one large product says how well a training loop uses a processor ("model FLOPs u
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from math import ceil
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from bertkit.config.model import ModelConfig
-from bertkit.model.precision import Computing
 
 Counts = Sequence[int] | Sequence[float] | npt.NDArray[np.int64] | npt.NDArray[np.float64]
 
-LARGE = (2_048, 2_048, 2_048)
-"""Rows, inputs and outputs of a product that no overhead slows down."""
-
 BACKWARD = 2
 """A product's backward pass is two of its size: the gradients of both factors."""
-
-_DTYPES: dict[Computing, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
-# Long enough for the clock.
-_BLOCK_SECONDS = 0.01
-_LEAST_BLOCKS = 3
-_MOST_BLOCKS = 100
 
 
 def encoder_flops(config: ModelConfig, lengths: Counts, rows: Counts | None = None) -> float:
@@ -73,32 +60,3 @@ def training_flops(config: ModelConfig, lengths: Counts, masked: float, *, pairs
     if pairs:
         heads += 2 * len(pieces_B) * size * (size + 2)
     return (1 + BACKWARD) * (encoder_flops(config, lengths, rows_B) + heads)
-
-
-def gemm_rate(precision: Computing, shape: tuple[int, int, int] = LARGE, *, budget: float = 0.3) -> float:
-    """Operations a second of a product `[m, k] x [k, n]`, as a linear layer computes it: the fastest of many.
-
-    The fastest, because others on the machine only ever make it slower.
-
-    Args:
-        precision: of input, weight and output.
-        shape: m, k and n.
-        budget: seconds to spend, about; slow products are run a few times whatever they take.
-    """
-    m, k, n = shape
-    input_mk = torch.randn(m, k).to(_DTYPES[precision])
-    weight_nk = torch.randn(n, k).to(_DTYPES[precision])
-
-    def seconds(calls: int) -> float:
-        begin = time.perf_counter()
-        for _ in range(calls):
-            torch.nn.functional.linear(input_mk, weight_nk)
-        return time.perf_counter() - begin
-
-    with torch.inference_mode():
-        seconds(1)  # the first call prepares the kernel
-        once = seconds(1)
-        calls = ceil(_BLOCK_SECONDS / once)
-        blocks = min(max(_LEAST_BLOCKS, int(budget / (calls * once))), _MOST_BLOCKS)
-        fastest = min(seconds(calls) for _ in range(blocks))
-    return 2 * m * k * n * calls / fastest

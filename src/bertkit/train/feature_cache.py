@@ -11,8 +11,8 @@ import torch
 from bertkit.data.packed import Features, Sequences
 from bertkit.errors import UserError
 from bertkit.model.bulk import pooled
+from bertkit.model.compute import Computing, autocast
 from bertkit.model.heads import Classifier
-from bertkit.model.precision import Computing, autocast
 from bertkit.recipe import ModelRecipe
 from bertkit.train.listener import Listener
 from bertkit.train.prepare import Prepared

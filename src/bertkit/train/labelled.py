@@ -20,8 +20,8 @@ from bertkit.errors import UserError
 from bertkit.health.look import Looked, look_at, rows_to_look_at
 from bertkit.health.watch import Evaluation, Setting
 from bertkit.model.bulk import batches_by_length, log_probabilities
+from bertkit.model.compute import Computing
 from bertkit.model.heads import Classifier
-from bertkit.model.precision import Computing
 from bertkit.model.terms import Sums
 from bertkit.recipe import Recipe
 from bertkit.runs.restarts import Restart, changed

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bertkit.config.model import ModelConfig
-from bertkit.model.precision import Computing
+from bertkit.model.compute import Computing
 from bertkit.runs.findings import Finding
 from bertkit.train.loop import StepRecord
 

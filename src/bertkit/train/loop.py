@@ -16,8 +16,8 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from bertkit.model.compute import Computing, autocast
 from bertkit.model.optimisers import Optimiser
-from bertkit.model.precision import Computing, autocast
 from bertkit.train.processes import ALONE, Processes
 
 

@@ -14,7 +14,7 @@ from bertkit.data.packed import Sequences, pack
 from bertkit.data.shards import Shards
 from bertkit.data.steps import Masks, Windows, take
 from bertkit.errors import UserError
-from bertkit.model.precision import Computing, autocast
+from bertkit.model.compute import Computing, autocast
 from bertkit.model.pretraining import Pretrainer, PretrainingBatch
 from bertkit.model.terms import MASKED, PAIRS, Sums, Term, pretraining_loss
 from bertkit.recipe import ObjectiveRecipe, PretrainRecipe

@@ -14,8 +14,8 @@ from torch import nn
 
 from bertkit.health.look import Looked
 from bertkit.health.watch import Evaluation, Setting
+from bertkit.model.compute import Computing
 from bertkit.model.optimisers import build_optimiser
-from bertkit.model.precision import Computing
 from bertkit.model.terms import Sums
 from bertkit.recipe import OptimiserRecipe, PretrainRecipe, Recipe
 from bertkit.runs.restarts import Restart

@@ -20,16 +20,14 @@ from bertkit.health.preflight import SECONDS, Asked, CorpusMeasures, Cost, Prefl
 from bertkit.health.rows import measure_rows
 from bertkit.health.start import (
     LossOf,
-    available_memory,
     kept_for_backward,
     measure_start,
-    resident_memory,
 )
 from bertkit.health.text import measure_pieces, piece_measures
-from bertkit.health.trials import Trial, clock, learn_by_heart, range_test
+from bertkit.health.trials import Trial, learn_by_heart, range_test
+from bertkit.model.compute import Computing, available_memory, clock, flush_denormals, resident_memory
 from bertkit.model.heads import Classifier
 from bertkit.model.optimisers import OPTIMISERS, build_optimiser
-from bertkit.model.precision import Computing, flush_denormals
 from bertkit.model.pretraining import Pretrainer, PretrainingBatch
 from bertkit.model.terms import Sums, pretraining_loss
 from bertkit.recipe import OptimiserName, OptimiserRecipe

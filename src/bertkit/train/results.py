@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bertkit.model.precision import Computing
+from bertkit.model.compute import Computing
 from bertkit.runs.result import Answers, SeedResult
 from bertkit.tasks.metrics import seeds_interval
 from bertkit.train.prepare import Prepared

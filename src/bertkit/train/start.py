@@ -10,7 +10,7 @@ from typing import Any
 from bertkit.checkpoint.atomic import replace_folder
 from bertkit.health.checks import check_before
 from bertkit.health.preflight import SECONDS, Preflight
-from bertkit.model.precision import choose_precision, flush_denormals
+from bertkit.model.compute import choose_precision, flush_denormals
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import append_findings
 from bertkit.runs.folder import RESULT, check_run, open_run

@@ -21,11 +21,11 @@ from bertkit.data.steps import Identity, Masks, Windows, take
 from bertkit.errors import UserError
 from bertkit.health.look import Looked, look_at, rows_to_look_at
 from bertkit.health.watch import Evaluation, Setting
+from bertkit.model.compute import Computing, gemm_rate
 from bertkit.model.encoder import Encoder
-from bertkit.model.precision import Computing
 from bertkit.model.pretraining import MaskedHead, PairHead, Pretrainer
 from bertkit.model.terms import MASKED, Sums, pretraining_loss
-from bertkit.model.work import gemm_rate, training_flops
+from bertkit.model.work import training_flops
 from bertkit.recipe import PretrainRecipe
 from bertkit.runs.restarts import Restart, changed
 from bertkit.runs.result import PretrainedSeed

@@ -9,10 +9,10 @@ import torch
 from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
-from bertkit.model import precision
+from bertkit.model import compute
+from bertkit.model.compute import autocast, choose_precision, native_bf16
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
-from bertkit.model.precision import autocast, choose_precision, native_bf16
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_no_flags_no_bf16(tmp_path):
 
 @pytest.mark.parametrize("native", [True, False])
 def test_choice(native, monkeypatch):
-    monkeypatch.setattr(precision, "native_bf16", lambda: native)
+    monkeypatch.setattr(compute, "native_bf16", lambda: native)
     assert choose_precision("auto") == ("bf16" if native else "fp32")
     assert choose_precision("fp32") == "fp32"
     assert choose_precision("bf16") == "bf16"
@@ -76,7 +76,7 @@ def test_denormals_are_flushed_in_every_thread(flush, remaining):
     # In a process of its own: threads that run already would not take the setting over.
     program = f"""
 import torch
-from bertkit.model.precision import flush_denormals
+from bertkit.model.compute import flush_denormals
 torch.set_num_threads(2)
 {flush}
 denormal = torch.full((4_000_000,), 1e-30) * 1e-10
