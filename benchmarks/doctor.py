@@ -58,7 +58,7 @@ def end_of(history: RunHistory[Recipe]) -> str:
     assert scores is not None
     if all(seed.outcome and seed.outcome.status in ("collapsed", "diverged") for seed in history.tracks):
         return "stuck"
-    return "learned" if scores.majority is not None and scores.low > scores.majority else "open"
+    return "learned" if scores.learned else "open"
 
 
 def finished(folders: Sequence[Path]) -> Iterator[Judged]:

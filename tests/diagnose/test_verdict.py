@@ -11,6 +11,7 @@ from bertkit.diagnose.answers import answers_of
 from bertkit.diagnose.verdict import conclude, sentence_on, verdict_on
 from bertkit.recipe import Recipe
 from bertkit.runs.history import Outcome, RunHistory, Scores, Track
+from bertkit.tasks.classify import CLASSIFY
 
 PAIR = ("learned", "learned")
 
@@ -41,7 +42,9 @@ def test_the_conclusion_goes_by_the_interval(
     level: str,
     lead: str,
 ) -> None:
-    scores = Scores("mcc", score, low, high, majority, ngram, 99)
+    beside = {"majority": majority, "ngram": ngram}
+    known = {name: each for name, each in beside.items() if each is not None}
+    scores = Scores.of(CLASSIFY, "mcc", score, (low, high), 99, known)
     found = conclude(scores, statuses)
     assert (found.level, found.lead) == (level, lead)
 
@@ -54,7 +57,8 @@ def test_the_doctor_says_what_the_run_page_says(low: float, high: float, statuse
     score = (low + high) / 2
     result: dict[str, Any] = {"deviation": 0.01, "seeds": [{"status": status} for status in statuses]}
     seeds = [Track(i, outcome=Outcome(score, s, 1.0, 9.0)) for i, s in enumerate(statuses)]
-    run = RunHistory(Recipe(), seeds, Scores("mcc", score, low, high, 0.0, 0.15, 99), 0.6)
+    scores = Scores.of(CLASSIFY, "mcc", score, (low, high), 99, {"majority": 0.0, "ngram": 0.15})
+    run = RunHistory(Recipe(), seeds, scores, 0.6)
     given = verdict_on(run, result)
     assert sentence_on(run).startswith(given.lead.removesuffix(".") + ": MCC ")
     (held,) = [a.words for a in answers_of(run) if a.question == "Does that hold for other rows?"]
@@ -62,7 +66,9 @@ def test_the_doctor_says_what_the_run_page_says(low: float, high: float, statuse
 
 
 def test_without_a_majority_nothing_is_concluded_of_a_majority() -> None:
-    run = RunHistory(Recipe(), (), Scores("f1", 0.5, 0.4, 0.6, None, None, 9))
+    run = RunHistory(Recipe(), (), Scores("f1", 0.5, 0.4, 0.6, 9))
     assert sentence_on(run) == "It is done: F1 0.500 [0.400, 0.600] on 9 dev rows."
     assert not [a for a in answers_of(run) if a.question == "Does that hold for other rows?"]
-    assert "learned" in sentence_on(replace(run, scores=Scores("f1", 0.5, 0.4, 0.6, 0.3, None, 9)))
+    assert "learned" in sentence_on(
+        replace(run, scores=Scores.of(CLASSIFY, "f1", 0.5, (0.4, 0.6), 9, {"majority": 0.3}))
+    )

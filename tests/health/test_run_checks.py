@@ -28,6 +28,7 @@ from bertkit.runs.history import (
     Track,
     last_train_loss,
 )
+from bertkit.tasks.classify import CLASSIFY
 
 PRIOR = 0.607
 """Entropy of 30 and 70 %."""
@@ -84,7 +85,9 @@ def finetuning(*seeds: Track, recipe: dict[str, Any] | None = None, **scores: An
     """A run of CoLA's shares from trained weights; `scores` change what its result says."""
     changes = {"model": {"start": "some/folder"}, "training": {"epochs": EPOCHS}}
     changed = Recipe().with_changes(changes).with_changes(recipe or {})
-    found = Scores("mcc", 0.33, 0.25, 0.41, 0.0, 0.157, 527)
+    beside = {"majority": scores.pop("majority", 0.0), "ngram": scores.pop("ngram", 0.157)}
+    known = {name: score for name, score in beside.items() if score is not None}
+    found = Scores.of(CLASSIFY, "mcc", 0.33, (0.25, 0.41), 527, known)
     return RunHistory(changed, seeds, replace(found, **scores), PRIOR)
 
 

@@ -20,6 +20,7 @@ from bertkit.health.watch import Evaluation as WatchedEvaluation
 from bertkit.recipe import OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
 from bertkit.runs.findings import Finding
 from bertkit.runs.history import Evaluation, Health, RunHistory, Scores, Step, Track
+from bertkit.tasks.classify import CLASSIFY
 
 PRIOR = 0.607
 ARTICLE = OptimiserRecipe(name="adam", lr=1e-3, weight_decay=0.0, clip=0.0, warmup=0.0, schedule="constant")
@@ -187,7 +188,7 @@ def run_of(log: dict[str, Any]) -> RunHistory[Recipe]:
         for epoch, (train_loss, loss, same) in enumerate(scored, start=1)
     ]
     recipe = Recipe().with_changes({"training": {"epochs": len(evaluations)}, "model": {"start": "tiny"}})
-    scores = Scores("mcc", 0.05, -0.05, 0.15, 0.0, None, 527)
+    scores = Scores.of(CLASSIFY, "mcc", 0.05, (-0.05, 0.15), 527, {"majority": 0.0})
     return RunHistory(recipe, [Track(steps=steps, evaluations=evaluations)], scores, log["prior"])
 
 

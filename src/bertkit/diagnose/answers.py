@@ -84,18 +84,19 @@ def _taken_in(run: RunHistory[Recipe]) -> str:
 def _holds(run: RunHistory[Recipe]) -> str:
     if run.scores is None:
         return ""
-    found = conclusion_of(run, run.scores)
-    if found.learned is None:
+    found, blind, rival = conclusion_of(run, run.scores), run.scores.blind, run.scores.rival
+    if blind is None:
         return ""
     if not found.learned:
-        return "Nothing shows it: the interval of its score includes the majority's."
+        return f"Nothing shows it: the interval of its score includes the {blind.title}'s."
+    above = f"Yes: the interval of its score lies above the {blind.title}'s"
+    other = "" if rival is None else rival.words
     return {
-        None: "Yes: the interval of its score lies above the majority's.",
-        "above": "Yes: the interval of its score lies above the majority's and an n-gram model's.",
-        "below": "Yes, but an n-gram model's score lies above its interval.",
-        "around": "Yes: the interval of its score lies above the majority's. It includes an n-gram model's, "
-        "so these rows can't tell which of the two is better.",
-    }[found.ngram]
+        None: f"{above}.",
+        "above": f"{above} and {other}'s.",
+        "below": f"Yes, but {other}'s score lies above its interval.",
+        "around": f"{above}. It includes {other}'s, so these rows can't tell which of the two is better.",
+    }[found.rival]
 
 
 def _best(run: RunHistory[Recipe]) -> str:

@@ -58,14 +58,13 @@ def draw_loss(tracks: Sequence[Track], floor: float | None) -> str:
     return picture("loss", draw, size=SIZE, heights=(3.6, 1.0) if rates else (1.0,))
 
 
-def draw_score(tracks: Sequence[Track], name: str, baselines: Mapping[str, float]) -> str:
-    """The dev score over epochs beside the baselines' scores, as SVG text; one seed has its interval."""
+def draw_score(tracks: Sequence[Track], name: str, levels: Mapping[str, float]) -> str:
+    """The dev score over epochs, as SVG text; one seed has its interval. Baselines are levels, by colour."""
 
     def draw(all_axes: Sequence[Axes]) -> None:
         axes = all_axes[0]
-        for baseline, colour in (("majority", MAJORITY), ("ngram", NGRAM)):
-            if baseline in baselines:
-                draw_level(axes, baselines[baseline], colour)
+        for colour, height in levels.items():
+            draw_level(axes, height, colour)
         for track in tracks:
             scored = track.evaluations
             draw_line(axes, [(each.place, each.score) for each in scored], DEV, _opacity(tracks))

@@ -13,9 +13,10 @@ from bertkit.diagnose.page import REPORT as REPORT_PAGE
 from bertkit.diagnose.page import side, write_page
 from bertkit.diagnose.sections import Told
 from bertkit.errors import UserError
+from bertkit.recipe.parts import Phase
 from bertkit.runs.folder import RESULT, last_logged
-from bertkit.runs.history import Phase
 from bertkit.runs.reader import read_history, read_result
+from bertkit.tasks.classify import CLASSIFY
 from bertkit.version import __version__
 
 DOCTOR_PAGE = "doctor.html"
@@ -47,7 +48,7 @@ class Section:
         return told.history.phase in self.of and known and (not self.kinds or kind in self.kinds)
 
 
-CLASSES = ("classify",)
+CLASSES = (CLASSIFY.name,)
 Page = tuple[tuple[Section, ...], ...]
 """From top to bottom; several sections stand beside one another where the window is wide enough."""
 REPORT: Page = (

@@ -32,11 +32,13 @@ from bertkit.recipe import Recipe
 from bertkit.runs.findings import FEW, MAY_HELP, WITH, Change, Finding, as_above, by_weight, ways
 from bertkit.runs.folder import RECIPE, is_run, recipe_text
 from bertkit.runs.history import History, Track, mean
+from bertkit.tasks.kinds import get_kind
 
 PHASES = {"finetune": "fine-tuning", "pretrain": "pretraining"}
 OUTCOMES = {"learned": "good", "not learned": "open", "collapsed": "bad", "diverged": "bad"}
 WEIGHTS = {"grave": "bad", "notable": "open"}
-BASELINES = {"ngram": ("n-gram model", NGRAM), "majority": ("majority", MAJORITY)}
+BLIND, RIVAL = ("majority", MAJORITY), ("ngram", NGRAM)
+"""The colours of baselines: of the one that reads no text, and of the others."""
 
 
 @dataclass(frozen=True)
@@ -252,15 +254,22 @@ def standing(told: Told) -> str:
     result = told.result
     seeds = tuple(seed["score"] for seed in result["seeds"]) if len(result["seeds"]) > 1 else ()
     bars = [Bar("model", result["score"], tuple(result["interval"]), DEV, seeds)]
-    for who, (words, colour) in BASELINES.items():
-        if found := result["baselines"].get(who):
-            interval = tuple(found["interval"]) if "interval" in found else None
-            bars.append(Bar(words, found["score"], interval, colour))
+    for words, (_, colour), found in _baselines(told):
+        interval = tuple(found["interval"]) if "interval" in found else None
+        bars.append(Bar(words, found["score"], interval, colour))
     name = capital(title(result["metric"]))
     remark = "Lines are 95 % intervals over dev rows" + (
         " and seeds; small dots are seeds." if seeds else "."
     )
     return figure(f"{name} beside the baselines", draw_forest("standing", bars, name), [note(remark)])
+
+
+def _baselines(told: Told) -> list[tuple[str, tuple[str, str], Mapping[str, Any]]]:
+    """Title, colour and figures of each that the result has, the blind one last."""
+    known, found = get_kind(told.result["kind"]).baselines, told.result["baselines"]
+    colours = (BLIND, *[RIVAL] * (len(known) - 1))
+    rows = zip(known, colours, strict=True)
+    return [(each.title, colour, found[each.name]) for each, colour in rows if found.get(each.name)][::-1]
 
 
 def labelled_facts(told: Told) -> str:
@@ -309,13 +318,13 @@ def score(told: Told) -> str:
     if not any(track.evaluations or (track.begun and told.examined is None) for track in tracks):
         return ""
     name = "score" if scores is None else title(scores.metric)
-    known = {} if scores is None else {"majority": scores.majority, "ngram": scores.ngram}
-    if told.examined is None:
-        known = dict(reversed(known.items()))  # As in the tables of that page, the better ones first.
-    baselines = {who: height for who, height in known.items() if height is not None}
+    known = [] if scores is None else [(BLIND, scores.blind), (RIVAL, scores.rival)]
+    baselines = [(colour, each) for colour, each in known if each is not None]
     keys = [key("dev", "dev rows, with 95 % interval" if len(tracks) == 1 else "dev rows")]
-    keys += [key(who, f"{BASELINES[who][0]}, {height:.3f}", dashed=True) for who, height in baselines.items()]
-    svg = draw_score(tracks, name, baselines)
+    beside = [key(of, f"{each.title}, {each.score:.3f}", dashed=True) for (of, _), each in baselines]
+    # On the report as in its tables, the better ones first.
+    keys += beside if told.examined is not None else reversed(beside)
+    svg = draw_score(tracks, name, {colour: each.score for (_, colour), each in baselines})
     return figure(f"{capital(name)} after each epoch", svg, [*keys, *_several(tracks)])
 
 
@@ -339,9 +348,7 @@ def _metrics(told: Told) -> str:
     result = told.result
     names = list(result["metrics"])
     rows = {"model": result["metrics"]}
-    for who, (words, _) in BASELINES.items():
-        if found := result["baselines"].get(who):
-            rows[words] = found["metrics"]
+    rows |= {words: found["metrics"] for words, _, found in _baselines(told)}
     lines = [[escape(who), *(f"{metrics[name]:.3f}" for name in names)] for who, metrics in rows.items()]
     heads = ["", *(escape(title(name)) for name in names)]
     caption = (

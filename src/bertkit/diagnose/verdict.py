@@ -16,7 +16,6 @@ from bertkit.runs.records import number
 Result = Mapping[str, Any]
 Level = Literal["good", "open", "bad"]
 Place = Literal["above", "around", "below"]
-BASELINES = {"majority": "always answering the majority", "ngram": "an n-gram model"}
 NO_RESULT = "This run has no result yet: it is going on, or was interrupted."
 
 
@@ -35,18 +34,19 @@ class Conclusion:
 
     Attributes:
         level: good if the interval lies above every baseline and no seed failed, bad if the model collapsed
-            or scores no more than the majority, open in between.
+            or scores no more than the blind one, open in between.
         lead: the answer in a few words.
         collapsed: every seed gives all rows the same answer.
         learned: as `Scores` has it.
-        ngram: where the interval lies, seen from the n-gram model's score; None where there is none.
+        rival: where the interval lies, seen from the score of the baseline that reads the texts; None where
+            there is none.
     """
 
     level: Level
     lead: str
     collapsed: bool
     learned: bool | None
-    ngram: Place | None
+    rival: Place | None
 
 
 def verdict_on(run: History, result: Result) -> Verdict:
@@ -74,9 +74,9 @@ def conclude(scores: Scores, statuses: Sequence[str]) -> Conclusion:
         statuses: of each seed that is known; see `runs.result.SeedResult`.
     """
     collapsed = bool(statuses) and all(status == "collapsed" for status in statuses)
-    ngram = None if scores.ngram is None else _place(scores, scores.ngram)
-    level, lead = _words(scores, statuses, collapsed, ngram)
-    return Conclusion(level, lead, collapsed, scores.learned, ngram)
+    rival = None if scores.rival is None else _place(scores, scores.rival.score)
+    level, lead = _words(scores, statuses, collapsed, rival)
+    return Conclusion(level, lead, collapsed, scores.learned, rival)
 
 
 def conclusion_of(run: RunHistory[Recipe], scores: Scores) -> Conclusion:
@@ -118,18 +118,18 @@ def _place(scores: Scores, rival: float) -> Place:
 
 
 def _words(
-    scores: Scores, statuses: Sequence[str], collapsed: bool, ngram: Place | None
+    scores: Scores, statuses: Sequence[str], collapsed: bool, rival: Place | None
 ) -> tuple[Level, str]:
     if collapsed:
         return "bad", "It collapsed."
-    if scores.learned is None or scores.majority is None:
+    if scores.blind is None:
         return "open", "It is done."
     if not scores.learned:
-        return "open" if scores.score > scores.majority else "bad", "Nothing shows that it learned."
-    if ngram == "below":
-        return "open", "It learned, but less than an n-gram model."
-    if ngram == "around":
-        return "open", "It learned; whether more than an n-gram model is open."
+        return "open" if scores.score > scores.blind.score else "bad", "Nothing shows that it learned."
+    if scores.rival is not None and rival == "below":
+        return "open", f"It learned, but less than {scores.rival.words}."
+    if scores.rival is not None and rival == "around":
+        return "open", f"It learned; whether more than {scores.rival.words} is open."
     if any(status != "learned" for status in statuses):
         return "open", "It learned, but not from every seed."
     return "good", "It learned."
@@ -144,7 +144,7 @@ def _finetuned(scores: Scores, result: Result) -> Verdict:
     parts = [
         f"{capital(title(scores.metric))} {_scored(scores)}{mean}.",
         f"{capital(beside)}." if beside else "",
-        _meaning(result, found),
+        _meaning(scores, result, found),
         _seeds(statuses) if count > 1 else "",
     ]
     return Verdict(found.level, found.lead, " ".join(filter(None, parts)))
@@ -155,24 +155,25 @@ def _scored(scores: Scores) -> str:
 
 
 def _baselines(scores: Scores) -> list[str]:
-    """What those score that there are: without training rows there is no n-gram model."""
-    known = {"majority": scores.majority, "ngram": scores.ngram}
-    return [f"{BASELINES[name]} scores {each:.3f}" for name, each in known.items() if each is not None]
+    """What those score that there are."""
+    return [f"{each.words} scores {each.score:.3f}" for each in (scores.blind, scores.rival) if each]
 
 
-def _meaning(result: Result, found: Conclusion) -> str:
+def _meaning(scores: Scores, result: Result, found: Conclusion) -> str:
     if found.collapsed:
         return f"The model collapsed: it gives every dev row the same answer{_only_answer(result)}."
-    if found.learned is None:
+    if scores.blind is None:
         return ""
     if not found.learned:
-        return "The interval reaches down to the majority's score: nothing shows that the model learned."
+        score = f"the {scores.blind.title}'s score"
+        return f"The interval reaches down to {score}: nothing shows that the model learned."
+    rival = "" if scores.rival is None else f"the {scores.rival.title}"
     return {
         None: "The interval lies above it: the model has learned to tell the labels apart.",
         "above": "The interval lies above both: the model knows more than which words occur.",
-        "below": "The interval lies below the n-gram model, which is the better one for these data.",
-        "around": "The interval includes the n-gram model's score: these dev rows cannot tell the two apart.",
-    }[found.ngram]
+        "below": f"The interval lies below {rival}, which is the better one for these data.",
+        "around": f"The interval includes {rival}'s score: these dev rows cannot tell the two apart.",
+    }[found.rival]
 
 
 def _only_answer(result: Result) -> str:

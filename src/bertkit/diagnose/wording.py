@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-TITLES = {"mcc": "MCC", "f1": "F1"}
+from bertkit.tasks.kinds import METRICS
 
 
 def title(metric: str) -> str:
     """What people call a metric."""
-    return TITLES.get(metric, metric)
+    return METRICS[metric].title if metric in METRICS else metric
 
 
 def capital(text: str) -> str:

@@ -17,8 +17,9 @@ from bertkit.health.preflight import Preflight
 from bertkit.health.watch import Evaluation as WatchedEvaluation
 from bertkit.health.watch import Setting, Watch, Watched
 from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.recipe.parts import Phase
 from bertkit.runs.findings import Finding, by_weight
-from bertkit.runs.history import Evaluation, History, Phase, Track
+from bertkit.runs.history import Evaluation, History, Track
 
 When = Literal["before", "during", "after"]
 LABELLED: tuple[Phase, ...] = ("finetune",)
@@ -198,14 +199,14 @@ def _as_watched(run: History, scored: Evaluation, watch: Watch) -> WatchedEvalua
         if run.floor is not None:
             watch.passed(scored.step, scored.loss, run.floor)
         return WatchedEvaluation(step=scored.step, train_loss=watch.smoothed, loss=scored.loss)
-    majority = run.scores.majority if run.scores else None
+    blind = run.scores.blind.score if run.scores and run.scores.blind else None
     return WatchedEvaluation(
         step=scored.step,
         train_loss=scored.train_loss,
         loss=scored.loss,
         # Nothing else leaves a score without an interval.
-        one_answer=scored.score == majority and scored.low == scored.high,
-        beats_majority=majority is not None and scored.low > majority,
+        one_answer=scored.score == blind and scored.low == scored.high,
+        beats_majority=blind is not None and scored.low > blind,
     )
 
 

@@ -170,11 +170,11 @@ def _some_lost(run: RunHistory[Recipe], outcomes: Sequence[Outcome]) -> bool:
 def dev_too_small(run: RunHistory[Recipe]) -> Finding | None:
     """So few dev rows that a score above a baseline can't be told from it."""
     scores = run.scores
-    if scores is None or scores.majority is None:
+    if scores is None or scores.blind is None:
         return None
-    baselines = [scores.majority, *([] if scores.ngram is None else [scores.ngram])]
+    baselines = [each.score for each in (scores.blind, scores.rival) if each is not None]
     rivals = [each for each in baselines if scores.low <= each < scores.score]
-    half, room = (scores.high - scores.low) / 2, 1 - scores.majority
+    half, room = (scores.high - scores.low) / 2, 1 - scores.blind.score
     if not rivals or not room > 0 or not half / room > WIDE_INTERVAL:
         return None
     # Of several seeds the interval holds their luck too, which more rows do not narrow.

@@ -181,14 +181,16 @@ def _causes(run: RunHistory[Recipe]) -> str:
 def _nothing_there(run: RunHistory[Recipe]) -> str:
     """Where counting words finds nothing either, the recipe is not the only suspect."""
     scores = run.scores
-    if scores is None or scores.ngram is None or scores.majority is None:
+    if scores is None or scores.rival is None or scores.blind is None:
         return ""
+    rival, blind = scores.rival, scores.blind
     # About two standard deviations of such a difference, which the rows alone make.
-    if scores.ngram > scores.majority + 2 / math.sqrt(scores.rows):
+    if rival.score > blind.score + 2 / math.sqrt(scores.rows):
         return ""
     return (
-        f" An n-gram model ({scores.ngram:.3f}, the majority {scores.majority:.3f}) finds next to nothing "
-        "either: perhaps the texts, or so few of them, do not tell their labels."
+        f" {rival.words[0].upper()}{rival.words[1:]} ({rival.score:.3f}, the {blind.title} "
+        f"{blind.score:.3f}) finds next to nothing either: perhaps the texts, or so few of them, do not tell "
+        "their labels."
     )
 
 
@@ -239,8 +241,9 @@ def collapsed(run: RunHistory[Recipe]) -> Finding | None:
 def no_better_than_majority(run: RunHistory[Recipe]) -> Finding | None:
     """The score shows nothing of what the model learned, if it learned anything."""
     scores = run.scores
-    if scores is None or scores.majority is None or scores.learned:
+    if scores is None or scores.blind is None or scores.learned:
         return None
+    blind = scores.blind
     # What these are told of says more.
     if diverged(run) or any(
         plateau_of(run, s) or (s.outcome and s.outcome.status == "collapsed") for s in run.tracks
@@ -248,18 +251,17 @@ def no_better_than_majority(run: RunHistory[Recipe]) -> Finding | None:
         return None
     fell = run.floor is not None and run.train_loss < OFF_THE_PRIOR * run.floor
     start = PRETRAINED if run.fresh else Change(words="a model that was pretrained on more text (--model)")
-    above = scores.score > scores.majority
+    above = scores.score > blind.score
     means = "What the model learned of its rows does not carry over to others, as far as these dev rows show."
     if not fell:
         means = "Nothing shows that the model learned anything from the texts."
     if above:
-        means = "That it does better than always answering the majority, these dev rows cannot show."
+        means = f"That it does better than {blind.words}, these dev rows cannot show."
     return (notable if above else grave)(
         "possible" if above else "likely",
         f"It scores {scores.score:.3f}, and the interval, {scores.low:.3f} to {scores.high:.3f}, "
-        f"{'includes' if scores.high >= scores.majority else 'lies below'} the majority's "
-        f"{scores.majority:.3f}"
-        + (f", though the training loss fell to {run.train_loss:.3f}." if fell else "."),
+        f"{'includes' if scores.high >= blind.score else 'lies below'} the {blind.title}'s "
+        f"{blind.score:.3f}" + (f", though the training loss fell to {run.train_loss:.3f}." if fell else "."),
         means,
         *((start, Change(words="more labelled rows")) if fell or above else _unstick(run)),
     )
@@ -268,16 +270,16 @@ def no_better_than_majority(run: RunHistory[Recipe]) -> Finding | None:
 def no_better_than_ngram(run: RunHistory[Recipe]) -> Finding | None:
     """An n-gram model scores as well or better. That an interval includes a lower score is no finding."""
     scores = run.scores
-    if scores is None or scores.ngram is None or scores.score > scores.ngram:
+    if scores is None or scores.rival is None or scores.score > scores.rival.score:
         return None
     if scores.score >= PERFECT:
         return None  # Both make no mistake: no other model could do better.
     if not scores.learned:
         return None
     return notable(
-        "certain" if scores.high < scores.ngram else "likely",
-        f"It scores {scores.score:.3f} [{scores.low:.3f}, {scores.high:.3f}], and an n-gram model "
-        f"{scores.ngram:.3f}.",
+        "certain" if scores.high < scores.rival.score else "likely",
+        f"It scores {scores.score:.3f} [{scores.low:.3f}, {scores.high:.3f}], and {scores.rival.words} "
+        f"{scores.rival.score:.3f}.",
         "Counting words and their neighbours does as well as this model, in seconds.",
         PRETRAINED if run.fresh else Change(words="a larger pretrained model (--model)"),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from bertkit.runs.history import Phase
+from bertkit.recipe.parts import Phase
 
 Ended = Literal["learnt", "steps", "time", "diverged", "stopped", "cliff"]
 """Why a trial ended: all is learnt, all steps are made, time is up, a loss is no number, the signal has

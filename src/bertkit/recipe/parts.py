@@ -9,6 +9,8 @@ from typing import Any, Literal
 from bertkit.config.model import PRESETS, Precision
 from bertkit.errors import UserError, check_at_least, check_choice
 
+Phase = Literal["finetune", "pretrain"]
+"""Which command makes a run."""
 Schedule = Literal["linear", "constant"]
 OptimiserName = Literal["adamw", "adam", "lamb", "muon"]
 OWN_RATES: frozenset[OptimiserName] = frozenset({"lamb"})

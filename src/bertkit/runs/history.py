@@ -8,15 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bertkit.recipe import PretrainRecipe, Recipe, TrainingRecipe
+from bertkit.recipe.parts import Phase
 from bertkit.runs.restarts import Restart
+from bertkit.tasks.kind import Kind
+from bertkit.tasks.kinds import METRICS
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-Phase = Literal["finetune", "pretrain"]
 RecipeOf = TypeVar("RecipeOf", bound=Recipe | PretrainRecipe, covariant=True)
 NAN = math.nan
 HEALTH = "health"
@@ -190,16 +192,50 @@ class Track:
 
 
 @dataclass(frozen=True)
+class BaselineScore:
+    """What a baseline scores on the same rows; `title` and `words` are as `tasks.kind.Baseline` has them."""
+
+    score: float
+    title: str
+    words: str
+
+
+@dataclass(frozen=True)
 class Scores:
-    """What all seeds came to together, of a run that is done; a baseline is None where there is none."""
+    """What all seeds came to together, of a run that is done.
+
+    Attributes:
+        metric: the task's own.
+        score: of all seeds; its interval is from `low` to `high`.
+        rows: that were scored.
+        blind: the baseline that reads no text; None where it is not told.
+        rival: the first one that reads them; None where there is none, as without rows to learn from.
+    """
 
     metric: str
     score: float
     low: float
     high: float
-    majority: float | None
-    ngram: float | None
     rows: int
+    blind: BaselineScore | None = None
+    rival: BaselineScore | None = None
+
+    @classmethod
+    def of(
+        cls,
+        kind: Kind,
+        metric: str,
+        score: float,
+        interval: tuple[float, float],
+        rows: int,
+        baselines: Mapping[str, float],
+    ) -> Scores:
+        """Those of a kind of task, of whose baselines, by name, the first is blind, the next its rival."""
+        known = [
+            BaselineScore(baselines[each.name], each.title, each.words) if each.name in baselines else None
+            for each in kind.baselines
+        ]
+        return cls(metric, score, *interval, rows, *known[:2])
 
     @property
     def learned(self) -> bool | None:
@@ -207,7 +243,9 @@ class Scores:
 
         None where that baseline is not known.
         """
-        return None if self.majority is None else self.low > self.majority
+        if self.blind is None:
+            return None
+        return METRICS[self.metric].beats((self.low, self.high), self.blind.score)
 
 
 @dataclass(frozen=True)

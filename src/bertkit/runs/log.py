@@ -12,8 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from bertkit.recipe.parts import Phase
 from bertkit.runs.folder import METRICS
-from bertkit.runs.history import HEALTH, NAN, Evaluation, Health, Phase, Step, Track
+from bertkit.runs.history import HEALTH, NAN, Evaluation, Health, Step, Track
 from bertkit.runs.records import Record, read_records
 from bertkit.text.jsons import to_json
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.recipe.parts import Phase
 from bertkit.recipe.pretrain import kind_of_recipe
 from bertkit.runs.folder import RECIPE, RESULT, STOPPED, check_is_run, is_run, seed_folders
 from bertkit.runs.history import (
     NAN,
     History,
     Outcome,
-    Phase,
     RunHistory,
     Scores,
     Track,
@@ -29,6 +29,8 @@ from bertkit.runs.log import phase_of_log, read_track
 from bertkit.runs.records import Record, read_object
 from bertkit.runs.restarts import read_restarts, settings, with_settings
 from bertkit.runs.result import SEED_RESULT, Answers
+from bertkit.tasks.kind import Kind
+from bertkit.tasks.kinds import get_kind
 from bertkit.version import __version__
 
 
@@ -149,7 +151,7 @@ def _finetuning(run: RunHistory[Recipe], result: Record | None) -> RunHistory[Re
     return replace(
         run,
         finished=True,
-        scores=_scores(result),
+        scores=_scores(get_kind(run.recipe.task.kind), result),
         floor=result.number("floor") if result.has("floor") else _watched_floor(run.tracks),
     )
 
@@ -163,17 +165,15 @@ def _outcome(done: Record) -> Outcome:
     )
 
 
-def _scores(result: Record) -> Scores:
-    low, high = result.interval("interval")
-    baselines = result.part("baselines")
-    return Scores(
+def _scores(kind: Kind, result: Record) -> Scores:
+    interval, told = result.interval("interval"), result.part("baselines")
+    return Scores.of(
+        kind,
         metric=result.text("metric"),
         score=result.number("score"),
-        low=low,
-        high=high,
-        majority=baselines.part("majority").number("score") if baselines.has("majority") else None,
-        ngram=baselines.part("ngram").number("score") if baselines.has("ngram") else None,
+        interval=interval,
         rows=result.whole("rows"),
+        baselines={name: told.part(name).number("score") for name in told.values if told.has(name)},
     )
 
 
