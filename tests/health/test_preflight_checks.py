@@ -11,8 +11,10 @@ from bertkit.health.checks import CHECKS, check_before
 from bertkit.health.preflight import (
     Asked,
     ByHeart,
+    ClassMeasures,
     CorpusMeasures,
     Cost,
+    NumberMeasures,
     PieceMeasures,
     Preflight,
     RangeTest,
@@ -70,7 +72,7 @@ PIECES = PieceMeasures(
     capitals=0.04,
     lowercase=True,
 )
-ROWS = RowMeasures(
+ROWS = ClassMeasures(
     train_rows=8_000,
     dev_rows=500,
     counts={"no": 2_400, "yes": 5_600},
@@ -89,6 +91,17 @@ ROWS = RowMeasures(
     file_dispersion=2.7,
     neighbours_alike=0.36,
     strangers_alike=0.08,
+)
+NUMBERS = NumberMeasures(
+    **{name: getattr(ROWS, name) for name in (field.name for field in fields(RowMeasures))}
+    | {"prior_loss": 1.0},
+    mean=2.6,
+    deviation=1.5,
+    least=0.0,
+    greatest=5.0,
+    dev_mean=2.5,
+    mean_score=0.0,
+    far_share=0.05,
 )
 BY_HEART = ByHeart(
     rows=16,
@@ -147,6 +160,7 @@ PRETRAIN = Preflight(
     range_test=replace(RANGE, losses=[9.0] * 5),
     cost=COST,
 )
+SCORED = replace(FINETUNE, rows=NUMBERS, asked=replace(ASKED, metric="pearson"))
 TRAINED = replace(FINETUNE, asked=replace(ASKED, fresh=False, model="RUN", lr=5e-5))
 
 DEAD = {
@@ -182,7 +196,10 @@ FAULTS: list[tuple[str, str, Preflight]] = [
     ("labels_differ", "notable", changed(FINETUNE, rows={"dev_counts": {"no": 300, "yes": 200}})),
     ("batches_of_one_label", "grave", changed(FINETUNE, rows={"one_label": 0.98})),
     ("batches_of_one_label", "grave", changed(FINETUNE, rows={"one_label": 0.5})),
+    ("numbers_differ", "notable", changed(SCORED, rows={"dev_mean": 2.0})),
+    ("outliers", "notable", changed(SCORED, rows={"far_share": 0.7, "greatest": 9_999.0})),
     ("file_order", "notable", changed(FINETUNE, asked={"shuffle": False})),
+    ("file_order", "grave", changed(SCORED, asked={"shuffle": False}, rows={"file_dispersion": 31.0})),
     ("file_order", "grave", changed(FINETUNE, asked={"shuffle": False}, rows={"file_dispersion": 31.0})),
     ("leaks", "notable", changed(FINETUNE, rows={"leaks": 20})),
     ("leaks", "grave", changed(FINETUNE, rows={"leaks": 400})),
@@ -255,7 +272,9 @@ FAULTS: list[tuple[str, str, Preflight]] = [
 ]
 
 
-@pytest.mark.parametrize("record", [FINETUNE, PRETRAIN, TRAINED], ids=["finetune", "pretrain", "trained"])
+@pytest.mark.parametrize(
+    "record", [FINETUNE, PRETRAIN, TRAINED, SCORED], ids=["finetune", "pretrain", "trained", "scored"]
+)
 def test_nothing_is_found_in_a_healthy_record(record: Preflight) -> None:
     assert check_before(record) == []
     quick = replace(record, by_heart=None, range_test=None, cost=None)

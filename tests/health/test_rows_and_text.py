@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertkit.data.packing import encode_texts
+from bertkit.health.preflight import ClassMeasures, NumberMeasures
 from bertkit.health.rows import dispersion, measure_rows
 from bertkit.health.text import measure_pieces
 from bertkit.tasks.examples import Examples, Targets, odd_rows
@@ -17,7 +18,7 @@ from bertkit.text.tokenizer import SPECIALS, Tokenizer
 TOKENIZER = Tokenizer.from_vocabulary([*SPECIALS, "a", "cat", "dog", "sat", "##s", "the", "ran", "."])
 
 
-def examples(texts: list[str], labels: list[int]) -> Examples:
+def examples(texts: list[str], labels: list[int] | list[float]) -> Examples:
     return Examples(
         texts, None, Targets.single(np.array(labels)), list(range(2, len(texts) + 2)), Path("train.tsv")
     )
@@ -61,19 +62,46 @@ def test_rows() -> None:
         encode_texts(TOKENIZER, texts, max_length=9),
         [np.array([0, 2]), np.array([1, 3]), np.array([4, 5])],
         at_once=2,
-        majority={"score": 0.5, "metrics": {"accuracy": 2 / 3}},
+        prior_loss=0.64,
+        blind={"score": 0.5, "metrics": {"accuracy": 2 / 3}},
     )
+    assert isinstance(found, ClassMeasures)
     assert found.counts == {"no": 2, "yes": 4}
     assert found.dev_counts == {"no": 1, "yes": 2}
     assert found.shares == {"no": pytest.approx(1 / 3), "yes": pytest.approx(2 / 3)}
     assert found.majority_label == "yes"
-    assert found.prior_loss == pytest.approx(entropy(np.array([2, 4])))
+    assert found.prior_loss == 0.64
     assert (found.duplicates, found.contradictions, found.leaks) == (1, 2, 1)
     assert found.lines == {"duplicates": [3], "contradictions": [2, 3], "leaks": [2]}
     assert found.one_label == 1.0
     assert found.one_label_by_chance == pytest.approx(1 / 9 + 4 / 9)
     assert found.batch_dispersion == pytest.approx(6 / 2)
     assert found.majority_accuracy == pytest.approx(2 / 3)
+
+
+def test_rows_with_numbers() -> None:
+    texts = [f"the cat sat {'dog ' * n}." for n in range(6)]
+    train, dev = examples(texts, [1.0, 1.0, 2.0, 2.0, 3.0, 9.0]), examples(texts[:2], [2.0, 5.0])
+    found = measure_rows(
+        train,
+        dev,
+        ("score",),
+        odd_rows(train, dev),
+        encode_texts(TOKENIZER, texts, max_length=9),
+        in_parts([0, 2, 4, 1, 3, 5], 3),
+        at_once=2,
+        prior_loss=1.0,
+        blind={"score": 0.0, "metrics": {"pearson": 0.0}},
+    )
+    assert isinstance(found, NumberMeasures)
+    assert (found.mean, found.least, found.greatest, found.dev_mean) == (3.0, 1.0, 9.0, 3.5)
+    # Squares of 4, 4, 1, 1, 0 and 36: the variance is 46 / 6, and one row makes most of it.
+    assert found.deviation == pytest.approx((46 / 6) ** 0.5)
+    assert found.far_share == pytest.approx(36 / 46)
+    assert found.lines["outliers"][0] == 7
+    # Batches of means 2 and 4; of the file, of means 1, 2 and 6.
+    assert found.batch_dispersion == pytest.approx(6 / (46 / 6))
+    assert found.file_dispersion == pytest.approx((2 * 4 + 2 * 1 + 2 * 9) / 2 / (46 / 6))
 
 
 def test_neighbours_of_a_file_sorted_by_source_are_alike() -> None:
@@ -88,7 +116,8 @@ def test_neighbours_of_a_file_sorted_by_source_are_alike() -> None:
         encode_texts(TOKENIZER, texts, max_length=9),
         in_parts(list(range(90)), 9),
         at_once=9,
-        majority={"score": 0.0, "metrics": {"accuracy": 0.5}},
+        prior_loss=0.69,
+        blind={"score": 0.0, "metrics": {"accuracy": 0.5}},
     )
     assert found.neighbours_alike > 0.9
     assert found.strangers_alike < 0.6

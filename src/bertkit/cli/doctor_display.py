@@ -132,22 +132,18 @@ def _rows(measures: Measures) -> Iterator[Row]:
 
 
 def _labelled(rows: Measures, asked: Measures) -> Iterator[Row]:
-    yield "rows", f"{rows['train_rows']:,} to train on, {rows['dev_rows']:,} to score", "labels_differ"
-    shares = sorted(rows["counts"].items(), key=lambda item: -item[1])
-    shown = ", ".join(f"{label} {count / rows['train_rows']:.1%}" for label, count in shares[:5])
-    more = f" and {len(shares) - 5} more" if len(shares) > 5 else ""
-    scored = f"accuracy {rows['majority_accuracy']:.3f}"
-    if asked["metric"] != "accuracy":
-        scored = f"{title(asked['metric'])} {rows['majority_score']:.3f}, {scored}"
-    labels = (
-        f"{shown}{more}; who knows only that has a loss of {rows['prior_loss']:.3f} and, always answering "
-        f"{rows['majority_label']!r}, {scored}"
-    )
-    yield "labels", labels, "rare_label accuracy_of_imbalance"
+    counts = "{train_rows:,} to train on, {dev_rows:,} to score".format_map(rows)
+    yield "rows", counts, "labels_differ numbers_differ"
+    if "counts" in rows:
+        yield "labels", _classes(rows, asked), "rare_label accuracy_of_imbalance"
+    if "deviation" in rows:
+        yield "scores", _numbers(rows, asked), "outliers"
     order = (
         "labels vary {batch_dispersion:.1f} times as much between batches as by chance, "
-        "{file_dispersion:.1f} times along the file; {one_label:.0%} of the batches have one label; "
-        "neighbours in the file share {neighbours_alike:.0%} of their pieces, strangers {strangers_alike:.0%}"
+        "{file_dispersion:.1f} times along the file; "
+        + ("{one_label:.0%} of the batches have one label; " if "one_label" in rows else "")
+        + "neighbours in the file share {neighbours_alike:.0%} of their pieces, "
+        "strangers {strangers_alike:.0%}"
     )
     yield "order", order.format_map(rows), "batches_of_one_label file_order"
     copies = (
@@ -155,6 +151,27 @@ def _labelled(rows: Measures, asked: Measures) -> Iterator[Row]:
         "stand in train"
     )
     yield "copies", copies.format_map(rows), "duplicates contradictions leaks"
+
+
+def _classes(rows: Measures, asked: Measures) -> str:
+    shares = sorted(rows["counts"].items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{label} {count / rows['train_rows']:.1%}" for label, count in shares[:5])
+    more = f" and {len(shares) - 5} more" if len(shares) > 5 else ""
+    scored = f"accuracy {rows['majority_accuracy']:.3f}"
+    if asked["metric"] != "accuracy":
+        scored = f"{title(asked['metric'])} {rows['majority_score']:.3f}, {scored}"
+    return (
+        f"{shown}{more}; who knows only that has a loss of {rows['prior_loss']:.3f} and, always answering "
+        f"{rows['majority_label']!r}, {scored}"
+    )
+
+
+def _numbers(rows: Measures, asked: Measures) -> str:
+    return (
+        f"mean {rows['mean']:.3g}, deviation {rows['deviation']:.3g}, from {rows['least']:.3g} to "
+        f"{rows['greatest']:.3g}; who knows only that has a loss of {rows['prior_loss']:.3f} and, always "
+        f"answering the mean, {title(asked['metric'])} {rows['mean_score']:.3f}"
+    )
 
 
 def _pieces(measures: Measures) -> Iterator[Row]:

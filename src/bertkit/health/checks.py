@@ -22,8 +22,9 @@ from bertkit.runs.findings import Finding, by_weight
 from bertkit.runs.history import Evaluation, History, Track
 
 When = Literal["before", "during", "after"]
-LABELLED: tuple[Phase, ...] = ("finetune",)
-UNLABELLED: tuple[Phase, ...] = ("pretrain",)
+LABELLED, UNLABELLED = ("finetune",), ("pretrain",)
+CLASSES, NUMBERS = ("classes",), ("numbers",)
+"""Runs that learn from rows of which each has one of a few labels, or a number."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Check:
 
     Attributes:
         name: of its findings.
-        of: the runs that may have it.
+        of: the runs that may have it, by phase or by what their rows have.
         before: by what was measured before the first step.
         during: by what is known of a run while it trains.
         after: by what the folder of a run tells that is done or cut off; without a later word, what was found
@@ -41,24 +42,26 @@ class Check:
     """
 
     name: str
-    of: tuple[Phase, ...] = LABELLED + UNLABELLED
+    of: tuple[str, ...] = LABELLED + UNLABELLED
     before: Callable[[Preflight], Finding | None] | None = None
     during: Callable[[Watched], Finding | None] | None = None
     after: Callable[[Any], Finding | None] | None = None
     supersedes: tuple[str, ...] = ()
 
-    def find(self, moment: When, seen: Any, phase: Phase) -> Finding | None:
-        """What it finds at a moment in a run of such a phase, by what is `seen` then."""
-        look = getattr(self, moment) if phase in self.of else None
+    def find(self, moment: When, seen: Any, *of: str) -> Finding | None:
+        """What it finds at a moment in such a run, by what is `seen` then."""
+        look = getattr(self, moment) if set(of) & set(self.of) else None
         said = look(seen) if look else None
         return said and replace(said, check=self.name, read=said.read or f"docs/doctor.md#{moment}-a-run")
 
 
 CHECKS: tuple[Check, ...] = (
-    Check("rare_label", LABELLED, before=rows.rare_label),
-    Check("accuracy_of_imbalance", LABELLED, before=rows.accuracy_of_imbalance),
-    Check("labels_differ", LABELLED, before=rows.labels_differ),
-    Check("batches_of_one_label", LABELLED, before=rows.batches_of_one_label),
+    Check("rare_label", CLASSES, before=rows.rare_label),
+    Check("accuracy_of_imbalance", CLASSES, before=rows.accuracy_of_imbalance),
+    Check("labels_differ", CLASSES, before=rows.labels_differ),
+    Check("numbers_differ", NUMBERS, before=rows.numbers_differ),
+    Check("outliers", NUMBERS, before=rows.outliers),
+    Check("batches_of_one_label", CLASSES, before=rows.batches_of_one_label),
     Check("file_order", LABELLED, before=rows.file_order),
     Check("leaks", LABELLED, before=rows.leaks),
     Check("contradictions", LABELLED, before=rows.contradictions),
@@ -140,7 +143,7 @@ WATCH_CHECKS = tuple(sorted((check for check in CHECKS if check.during), key=_ur
 
 def check_before(record: Preflight) -> list[Finding]:
     """What is found before a run, the gravest first."""
-    found = (check.find("before", record, record.asked.phase) for check in CHECKS)
+    found = (check.find("before", record, *record.of) for check in CHECKS)
     return by_weight([finding for finding in found if finding])
 
 

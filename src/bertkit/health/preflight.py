@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from bertkit.recipe.parts import Phase
 
@@ -47,23 +47,16 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class RowMeasures:
-    """Labelled rows, and in which order they come.
+    """Labelled rows of any kind, and in which order they come.
 
     Attributes:
         train_rows: rows to learn from.
         dev_rows: rows to score on.
-        counts: rows of each label in train.
-        dev_counts: the same of dev.
-        prior_loss: entropy of the shares of labels in nats: the loss of who knows them and nothing else.
-        majority_label: the commonest in train.
-        majority_score: of always answering it, in the task's metric, on dev.
-        majority_accuracy: the same in accuracy.
+        prior_loss: the loss of who knows how the labels are spread and nothing else, in the loss's unit.
         duplicates: rows of train whose texts stand in an earlier one.
         contradictions: rows of train whose texts also stand there with another label.
         leaks: rows of dev whose texts stand in train.
-        lines: lines of the files with the first few of these.
-        one_label: share of the first epoch's batches in which all rows have one label.
-        one_label_by_chance: the share to expect of rows in random order.
+        lines: lines of the files with the first few of these, and of what else is found by row.
         batch_dispersion: how much the labels of the first epoch's batches vary from batch to batch, as a
             multiple of what random order gives: about 1, and the size of a batch where labels come sorted.
         file_dispersion: the same of batches cut from the file as it stands.
@@ -71,29 +64,71 @@ class RowMeasures:
         strangers_alike: the same of two rows at random.
     """
 
+    of: ClassVar[str] = "rows"
     train_rows: int
     dev_rows: int
-    counts: dict[str, int]
-    dev_counts: dict[str, int]
     prior_loss: float
-    majority_label: str
-    majority_score: float
-    majority_accuracy: float
     duplicates: int
     contradictions: int
     leaks: int
     lines: dict[str, list[int]]
-    one_label: float
-    one_label_by_chance: float
     batch_dispersion: float
     file_dispersion: float
     neighbours_alike: float
     strangers_alike: float
 
+
+@dataclass(frozen=True, kw_only=True)
+class ClassMeasures(RowMeasures):
+    """Rows of which each has one of a few labels.
+
+    Attributes:
+        counts: rows of each label in train.
+        dev_counts: the same of dev.
+        majority_label: the commonest in train.
+        majority_score: of always answering it, in the task's metric, on dev.
+        majority_accuracy: the same in accuracy.
+        one_label: share of the first epoch's batches in which all rows have one label.
+        one_label_by_chance: the share to expect of rows in random order.
+    """
+
+    of: ClassVar[str] = "classes"
+    counts: dict[str, int]
+    dev_counts: dict[str, int]
+    majority_label: str
+    majority_score: float
+    majority_accuracy: float
+    one_label: float
+    one_label_by_chance: float
+
     @property
     def shares(self) -> dict[str, float]:
         """Share of each label in train."""
         return {label: count / self.train_rows for label, count in self.counts.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberMeasures(RowMeasures):
+    """Rows of which each has a number.
+
+    Attributes:
+        mean: of train.
+        deviation: the same's standard deviation.
+        least: of train.
+        greatest: of train.
+        dev_mean: of dev.
+        mean_score: of always answering the mean of train, in the task's metric, on dev.
+        far_share: share of the variance of train that its furthest hundredth makes.
+    """
+
+    of: ClassVar[str] = "numbers"
+    mean: float
+    deviation: float
+    least: float
+    greatest: float
+    dev_mean: float
+    mean_score: float
+    far_share: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,9 +297,26 @@ class Preflight:
     cost: Cost | None = None
 
     @property
+    def of(self) -> tuple[str, ...]:
+        """What the run is of: its phase, and what its rows have."""
+        return (self.asked.phase,) if self.rows is None else (self.asked.phase, self.rows.of)
+
+    @property
     def labelled(self) -> RowMeasures:
         """The rows of a fine-tuning, which always has them."""
         assert self.rows is not None, "a pretraining has no labelled rows"
+        return self.rows
+
+    @property
+    def classes(self) -> ClassMeasures:
+        """The rows of one whose rows have labels."""
+        assert isinstance(self.rows, ClassMeasures), "its rows have no classes"
+        return self.rows
+
+    @property
+    def numbers(self) -> NumberMeasures:
+        """The rows of one whose rows have numbers."""
+        assert isinstance(self.rows, NumberMeasures), "its rows have no numbers"
         return self.rows
 
     def to_json(self) -> dict[str, Any]:

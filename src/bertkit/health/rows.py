@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from bertkit.data.packed import Sequences
 from bertkit.health.advice import grave, notable
-from bertkit.health.preflight import Preflight, RowMeasures
+from bertkit.health.preflight import ClassMeasures, NumberMeasures, Preflight, RowMeasures
 from bertkit.runs.findings import Change, Finding
 from bertkit.tasks.examples import Examples, OddRows
-from bertkit.tasks.metrics import entropy
 
 Ints = npt.NDArray[np.int64]
 
@@ -33,6 +32,10 @@ SORTED = 0.3
 CoLA as it stands, sorted by source, it is 0.06."""
 SORTED_BY_SOURCE = 1.5
 """How much more neighbours of a file have in common than strangers, to be called sorted by source."""
+FAR_ROWS, FAR_SHARE = 0.01, 0.5
+"""Of normal numbers the furthest hundredth makes a twelfth of the variance: half of it is a judgement."""
+MEANS_DIFFER = 0.3
+"""Standard deviations between the means of train and dev: a judgement."""
 LEAKS_NOTABLE, LEAKS_GRAVE = 0.02, 0.1
 """Shares of dev rows. Of CoLA 1.1 % are in train too: its authors' doing, and as much as a seed's noise."""
 CONTRADICTIONS_NOTABLE, CONTRADICTIONS_GRAVE = 0.01, 0.1
@@ -49,9 +52,10 @@ def measure_rows(
     batches: Sequence[Ints],
     *,
     at_once: int,
-    majority: dict[str, Any],
+    prior_loss: float,
+    blind: dict[str, Any],
 ) -> RowMeasures:
-    """What `RowMeasures` says.
+    """What `RowMeasures` says, and what there is to say of classes or numbers, where rows have one each.
 
     Args:
         train: read with labels.
@@ -61,51 +65,97 @@ def measure_rows(
         sequences: train, encoded.
         batches: rows of each batch of the first epoch, as the recipe makes them.
         at_once: rows of a batch, to cut the file as it stands.
-        majority: the baseline's `metrics.summary`.
+        prior_loss: see `RowMeasures`.
+        blind: `metrics.summary` of the baseline that reads no text.
     """
-    known, classes = train.known.values, len(labels)
-    counts = np.bincount(known, minlength=classes)
-    shares = counts / counts.sum()
-    in_order = np.split(np.arange(len(known)), range(at_once, len(known), at_once))
+    known, single = train.known.values, len(train.known.values) == len(train)
+    numbers = single and known.dtype.kind == "f"
+    classes = len(labels) if single and not numbers else 0
+    in_order = np.split(np.arange(len(train)), range(at_once, len(train), at_once))
     neighbours, strangers = _alike(sequences)
-    return RowMeasures(
-        train_rows=len(train),
-        dev_rows=len(dev),
+    measured: dict[str, Any] = {
+        "train_rows": len(train),
+        "dev_rows": len(dev),
+        "prior_loss": prior_loss,
+        "duplicates": len(odd.duplicates),
+        "contradictions": len(odd.contradictions),
+        "leaks": len(odd.leaks),
+        "lines": {
+            "duplicates": [train.lines[row] for row in odd.duplicates[:LINES_SHOWN]],
+            "contradictions": [train.lines[row] for row in odd.contradictions[:LINES_SHOWN]],
+            "leaks": [dev.lines[row] for row in odd.leaks[:LINES_SHOWN]],
+        },
+        "batch_dispersion": dispersion(known, batches, classes) if single else 1.0,
+        "file_dispersion": dispersion(known, in_order, classes) if single else 1.0,
+        "neighbours_alike": neighbours,
+        "strangers_alike": strangers,
+    }
+    if classes:
+        return _of_classes(known, dev.known.values, labels, batches, blind, measured)
+    return _of_numbers(train, dev, blind, measured) if numbers else RowMeasures(**measured)
+
+
+def _of_classes(
+    train: Ints,
+    dev: Ints,
+    labels: Sequence[str],
+    batches: Sequence[Ints],
+    blind: dict[str, Any],
+    measured: dict[str, Any],
+) -> ClassMeasures:
+    counts, dev_counts = (np.bincount(known, minlength=len(labels)) for known in (train, dev))
+    shares = counts / counts.sum()
+    return ClassMeasures(
+        **measured,
         counts=dict(zip(labels, counts.tolist(), strict=True)),
-        dev_counts=dict(zip(labels, np.bincount(dev.known.values, minlength=classes).tolist(), strict=True)),
-        prior_loss=entropy(counts),
+        dev_counts=dict(zip(labels, dev_counts.tolist(), strict=True)),
         majority_label=labels[int(counts.argmax())],
-        majority_score=majority["score"],
-        majority_accuracy=majority["metrics"]["accuracy"],
-        duplicates=len(odd.duplicates),
-        contradictions=len(odd.contradictions),
-        leaks=len(odd.leaks),
-        lines=_lines(train, dev, odd),
-        one_label=float(np.mean([len(np.unique(known[rows])) == 1 for rows in batches])),
+        majority_score=blind["score"],
+        majority_accuracy=blind["metrics"]["accuracy"],
+        one_label=float(np.mean([len(np.unique(train[rows])) == 1 for rows in batches])),
         one_label_by_chance=float(np.mean([(shares ** len(rows)).sum() for rows in batches])),
-        batch_dispersion=dispersion(known, batches, classes),
-        file_dispersion=dispersion(known, in_order, classes),
-        neighbours_alike=neighbours,
-        strangers_alike=strangers,
     )
 
 
-def _lines(train: Examples, dev: Examples, odd: OddRows) -> dict[str, list[int]]:
-    return {
-        "duplicates": [train.lines[row] for row in odd.duplicates[:LINES_SHOWN]],
-        "contradictions": [train.lines[row] for row in odd.contradictions[:LINES_SHOWN]],
-        "leaks": [dev.lines[row] for row in odd.leaks[:LINES_SHOWN]],
-    }
+def _of_numbers(
+    train: Examples, dev: Examples, blind: dict[str, Any], measured: dict[str, Any]
+) -> NumberMeasures:
+    values = train.known.values
+    squares = (values - values.mean()) ** 2
+    far = np.argsort(-squares, kind="stable")[: max(1, round(FAR_ROWS * len(values)))]
+    measured["lines"]["outliers"] = [train.lines[row] for row in far[:LINES_SHOWN]]
+    return NumberMeasures(
+        **measured,
+        mean=float(values.mean()),
+        deviation=float(values.std()),
+        least=float(values.min()),
+        greatest=float(values.max()),
+        dev_mean=float(dev.known.values.mean()),
+        mean_score=blind["score"],
+        far_share=float(squares[far].sum() / squares.sum()),
+    )
 
 
-def dispersion(labels: Ints, batches: Sequence[Ints], classes: int) -> float:
-    """Pearson's chi-squared of labels against batches, for each degree of freedom: about 1 in random order.
+def dispersion(labels: npt.NDArray[Any], batches: Sequence[Ints], classes: int) -> float:
+    """How much labels vary from batch to batch: about 1 in random order, and the mean number of a batch's
+    rows where every batch has one label.
 
-    It is the mean number of rows of a batch where every batch has one label.
+    It is Pearson's chi-squared of labels against batches, for each degree of freedom; of numbers the variance
+    between batches over that of all rows.
+
+    Args:
+        labels: of N rows, [N].
+        batches: rows of each.
+        classes: C, where labels are 0 to C - 1; 0 where they are numbers.
     """
+    if len(batches) < 2:
+        return 1.0
+    if not classes:
+        apart = sum(len(rows) * (labels[rows].mean() - labels.mean()) ** 2 for rows in batches)
+        return float(apart / (len(batches) - 1) / labels.var())
     shares = np.bincount(labels, minlength=classes) / len(labels)
     here = shares > 0
-    if len(batches) < 2 or here.sum() < 2:
+    if here.sum() < 2:
         return 1.0
     found = np.array([np.bincount(labels[rows], minlength=classes)[here] for rows in batches])
     expected = found.sum(1, keepdims=True) * shares[here]
@@ -136,13 +186,13 @@ def _pieces(sequences: Sequences, row: int) -> set[int]:
 
 def rare_label(record: Preflight) -> Finding | None:
     """A label of which there are too few rows to learn it."""
-    rare = {label: count for label, count in record.labelled.counts.items() if count < FEW_ROWS}
+    rare = {label: count for label, count in record.classes.counts.items() if count < FEW_ROWS}
     if not rare:
         return None
     shown = ", ".join(f"{label!r} {count}" for label, count in list(rare.items())[:5])
     return notable(
         "certain",
-        f"{len(rare)} of {len(record.labelled.counts)} labels have fewer than {FEW_ROWS} rows of train: "
+        f"{len(rare)} of {len(record.classes.counts)} labels have fewer than {FEW_ROWS} rows of train: "
         f"{shown}.",
         "They will hardly be learnt, and their scores are chance.",
         Change(words="label more rows of them, or join labels"),
@@ -151,7 +201,7 @@ def rare_label(record: Preflight) -> Finding | None:
 
 def accuracy_of_imbalance(record: Preflight) -> Finding | None:
     """The metric is accuracy, and always giving the same answer reaches much of it."""
-    rows = record.labelled
+    rows = record.classes
     if record.asked.metric != "accuracy":
         return None
     share = max(rows.shares.values())
@@ -169,7 +219,7 @@ def accuracy_of_imbalance(record: Preflight) -> Finding | None:
 
 def labels_differ(record: Preflight) -> Finding | None:
     """Train and dev have other shares of labels, by more than chance."""
-    rows = record.labelled
+    rows = record.classes
     train, dev = (
         {label: count / sum(counts.values()) for label, count in counts.items()}
         for counts in (rows.counts, rows.dev_counts)
@@ -188,9 +238,38 @@ def labels_differ(record: Preflight) -> Finding | None:
     )
 
 
+def numbers_differ(record: Preflight) -> Finding | None:
+    """Train and dev have other means, by more than chance."""
+    rows = record.numbers
+    apart = abs(rows.mean - rows.dev_mean) / rows.deviation
+    if apart < MEANS_DIFFER or apart**2 < SURELY * (1 / rows.train_rows + 1 / rows.dev_rows):
+        return None
+    return notable(
+        "certain",
+        f"Scores of train have a mean of {rows.mean:.3g}, those of dev of {rows.dev_mean:.3g}: {apart:.2f} "
+        "standard deviations apart.",
+        "The two were not drawn alike, so the model learns other scores than it is measured by.",
+        Change(words="draw dev at random from the same rows as train"),
+    )
+
+
+def outliers(record: Preflight) -> Finding | None:
+    """A few numbers are so far from all others that the loss is about them."""
+    rows = record.numbers
+    if rows.far_share < FAR_SHARE:
+        return None
+    return notable(
+        "likely",
+        f"A hundredth of the rows of train makes {rows.far_share:.0%} of the variance of their scores, which "
+        f"go from {rows.least:.3g} to {rows.greatest:.3g}{_shown_lines(rows, 'outliers')}.",
+        "Errors are squared: those of these rows outweigh all others, and the rest is hardly learnt.",
+        Change(words="see whether they are mistakes, or learn the logarithm or the rank of the scores"),
+    )
+
+
 def batches_of_one_label(record: Preflight) -> Finding | None:
     """Many batches of the first epoch hold one label alone."""
-    rows = record.labelled
+    rows = record.classes
     if rows.one_label - rows.one_label_by_chance < ONE_LABEL:
         return None
     return grave(

@@ -123,7 +123,8 @@ class _Rows:
                 sequences,
                 self._batches,
                 at_once=recipe.batch.sequences,
-                majority=prepared.baselines[prepared.kind.baselines[0].name],
+                prior_loss=prepared.kind.floor(prepared.train.known, prepared.labels),
+                blind=prepared.baselines[prepared.kind.baselines[0].name],
             ),
         }
 
