@@ -275,3 +275,29 @@ def test_a_run_whose_model_broke_in_the_end_did_not_learn(tmp_path: Path) -> Non
     assert examined.level == "bad"
     assert examined.verdict == "It broke: the held-out loss after step 3 is no number."
     assert [finding.check for finding in examined.findings] == ["diverged"]
+
+
+def test_several_seeds_are_told_one_by_one(tmp_path: Path) -> None:
+    seeds = [
+        {"seed": 0, "loss": 5.75, "steps": 3, "through_at": None},
+        {"seed": 4, "loss": 5.5, "steps": 3, "through_at": 3},
+    ]
+    several = {"heldout_loss": 5.625, "interval": [5.0, 6.25], "seeds": seeds, "best_seed": 4}
+    run = write_run(tmp_path / "run", result(**several), [])
+    (run / "metrics.jsonl").unlink()
+    for seed, loss in ((0, 5.75), (4, 5.5)):
+        (run / f"seed-{seed}").mkdir()
+        lines = [json.dumps(record) + "\n" for record in (*LOG[:-1], evaluation(3, loss))]
+        (run / f"seed-{seed}" / "metrics.jsonl").write_text("".join(lines))
+    assert read_history(run).track.seed == 4
+    page = words_of(write_report(run))
+    for words in (
+        "That is the best of 2 seeds, of which 1 learned; the mean of their losses is 5.625 [5.000, 6.250].",
+        "0 5.750 3 not learned 4 5.500 3 3 learned",
+        "One line a seed (2).",
+    ):
+        assert words in page
+    told = {answer.question: answer.words for answer in examine(run).answers}
+    assert told["Do the seeds agree?"].startswith("Their held-out losses go from 5.500 to 5.750;")
+    (run / "result.json").unlink()
+    assert examine(run).verdict.startswith("It is not done: 3 steps of seed 4 are, about")

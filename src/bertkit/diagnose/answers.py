@@ -19,7 +19,7 @@ from bertkit.health.unlabelled import (
 )
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import Change
-from bertkit.runs.history import History, RunHistory, Step, Track, is_finetuning, numbers
+from bertkit.runs.history import History, RunHistory, Track, is_finetuning, numbers
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def answers_of(run: History) -> tuple[Answer, ...]:
             "Does that hold for other rows?": _holds(run),
             "When was it best?": _best(run),
             "Do the seeds agree?": _seeds(run),
-            "Where did the rate go?": _rate(run.track.steps),
+            "Where did the rate go?": _rate(run.tracks),
         }
     else:
         asked = {
@@ -46,7 +46,8 @@ def answers_of(run: History) -> tuple[Answer, ...]:
             "Was it still learning at its end?" if run.finished else "Is it still learning?": _falling(run),
             "Is there enough text?": _text(run),
             "Can it tell pairs?": _pairs(run),
-            "Where did the rate go?": _rate(run.track.steps),
+            "Do the seeds agree?": _losses(run),
+            "Where did the rate go?": _rate(run.tracks),
         }
     asked["Was it begun again?"] = f"Yes. {told}" if (told := begun_again(run)) else ""
     asked["Is the log whole?"] = _holes(run.tracks)
@@ -119,8 +120,16 @@ def _seeds(run: RunHistory[Recipe]) -> str:
     )
 
 
-def _rate(steps: Sequence[Step]) -> str:
-    rates = numbers([step.learning_rate for step in steps])
+def _losses(run: RunHistory[PretrainRecipe]) -> str:
+    ends = numbers([track.evaluations[-1].loss for track in run.tracks if track.evaluations])
+    if len(ends) < 2 or not run.finished:
+        return ""
+    return f"Their held-out losses go from {min(ends):.3f} to {max(ends):.3f}; this is said of the best."
+
+
+def _rate(tracks: Sequence[Track]) -> str:
+    """Of the first seed, as of all of them."""
+    rates = numbers([step.learning_rate for track in tracks[:1] for step in track.steps])
     if not rates:
         return ""
     top = max(rates)

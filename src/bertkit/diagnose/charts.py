@@ -78,11 +78,11 @@ def draw_score(tracks: Sequence[Track], name: str, levels: Mapping[str, float]) 
     return picture(name, draw, size=SIZE)
 
 
-def draw_masked_loss(track: Track, floor: float | None, uniform: float | None) -> str:
+def draw_masked_loss(tracks: Sequence[Track], floor: float | None, uniform: float | None) -> str:
     """MLM loss of training and held-out text over steps, the learning rate small below it, as SVG text.
 
     Args:
-        track: what was trained.
+        tracks: one line each.
         floor: the loss of knowing word frequencies, in nats.
         uniform: that of knowing nothing.
     """
@@ -92,25 +92,29 @@ def draw_masked_loss(track: Track, floor: float | None, uniform: float | None) -
         for level, colour in ((uniform, MAJORITY), (floor, NGRAM)):
             if level is not None:
                 draw_level(losses, level, colour)
-        draw_line(losses, thinned([(step.step, step.loss) for step in track.steps]), TRAIN)
-        draw_line(losses, heldout_points(track), DEV)
-        _draw_rates(rates, [(step.step, step.learning_rate) for step in track.steps], "step")
+        for track in tracks:
+            train: Points = [(step.step, step.loss) for step in track.steps]
+            draw_line(losses, thinned(train), TRAIN, _opacity(tracks))
+            draw_line(losses, heldout_points(track), DEV, _opacity(tracks))
+        _draw_rates(rates, [(step.step, step.learning_rate) for step in tracks[0].steps], "step")
         name_axes(losses, "", "MLM loss, nats")
 
     return picture("losses", draw, size=SIZE, heights=(3.6, 1.0))
 
 
-def draw_accuracy(track: Track) -> str:
-    """Shares of held-out masked pieces and pairs that are right, over steps, as SVG text."""
-    pairs = pair_points(track)
+def draw_accuracy(tracks: Sequence[Track]) -> str:
+    """Shares of held-out masked pieces and pairs that are right, over steps, as SVG text; one line each."""
+    paired = any(pair_points(track) for track in tracks)
 
     def draw(all_axes: Sequence[Axes]) -> None:
         from matplotlib.ticker import PercentFormatter
 
         axes = all_axes[0]
-        draw_line(axes, [(each.step, each.accuracy) for each in track.evaluations], DEV)
-        draw_line(axes, pairs, NGRAM)
-        axes.set_ylim(bottom=0, top=1 if pairs else None)
+        for track in tracks:
+            right: Points = [(each.step, each.accuracy) for each in track.evaluations]
+            draw_line(axes, right, DEV, _opacity(tracks))
+            draw_line(axes, pair_points(track), NGRAM, _opacity(tracks))
+        axes.set_ylim(bottom=0, top=1 if paired else None)
         name_axes(axes, "step", "right")
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 

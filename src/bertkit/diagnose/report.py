@@ -74,6 +74,7 @@ REPORT: Page = (
     ),
     (Section(sections.knowing_less, UNLABELLED, done=True),),
     (Section(sections.seeds, LABELLED, done=True),),
+    (Section(sections.seeds_of_text, UNLABELLED, done=True),),
     (Section(sections.mistakes, LABELLED, done=True, kinds=CLASSES),),
     (Section(sections.ways_on),),
 )

@@ -32,6 +32,7 @@ from bertkit.recipe import Recipe
 from bertkit.runs.findings import FEW, MAY_HELP, WITH, Change, Finding, as_above, by_weight, ways
 from bertkit.runs.folder import RECIPE, is_run, recipe_text
 from bertkit.runs.history import History, Track, mean
+from bertkit.runs.records import number
 from bertkit.tasks.kinds import get_kind
 
 PHASES = {"finetune": "fine-tuning", "pretrain": "pretraining"}
@@ -69,8 +70,13 @@ class Told:
     @property
     def of_best(self) -> str:
         """Words that say of which seed the model is that is kept, where there are several."""
-        result = self.result
-        return f", seed {result['best_seed']} (the best)" if len(result["seeds"]) > 1 else ""
+        best = self.result["best_seed"] if self.several else None
+        return "" if best is None else f", seed {best} (the best)"
+
+    @property
+    def several(self) -> bool:
+        """Whether the result is of several seeds."""
+        return len(self.result.get("seeds", ())) > 1
 
     @property
     def across(self) -> str:
@@ -252,7 +258,7 @@ def _seen(told: Told, measure: str) -> str:
 def standing(told: Told) -> str:
     """The score and those of the baselines, with their intervals."""
     result = told.result
-    seeds = tuple(seed["score"] for seed in result["seeds"]) if len(result["seeds"]) > 1 else ()
+    seeds = tuple(seed["score"] for seed in result["seeds"]) if told.several else ()
     bars = [Bar("model", result["score"], tuple(result["interval"]), DEV, seeds)]
     for words, (_, colour), found in _baselines(told):
         interval = tuple(found["interval"]) if "interval" in found else None
@@ -372,9 +378,9 @@ def thresholds(told: Told) -> str:
 
 def seeds(told: Told) -> str:
     """What each of several came to."""
-    found = told.result["seeds"]
-    if len(found) < 2:
+    if not told.several:
         return ""
+    found = told.result["seeds"]
     lines = [
         [
             str(seed["seed"]),
@@ -422,30 +428,33 @@ def text_facts(told: Told) -> str:
 
 def masked_loss(told: Told) -> str:
     """Of training and held-out text, over steps."""
-    history, track = told.history, told.history.track
-    if not (track.steps or track.evaluations):
+    history = told.history
+    tracks = [track for track in history.tracks if track.steps or track.evaluations]
+    if not tracks:
         return ""
     keys = [key("train", "training text, smoothed")]
-    if track.evaluations:
+    if any(track.evaluations for track in tracks):
         keys.append(key("dev", "held-out text"))
     if history.floor is not None:
         keys.append(key("ngram", f"knowing word frequencies, {history.floor:.3f}", dashed=True))
     if history.uniform is not None:
         keys.append(key("majority", f"knowing nothing, {history.uniform:.3f}", dashed=True))
-    if track.broke is not None and told.examined is None:
-        keys.append(note(f"The loss was no number from step {track.broke.step:,} on."))
-    return figure("Loss of masked pieces", draw_masked_loss(track, history.floor, history.uniform), keys)
+    broken = [track.broke.step for track in tracks if track.broke is not None]
+    if broken and told.examined is None:
+        keys.append(note(f"The loss was no number from step {min(broken):,} on."))
+    svg = draw_masked_loss(tracks, history.floor, history.uniform)
+    return figure("Loss of masked pieces", svg, [*keys, *_several(tracks)])
 
 
 def restored(told: Told) -> str:
     """How much of held-out text is right, over steps."""
-    track = told.history.track
-    if not track.evaluations:
+    tracks = [track for track in told.history.tracks if track.evaluations]
+    if not tracks:
         return ""
     keys = [key("dev", "masked pieces restored")]
-    if pair_points(track):
+    if any(pair_points(track) for track in tracks):
         keys.append(key("ngram", "pairs told right (chance: 50 %)"))
-    return figure("Right on held-out text", draw_accuracy(track), keys)
+    return figure("Right on held-out text", draw_accuracy(tracks), [*keys, *_several(tracks)])
 
 
 def knowing_less(told: Told) -> str:
@@ -468,3 +477,24 @@ def knowing_less(told: Told) -> str:
     )
     made = table(heads, lines, numbers=range(1, len(heads)), caption=caption)
     return f"<section><h2>Beside knowing less</h2>{made}</section>"
+
+
+def seeds_of_text(told: Told) -> str:
+    """What each of several came to."""
+    if not told.several:
+        return ""
+    found = told.result["seeds"]
+    outcomes = ["not learned" if seed["through_at"] is None else "learned" for seed in found]
+    lines = [
+        [
+            str(seed["seed"]),
+            said(number(seed["loss"]), 3),
+            "" if seed["through_at"] is None else f"{seed['through_at']:,}",
+            f"{seed['steps']:,}",
+            outcome,
+        ]
+        for seed, outcome in zip(found, outcomes, strict=True)
+    ]
+    heads = ["seed", "MLM loss", "off the plateau by step", "steps", "outcome"]
+    levels = [OUTCOMES[outcome] for outcome in outcomes]
+    return f"<section><h2>Seeds</h2>{table(heads, lines, numbers=range(4), levels=levels)}</section>"

@@ -221,7 +221,20 @@ def _how_far(run: RunHistory[Recipe]) -> str:
 
 def _pretrained(run: RunHistory[PretrainRecipe], result: Result) -> Verdict:
     level, lead, meaning = _came_to(run, result)
-    return Verdict(level, lead, f"{_figures(result)} {meaning}")
+    return Verdict(level, lead, f"{_figures(result)} {meaning}{_seeds_of_text(result)}")
+
+
+def _seeds_of_text(result: Result) -> str:
+    """What all seeds came to, where there are several: what is said before is of the best of them."""
+    seeds = result.get("seeds", ())
+    if len(seeds) < 2:
+        return ""
+    learned = sum(seed["through_at"] is not None for seed in seeds)
+    mean, *interval = (said(number(each), 3) for each in (result["heldout_loss"], *result["interval"]))
+    return (
+        f" That is the best of {len(seeds)} seeds, of which {learned} learned; the mean of their losses is "
+        f"{mean} [{', '.join(interval)}]."
+    )
 
 
 def _figures(result: Result) -> str:
@@ -307,7 +320,8 @@ def _pretraining_in_short(run: RunHistory[PretrainRecipe]) -> str:
     if not run.finished:
         if not track.steps:
             return "It is not done, and has logged nothing yet."
-        done = f"{track.last_step:,} steps are, about {run.share_done(track):.0%} of it"
+        of_seed = "" if track.seed is None else f" of seed {track.seed}"
+        done = f"{track.last_step:,} steps{of_seed} are, about {run.share_done(track):.0%} of it"
         return f"It is not done: {done}, and {held}."
     if not run.learned and soon_through(run):
         return f"It had nearly left the plateau of word frequencies when it ended: {held}."

@@ -261,6 +261,7 @@ class RunHistory(Generic[RecipeOf]):
         uniform: of pretraining: the loss of one who knows nothing; None where it is not told.
         settings: what the restarts changed in `recipe`, by `section.key`.
         finished: it came to its end.
+        best_seed: whose model is kept; None where that is not known yet, or there is one model.
         stopped: why it was stopped, or "".
         through_at: of pretraining: the step by which the loss had left the plateau of word frequencies; None:
             it has not.
@@ -278,6 +279,7 @@ class RunHistory(Generic[RecipeOf]):
     uniform: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     finished: bool = False
+    best_seed: int | None = None
     stopped: str = ""
     through_at: int | None = None
     long_from: int | None = None
@@ -307,8 +309,9 @@ class RunHistory(Generic[RecipeOf]):
 
     @property
     def track(self) -> Track:
-        """The first model, which is the only one of most runs; an empty one where none has begun."""
-        return self.tracks[0] if self.tracks else Track()
+        """The model that is kept; before there is one the newest; an empty one where none has begun."""
+        kept = [track for track in self.tracks if self.best_seed in (None, track.seed) and track.begun]
+        return kept[-1] if kept else Track()
 
     @property
     def train_loss(self) -> float:

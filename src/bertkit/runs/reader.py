@@ -151,6 +151,7 @@ def _finetuning(run: RunHistory[Recipe], result: Record | None) -> RunHistory[Re
     return replace(
         run,
         finished=True,
+        best_seed=_best_seed(run.tracks, result),
         scores=_scores(get_kind(run.recipe.task.kind), result),
         floor=result.number("floor") if result.has("floor") else _watched_floor(run.tracks),
     )
@@ -177,6 +178,11 @@ def _scores(kind: Kind, result: Record) -> Scores:
     )
 
 
+def _best_seed(tracks: Sequence[Track], result: Record | None) -> int | None:
+    several = result is not None and len(tracks) > 1 and result.has("best_seed")
+    return result.whole("best_seed") if result is not None and several else None
+
+
 def _watched_floor(tracks: Sequence[Track]) -> float | None:
     """As the health of a run that is not done tells it."""
     told = (look.prior_entropy for track in tracks for look in track.health)
@@ -192,6 +198,7 @@ def _pretraining(
     return replace(
         run,
         finished=result is not None,
+        best_seed=_best_seed(run.tracks, result),
         floor=floors.get("unigram"),
         uniform=floors.get("uniform"),
         stopped="" if stopped is None else stopped.text("why"),
