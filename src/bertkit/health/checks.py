@@ -17,7 +17,6 @@ from bertkit.health.preflight import Preflight
 from bertkit.health.watch import Evaluation as WatchedEvaluation
 from bertkit.health.watch import Setting, Watch, Watched
 from bertkit.recipe import PretrainRecipe, Recipe
-from bertkit.recipe.parts import Phase
 from bertkit.runs.findings import Finding, by_weight
 from bertkit.runs.history import Evaluation, History, Track
 
