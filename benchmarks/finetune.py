@@ -29,7 +29,7 @@ from bertkit.data.batches import epoch_batches
 from bertkit.data.packed import Sequences, pack
 from bertkit.data.packing import encode_texts
 from bertkit.model.bulk import log_probabilities
-from bertkit.model.compute import autocast, choose_precision, flush_denormals, gemm_rate
+from bertkit.model.compute import FLOAT32, Compute, flush_denormals, gemm_rate
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.model.optimisers import build_optimiser
@@ -71,14 +71,14 @@ def our_step(classifier: Classifier, work: Work) -> Callable[[], None]:
     """One update of ours at each call."""
     optimiser_recipe = OptimiserRecipe(lr=1e-5)
     optimiser = build_optimiser(classifier, optimiser_recipe)
-    precision = choose_precision("auto")
+    compute = Compute.choose("auto")
     following = work.turn()
     parameters = list(classifier.parameters())
 
     def step() -> None:
         rows = following()
         classifier.train()
-        with autocast(precision):
+        with compute.autocast():
             loss = classifier.loss(classifier(pack(work.sequences, rows)), work.labels[rows]).mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
@@ -94,7 +94,7 @@ def their_step(model: Any, work: Work, *, best: bool) -> Callable[[], None]:
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=best)
     following = work.turn()
     parameters = list(model.parameters())
-    precision = choose_precision("auto") if best else "fp32"
+    compute = Compute.choose("auto") if best else FLOAT32
     random = np.random.default_rng(0)
 
     def step() -> None:
@@ -107,7 +107,7 @@ def their_step(model: Any, work: Work, *, best: bool) -> Callable[[], None]:
             ids[index, : lengths[index]] = work.sequences.ids[start : start + lengths[index]]
         mask = torch.from_numpy((np.arange(width) < lengths[:, None]).astype(np.int64))
         model.train()
-        with autocast(precision):
+        with compute.autocast():
             loss = model(input_ids=torch.from_numpy(ids), attention_mask=mask, labels=work.labels[rows]).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=best or None)
@@ -167,7 +167,7 @@ def floor_seconds(classifier: Classifier, work: Work) -> float:
         for lengths in (work.sequences.lengths[rows] for rows in work.batches)
     ]
     parameters = sum(p.numel() for p in classifier.parameters())
-    rate = gemm_rate(choose_precision("auto"), budget=1.0)
+    rate = gemm_rate(Compute.choose("auto"), budget=1.0)
     return float(np.mean(operations)) / rate + BYTES_A_PARAMETER * parameters / copy_bandwidth()
 
 
@@ -180,11 +180,11 @@ def compare_prediction(texts: list[str], folder: Path, rounds: int) -> None:
     classifier = Classifier(read.encoder, ClassificationHead(head, read.encoder_config))
     first = Classifier(read.encoder, ClassificationHead(HEAD, read.encoder_config))
     peer = SentenceTransformer(str(folder), device="cpu")
-    precision = choose_precision("auto")
+    compute = Compute.choose("auto")
 
     def ours(model: Classifier) -> Callable[[], object]:
         return lambda: log_probabilities(
-            model, encode_texts(read.tokenizer, texts, max_length=PADDED), precision=precision
+            model, encode_texts(read.tokenizer, texts, max_length=PADDED), compute=compute
         )
 
     times = interleaved(

@@ -10,7 +10,7 @@ from typing import get_args
 
 import torch
 
-from bertkit.model.compute import LARGE, Computing, gemm_rate
+from bertkit.model.compute import LARGE, Compute, Computing, gemm_rate
 from common import emit, emit_machine, median_seconds
 
 # [pieces, in] x [in, out] of one step: all-MiniLM-L6-v2 at 370 pieces (a batch of 32 CoLA sentences), and
@@ -33,11 +33,11 @@ def main() -> None:
     """Print every figure."""
     emit_machine()
     for precision in get_args(Computing):
-        rate = gemm_rate(precision, budget=1.0)
+        rate = gemm_rate(Compute(precision), budget=1.0)
         emit("gemm", rate / 1e9, "GFLOP/s", precision=precision, shape=LARGE)
         for model, shapes in STEPS.items():
             for shape in shapes:
-                rate = gemm_rate(precision, shape)
+                rate = gemm_rate(Compute(precision), shape)
                 emit("gemm", rate / 1e9, "GFLOP/s", precision=precision, shape=shape, model=model)
     emit("copy", copy_bandwidth() / 1e9, "GB/s")
 

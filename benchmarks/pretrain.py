@@ -33,7 +33,7 @@ from torch.nn.utils.rnn import pad_sequence
 from bertkit.config.model import ModelConfig, preset
 from bertkit.data.corpus import read_texts
 from bertkit.data.prepare import Options, prepare
-from bertkit.model.compute import autocast, choose_precision, flush_denormals, gemm_rate
+from bertkit.model.compute import Compute, flush_denormals, gemm_rate
 from bertkit.model.optimisers import build_optimiser
 from bertkit.model.pretraining import PretrainingBatch
 from bertkit.model.work import training_flops
@@ -117,7 +117,7 @@ class Ours:
             clip=self.clip,
             start=self.step,
             seed=0,
-            precision=choose_precision("auto"),
+            compute=Compute.choose("auto"),
             after_step=done,
         )
 
@@ -128,7 +128,7 @@ class Ours:
 
     def heldout_loss(self) -> float:
         """Loss of the held-out masked pieces."""
-        return score(self.objective.model, self.source.heldout.parts, choose_precision("auto"))["mlm_loss"]
+        return score(self.objective.model, self.source.heldout.parts, Compute.choose("auto"))["mlm_loss"]
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ class Theirs:
         targets = [int((part["labels"] != IGNORED).sum()) for part in parts]
         self.model.train()
         for part, count in zip(parts, targets, strict=True):
-            with autocast(choose_precision("auto")):
+            with Compute.choose("auto").autocast():
                 loss = self.model(**part).loss * (count / sum(targets))
             loss.backward()
             loss.item()
@@ -225,7 +225,7 @@ class Theirs:
         assert self.source.heldout is not None
         loss, targets = 0.0, 0
         self.model.eval()
-        with torch.inference_mode(), autocast(choose_precision("auto")):
+        with torch.inference_mode(), Compute.choose("auto").autocast():
             for batch in (part.batch for part in self.source.heldout.parts):
                 for part in grouped([batch], 8)[0]:
                     labels = part.pop("labels").flatten()
@@ -272,8 +272,8 @@ def compare_speed(setting: Setting, rounds: int) -> dict[str, int]:
         "bertkit": fastest({way: lambda side=side: side.block(block.steps) for way, side in ours.items()}),
         "transformers": fastest({way: side.block for way, side in theirs.items()}),
     }
-    precision = choose_precision("auto")
-    rate = gemm_rate(precision, budget=1.0)
+    compute = Compute.choose("auto")
+    rate = gemm_rate(compute, budget=1.0)
     times = interleaved({name: run for name, (_, run) in ways.items()}, rounds, warmups=0)
 
     batches = [as_batch(ours[0].objective.masks(step)) for step in range(block.steps)]
@@ -284,14 +284,14 @@ def compare_speed(setting: Setting, rounds: int) -> dict[str, int]:
         )
         for b in batches
     )
-    about = {"model": setting.size, "pairs": setting.pairs, "precision": precision}
+    about = {"model": setting.size, "pairs": setting.pairs, "precision": compute.precision}
     about["mean_length"] = round(float(lengths.mean()), 1)
     for name, taken in times.items():
         detail = {**about, "system": name, "at_once": ways[name][0]}
         emit("pretrain", lengths.sum() / taken, "pieces/s", **detail)
         emit("pretrain", flops / taken / rate, "of the rate of matrix products", **detail)
     emit("pretrain", times["transformers"] / times["bertkit"], "times transformers", **about)
-    emit("gemm", rate / 1e9, "GFLOP/s", precision=precision)
+    emit("gemm", rate / 1e9, "GFLOP/s", precision=compute.precision)
     return {name: way for name, (way, _) in ways.items()}
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bertkit.health.watch import Watch
-from bertkit.model.compute import choose_precision, flush_denormals
+from bertkit.model.compute import Compute, flush_denormals
 from bertkit.model.optimisers import build_optimiser
 from bertkit.recipe import Recipe
 from bertkit.runs.log import NoLog
@@ -39,7 +39,7 @@ class Run:
         self.objective = source_of(recipe, ALONE, Silent()).objective(0)
         self.model = self.objective.model
         self.optimiser = build_optimiser(self.model, recipe.optimiser)
-        self.precision = choose_precision(recipe.training.precision)
+        self.compute = Compute.choose(recipe.training.precision)
         self.steps = steps
         self.step = 0
         self.inside = 0.0
@@ -73,7 +73,7 @@ class Run:
             clip=self.recipe.optimiser.clip,
             start=self.step,
             seed=0,
-            precision=self.precision,
+            compute=self.compute,
             after_step=after,
             before_update=lambda: self._timed(self.watching.before_update),
         )

@@ -25,7 +25,7 @@ from bertkit.health.trials import (
     learn_by_heart,
     range_test,
 )
-from bertkit.model.compute import available_memory, resident_memory
+from bertkit.model.compute import FLOAT32, available_memory, resident_memory
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.model.optimisers import build_optimiser
@@ -78,7 +78,7 @@ def trial(model: Classifier) -> Trial:
         batch=BATCH,
         prior_loss=math.log(2),
         clip=1.0,
-        precision="fp32",
+        compute=FLOAT32,
     )
 
 
@@ -185,7 +185,7 @@ def test_a_model_that_any_update_breaks_has_a_low_cliff() -> None:
 def test_the_start_is_measured_and_left_as_it_was() -> None:
     model = classifier()
     model.train()
-    found = measure_start(model, loss, BATCH, uniform=math.log(2), precision="fp32")
+    found = measure_start(model, loss, BATCH, uniform=math.log(2), compute=FLOAT32)
     assert found.loss == pytest.approx(loss(model.eval()).item())
     assert list(found.gradient_norms) == ["embeddings", "layer 1", "layer 2", "pooler", "head"]
     assert min(found.gradient_norms.values()) > 0
@@ -213,7 +213,7 @@ def test_pads_get_their_share_of_attention() -> None:
         assert isinstance(each, Classifier)
         return each.loss(each(padded), LABELS[:2]).mean()
 
-    found = measure_start(model, of_padded, padded, uniform=0.7, precision="fp32", pad_id=0)
+    found = measure_start(model, of_padded, padded, uniform=0.7, compute=FLOAT32, pad_id=0)
     assert found.attention_to_pads == pytest.approx(0.5, abs=1e-3)
 
 
@@ -222,7 +222,7 @@ def test_what_is_kept_for_the_backward_pass_grows_with_the_batch() -> None:
 
     def of(packed: PackedBatch) -> int:
         labels = torch.zeros(len(packed.lengths), dtype=torch.int64)
-        return kept_for_backward(model, lambda each: model.loss(each(packed), labels).mean(), "fp32")[0]
+        return kept_for_backward(model, lambda each: model.loss(each(packed), labels).mean(), FLOAT32)[0]
 
     one, three = of(batch((6, 6))), of(batch((6,) * 6))
     assert 2.5 < three / one < 3.5

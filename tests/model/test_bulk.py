@@ -8,6 +8,7 @@ from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
 from bertkit.model.bulk import log_probabilities
+from bertkit.model.compute import Compute
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 
@@ -37,7 +38,10 @@ def test_order_and_batches_change_nothing(loss, pieces, random_sequences):
 
 def test_bf16_is_close(random_sequences):
     model = classifier(labels=("a", "b", "c"))
-    found = [log_probabilities(model, random_sequences(LENGTHS), precision=kind) for kind in ("fp32", "bf16")]
+    found = [
+        log_probabilities(model, random_sequences(LENGTHS), compute=Compute(kind))
+        for kind in ("fp32", "bf16")
+    ]
     np.testing.assert_allclose(found[0], found[1], atol=0.02)
 
 

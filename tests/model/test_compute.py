@@ -10,7 +10,7 @@ from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
 from bertkit.model import compute
-from bertkit.model.compute import autocast, choose_precision, native_bf16
+from bertkit.model.compute import Compute, native_bf16
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 
@@ -38,9 +38,9 @@ def test_no_flags_no_bf16(tmp_path):
 @pytest.mark.parametrize("native", [True, False])
 def test_choice(native, monkeypatch):
     monkeypatch.setattr(compute, "native_bf16", lambda: native)
-    assert choose_precision("auto") == ("bf16" if native else "fp32")
-    assert choose_precision("fp32") == "fp32"
-    assert choose_precision("bf16") == "bf16"
+    assert Compute.choose("auto") == Compute("bf16" if native else "fp32")
+    assert Compute.choose("fp32") == Compute("fp32")
+    assert Compute.choose("bf16") == Compute("bf16")
 
 
 @pytest.mark.parametrize("norm", ["post", "pre"])
@@ -57,7 +57,7 @@ def test_bf16_is_close_and_keeps_weights_gradients_and_residuals_in_fp32(norm, r
         module.register_forward_hook(lambda _, __, output, name=name: seen.update({name: output.dtype}))
     for kind in ("fp32", "bf16"):
         model.zero_grad()
-        with autocast(kind):
+        with Compute(kind).autocast():
             loss = model.loss(model(batch), labels_B).mean()
         loss.backward()
         gradients[kind] = torch.cat([p.grad.flatten() for p in model.parameters()])

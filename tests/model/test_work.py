@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
-from bertkit.model.compute import gemm_rate
+from bertkit.model.compute import FLOAT32, Compute, gemm_rate
 from bertkit.model.encoder import Encoder
 from bertkit.model.pretraining import MaskedHead, PairHead, Pretrainer, PretrainingBatch
 from bertkit.model.work import BACKWARD, encoder_flops, training_flops
@@ -87,7 +87,7 @@ def test_where_the_masked_pieces_stand_hardly_matters():
 
 def test_the_rate_is_that_of_the_product():
     begin = time.perf_counter()
-    rate = gemm_rate("fp32", (64, 64, 64), budget=0.05)
+    rate = gemm_rate(FLOAT32, (64, 64, 64), budget=0.05)
     took = time.perf_counter() - begin
     assert rate > 2 * 64**3 / took, "one product takes no longer than all of them"
-    assert gemm_rate("bf16", (64, 64, 64), budget=0.01) > 0
+    assert gemm_rate(Compute("bf16"), (64, 64, 64), budget=0.01) > 0

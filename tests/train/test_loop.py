@@ -14,6 +14,7 @@ from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import PackedBatch
 from bertkit.errors import UserError
+from bertkit.model.compute import FLOAT32
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.model.optimisers import OPTIMISERS, build_optimiser
@@ -82,7 +83,7 @@ def fit(objective: Line, *, steps: int = 5, start: int = 0, stop_at: int = 0, mo
         clip=recipe.clip,
         start=start,
         seed=1,
-        precision="fp32",
+        compute=FLOAT32,
         after_step=after_step,
     )
     return model, records
@@ -153,7 +154,7 @@ def train(name: OptimiserName, steps: range, state: Path, total: int = 6) -> tup
         clip=recipe.clip,
         start=steps.start,
         seed=1,
-        precision="fp32",
+        compute=FLOAT32,
         after_step=after_step,
     )
     save_state(state, model, optimiser, {"step": steps.stop})

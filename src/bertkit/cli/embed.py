@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         "width": embedder.width,
         **asdict(embedder.embedding),
         **asdict(embedder.reading),
-        "precision": embedder.precision,
+        "precision": embedder.compute.precision,
         "seconds": seconds,
         "pieces_per_second": tally.pieces / seconds,
     }

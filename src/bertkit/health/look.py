@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from bertkit.data.packed import PackedBatch
-from bertkit.model.compute import Computing, autocast
+from bertkit.model.compute import FLOAT32, Compute
 from bertkit.model.encoder import Block, Encoder
 from bertkit.model.heads import Classifier
 from bertkit.model.pretraining import Pretrainer, PretrainingBatch
@@ -155,7 +155,7 @@ def rows_to_look_at(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.linspace(0, len(lengths) - 1, wanted).astype(np.int64)
 
 
-def look_at(model: Classifier | Pretrainer, batch: Any, *, precision: Computing = "fp32") -> Looked:
+def look_at(model: Classifier | Pretrainer, batch: Any, *, compute: Compute = FLOAT32) -> Looked:
     """Run `batch` through the model, in evaluation mode and without gradients.
 
     The model's mode is as before afterwards, and no random number is drawn.
@@ -163,10 +163,10 @@ def look_at(model: Classifier | Pretrainer, batch: Any, *, precision: Computing 
     Args:
         model: in training.
         batch: a `PackedBatch` for a classifier, a `PretrainingBatch` for a pretrainer: two sequences or more.
-        precision: of the computing.
+        compute: where and in which number format.
     """
     looked = Looked()
-    with evaluating(model), torch.inference_mode(), _units_noted(model, looked), autocast(precision):
+    with evaluating(model), torch.inference_mode(), _units_noted(model, looked), compute.autocast():
         if isinstance(model, Pretrainer):
             assert isinstance(batch, PretrainingBatch)
             probabilities = model(batch)[0].float().softmax(-1)

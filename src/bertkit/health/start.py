@@ -12,7 +12,7 @@ from bertkit.data.packed import PackedBatch
 from bertkit.health.advice import grave, notable
 from bertkit.health.look import cls_spread_by_layer, encoder_of, evaluating, gradient_norms
 from bertkit.health.preflight import Preflight, StartMeasures
-from bertkit.model.compute import Computing, autocast
+from bertkit.model.compute import Compute
 from bertkit.model.encoder import Encoder
 from bertkit.runs.findings import Change, Finding
 
@@ -35,7 +35,7 @@ def measure_start(
     batch: PackedBatch,
     *,
     uniform: float,
-    precision: Computing,
+    compute: Compute,
     pad_id: int | None = None,
 ) -> StartMeasures:
     """One forward and backward pass without dropout; the model is as before afterwards, without gradients.
@@ -45,12 +45,12 @@ def measure_start(
         loss: of the sequences of `batch`.
         batch: at least one sequence.
         uniform: loss in nats of who knows nothing.
-        precision: of computing.
+        compute: where and in which number format.
         pad_id: where pads are pieces that others see: the share of attention that they get is measured.
     """
     with evaluating(model):
         model.zero_grad(set_to_none=True)
-        with autocast(precision):
+        with compute.autocast():
             found = loss(model)
         found.backward()  # type: ignore[no-untyped-call]
         norms = gradient_norms(model)
@@ -161,7 +161,7 @@ def broken_at_start(record: Preflight) -> str:
     return "" if all(map(math.isfinite, record.start.gradient_norms.values())) else "the gradient"
 
 
-def kept_for_backward(model: nn.Module, loss: LossOf, precision: Computing) -> tuple[int, int]:
+def kept_for_backward(model: nn.Module, loss: LossOf, compute: Compute) -> tuple[int, int]:
     """Bytes that a forward pass in training keeps for the backward pass, and those of the largest tensor.
 
     Parameters, which are there anyway, do not count. Random numbers for dropout are drawn.
@@ -175,7 +175,7 @@ def kept_for_backward(model: nn.Module, loss: LossOf, precision: Computing) -> t
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor.detach()  # An output that kept itself would be a circle.
 
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), autocast(precision):
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), compute.autocast():
         loss(model)
     return sum(kept.values()), max(kept.values(), default=0)
 

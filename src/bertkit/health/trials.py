@@ -16,7 +16,7 @@ from bertkit.data.packed import PackedBatch
 from bertkit.health.advice import WARMUP, grave, notable
 from bertkit.health.look import cls_spread_by_layer, evaluating, gradient_norms
 from bertkit.health.preflight import ByHeart, Ended, Preflight, RangeTest
-from bertkit.model.compute import Computing, autocast, clock
+from bertkit.model.compute import Compute, clock
 from bertkit.model.optimisers import Optimiser
 from bertkit.recipe import OWN_RATES
 from bertkit.runs.findings import Change, Finding
@@ -71,7 +71,7 @@ class Trial:
         batch: the sequences as the encoder takes them.
         prior_loss: loss of who knows the shares of their answers alone.
         clip: greatest norm of the gradient; 0 is no limit.
-        precision: of computing.
+        compute: where and in which number format.
     """
 
     copy: Callable[[], nn.Module]
@@ -80,7 +80,7 @@ class Trial:
     batch: PackedBatch
     prior_loss: float
     clip: float
-    precision: Computing
+    compute: Compute
 
 
 def learn_by_heart(
@@ -231,7 +231,7 @@ def _updates(model: nn.Module, trial: Trial, rate: Callable[[int], float], steps
 
 def _backward(model: nn.Module, trial: Trial) -> float:
     model.zero_grad(set_to_none=True)
-    with autocast(trial.precision):
+    with trial.compute.autocast():
         loss = trial.loss(model)
     loss.backward()  # type: ignore[no-untyped-call]
     return loss.item()

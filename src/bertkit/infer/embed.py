@@ -21,7 +21,7 @@ from bertkit.data.tables import BadRow, Row
 from bertkit.errors import UserError, check_choice
 from bertkit.infer.rows import ROWS_AT_ONCE, Tally, Texts, checked_texts, in_chunks
 from bertkit.model.bulk import PIECES, batches_by_length, in_batches
-from bertkit.model.compute import Computing, autocast
+from bertkit.model.compute import Compute
 from bertkit.model.pooling import combined, over_pieces, over_windows, pool
 from bertkit.text.tokenizer import Encoding
 
@@ -76,19 +76,19 @@ class Embedder:
         embedding: what becomes of the states.
         reading: how texts become sequences.
         width: of a vector, W.
-        precision: the number format it computes in.
+        compute: where and in which number format.
     """
 
     def __init__(
         self,
         folder: ModelFolder,
         name: str,
-        precision: Computing,
+        compute: Compute,
         reading: Reading,
         embedding: Embedding,
     ) -> None:
         self.name = name
-        self.precision = precision
+        self.compute = compute
         self.embedding = embedding
         self.reading = reading
         self._tokenizer = folder.tokenizer
@@ -146,7 +146,7 @@ class Embedder:
         """One vector a row, [N, W]."""
         apart, how = replace(sequences, windows=None), self.embedding
 
-        def compute(rows: npt.NDArray[np.int64]) -> torch.Tensor:
+        def answer(rows: npt.NDArray[np.int64]) -> torch.Tensor:
             batch = apart.batch(rows)
             if len(how.poolings) == 1:
                 return pool(self._encoder, batch, _of_model(how.poolings[0]), how.layers, how.combine).float()
@@ -155,7 +155,7 @@ class Embedder:
             return torch.cat(parts, dim=1).float()
 
         found = in_batches(
-            self._encoder, apart.lengths, self.width, compute, precision=self.precision, pieces=PIECES
+            self._encoder, apart.lengths, self.width, answer, compute=self.compute, pieces=PIECES
         )
         if sequences.windows is not None and len(sequences):
             counts = sequences.windows.counts.tolist()
@@ -199,7 +199,7 @@ class Embedder:
         """Compute the states of all pieces of each text; see `_words`."""
         how = self.embedding
         self._encoder.eval()
-        with torch.inference_mode(), autocast(self.precision):
+        with torch.inference_mode(), self.compute.autocast():
             for rows in batches_by_length(sequences.lengths, PIECES):
                 batch = sequences.batch(rows)
                 found_TW = combined(self._encoder, batch, how.layers, how.combine).float().numpy()

@@ -67,7 +67,7 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:
         **kind.examine(outputs, targets, names, kind.metric(task.metric)),
         "mistakes": kind.mistakes(rows, outputs, names),
         "truncated": sequences.truncated,
-        "precision": predictor.precision,
+        "precision": predictor.compute.precision,
         "seconds": seconds,
         "pieces_per_second": float(sequences.lengths.sum() / seconds),
         "version": __version__,

@@ -11,7 +11,7 @@ from bertkit.checkpoint.folder import ModelFolder
 from bertkit.config.head import HEAD_KINDS
 from bertkit.data.packed import PackedBatch
 from bertkit.errors import UserError
-from bertkit.model.compute import Computing, autocast
+from bertkit.model.compute import FLOAT32, Compute
 from bertkit.text.tokenizer import Tokenizer
 
 
@@ -22,10 +22,10 @@ class MaskedModel:
         name: what the user called the model.
         tokenizer: cuts texts into the pieces that the model knows.
         max_length: pieces of a sequence at most, `[CLS]` and `[SEP]` counted.
-        precision: the number format that the encoder computes in.
+        compute: where and in which number format the encoder computes.
     """
 
-    def __init__(self, folder: ModelFolder, name: str, precision: Computing) -> None:
+    def __init__(self, folder: ModelFolder, name: str, compute: Compute) -> None:
         if folder.masked is None:
             raise UserError(
                 f"{name} has no head for masked pieces, {_why(folder)}; take a model that was pretrained, "
@@ -34,14 +34,14 @@ class MaskedModel:
         self.name = name
         self.tokenizer: Tokenizer = folder.tokenizer
         self.max_length = folder.encoder_config.max_positions
-        self.precision = precision
+        self.compute = compute
         self._encoder = folder.encoder
         self._head = folder.masked
 
     @contextmanager
     def computing(self) -> Iterator[None]:
         """The context for many calls of `log_probabilities`: each weight is cast once in it."""
-        with torch.inference_mode(), autocast(self.precision):
+        with torch.inference_mode(), self.compute.autocast():
             yield
 
     def log_probabilities(self, batch: PackedBatch, masked_M: torch.Tensor) -> torch.Tensor:
@@ -58,7 +58,7 @@ class MaskedModel:
             UserError: the weights make numbers that are none.
         """
         hidden_MH = self._encoder(batch, rows=masked_M)
-        with autocast("fp32"):
+        with FLOAT32.autocast():
             logits_MV = self._head(hidden_MH.float(), self._encoder.embeddings.pieces.weight)
         logs_MV = torch.log_softmax(logits_MV, dim=-1)
         if not logs_MV.sum().isfinite():

@@ -20,7 +20,7 @@ from bertkit.infer.predict import Answer, Predictor
 from bertkit.infer.reading import reading_of
 from bertkit.infer.rows import Texts
 from bertkit.infer.score import score
-from bertkit.model.compute import choose_precision, flush_denormals
+from bertkit.model.compute import Compute, flush_denormals
 from bertkit.tasks.kinds import KINDS
 
 
@@ -32,7 +32,7 @@ class Model:
         name: what the user called the model.
         card: what training noted about it; empty for a folder that another program wrote.
         labels: names of the classes in their order, or of the numbers; empty where it has none.
-        precision: the number format it computes in.
+        compute: where and in which number format.
         reading: how texts become sequences, for labels and vectors.
     """
 
@@ -43,7 +43,7 @@ class Model:
         self.name = name
         self.card = self._folder.card
         self.labels = self._folder.head_config.labels if self._folder.head_config else ()
-        self.precision = choose_precision(precision)
+        self.compute = Compute.choose(precision)
         self.reading = reading_of(self._folder, window=window, stride=stride)
         if self._folder.head_config is not None and self._folder.head_config.kind in KINDS:
             _ = self.predictor  # What is wrong with it is told now, and not when something is asked of it.
@@ -55,7 +55,7 @@ class Model:
         Raises:
             UserError: it has no head, or one of a kind that is not used so.
         """
-        return Predictor(self._folder, self.name, self.precision, self.reading)
+        return Predictor(self._folder, self.name, self.compute, self.reading)
 
     @cached_property
     def masked(self) -> MaskedModel:
@@ -64,7 +64,7 @@ class Model:
         Raises:
             UserError: it has no head for them.
         """
-        return MaskedModel(self._folder, self.name, self.precision)
+        return MaskedModel(self._folder, self.name, self.compute)
 
     def predict(self, texts: Texts, pairs: Texts | None = None) -> list[Answer]:
         """Answer N texts, or N pairs of texts: see `Predictor.predict`."""
@@ -76,7 +76,7 @@ class Model:
         Returns:
             For each text, or pair of texts, in the order given: [C], or [S, C] of a head on pieces.
         """
-        return outputs(self._folder, self.name, texts, pairs, self.precision)
+        return outputs(self._folder, self.name, texts, pairs, self.compute)
 
     def embedder(
         self,
@@ -88,7 +88,7 @@ class Model:
     ) -> Embedder:
         """The model as one that makes vectors; see `embed`."""
         embedding = embedding_of(self._folder, self.name, layers, combine, pooling, normalise)
-        return Embedder(self._folder, self.name, self.precision, self.reading, embedding)
+        return Embedder(self._folder, self.name, self.compute, self.reading, embedding)
 
     def embed(
         self,

@@ -14,7 +14,7 @@ from bertkit.data.packed import pack
 from bertkit.data.packing import encode_texts
 from bertkit.errors import UserError
 from bertkit.model.bulk import batches_by_length
-from bertkit.model.compute import Computing, autocast
+from bertkit.model.compute import Compute
 from bertkit.model.heads import Classifier
 
 FloatArray = npt.NDArray[np.float32]
@@ -27,7 +27,7 @@ def outputs(
     name: str,
     texts: Sequence[str],
     pairs: Sequence[str] | None,
-    precision: Computing,
+    compute: Compute,
 ) -> list[FloatArray]:
     """The logits of each of N texts, or pairs of texts, in the order given.
 
@@ -36,7 +36,7 @@ def outputs(
         name: what the user called it.
         texts: the texts, or the first ones of the pairs.
         pairs: the second texts, as many: of a question the text that answers it, of a choice the choices.
-        precision: the number format that the encoder computes in.
+        compute: where and in which number format the encoder computes.
 
     Returns:
         [C] for each, C being the head's `outputs`: classes, labels, numbers, or 1 for each of the texts that
@@ -60,7 +60,7 @@ def outputs(
     classifier = Classifier(folder.encoder, folder.head).eval()
     pieces = HEAD_KINDS[folder.head.config.kind].pieces
     found: dict[int, FloatArray] = {}
-    with torch.inference_mode(), autocast(precision):
+    with torch.inference_mode(), compute.autocast():
         for rows in batches_by_length(sequences.lengths, PIECES_AT_ONCE):
             batch = pack(sequences, rows)
             logits = classifier(batch).float()

@@ -18,7 +18,7 @@ from bertkit.data.tables import BadRow, Row
 from bertkit.errors import UserError
 from bertkit.infer.rows import ROWS_AT_ONCE, Tally, Texts, checked_texts, in_chunks
 from bertkit.model.bulk import log_probabilities
-from bertkit.model.compute import Computing
+from bertkit.model.compute import Compute
 from bertkit.model.heads import Classifier
 from bertkit.tasks.calibration import tempered
 from bertkit.tasks.kinds import KINDS
@@ -36,13 +36,13 @@ class Predictor:
         kind: what it was trained to answer.
         labels: names of the classes in their order, or of the numbers.
         card: what training noted about the model; empty for a folder that another program wrote.
-        precision: the number format it computes in.
+        compute: where and in which number format.
         reading: how texts become sequences: as it was trained to, but for windows that were asked for.
         temperature: what its logits are divided by, so that its probabilities mean what they say; None where
             the folder keeps none (`training.temperature` of a recipe).
     """
 
-    def __init__(self, folder: ModelFolder, name: str, precision: Computing, reading: Reading) -> None:
+    def __init__(self, folder: ModelFolder, name: str, compute: Compute, reading: Reading) -> None:
         if folder.head is None:
             raise UserError(
                 f"{name} has no trained head to label texts with, so it cannot answer: "
@@ -58,7 +58,7 @@ class Predictor:
         self.kind = KINDS[folder.head.config.kind]
         self.labels = folder.head.config.labels
         self.card = folder.card
-        self.precision = precision
+        self.compute = compute
         self.reading = reading
         self.temperature = _temperature(folder)
         self._tokenizer = folder.tokenizer
@@ -101,7 +101,7 @@ class Predictor:
         Raises:
             UserError: the weights make numbers that are none.
         """
-        logs = log_probabilities(self._classifier, sequences, precision=self.precision)
+        logs = log_probabilities(self._classifier, sequences, compute=self.compute)
         if np.isnan(logs).any():
             raise UserError(f"{self.name} answers with NaN: its weights are damaged; train it again.")
         return logs if self.temperature is None else tempered(logs, self.temperature)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from bertkit.data.packed import Features, Sequences
-from bertkit.model.compute import Computing, autocast
+from bertkit.model.compute import FLOAT32, Compute
 from bertkit.model.heads import Classifier
 from bertkit.model.pooling import over_windows
 
@@ -23,7 +23,7 @@ def log_probabilities(
     classifier: Classifier,
     inputs: Sequences | Features,
     *,
-    precision: Computing = "fp32",
+    compute: Compute = FLOAT32,
     pieces: int = PIECES,
 ) -> npt.NDArray[np.float32]:
     """Log-probability of each class for each row, [N, C], in the order given; see `in_batches`.
@@ -31,21 +31,21 @@ def log_probabilities(
     Rows in windows are pooled first, a few windows at a time: a text of any length takes little memory.
     """
     if isinstance(inputs, Sequences) and inputs.windows is not None:
-        vectors_NW = pooled(classifier, inputs, precision=precision, pieces=pieces)
+        vectors_NW = pooled(classifier, inputs, compute=compute, pieces=pieces)
         inputs = Features(vectors_NW, np.ones(len(inputs), dtype=np.int64))
 
-    def compute(rows: npt.NDArray[np.int64]) -> torch.Tensor:
+    def answer(rows: npt.NDArray[np.int64]) -> torch.Tensor:
         return classifier.log_probabilities(classifier(inputs.batch(rows)))
 
     classes = len(classifier.head.config.labels)
-    return in_batches(classifier, inputs.lengths, classes, compute, precision=precision, pieces=pieces)
+    return in_batches(classifier, inputs.lengths, classes, answer, compute=compute, pieces=pieces)
 
 
 def pooled(
     classifier: Classifier,
     sequences: Sequences,
     *,
-    precision: Computing = "fp32",
+    compute: Compute = FLOAT32,
     pieces: int = PIECES,
     after: Callable[[int], None] = lambda rows: None,
 ) -> npt.NDArray[np.float32]:
@@ -54,20 +54,20 @@ def pooled(
     Args:
         classifier: an encoder, and the head that says how to pool.
         sequences: N rows.
-        precision: "fp32" or "bf16".
+        compute: where and in which number format.
         pieces: of a batch, at most.
         after: called with the number of sequences of each batch when they are done.
     """
     apart = replace(sequences, windows=None)
 
-    def compute(rows: npt.NDArray[np.int64]) -> torch.Tensor:
+    def answer(rows: npt.NDArray[np.int64]) -> torch.Tensor:
         vectors_BW = classifier.pool(apart.batch(rows)).float()
         after(len(rows))
         return vectors_BW
 
     config = classifier.head.config
     width = config.pooled_size(classifier.encoder.config)
-    vectors_MW = in_batches(classifier, apart.lengths, width, compute, precision=precision, pieces=pieces)
+    vectors_MW = in_batches(classifier, apart.lengths, width, answer, compute=compute, pieces=pieces)
     if sequences.windows is None or not len(sequences):
         return vectors_MW
     counts = sequences.windows.counts.tolist()
@@ -78,12 +78,12 @@ def in_batches(
     module: nn.Module,
     lengths: npt.NDArray[np.int64],
     width: int,
-    compute: Callable[[npt.NDArray[np.int64]], torch.Tensor],
+    answer: Callable[[npt.NDArray[np.int64]], torch.Tensor],
     *,
-    precision: Computing,
+    compute: Compute,
     pieces: int,
 ) -> npt.NDArray[np.float32]:
-    """What `compute` makes of the N rows, [N, width], in their order.
+    """What `answer` makes of the N rows, [N, width], in their order.
 
     Rows are computed sorted by length, so that those of one batch are alike, in batches of up to `pieces`
     pieces (or of one longer row). The module's training mode is as before afterwards.
@@ -92,8 +92,8 @@ def in_batches(
         module: what computes, put into evaluation mode meanwhile.
         lengths: pieces of each row, [N].
         width: numbers that each row gives.
-        compute: of the row numbers of a batch [B] their float32 numbers [B, width].
-        precision: "fp32" or "bf16".
+        answer: of the row numbers of a batch [B] their float32 numbers [B, width].
+        compute: where and in which number format.
         pieces: of a batch, at most.
     """
     found = np.empty((len(lengths), width), dtype=np.float32)
@@ -101,9 +101,9 @@ def in_batches(
     module.eval()
     # One context for all batches: it casts each weight once.
     try:
-        with torch.inference_mode(), autocast(precision):
+        with torch.inference_mode(), compute.autocast():
             for rows in batches_by_length(lengths, pieces):
-                found[rows] = compute(rows).numpy()
+                found[rows] = answer(rows).numpy()
     finally:
         module.train(training)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Literal
@@ -49,21 +50,36 @@ def native_bf16(cpuinfo: Path = CPUINFO) -> bool:
     return False
 
 
-def choose_precision(asked: Precision) -> Computing:
-    """What `--precision` means on this machine: "auto" is bf16 where it is native, else fp32."""
-    if asked == "auto":
-        return "bf16" if native_bf16() else "fp32"
-    return asked
+@dataclass(frozen=True)
+class Compute:
+    """Where and in which number format a model computes; weights are float32 always.
 
-
-def autocast(precision: Computing) -> AbstractContextManager[object]:
-    """Context in which matrix products and attention run in `precision`.
-
-    With bf16, PyTorch casts the inputs of linear layers and attention; the residual stream, layer norms,
-    softmax of the loss and the loss itself stay in float32, because the embeddings start it in float32
-    and the sum of the two formats is float32. Weights, their gradients and the optimiser are float32.
+    Attributes:
+        precision: of matrix products and attention.
+        device: by torch's name.
     """
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16")
+
+    precision: Computing = "fp32"
+    device: str = "cpu"
+
+    @classmethod
+    def choose(cls, asked: Precision) -> Compute:
+        """What `--precision` means on this machine: "auto" is bf16 where it is native, else fp32."""
+        if asked == "auto":
+            return cls("bf16" if native_bf16() else "fp32")
+        return cls(asked)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Context in which matrix products and attention run in the precision.
+
+        With bf16, PyTorch casts the inputs of linear layers and attention; the residual stream, layer norms,
+        softmax of the loss and the loss itself stay in float32, because the embeddings start it in float32
+        and the sum of the two formats is float32. Weights, their gradients and the optimiser are float32.
+        """
+        return torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+
+FLOAT32 = Compute()
 
 
 def flush_denormals() -> None:
@@ -101,19 +117,19 @@ def available_memory() -> int | None:
     return min(found) if found else None
 
 
-def gemm_rate(precision: Computing, shape: tuple[int, int, int] = LARGE, *, budget: float = 0.3) -> float:
+def gemm_rate(compute: Compute, shape: tuple[int, int, int] = LARGE, *, budget: float = 0.3) -> float:
     """Operations a second of a product `[m, k] x [k, n]`, as a linear layer computes it: the fastest of many.
 
     The fastest, because others on the machine only ever make it slower.
 
     Args:
-        precision: of input, weight and output.
+        compute: where, and the format of input, weight and output.
         shape: m, k and n.
         budget: seconds to spend, about; slow products are run a few times whatever they take.
     """
     m, k, n = shape
-    input_mk = torch.randn(m, k).to(_DTYPES[precision])
-    weight_nk = torch.randn(n, k).to(_DTYPES[precision])
+    input_mk = torch.randn(m, k, device=compute.device).to(_DTYPES[compute.precision])
+    weight_nk = torch.randn(n, k, device=compute.device).to(_DTYPES[compute.precision])
 
     def seconds(calls: int) -> float:
         begin = time.perf_counter()

@@ -10,6 +10,7 @@ from bertkit.checkpoint.folder import read_model_folder
 from bertkit.checkpoint.locate import find_model
 from bertkit.data.shards import open_shards
 from bertkit.errors import UserError
+from bertkit.model.compute import FLOAT32
 from bertkit.model.pretraining import Pretrainer
 from bertkit.recipe import PretrainRecipe
 from bertkit.recipe.pretrain import ObjectiveRecipe
@@ -37,7 +38,7 @@ class Yardstick:
         if folder.masked is None:
             raise UserError(f"{run} has no head for masked pieces.")
         model = Pretrainer(folder.encoder, folder.masked)
-        return score(model, self.parts, "fp32")["mlm_loss"]
+        return score(model, self.parts, FLOAT32)["mlm_loss"]
 
 
 def yardstick_of(recipes: Sequence[PretrainRecipe]) -> Yardstick | None:

@@ -11,7 +11,7 @@ import torch
 from bertkit.data.packed import Features, Sequences
 from bertkit.errors import UserError
 from bertkit.model.bulk import pooled
-from bertkit.model.compute import Computing, autocast
+from bertkit.model.compute import Compute
 from bertkit.model.heads import Classifier
 from bertkit.recipe import ModelRecipe
 from bertkit.train.listener import Listener
@@ -40,12 +40,10 @@ class FeatureCache:
         expected: seconds that it will take, about, as far as `estimate` has seen.
     """
 
-    def __init__(
-        self, prepared: Prepared, recipe: ModelRecipe, precision: Computing, listener: Listener
-    ) -> None:
+    def __init__(self, prepared: Prepared, recipe: ModelRecipe, compute: Compute, listener: Listener) -> None:
         self._prepared = prepared
         self._freeze = recipe.freeze
-        self._precision = precision
+        self._compute = compute
         self._listener = listener
         self._shared: Inputs | None = None
         self.seconds = 0.0
@@ -67,7 +65,7 @@ class FeatureCache:
             self._listener.encoded(done, rows)
 
         def features(sequences: Sequences) -> Features:
-            vectors_NW = pooled(classifier, sequences, precision=self._precision, after=after)
+            vectors_NW = pooled(classifier, sequences, compute=self._compute, after=after)
             return Features(vectors_NW, sequences.lengths)
 
         found = Inputs(features(train), features(dev))
@@ -94,7 +92,7 @@ class FeatureCache:
             )
         batch = train.batch(np.random.default_rng(0).permutation(len(train))[:ROWS_TO_ESTIMATE])
         began = time.perf_counter()
-        with torch.inference_mode(), autocast(self._precision):
+        with torch.inference_mode(), self._compute.autocast():
             width = classifier.eval().pool(batch).shape[1]
         a_piece = (time.perf_counter() - began) / sum(batch.lengths)
         self.expected = a_piece * int(train.lengths.sum() + dev.lengths.sum())

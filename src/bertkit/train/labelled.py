@@ -20,7 +20,7 @@ from bertkit.errors import UserError
 from bertkit.health.look import Looked, look_at, rows_to_look_at
 from bertkit.health.watch import Evaluation, Setting
 from bertkit.model.bulk import batches_by_length, log_probabilities
-from bertkit.model.compute import Computing
+from bertkit.model.compute import Compute
 from bertkit.model.heads import Classifier
 from bertkit.model.terms import Sums
 from bertkit.recipe import Recipe
@@ -125,7 +125,7 @@ class Classification:
         if len(rows) < 2:
             return None
         batch = pack(self._prepared.dev_sequences, rows)
-        return lambda: look_at(self._classifier, batch, precision=self._source.precision)
+        return lambda: look_at(self._classifier, batch, compute=self._source.compute)
 
     def at(self, progress: Progress, fraction: float) -> str:
         """All steps are alike."""
@@ -160,7 +160,7 @@ class Classification:
     def evaluate(self, progress: Progress) -> Evaluated:
         """Score the dev rows."""
         prepared, kind = self._prepared, self._prepared.kind
-        outputs = log_probabilities(self._classifier, self._inputs.dev, precision=self._source.precision)
+        outputs = log_probabilities(self._classifier, self._inputs.dev, compute=self._source.compute)
         outputs = self._source.processes.same(outputs)
         targets, metric = prepared.dev.known, kind.metric(prepared.task.metric)
         predictions = kind.predict(outputs)
@@ -235,18 +235,16 @@ class Classification:
 class Labelled:
     """The labelled rows of a run, which all its seeds share; see `Source`."""
 
-    def __init__(
-        self, recipe: Recipe, processes: Processes, precision: Computing, listener: Listener
-    ) -> None:
+    def __init__(self, recipe: Recipe, processes: Processes, compute: Compute, listener: Listener) -> None:
         self.recipe = recipe
         self.processes = processes
-        self.precision = precision
+        self.compute = compute
         self.listener = listener
         self.notes: Sequence[str] = ()
         self.prepared: Prepared = prepare(recipe)
         self.fingerprint = self.prepared.fingerprint
         self.inputs = self.prepared.inputs
-        self._cache = FeatureCache(self.prepared, recipe.model, precision, listener)
+        self._cache = FeatureCache(self.prepared, recipe.model, compute, listener)
 
     def objective(
         self, seed: int, restarts: Sequence[Restart] = (), *, trial: bool = False
@@ -271,7 +269,7 @@ class Labelled:
             self.recipe.optimiser,
             most=min(STEPS_TO_ESTIMATE, per_epoch),
             seed=training.seed,
-            precision=self.precision,
+            compute=self.compute,
         )
         if broke:
             raise UserError(
@@ -284,7 +282,7 @@ class Labelled:
             facts=self.prepared.facts,
             parameters=sum(p.numel() for p in parameters),
             trained=sum(p.numel() for p in parameters if p.requires_grad),
-            precision=self.precision,
+            precision=self.compute.precision,
             processes=self.processes.count,
             steps=steps,
             steps_per_epoch=per_epoch,

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from bertkit.model.compute import Computing, autocast
+from bertkit.model.compute import Compute
 from bertkit.model.optimisers import Optimiser
 from bertkit.train.processes import ALONE, Processes
 
@@ -95,7 +95,7 @@ def run_steps(
     clip: float,
     start: int,
     seed: int,
-    precision: Computing,
+    compute: Compute,
     after_step: Callable[[StepRecord], bool],
     before_update: Callable[[], None] = lambda: None,
     while_sound: Callable[[], None] = lambda: None,
@@ -111,7 +111,7 @@ def run_steps(
         clip: greatest norm of the gradient; 0 is no limit.
         start: steps done before (0 for a new run).
         seed: the run's.
-        precision: "fp32" or "bf16".
+        compute: where and in which number format.
         after_step: called after each update; True ends the run. It must say the same in all processes.
         before_update: called when the gradient is known, before it is clipped: for what looks at it, and for
             what may still fail, such as sums over processes.
@@ -133,7 +133,7 @@ def run_steps(
             torch.manual_seed(step_seed(seed, step, processes.rank))
             model.train()
             optimiser.set_rate(lr)
-            loss, pieces = _accumulate(model, objective, step, precision)
+            loss, pieces = _accumulate(model, objective, step, compute)
             loss, total, signals = processes.add_gradients(parameters, loss, pieces, interrupted())
             before_update()
             norm = _clip(parameters, optimiser, clip, step, loss)
@@ -156,11 +156,11 @@ def _update(optimiser: Optimiser) -> float:
     return time.perf_counter() - began
 
 
-def _accumulate(model: nn.Module, objective: Minimised, step: int, precision: Computing) -> tuple[float, int]:
+def _accumulate(model: nn.Module, objective: Minimised, step: int, compute: Compute) -> tuple[float, int]:
     """Add up the gradients of a step's micro-batches of this process; their loss and their pieces."""
     loss, pieces = 0.0, 0
     for batch in objective.batches(step):
-        with autocast(precision):
+        with compute.autocast():
             share = objective.loss(model, batch)
         share.backward()  # type: ignore[no-untyped-call]
         loss += share.item()

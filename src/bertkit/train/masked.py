@@ -14,7 +14,7 @@ from bertkit.data.packed import Sequences, pack
 from bertkit.data.shards import Shards
 from bertkit.data.steps import Masks, Windows, take
 from bertkit.errors import UserError
-from bertkit.model.compute import Computing, autocast
+from bertkit.model.compute import Compute
 from bertkit.model.pretraining import Pretrainer, PretrainingBatch
 from bertkit.model.terms import MASKED, PAIRS, Sums, Term, pretraining_loss
 from bertkit.recipe import ObjectiveRecipe, PretrainRecipe
@@ -116,12 +116,12 @@ def as_batch(masks: Masks) -> PretrainingBatch:
 
 
 def score(
-    model: Pretrainer, parts: Sequence[Part], precision: Computing, processes: Processes = ALONE
+    model: Pretrainer, parts: Sequence[Part], compute: Compute, processes: Processes = ALONE
 ) -> dict[str, float]:
     """Figures of the model on `parts`, over all processes; see `Sums.figures`."""
     sums = Sums()
     model.eval()
-    with torch.inference_mode(), autocast(precision):
+    with torch.inference_mode(), compute.autocast():
         for part in parts:
             pretraining_loss(model, part.batch, sums)
     sums.add_up(processes.add)

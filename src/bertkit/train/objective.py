@@ -14,7 +14,7 @@ from torch import nn
 
 from bertkit.health.look import Looked
 from bertkit.health.watch import Evaluation, Setting
-from bertkit.model.compute import Computing
+from bertkit.model.compute import Compute
 from bertkit.model.optimisers import build_optimiser
 from bertkit.model.terms import Sums
 from bertkit.recipe import OptimiserRecipe, PretrainRecipe, Recipe
@@ -195,7 +195,7 @@ class Source(Protocol):
         """Of the run."""
 
     @property
-    def precision(self) -> Computing:
+    def compute(self) -> Compute:
         """Of computing."""
 
     @property
@@ -249,7 +249,7 @@ def seconds_a_step(
     recipe: OptimiserRecipe,
     *,
     seed: int,
-    precision: Computing,
+    compute: Compute,
     most: int = STEPS_TO_ESTIMATE,
 ) -> tuple[float, Diverged | None]:
     """Median time of up to `most` real steps of one process, but of fewer where that takes long.
@@ -275,7 +275,7 @@ def seconds_a_step(
             clip=still.clip,
             start=0,
             seed=seed,
-            precision=precision,
+            compute=compute,
             after_step=note,
         )
     except Diverged as error:

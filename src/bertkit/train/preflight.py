@@ -25,7 +25,7 @@ from bertkit.health.start import (
 )
 from bertkit.health.text import measure_pieces, piece_measures
 from bertkit.health.trials import Trial, learn_by_heart, range_test
-from bertkit.model.compute import Computing, available_memory, clock, flush_denormals, resident_memory
+from bertkit.model.compute import Compute, available_memory, clock, flush_denormals, resident_memory
 from bertkit.model.heads import Classifier
 from bertkit.model.optimisers import OPTIMISERS, build_optimiser
 from bertkit.model.pretraining import Pretrainer, PretrainingBatch
@@ -279,7 +279,7 @@ def measure_all(source: Source, *, seconds: float = SECONDS) -> Preflight:
         UserError: bad data or options.
     """
     flush_denormals()
-    recipe, precision = source.recipe, source.precision
+    recipe, compute = source.recipe, source.compute
     base = resident_memory()
     with torch.random.fork_rng(devices=[]):
         objective = source.objective(recipe.training.seed, trial=True)
@@ -291,7 +291,7 @@ def measure_all(source: Source, *, seconds: float = SECONDS) -> Preflight:
         left = max(seconds / 2, seconds - (clock() - began))
         ranged = range_test(_trial(subject, subject.ranged()), seconds=left)
         sample, times = subject.largest()
-        activations = activation_bytes(objective.model, sample.loss, precision, times=times)
+        activations = activation_bytes(objective.model, sample.loss, compute, times=times)
         a_step, steps = _time(source, objective)
         found = _measure(subject, steps)
     cost = cost_of(
@@ -313,7 +313,7 @@ def _time(source: Source, objective: Any) -> tuple[float, int]:
         source.recipe.optimiser,
         most=min(STEPS_TO_ESTIMATE, objective.manner.steps_per_epoch or STEPS_TO_ESTIMATE),
         seed=training.seed,
-        precision=source.precision,
+        compute=source.compute,
     )
     steps = objective.manner.steps or max(1, round(training.budget * 60 / training.seeds / a_step))
     return a_step + source.seconds_before / (steps * training.seeds), steps
@@ -328,7 +328,7 @@ def _measure(subject: Subject, steps: int) -> Preflight:
             start.loss,
             start.batch,
             uniform=subject.uniform(),
-            precision=source.precision,
+            compute=source.compute,
             pad_id=subject.pad_id,
         ),
         **subject.data(steps),
@@ -376,7 +376,7 @@ def _trial(subject: Subject, sample: Sample) -> Trial:
         batch=sample.batch,
         prior_loss=sample.prior,
         clip=recipe.optimiser.clip,
-        precision=subject.source.precision,
+        compute=subject.source.compute,
     )
 
 
@@ -412,7 +412,7 @@ def cost_of(
     )
 
 
-def activation_bytes(model: nn.Module, loss: LossOf, precision: Computing, *, times: float) -> int:
+def activation_bytes(model: nn.Module, loss: LossOf, compute: Compute, *, times: float) -> int:
     """What a batch `times` as large as that of `loss` needs beside weights, gradients and moments.
 
     That is what its forward pass keeps, and twice its largest tensor for what comes and goes. The model's
@@ -420,7 +420,7 @@ def activation_bytes(model: nn.Module, loss: LossOf, precision: Computing, *, ti
     """
     training = model.training
     model.train()
-    kept, largest = kept_for_backward(model, loss, precision)
+    kept, largest = kept_for_backward(model, loss, compute)
     model.train(training)
     return round(times * (kept + 2 * largest))
 

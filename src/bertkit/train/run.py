@@ -277,7 +277,7 @@ class Run:
             clip=self.optimising.clip,
             start=self.progress.step,
             seed=self.place.seed,
-            precision=self.source.precision,
+            compute=self.source.compute,
             after_step=self._after_step,
             before_update=self._before_update,
             while_sound=self._while_sound,

@@ -10,7 +10,7 @@ from typing import Any
 from bertkit.checkpoint.atomic import replace_folder
 from bertkit.health.checks import check_before
 from bertkit.health.preflight import SECONDS, Preflight
-from bertkit.model.compute import choose_precision, flush_denormals
+from bertkit.model.compute import Compute, flush_denormals
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import append_findings
 from bertkit.runs.folder import RESULT, check_run, open_run
@@ -46,10 +46,10 @@ def source_of(recipe: Recipe | PretrainRecipe, processes: Processes, listener: L
     Raises:
         UserError: bad data or options.
     """
-    precision = choose_precision(recipe.training.precision)
+    compute = Compute.choose(recipe.training.precision)
     if isinstance(recipe, PretrainRecipe):
-        return Unlabelled(recipe, processes, precision, listener)
-    return Labelled(recipe, processes, precision, listener)
+        return Unlabelled(recipe, processes, compute, listener)
+    return Labelled(recipe, processes, compute, listener)
 
 
 def preflight(recipe: Recipe | PretrainRecipe, *, seconds: float = SECONDS) -> Preflight:

@@ -21,7 +21,7 @@ from bertkit.data.steps import Identity, Masks, Windows, take
 from bertkit.errors import UserError
 from bertkit.health.look import Looked, look_at, rows_to_look_at
 from bertkit.health.watch import Evaluation, Setting
-from bertkit.model.compute import Computing, gemm_rate
+from bertkit.model.compute import Compute, gemm_rate
 from bertkit.model.encoder import Encoder
 from bertkit.model.pretraining import MaskedHead, PairHead, Pretrainer
 from bertkit.model.terms import MASKED, Sums, pretraining_loss
@@ -80,7 +80,7 @@ class Restoring:
         masks = heldout.masks if heldout else self.masks(0)
         self.unigram = unigram_entropy(source.shards.counts, masks.masked.targets_M)
         watched = source.processes.first and recipe.training.watch_every >= 0 and not trial
-        self.manner = self._manner(_probe(model, masks, source.precision) if watched else None)
+        self.manner = self._manner(_probe(model, masks, source.compute) if watched else None)
 
     def _manner(self, probe: Callable[[], Looked] | None) -> Manner:
         source, training = self._source, self._recipe.training
@@ -170,7 +170,7 @@ class Restoring:
         if heldout is None and not step:
             return None
         parts = heldout.parts if heldout else self.batches(step - 1)
-        found = score(self._pretrainer, parts, source.precision, source.processes)
+        found = score(self._pretrainer, parts, source.compute, source.processes)
         loss = found.get(MASKED.loss, 0.0)
         if heldout is None and math.isfinite(loss):
             loss = progress.smoothed
@@ -228,13 +228,13 @@ class Restoring:
             "long_from": progress.long_from,
             "restarts": [asdict(restart) for restart in self._restarts],
             "processes": source.processes.count,
-            "precision": source.precision,
+            "precision": source.compute.precision,
             "version": __version__,
         }
         return PretrainedSeed(self._recipe.training.seed, values)
 
 
-def _probe(model: Pretrainer, masks: Masks, precision: Computing) -> Callable[[], Looked] | None:
+def _probe(model: Pretrainer, masks: Masks, compute: Compute) -> Callable[[], Looked] | None:
     """A look at a few of some sequences: held-out text, or, without it, the first step's."""
     rows = rows_to_look_at(masks.sequences.lengths)
     if len(rows) < 2:
@@ -242,7 +242,7 @@ def _probe(model: Pretrainer, masks: Masks, precision: Computing) -> Callable[[]
     batch = as_batch(take(masks, rows))
     if not len(batch.targets_M):
         return None
-    return lambda: look_at(model, batch, precision=precision)
+    return lambda: look_at(model, batch, compute=compute)
 
 
 class Unlabelled:
@@ -259,7 +259,7 @@ class Unlabelled:
     """
 
     def __init__(
-        self, recipe: PretrainRecipe, processes: Processes, precision: Computing, listener: Listener
+        self, recipe: PretrainRecipe, processes: Processes, compute: Compute, listener: Listener
     ) -> None:
         if not recipe.corpus.shards:
             raise UserError(
@@ -267,7 +267,7 @@ class Unlabelled:
             )
         self.recipe = recipe
         self.processes = processes
-        self.precision = precision
+        self.compute = compute
         self.listener = listener
         self.notes: Sequence[str] = ()
         self.seconds_before = 0.0
@@ -338,7 +338,7 @@ class Unlabelled:
 
     def plan(self, objective: Restoring) -> UnlabelledPlan:
         """What the run will be; here the processor's speed is measured."""
-        self.peak = self.processes.total(gemm_rate(self.precision))
+        self.peak = self.processes.total(gemm_rate(self.compute))
         shards, floors = self.shards, objective.manner.floors
         model = objective.model
         assert isinstance(model, Pretrainer)
@@ -351,7 +351,7 @@ class Unlabelled:
             model=self.recipe.model.start,
             parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
             encoder=model.encoder.config,
-            precision=self.precision,
+            precision=self.compute.precision,
             processes=self.processes.count,
             gemm_rate=self.peak,
             unigram=floors["unigram"],
