@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bertkit.recipe import PretrainRecipe
+from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.restarts import read_restarts
 from bertkit.train.processes import ALONE, is_first, join_processes, restarted
 
@@ -27,7 +27,14 @@ PATIENCE = 240
 STARTED: list[Process] = []
 
 
-def start(recipe: Path, out: Path, *options: str, processes: int = 1, restarts: int = 0) -> Process:
+def start(
+    recipe: Path,
+    out: Path,
+    *options: str,
+    processes: int = 1,
+    restarts: int = 0,
+    command: str = "pretrain",
+) -> Process:
     alone = [sys.executable, "-m", "bertkit"]
     many = [
         sys.executable,
@@ -39,12 +46,12 @@ def start(recipe: Path, out: Path, *options: str, processes: int = 1, restarts: 
         "-m",
         "bertkit",
     ]
-    command = [*(alone if processes == 1 else many), "pretrain", "-o", str(out), *options]
+    arguments = [*(alone if processes == 1 else many), command, "-o", str(out), *options]
     if "--resume" not in options:
-        command += ["--recipe", str(recipe)]
+        arguments += ["--recipe", str(recipe)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        command,
+        arguments,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -141,6 +148,34 @@ def test_two_processes_share_a_run_and_one_goes_on_with_it(restoring: PretrainRe
     assert losses(two) == pytest.approx(losses(tmp_path / "one"), rel=2e-4)
     for name, weight in weights(two).items():
         assert torch.allclose(weight, weights(tmp_path / "one")[name], atol=2e-3), name
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_fine_tuning_and_one_goes_on_with_it(toy: Recipe, tmp_path: Path) -> None:
+    still = {"model": {"options": {**toy.model.options, "hidden_dropout": 0.0}}, "head": {"dropout": 0.0}}
+    training: dict[str, Any] = {"epochs": 4, "save_every": 0.0, "watch_every": 10, "seeds": 2}
+    path = tmp_path / "recipe.toml"
+    path.write_text(toy.with_changes({**still, "training": training}).to_toml())
+    finish(start(path, tmp_path / "one", command="finetune"))
+    two = tmp_path / "two"
+    process = start(path, two, processes=2, command="finetune")
+    wait_for_steps(two / "seed-0", 5, process)
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode != 0
+    process = start(path, two, "--resume", command="finetune")
+    wait_for_steps(two / "seed-0", 12, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    output = finish(start(path, two, "--resume", "--json", processes=2, command="finetune"))
+    result = json.loads(output[output.index("{") : output.rindex("}") + 1])
+    for seed in ("seed-0", "seed-1"):
+        assert losses(two / seed) == pytest.approx(losses(tmp_path / "one" / seed), rel=2e-4)
+        for name, weight in weights(two / seed).items():
+            assert torch.allclose(weight, weights(tmp_path / "one" / seed)[name], atol=2e-3), name
+    assert result["score"] == pytest.approx(
+        json.loads((tmp_path / "one" / "result.json").read_text())["score"]
+    )
 
 
 @pytest.mark.slow
