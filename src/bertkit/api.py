@@ -24,7 +24,7 @@ from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
 from bertkit.recipe.pretrain import kind_of_recipe
 from bertkit.recipe.study import Study, find_study, settings_by_stage
 from bertkit.runs.folder import has_logged
-from bertkit.studies.study import SilentStudy, StudyListener, run_study
+from bertkit.studies.study import StudyListener, run_study
 from bertkit.text.tokenizer import Tokenizer
 from bertkit.train.listener import Listener, Silent
 from bertkit.train.processes import ProcessLost, is_first
@@ -309,7 +309,7 @@ def study(
         seeds=seeds,
         jobs=jobs,
         again=again,
-        listener=listener or SilentStudy(),
+        listener=listener or StudyListener(),
     )
 
 

@@ -17,7 +17,7 @@ from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.recipe.study import Study
 from bertkit.runs.result import Answers
 from bertkit.studies.plan import distinct, plan
-from bertkit.studies.study import SilentStudy, run_study
+from bertkit.studies.study import StudyListener, run_study
 from bertkit.tasks.classify import CLASSIFY
 from bertkit.tasks.examples import Targets
 
@@ -218,7 +218,7 @@ def write_study(folder: Path) -> Path:
     for seed, run in enumerate(runs[:-1]):
         write_finetuning(run.folder, seed=seed)
     shutil.copy(folder / "rates.toml", folder / "study" / "study.toml")
-    run_study(study, folder / "study", settings={}, seeds=0, jobs=0, again=False, listener=SilentStudy())
+    run_study(study, folder / "study", settings={}, seeds=0, jobs=0, again=False, listener=StudyListener())
     return folder / "study" / "report.html"
 
 

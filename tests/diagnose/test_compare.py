@@ -1,6 +1,7 @@
 """Runs side by side: what is paired, what is not and why, and what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,16 @@ import pytest
 
 import bertkit
 from bertkit.cli import main
-from bertkit.diagnose.compare import compare, differing
+from bertkit.diagnose.compare import _score_words, compare, differing
 from bertkit.diagnose.compare_page import _verdict, write_comparison
+from bertkit.diagnose.groups import Finetuned, group_of, read_finished, score_difference
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.runs.reader import read_history
 from bertkit.runs.result import Answers
-from bertkit.tasks.confusion import CLASS_METRICS, adds_of
+from bertkit.tasks.confusion import CLASS_METRICS, accuracy, adds_of
 from bertkit.tasks.examples import Targets
-from bertkit.tasks.metrics import get_metric, middle, paired_samples
+from bertkit.tasks.metrics import Metric, get_metric, middle, paired_samples
 
 LABELS = ["no", "yes"]
 ROWS = 120
@@ -39,9 +42,15 @@ def interval(first: list[np.ndarray], second: list[np.ndarray]) -> list[float]:
 
 
 def write_finetuning(
-    folder: Path, right: float, *, seeds: int = 1, changes: dict | None = None, **result: Any
+    folder: Path,
+    right: float,
+    *,
+    seeds: int = 1,
+    changes: dict | None = None,
+    swapped: bool = False,
+    **result: Any,
 ) -> Path:
-    """A finished run whose seeds are right on such a share of the rows."""
+    """A finished run whose seeds are right on such a share of the rows; its labels may be `swapped`."""
     folder.mkdir()
     recipe = Recipe().with_changes({"task": {"name": "cola"}, **(changes or {})})
     (folder / "recipe.toml").write_text(recipe.to_toml())
@@ -52,8 +61,10 @@ def write_finetuning(
         said = answers(right, seed + 10)
         scores.append(float((said == truth()).mean()))
         logs = np.log(np.where(said[:, None] == np.arange(2), 0.9, 0.1))
-        Answers(Targets.single(truth()), logs, adds_of(truth(), said, 2)).write(place)
-        (place / "seed.json").write_text(json.dumps({"seed": seed, "score": scores[-1]}))
+        targets = 1 - truth() if swapped else truth()
+        Answers(Targets.single(targets), logs, adds_of(truth(), said, 2)).write(place)
+        done = {"seed": seed, "score": scores[-1], "status": "learned", "best_epoch": 1.0, "seconds": 2.0}
+        (place / "seed.json").write_text(json.dumps(done))
         event = {"event": "evaluation", "step": 3, "epoch": 1, "loss": 0.5, "train_loss": 0.4 + seed / 10}
         event |= {"score": scores[-1], "interval": [0.1, 0.9]}
         (place / "metrics.jsonl").write_text(json.dumps(event) + "\n")
@@ -67,7 +78,9 @@ def write_finetuning(
         "labels": LABELS,
         "dev_fingerprint": "abc",
         "baselines": {"majority": {"score": 0.5}, "ngram": {"score": 0.55}},
-        "seeds": [{"seed": n, "score": score, "status": "learned"} for n, score in enumerate(scores)],
+        "seeds": [
+            {"seed": n, "score": score, "status": "learned", "steps": 9} for n, score in enumerate(scores)
+        ],
         "seconds": 61.0,
         "parameters": 1_234_567,
         "version": "0.1.0",
@@ -77,21 +90,25 @@ def write_finetuning(
     return folder
 
 
-def write_pretraining(folder: Path, loss: float, *, corpus: str = "text", **recipe: Any) -> Path:
+def write_pretraining(folder: Path, *losses: float, corpus: str = "text", **recipe: Any) -> Path:
+    """A finished run whose seeds have such held-out losses."""
     folder.mkdir()
     (folder / "recipe.toml").write_text(PretrainRecipe().with_changes(recipe).to_toml())
+    seeds = [
+        {"heldout": {"mlm_loss": loss, "mlm_accuracy": 0.3}, "train_mlm_loss": loss + 0.1} for loss in losses
+    ]
     result = {
         "kind": "pretraining",
-        "heldout": {"mlm_loss": loss, "mlm_accuracy": 0.3},
+        **seeds[0],
         "floors": {"unigram": 6.2, "uniform": 9.0},
         "corpus": {"fingerprint": corpus, "pieces": 99},
-        "train_mlm_loss": loss + 0.1,
         "steps": 100,
         "pieces": 9_999,
         "seconds": 5.0,
         "parameters": 123_456,
         "version": "0.1.0",
     }
+    result |= {"seeds": seeds} if len(seeds) > 1 else {}
     (folder / "result.json").write_text(json.dumps(result))
     return folder
 
@@ -148,18 +165,7 @@ def test_more_than_chance_takes_several_seeds_on_both_sides(
     assert ("rows and seeds are drawn anew" in text) == (min(seeds) > 1)
 
 
-def test_what_a_result_does_not_tell_is_left_out_or_named(tmp_path: Path) -> None:
-    one = write_finetuning(tmp_path / "one", 0.6)
-    for number, labels in enumerate((None, 3)):
-        runs = [write_finetuning(tmp_path / f"{n}-{number}", 0.9, labels=labels) for n in "ab"]
-        if labels is None:
-            assert (
-                "in which order its labels stand" in compare([one, runs[0]])["rows"][1]["difference"]["words"]
-            )
-            assert compare(runs)["rows"][1]["difference"]["interval"] is None
-        else:
-            with pytest.raises(UserError, match="'labels' is no list"):
-                compare(runs)
+def test_a_figure_that_is_none_is_named(tmp_path: Path) -> None:
     text = write_pretraining(tmp_path / "p", 4.0)
     result = json.loads((text / "result.json").read_text())
     result["heldout"]["mlm_accuracy"] = "much"
@@ -180,7 +186,7 @@ def test_the_same_answers_are_no_difference(tmp_path: Path) -> None:
     [
         ({"dev_fingerprint": "xyz"}, "their dev rows are not the same"),
         ({"dev_fingerprint": None}, "did not yet note which dev rows it scored"),
-        ({"labels": ["yes", "no"]}, "their labels stand in another order"),
+        ({"swapped": True}, "their labels stand in another order"),
     ],
 )
 def test_rows_that_are_not_the_same_are_not_paired(tmp_path: Path, result: dict, why: str) -> None:
@@ -193,6 +199,22 @@ def test_rows_that_are_not_the_same_are_not_paired(tmp_path: Path, result: dict,
     assert why in told["words"]
     assert "only each run's own interval is given" in told["words"]
     assert row["interval"] == [0.5, 0.9]
+
+
+def test_where_lower_is_better_a_difference_below_0_is_(tmp_path: Path) -> None:
+    good, bad = write_finetuning(tmp_path / "good", 0.9), write_finetuning(tmp_path / "bad", 0.6)
+    read = [read_finished(run, read_history(run)) for run in (good, bad)]
+    groups = [group for group in (group_of([one]) for one in read if one) if isinstance(group, Finetuned)]
+    wrong = Metric("wrong", "wrong", lambda sums: 1 - accuracy(sums), higher=False)
+    less, more = (replace(group, metric=wrong, score=1 - group.score) for group in groups)
+    found = score_difference(less, more)
+    assert found.value is not None
+    assert found.interval is not None
+    assert found.interval[0] < found.value < found.interval[1] < 0
+    assert found.clear
+    assert found.ahead is not None
+    assert found.ahead > 0.99
+    assert _score_words(found, higher=False).startswith("It is better: ahead in ")
 
 
 def test_a_run_that_is_not_finished_says_so_and_the_next_is_the_first(tmp_path: Path) -> None:
@@ -247,6 +269,31 @@ def test_pretrainings_have_a_difference_without_interval_and_say_why(tmp_path: P
     page = write_comparison(tmp_path / "page.html", found).read_text()
     assert "two has the lowest loss" not in page
     assert "knowing word frequencies, 6.200" in page
+
+
+def test_seeds_of_pretrainings_give_intervals(tmp_path: Path) -> None:
+    first, second, third = ((4.0, 4.1, 4.2), (3.5, 3.6, 3.7), (4.05, 4.25))
+    runs = [
+        write_pretraining(tmp_path / "one", *first),
+        write_pretraining(tmp_path / "two", *second),
+        write_pretraining(tmp_path / "three", *third),
+        write_pretraining(tmp_path / "four", *second, objective={"rate": 0.3}),
+    ]
+    found = compare(runs)
+    one, two, three, four = found["rows"]
+    # Student's t of 2 degrees of freedom is 4.302653, and of 4 it is 2.776445.
+    half, apart = 4.302653 * 0.1 / 3**0.5, 2.776445 * 0.1 * (2 / 3) ** 0.5
+    assert one["interval"] == pytest.approx([4.1 - half, 4.1 + half], abs=1e-6)
+    assert (one["seeds"], one["seed_scores"]) == (3, list(first))
+    assert two["difference"]["interval"] == pytest.approx([-0.5 - apart, -0.5 + apart], abs=1e-6)
+    assert two["difference"]["words"] == "Lower by 0.500 nats, more than seeds scatter."
+    assert three["difference"]["words"] == "Higher by 0.050 nats, no more than seeds scatter."
+    assert four["difference"]["interval"] is None
+    assert "objective.rate differs" in four["difference"]["words"]
+    assert found["remarks"] == []
+    page = write_comparison(tmp_path / "page.html", found).read_text()
+    assert "Of 2 differences from one, 1 is more than chance." in page
+    assert "two (3 seeds)" in page
 
 
 def test_other_rows_to_train_on_are_compared_where_the_same_ones_are_scored(tmp_path: Path) -> None:

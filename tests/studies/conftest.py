@@ -95,17 +95,22 @@ def finished() -> Callable[..., None]:
             Targets.single(np.array(labels)), np.log(np.eye(2) + 0.1)[answers], adds_of(labels, answers, 2)
         ).write(run.folder)
         (run.folder / "seed.json").write_text(json.dumps(seed))
+        (run.folder / "recipe.toml").write_text(run.recipe.to_toml())
         result = {
             "task": "toy",
             "kind": "classify",
             "floor": float(np.log(2)),
             "metric": "accuracy",
+            "rows": len(labels),
             "score": right,
+            "interval": [0.1, 0.9],
             "metrics": {"accuracy": right},
+            "seeds": [seed],
             "labels": ["bad", "good"],
             "label_shares": {"bad": 0.5, "good": 0.5},
             "baselines": {"majority": {"score": 0.5}},
             "seconds": 1.5,
+            "parameters": 99,
         }
         (run.folder / "result.json").write_text(json.dumps(result))
         lines = [

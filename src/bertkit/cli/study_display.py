@@ -13,13 +13,13 @@ from bertkit.cli.display import BAR_WIDTH, BarDisplay, plain_console
 from bertkit.diagnose.wording import duration
 from bertkit.recipe.study import Study
 from bertkit.studies.plan import Run
-from bertkit.studies.rows import Row
 from bertkit.studies.runner import State, failure, state
-from bertkit.studies.sentences import say
-from bertkit.studies.tables import lines_of
+from bertkit.studies.study import StudyListener
+from bertkit.studies.variants import Row
+from bertkit.studies.words import lines_of, say
 
 
-class StudyDisplay(BarDisplay):
+class StudyDisplay(BarDisplay, StudyListener):
     """A `StudyListener` for people.
 
     Args:
@@ -62,7 +62,7 @@ class StudyDisplay(BarDisplay):
     def finished(self, study: Study, stages: Mapping[str, Sequence[Row]], result: Mapping[str, Any]) -> None:
         """The tables, and what they say."""
         for stage, rows in stages.items():
-            heads, lines = lines_of([row for row in rows if row.outcome or row.runs.failed], brief=True)
+            heads, lines = lines_of([row for row in rows if row.group or row.failed], brief=True)
             table = Table(title=stage, title_justify="left", title_style="bold", box=None, pad_edge=False)
             for place, head in enumerate(heads):
                 table.add_column(head, justify="right" if place else "left", overflow="fold")

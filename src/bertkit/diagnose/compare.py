@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bertkit.diagnose.compare_finetunings import compare_finetunings
-from bertkit.diagnose.compare_pretrainings import compare_pretrainings
+from bertkit.config.head import USUAL_KIND
+from bertkit.diagnose.groups import (
+    Difference,
+    Finetuned,
+    Group,
+    Pretrained,
+    group_of,
+    loss_difference,
+    read_finished,
+    score_difference,
+)
 from bertkit.errors import UserError
-from bertkit.recipe import BaseRecipe
 from bertkit.runs.folder import check_is_run
-from bertkit.runs.history import phase_of
-from bertkit.runs.reader import read_recipe, read_result, restart_settings
-from bertkit.runs.restarts import with_settings
+from bertkit.runs.history import is_finetuning
+from bertkit.runs.reader import read_history
 from bertkit.version import __version__
+
+Row = dict[str, Any]
+PRETRAINING = "pretraining"
+NOT_FINISHED = "not finished: it is going on, or was interrupted"
+NO_ROWS = "only each run's own interval is given"
+SAME_PIECES = ("training.heldout_pieces", "batch.length")
+"""Beside `objective.*`, the keys that decide which held-out pieces are masked, and how."""
+OF_TRAINING = "objective.fixed_masks"
 
 
 def compare(runs: Sequence[Path]) -> dict[str, Any]:
@@ -25,13 +42,13 @@ def compare(runs: Sequence[Path]) -> dict[str, Any]:
         runs: two run folders or more.
 
     Returns:
-        `kind` ("classify" or "pretraining"), `task` and `metric` (None of pretraining), `rows`, `first` (the
-        run compared with; None where no run is finished), `remarks` (sentences on what the numbers do not
-        say), `recipe` ({key: the value in each run}, of the keys that differ, as restarts left them),
+        `kind` (of the task, or "pretraining"), `task` and `metric` (None of pretraining), `rows`, `first`
+        (the run compared with; None where no run is finished), `remarks` (sentences on what the numbers do
+        not say), `recipe` ({key: the value in each run}, of the keys that differ, as restarts left them),
         `version`. A row has `run`, `name` and `finished`; of a finished run also what it came to and its
-        `difference` from the first: `value`, `interval` (None where the rows cannot be paired, and `why`),
-        `ahead` (the share of the resampled sets of rows and seeds in which it is ahead), `seeds_drawn`
-        (False where a run has one seed, so that the interval is of rows only) and `words`.
+        `difference` from the first: `value`, `interval` (None where there is none, and `why`), `ahead` (the
+        share of the resampled sets of rows and seeds in which it is ahead; None of pretraining),
+        `seeds_drawn` (False where a run has one seed, so that an interval is of rows only) and `words`.
 
     Raises:
         UserError: fewer than two runs, one of them twice, no run folder, a damaged one, or runs of different
@@ -40,24 +57,26 @@ def compare(runs: Sequence[Path]) -> dict[str, Any]:
     for run in runs:
         check_is_run(run)
     _check_several(runs)
-    recipes = [read_recipe(run) for run in runs]
-    pretraining = [phase_of(recipe) == "pretrain" for recipe in recipes]
-    if len(set(pretraining)) > 1:
-        one, other = (runs[pretraining.index(kind)] for kind in (True, False))
+    histories = [read_history(run) for run in runs]
+    finetuned = [is_finetuning(history) for history in histories]
+    if len(set(finetuned)) > 1:
+        one, other = (runs[finetuned.index(kind)] for kind in (False, True))
         raise UserError(f"{one} is a pretraining and {other} a fine-tuning; compare runs of one kind.")
-    results = [read_result(run) for run in runs]
-    recipe = differing([_as_run(asked, run) for asked, run in zip(recipes, runs, strict=True)])
-    found = (
-        compare_pretrainings(runs, results, recipe) if pretraining[0] else compare_finetunings(runs, results)
-    )
-    for name, row in zip(_names(runs), found["rows"], strict=True):
-        row["name"] = name
-    return {**found, "recipe": recipe, "version": __version__}
-
-
-def _as_run(recipe: BaseRecipe, run: Path) -> dict[str, Any]:
-    """The keys of a run's recipe, with what restarts changed in it."""
-    return with_settings(recipe, restart_settings(run)).flat()
+    read = [read_finished(run, history) for run, history in zip(runs, histories, strict=True)]
+    groups = {place: group_of([one]) for place, one in enumerate(read) if one is not None}
+    _check_alike({runs[place]: group for place, group in groups.items()})
+    recipe = differing([history.recipe.flat() for history in histories])
+    first = next(iter(groups.values()), None)
+    return {
+        "kind": _kind(first) if first else USUAL_KIND if finetuned[0] else PRETRAINING,
+        "task": first.task if isinstance(first, Finetuned) else None,
+        "metric": first.metric.name if isinstance(first, Finetuned) else None,
+        "rows": _rows(runs, groups, recipe),
+        "first": str(runs[min(groups)]) if groups else None,
+        "remarks": _remarks(list(groups.values())),
+        "recipe": recipe,
+        "version": __version__,
+    }
 
 
 def _check_several(runs: Sequence[Path]) -> None:
@@ -69,10 +88,139 @@ def _check_several(runs: Sequence[Path]) -> None:
             raise UserError(f"{runs[number]} is given twice; a run is always like itself.")
 
 
+def _check_alike(groups: Mapping[Path, Group]) -> None:
+    """Refuse runs of other kinds and metrics, and of other tasks."""
+    finetuned = {run: group for run, group in groups.items() if isinstance(group, Finetuned)}
+    # Files of one's own give a task its name: other rows to train on and the same ones to score are no other.
+    scored = {group.dev_fingerprint for group in finetuned.values()}
+    told: dict[str, dict[str, Path]] = {
+        "task": {group.task: run for run, group in finetuned.items()},
+        "kind": {group.kind.name: run for run, group in finetuned.items()},
+        "metric": {group.metric.name: run for run, group in finetuned.items()},
+    }
+    if len(scored) == 1 and "" not in scored:
+        del told["task"]
+    for key, values in told.items():
+        if len(values) > 1:
+            (one, here), (other, there), *_ = values.items()
+            raise UserError(
+                f"The {key} of {here} is {one!r}, and of {there} {other!r}; "
+                "compare runs that were scored alike."
+            )
+
+
+def _kind(group: Group) -> str:
+    return group.kind.name if isinstance(group, Finetuned) else PRETRAINING
+
+
 def _names(runs: Sequence[Path]) -> list[str]:
     """The folders' names where they tell the runs apart, else their paths."""
     short = [run.resolve().name for run in runs]
     return short if len(set(short)) == len(short) else [str(run) for run in runs]
+
+
+def _rows(
+    runs: Sequence[Path], groups: Mapping[int, Group], recipe: Mapping[str, Sequence[Any]]
+) -> list[Row]:
+    """What each run came to, and how it differs from the first finished one; `groups` by place."""
+    rows: list[Row] = []
+    for place, (run, name) in enumerate(zip(runs, _names(runs), strict=True)):
+        row: Row = {"run": str(run), "name": name, "finished": place in groups}
+        if place not in groups:
+            rows.append({**row, "why": NOT_FINISHED})
+            continue
+        first = min(groups)
+        keys = [key for key, values in recipe.items() if values[place] != values[first]]
+        apart = None if place == first else _difference(groups[first], groups[place], keys)
+        rows.append({**row, **_came_to(groups[place]), "difference": apart})
+    return rows
+
+
+def _came_to(group: Group) -> Row:
+    row: Row = {
+        "score": group.score,
+        "interval": None if group.interval is None else list(group.interval),
+        "seeds": len(group.scores),
+        "seed_scores": list(group.scores),
+        "train_loss": None if math.isnan(group.train_loss) else group.train_loss,
+        "seconds": group.seconds,
+        "parameters": group.parameters,
+    }
+    if isinstance(group, Finetuned):
+        learned, baselines = group.statuses.count("learned"), dict(group.baselines)
+        return row | {"rows": group.rows, "learned": learned, "baselines": baselines}
+    assert isinstance(group, Pretrained)
+    return {
+        **row,
+        **({} if group.heldout else {"score": None, "interval": None, "seed_scores": []}),
+        "mlm_accuracy": group.accuracy,
+        "pair_accuracy": group.pairs,
+        "floors": dict(group.floors),
+        "steps": group.steps,
+        "pieces": group.pieces,
+    }
+
+
+def _difference(first: Group, other: Group, keys: Sequence[str]) -> Row:
+    """How a run differs from the first one; their recipes do by `keys`."""
+    if isinstance(first, Finetuned) and isinstance(other, Finetuned):
+        found = score_difference(other, first)
+        words = _score_words(found, other.metric.higher)
+    else:
+        assert isinstance(first, Pretrained)
+        assert isinstance(other, Pretrained)
+        others = [key for key in keys if key.startswith("objective.") or key in SAME_PIECES]
+        others = [key for key in others if key != OF_TRAINING]
+        found = loss_difference(other, first, same_pieces=not others)
+        words = _loss_words(found, others)
+    told = {key: value for key, value in asdict(found).items() if key != "samples"}
+    return told | {"interval": found.interval and list(found.interval), "words": words}
+
+
+def _score_words(found: Difference, higher: bool) -> str:
+    if found.interval is None or found.ahead is None:
+        return f"No interval of the difference: {found.why}; {NO_ROWS}."
+    if found.interval == (0.0, 0.0):
+        return "It scores the same on these rows, whichever are drawn."
+    drawn = f"of {found.samples:,} resampled sets of rows{' and seeds' if found.seeds_drawn else ''}"
+    rest = "" if found.seeds_drawn else " Rows only: another seed may differ."
+    if not found.clear:
+        share = f"{found.ahead:.0%}"
+        return f"The two cannot be told apart on these rows: it is ahead in {share} {drawn}.{rest}"
+    if (found.interval[0] > 0) == higher:
+        return f"It is better: ahead in {found.ahead:.1%} {drawn}.{rest}"
+    return f"It is worse: behind in {1 - found.ahead:.1%} {drawn}.{rest}"
+
+
+def _loss_words(found: Difference, others: Sequence[str]) -> str:
+    """Of held-out losses, where the recipes differ by the keys `others` that decide what is masked."""
+    if found.value is None:
+        return f"No difference: {found.why}."
+    told = f"{'Lower' if found.value < 0 else 'Higher'} by {abs(found.value):.3f} nats"
+    words = told if found.value else "The same loss"
+    if found.interval is not None:
+        words += ", more than seeds scatter" if found.clear else ", no more than seeds scatter"
+    if others:
+        verb = "differs" if len(others) == 1 else "differ"
+        words += f", but not of the same masked pieces: {', '.join(others)} {verb}"
+    return f"{words}."
+
+
+def _remarks(groups: Sequence[Group]) -> list[str]:
+    """What the numbers do not say, a sentence each."""
+    finetuned = [group for group in groups if isinstance(group, Finetuned)]
+    pretrained = [group for group in groups if isinstance(group, Pretrained)]
+    told = []
+    if any(len(group.scores) == 1 for group in finetuned):
+        told.append("Of one seed no interval tells how much another seed would change: --seeds 5 does.")
+    if finetuned:
+        told.append("The best epochs were chosen on the rows that are scored: other rows may score lower.")
+    if len(pretrained) > 1 and any(len(group.scores) == 1 for group in pretrained):
+        told.append(
+            "Differences have no interval: a run keeps the mean loss of its held-out text, and has one seed. "
+            "Runs from other seeds would say how much is chance."
+        )
+    return told
 
 
 def differing(recipes: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -5,15 +5,51 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bertkit.diagnose.charts import Bar, draw_forest
+from bertkit.diagnose.compare import PRETRAINING
 from bertkit.diagnose.page import figure, header, key, note, side, table, write_page
 from bertkit.diagnose.pictures import DEV, TRAIN
-from bertkit.diagnose.wording import capital, duration, title
+from bertkit.diagnose.wording import capital, duration
+from bertkit.tasks.kinds import KINDS
 
 Found = Mapping[str, Any]
 Row = Mapping[str, Any]
+
+
+class Scale(NamedTuple):
+    """What runs are laid side by side on: its name, what the best has, whether a higher one is better, what
+    dots stand for; and what is shown beside them: where rows have it, its name there, and words for it.
+    """
+
+    name: str
+    best: str
+    higher: bool
+    dots: str
+    beside: tuple[str, str, str]
+
+
+_LOSSES = Scale(
+    *("held-out loss", "lowest loss", False, "held-out text, nats"),
+    beside=("floors", "unigram", "knowing word frequencies"),
+)
+
+
+def scale_of(found: Found) -> Scale:
+    """Of what was found: the losses of pretrainings, or scores by the metric of a kind of tasks."""
+    if found["kind"] == PRETRAINING:
+        return _LOSSES
+    kind = KINDS[found["kind"]]
+    metric = kind.metric(found["metric"]) if found["metric"] else None
+    higher, rival = metric is None or metric.higher, kind.baselines[1]
+    return Scale(
+        capital(metric.title if metric else "score"),
+        f"{'highest' if higher else 'lowest'} score",
+        higher,
+        "with 95 % interval",
+        ("baselines", rival.name, rival.title),
+    )
 
 
 def write_comparison(path: Path, found: Found) -> Path:
@@ -31,15 +67,10 @@ def write_comparison(path: Path, found: Found) -> Path:
     return write_page(path, name, parts, found["version"])
 
 
-def score_name(found: Found) -> str:
-    """What the scores are of: a metric, or a held-out loss."""
-    return "held-out loss" if found["kind"] == "pretraining" else capital(title(found["metric"] or "score"))
-
-
 def columns(found: Found) -> tuple[list[str], list[list[str]]]:
     """The heads and the lines of the table, on page and terminal alike."""
-    name = score_name(found)
-    if found["kind"] == "pretraining":
+    name = scale_of(found).name
+    if found["kind"] == PRETRAINING:
         heads = ["run", name, "difference", "pieces right", "train loss", "steps", "time", "weights"]
     else:
         heads = ["run", f"{name} [95 %]", "difference [95 %]", "train loss", "time", "weights"]
@@ -51,16 +82,16 @@ def _line(row: Row, found: Found, width: int) -> list[str]:
         return [row["name"], "not finished", *[""] * (width - 2)]
     difference = row["difference"] or {"value": None, "interval": None}
     apart = _figures(difference["value"], difference["interval"], ".3f")
-    seeds = f" ({row['seeds']} seeds)" if row.get("seeds", 1) > 1 else ""
+    seeds = f" ({row['seeds']} seeds)" if row["seeds"] > 1 else ""
     line = [
         row["name"] + seeds,
-        _figures(row["score"], row.get("interval"), ".3f"),
+        _figures(row["score"], row["interval"], ".3f"),
         "first" if row["run"] == found["first"] else apart,
         _figures(row["train_loss"], None, ".3f"),
         duration(row["seconds"]),
         _count(row["parameters"]),
     ]
-    if found["kind"] == "pretraining":
+    if found["kind"] == PRETRAINING:
         line.insert(3, _figures(row["mlm_accuracy"], None, ".1%"))
         line.insert(5, f"{row['steps']:,}")
     return line
@@ -87,11 +118,9 @@ def _verdict(found: Found) -> tuple[str, str, str]:
     finished = [row for row in found["rows"] if row["finished"] and row["score"] is not None]
     if not finished:
         return "open", "No run is finished.", "There is nothing to compare yet."
-    pretraining = found["kind"] == "pretraining"
-    best = min(finished, key=lambda row: row["score"]) if pretraining else max(
-        finished, key=lambda row: row["score"]
-    )  # fmt: skip
-    lead = f"{best['name']} has the {'lowest loss' if pretraining else 'highest score'}."
+    scale = scale_of(found)
+    best = (max if scale.higher else min)(finished, key=lambda row: row["score"])
+    lead = f"{best['name']} has the {scale.best}."
     paired = [row["difference"] for row in finished if (row["difference"] or {}).get("interval")]
     apart = sum(low > 0 or high < 0 for low, high in (each["interval"] for each in paired))
     if not paired:
@@ -116,16 +145,16 @@ def _scores(found: Found) -> str:
     bars = []
     for row in found["rows"]:
         if row["finished"] and row["score"] is not None:
-            interval = tuple(row["interval"]) if row.get("interval") else None
-            seeds = tuple(row["seed_scores"]) if row.get("seeds", 1) > 1 else ()
+            interval = tuple(row["interval"]) if row["interval"] else None
+            seeds = tuple(row["seed_scores"]) if row["seeds"] > 1 else ()
             bars.append(Bar(row["name"], row["score"], interval, DEV, seeds))
     if not bars:
         return ""
-    name = score_name(found)
-    keys = [key("dev", "with 95 % interval" if found["kind"] != "pretraining" else "held-out text, nats")]
+    scale = scale_of(found)
+    name, keys = scale.name, [key("dev", scale.dots)]
     if any(bar.seeds for bar in bars):
         keys.append(note("Small dots are seeds."))
-    levels = _baselines(found)
+    levels = _baselines(found, scale)
     keys += [
         key("ngram", f"{words}, {height:.3f}", dashed=True) for words, height in levels.items()
     ]  # fmt: skip
@@ -133,14 +162,10 @@ def _scores(found: Found) -> str:
     return figure(capital(name), svg, keys)
 
 
-def _baselines(found: Found) -> dict[str, float]:
+def _baselines(found: Found, scale: Scale) -> dict[str, float]:
     """What the scores are seen against, where it is the same for all runs."""
+    key, name, words = scale.beside
     rows = [row for row in found["rows"] if row["finished"]]
-    key, name, words = (
-        ("floors", "unigram", "knowing word frequencies")
-        if found["kind"] == "pretraining"
-        else ("baselines", "ngram", "n-gram model")
-    )
     heights = {row[key].get(name) for row in rows}
     height = heights.pop() if len(heights) == 1 else None
     return {} if height is None else {words: height}
@@ -156,9 +181,8 @@ def _differences(found: Found) -> str:
     if not bars:
         return ""
     first = next(row["name"] for row in found["rows"] if row["run"] == found["first"])
-    name = score_name(found)
-    remark = f"{capital(name)} less that of {first}. "
-    if found["kind"] != "pretraining":
+    remark = f"{capital(scale_of(found).name)} less that of {first}. "
+    if found["kind"] != PRETRAINING:
         drawn = all((row.get("difference") or {}).get("seeds_drawn", True) for row in found["rows"])
         remark += (
             "An interval that leaves out 0 is more than chance; rows and seeds are drawn anew together, so "
@@ -169,6 +193,8 @@ def _differences(found: Found) -> str:
         remark += (
             "that rows which are hard for both count for neither. Without a line the rows cannot be paired."
         )
+    elif any(bar.interval for bar in bars):
+        remark += "An interval that leaves out 0 is more than the seeds scatter."
     svg = draw_forest("differences", bars, f"difference from {first}", zero=True)
     return figure(f"Difference from {first}", svg, [note(remark)])
 

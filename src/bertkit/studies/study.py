@@ -6,20 +6,18 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bertkit.checkpoint.atomic import replace_file
 from bertkit.errors import UserError, check_at_least
 from bertkit.recipe.study import Study
 from bertkit.runs.folder import RESULT
 from bertkit.runs.records import write_json
-from bertkit.studies.outcomes import Runs
 from bertkit.studies.page import write_study_page
 from bertkit.studies.plan import RUNS, Planned, Run, distinct, plan
-from bertkit.studies.rows import Row, rows_of
 from bertkit.studies.runner import State, hold, run_all
-from bertkit.studies.sentences import say
-from bertkit.studies.tables import lines_of, markdown
+from bertkit.studies.variants import Row, rows_of
+from bertkit.studies.words import lines_of, markdown, say
 from bertkit.version import __version__
 
 TABLES = "tables.md"
@@ -27,8 +25,8 @@ STUDY = "study.toml"
 """A copy of the declaration that the results are of."""
 
 
-class StudyListener(Protocol):
-    """What a person sees of a study."""
+class StudyListener:
+    """What a person sees of a study: nothing, unless a method is replaced."""
 
     def planned(self, study: Study, runs: Sequence[Run]) -> None:
         """These are all runs; `runner.state` tells which are done."""
@@ -38,19 +36,6 @@ class StudyListener(Protocol):
 
     def finished(self, study: Study, stages: Mapping[str, Sequence[Row]], result: Mapping[str, Any]) -> None:
         """All that could be run is done, and the page is written."""
-
-
-class SilentStudy:
-    """Tells nobody."""
-
-    def planned(self, study: Study, runs: Sequence[Run]) -> None:
-        """See `StudyListener`."""
-
-    def changed(self, run: Run, now: State) -> None:
-        """See `StudyListener`."""
-
-    def finished(self, study: Study, stages: Mapping[str, Sequence[Row]], result: Mapping[str, Any]) -> None:
-        """See `StudyListener`."""
 
 
 def run_study(
@@ -101,21 +86,27 @@ def run_study(
                 raise
     stages, result = _tell(study, out, planned, began)
     if not result["runs"]:
-        why = next((why for rows in stages.values() for row in rows for why in row.runs.failed.values()), "")
+        why = next((why for rows in stages.values() for row in rows for why in row.failed.values()), "")
         raise UserError(f"The study at {out} has no finished run: {why or 'nothing was run yet.'}")
     listener.finished(study, stages, result)
     return result
 
 
-Stages = dict[str, list[Row]]
-
-
-def _tell(study: Study, out: Path, planned: Sequence[Planned], began: float) -> tuple[Stages, dict[str, Any]]:
+def _tell(
+    study: Study, out: Path, planned: Sequence[Planned], began: float
+) -> tuple[dict[str, list[Row]], dict[str, Any]]:
     """What the runs found so far, and, where there is something, the files that say it."""
     stages = {stage: rows_of(planned, stage) for stage in study.stages}
     result = _result(study, planned, stages, time.perf_counter() - began)
     if result["runs"]:
-        _write(study, out, planned, stages, result)
+        write_json(out / RESULT, result)
+        told = (
+            f"## {stage}\n\n{markdown(*lines_of(rows))}\n" + "\n".join(say(rows)) + "\n"
+            for stage, rows in stages.items()
+        )
+        with replace_file(out / TABLES) as temporary:
+            temporary.write_text("\n".join(told), encoding="utf-8")
+        write_study_page(out, study, stages, result)
     return stages, result
 
 
@@ -132,9 +123,9 @@ def _result(
         "kind": "study",
         "study": study.name,
         "question": study.question,
-        "runs": _count(planned, stages, lambda runs: runs.done),
+        "runs": _count(stages, lambda row: row.done),
         "planned": len(distinct(planned)),
-        "failed": _count(planned, stages, lambda runs: runs.failed),
+        "failed": _count(stages, lambda row: row.failed),
         "stages": {
             stage: {"rows": [row.to_json() for row in rows], "sentences": say(rows)}
             for stage, rows in stages.items()
@@ -150,36 +141,7 @@ def _result(
     }
 
 
-def _count(
-    planned: Sequence[Planned],
-    stages: Mapping[str, Sequence[Row]],
-    seeds: Callable[[Runs], Iterable[int]],
-) -> int:
+def _count(stages: Mapping[str, Sequence[Row]], seeds: Callable[[Row], Iterable[int]]) -> int:
     """Runs of those seeds, each once though variants share it: one that is done but damaged has failed."""
-    return len(
-        {
-            variant.runs[stage][seed].folder
-            for stage, rows in stages.items()
-            for variant, row in zip(planned, rows, strict=True)
-            for seed in seeds(row.runs)
-        }
-    )
-
-
-def _write(
-    study: Study,
-    out: Path,
-    planned: Sequence[Planned],
-    stages: Mapping[str, Sequence[Row]],
-    result: Mapping[str, Any],
-) -> None:
-    write_json(out / RESULT, dict(result))
-    with replace_file(out / TABLES) as temporary:
-        temporary.write_text(
-            "\n".join(
-                f"## {stage}\n\n{markdown(*lines_of(rows))}\n" + "\n".join(say(rows)) + "\n"
-                for stage, rows in stages.items()
-            ),
-            encoding="utf-8",
-        )
-    write_study_page(out, study, planned, stages, result)
+    rows = [row for rows in stages.values() for row in rows]
+    return len({row.runs[seed].folder for row in rows for seed in seeds(row)})

@@ -86,6 +86,8 @@ class Kind:
         losses: of targets, outputs and how far the targets of training are spread: the loss of each row, [N].
         adds: of targets, predictions and names: what each row adds to the metrics, [N, S].
         floor: the loss of one who knows how targets are spread, and nothing else; of targets and names.
+        floor_title: whose loss that is, in a few words, for charts.
+        floor_words: what it is, in a sentence: "... is 0.5".
         spread: what a result says of the targets of training.
         scored: what it says of targets, predictions and names beside scores.
         examine: of outputs, targets, names and the metric: what more is to be said of one model's outputs.
@@ -104,6 +106,8 @@ class Kind:
     losses: Callable[[Targets, Outputs, float], npt.NDArray[Any]]
     adds: Callable[[Targets, Predictions, Names], Adds]
     floor: Callable[[Targets, Names], float]
+    floor_title: str
+    floor_words: str
     spread: Callable[[Targets, Names], dict[str, Any]]
     scored: Callable[[Targets, Predictions, Names], dict[str, Any]] = _nothing
     examine: Callable[[Outputs, Targets, Names, Metric], dict[str, Any]] = _nothing

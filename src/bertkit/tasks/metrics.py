@@ -262,3 +262,11 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
 
     half = stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
     return statistics.mean(values) - float(half), statistics.mean(values) + float(half)
+
+
+def welch_interval(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
+    """Welch's 95 % interval of the mean of some seeds less that of others, of two at least each."""
+    from scipy import stats
+
+    low, high = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    return float(low), float(high)

@@ -1,14 +1,16 @@
-"""Where heads look."""
+"""What is measured of pretrained models: losses at the same pieces, and where heads look."""
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
+from bertkit.errors import UserError
 from bertkit.model.encoder import Encoder
 from bertkit.recipe import PretrainRecipe
-from bertkit.studies.neighbours import REACH, attention_by_offset, look
+from bertkit.studies.measures import REACH, attention_by_offset, look, yardstick_of
 from bertkit.train.listener import Silent
 from bertkit.train.start import train
 
@@ -50,3 +52,33 @@ def test_sequences_too_short_for_the_offsets_show_none(pretraining: PretrainReci
     train(pretraining, tmp_path / "run", resume=False, overwrite=False, listener=Silent())
     assert look(tmp_path / "run", pretraining) is not None
     assert look(tmp_path / "run", pretraining.with_changes({"batch": {"length": 2 * REACH + 2}})) is None
+
+
+def test_the_first_ones_held_out_loss_is_measured_as_its_run_measured_it(
+    pretraining: PretrainRecipe, tmp_path: Path
+) -> None:
+    words = pretraining.with_changes({"objective": {"masking": "whole-word", "rate": 0.4}})
+    yardstick = yardstick_of([pretraining, words])
+    assert yardstick is not None
+    for name, each in (("first", pretraining), ("words", words)):
+        train(each, tmp_path / name, resume=False, overwrite=False, listener=Silent())
+    own = train(pretraining, tmp_path / "again", resume=False, overwrite=False, listener=Silent())
+    assert yardstick.loss_of(tmp_path / "first") == pytest.approx(own["heldout"]["mlm_loss"], rel=1e-5)
+    assert yardstick.loss_of(tmp_path / "words") != yardstick.loss_of(tmp_path / "first")
+
+
+def test_none_is_needed_where_all_mask_alike_and_none_fits_where_texts_differ(
+    pretraining: PretrainRecipe, tmp_path: Path
+) -> None:
+    assert yardstick_of([pretraining, pretraining.with_changes({"objective": {"fixed_masks": 2}})]) is None
+    other = pretraining.with_changes({"objective": {"rate": 0.4}, "batch": {"length": 9}})
+    assert yardstick_of([pretraining, other]) is None
+    gone = pretraining.with_changes({"corpus": {"shards": str(tmp_path / "gone")}})
+    assert yardstick_of([gone, gone.with_changes({"objective": {"rate": 0.4}})]) is None
+
+
+def test_a_run_without_a_model_has_no_loss(pretraining: PretrainRecipe, tmp_path: Path) -> None:
+    yardstick = yardstick_of([pretraining, pretraining.with_changes({"objective": {"rate": 0.4}})])
+    assert yardstick is not None
+    with pytest.raises(UserError):
+        yardstick.loss_of(tmp_path)

@@ -9,16 +9,18 @@ import pytest
 
 import bertkit
 from bertkit.cli import main
+from bertkit.diagnose.groups import Finetuned, Pretrained
 from bertkit.errors import UserError
+from bertkit.recipe import PretrainRecipe
 from bertkit.recipe.study import Study
-from bertkit.studies.outcomes import FinetuneOutcome, PretrainOutcome, Runs
 from bertkit.studies.page import _table
-from bertkit.studies.plan import plan
-from bertkit.studies.rows import Row, rows_of
+from bertkit.studies.plan import Run, plan
 from bertkit.studies.runner import hold
-from bertkit.studies.sentences import say
-from bertkit.studies.study import SilentStudy, run_study
-from bertkit.studies.tables import lines_of, markdown
+from bertkit.studies.study import StudyListener, run_study
+from bertkit.studies.variants import Row, rows_of
+from bertkit.studies.words import lines_of, markdown, say
+
+NO_RUN = Run("pretrain", PretrainRecipe(), Path("none"))
 
 
 def done(study: Study, out: Path, finished: Callable[..., None], labels: list[int]) -> list[Row]:
@@ -37,19 +39,19 @@ def test_seeds_are_taken_together(
     study: Study, tmp_path: Path, finished: Callable[..., None], labels: list[int]
 ) -> None:
     low, high, long = done(study, tmp_path / "s", finished, labels)
-    assert isinstance(low.outcome, FinetuneOutcome)
-    assert isinstance(high.outcome, FinetuneOutcome)
-    assert (low.outcome.score, low.outcome.collapsed, low.outcome.off_prior) == (0.5, 2, 0)
-    assert (high.outcome.score, high.outcome.collapsed, high.outcome.off_prior) == (0.75, 1, 1)
-    assert high.outcome.train_loss == pytest.approx((0.2 + 0.69) / 2)
-    assert high.outcome.interval[0] < 0.75 < high.outcome.interval[1]
+    assert isinstance(low.group, Finetuned)
+    assert isinstance(high.group, Finetuned)
+    assert (low.group.score, low.group.statuses.count("collapsed"), low.group.off_floor) == (0.5, 2, 0)
+    assert (high.group.score, high.group.statuses.count("collapsed"), high.group.off_floor) == (0.75, 1, 1)
+    assert high.group.train_loss == pytest.approx((0.2 + 0.69) / 2)
+    assert high.group.interval[0] < 0.75 < high.group.interval[1]
     assert low.difference is None
     assert high.difference is not None
-    assert high.difference.to == "low"
+    assert high.to == "low"
     assert high.difference.value == 0.25
     assert long.difference is not None
-    assert long.difference.to == "high"
-    assert (long.runs.planned, long.runs.done) == (2, (0,))
+    assert long.to == "high"
+    assert (len(long.runs), long.done) == (2, (0,))
 
 
 def test_the_sentences_say_what_left_the_prior_what_is_missing_and_that_seeds_are_few(
@@ -71,8 +73,9 @@ def test_a_seed_that_diverged_or_learned_is_not_said_to_have_stayed(
     for planned, answers, status in ((low, [0] * 12, "diverged"), (high, labels, "learned")):
         run = planned.runs["toy"][0]
         finished(run, answers, labels, [0.693, 0.69])
-        seed = json.loads((run.folder / "seed.json").read_text())
-        (run.folder / "seed.json").write_text(json.dumps({**seed, "status": status}))
+        result = json.loads((run.folder / "result.json").read_text())
+        result["seeds"][0]["status"] = status
+        (run.folder / "result.json").write_text(json.dumps(result))
     rows = rows_of([low, high], "toy")
     told = " ".join(say(rows))
     assert "The loss was no number any more in 'low' (1 of 1 seeds)" in told
@@ -89,24 +92,23 @@ def pretrained(
     heldout: bool = True,
     pairs: float | None = None,
 ) -> Row:
-    runs = Runs(len(losses), tuple(range(len(losses))), {})
-    outcome = PretrainOutcome(
-        runs=runs,
-        loss=sum(losses) / len(losses),
-        losses=losses,
+    group = Pretrained(
+        scores=losses,
+        score=sum(losses) / len(losses),
         interval=None,
-        alike=alike,
+        train_loss=losses[0],
+        steps=800,
+        seconds=9.0,
+        parameters=99,
         heldout=heldout,
         accuracy=0.1,
         pairs=pairs,
-        unigram=6.9,
+        floors={"unigram": 6.9, "uniform": 9.0},
         through_at=through,
-        steps=800,
         pieces=9,
-        seconds=9.0,
-        offsets=None,
+        corpus="text",
     )
-    return Row(name, "", runs, outcome, None)
+    return Row(name, "", [NO_RUN] * len(losses), tuple(range(len(losses))), group=group, alike=alike)
 
 
 def test_what_left_the_plateau_is_told_apart_from_what_did_not() -> None:
@@ -167,7 +169,7 @@ def test_without_one_that_left_in_every_seed_the_sentences_still_say_what_was_le
 
 
 def test_a_failure_stands_in_the_table_and_in_the_sentences(study: Study) -> None:
-    row = Row("high", "", Runs(2, (), {1: "the disk | is full"}), None, None)
+    row = Row("high", "", [NO_RUN] * 2, failed={1: "the disk | is full"})
     heads, lines = lines_of([row])
     assert lines[0][:2] == ["high", "failed: the disk | is full"]
     assert len(lines[0]) == len(heads)
@@ -182,7 +184,7 @@ def test_an_unfinished_study_has_a_page_tables_and_a_picture(
     out = tmp_path / "s"
     done(study, out, finished, labels)
     (out / "study.toml").touch()
-    result = run_study(study, out, settings={}, seeds=0, jobs=0, again=False, listener=SilentStudy())
+    result = run_study(study, out, settings={}, seeds=0, jobs=0, again=False, listener=StudyListener())
     assert (result["runs"], result["planned"], result["failed"]) == (5, 6, 0)
     assert json.loads((out / "result.json").read_text()) == json.loads(json.dumps(result))
     page = (out / "report.html").read_text()
@@ -196,7 +198,7 @@ def test_an_unfinished_study_has_a_page_tables_and_a_picture(
 
 
 def test_on_the_page_a_failure_stands_under_the_variant_and_not_among_figures(study: Study) -> None:
-    page = _table("toy", [Row("high", "with care", Runs(2, (), {1: "the disk is full"}), None, None)])
+    page = _table("toy", [Row("high", "with care", [NO_RUN] * 2, failed={1: "the disk is full"})])
     assert (
         "<td class=''>high<br><span class=quiet>with care</span>"
         "<br><span class=quiet>failed: the disk is full</span></td>" in page
@@ -211,7 +213,6 @@ def test_on_the_page_a_failure_stands_under_the_variant_and_not_among_figures(st
         ("result.json", '{"score": 1'),
         ("result.json", "{}"),
         ("seed.json", '{"seed": 0'),
-        ("seed.json", None),
         ("answers.safetensors", "{"),
         ("answers.safetensors", None),
         ("metrics.jsonl", ""),
@@ -234,19 +235,19 @@ def test_a_damaged_run_counts_as_failed_and_the_others_are_told(
     else:
         damaged.write_text(content)
     low, high, _ = rows_of(plan(study, tmp_path / "s"), "toy")
-    assert low.runs.done == (0, 1)
-    assert high.runs.done == (1,)
-    assert "is damaged" in high.runs.failed[0]
+    assert low.done == (0, 1)
+    assert high.done == (1,)
+    assert "is damaged" in high.failed[0]
     (tmp_path / "s" / "study.toml").touch()
     result = run_study(
-        study, tmp_path / "s", settings={}, seeds=0, jobs=0, again=False, listener=SilentStudy()
+        study, tmp_path / "s", settings={}, seeds=0, jobs=0, again=False, listener=StudyListener()
     )
     assert (result["runs"], result["planned"], result["failed"]) == (4, 6, 1)
 
 
 def test_looking_at_a_study_that_is_not_there_makes_nothing(study: Study, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing was run yet"):
-        run_study(study, tmp_path / "s", settings={}, seeds=0, jobs=0, again=False, listener=SilentStudy())
+        run_study(study, tmp_path / "s", settings={}, seeds=0, jobs=0, again=False, listener=StudyListener())
     assert not (tmp_path / "s").exists()
 
 
@@ -259,7 +260,7 @@ def test_a_study_that_is_running_keeps_its_own_results(
     study_file.write_text(study_file.read_text().replace("Does the rate matter?", "Another?"))
     another = Study.from_toml(study_file)
     with hold(out), pytest.raises(UserError, match="is running already"):
-        run_study(another, out, settings={}, seeds=0, jobs=1, again=False, listener=SilentStudy())
+        run_study(another, out, settings={}, seeds=0, jobs=1, again=False, listener=StudyListener())
     assert (out / "study.toml").read_text() == "the first"
     assert not (out / "result.json").exists()
 
@@ -272,7 +273,7 @@ def test_equal_recipes_are_counted_once(
     study_file.write_text(study_file.read_text().replace("training.epochs=7", "training.epochs=2"))
     same = Study.from_toml(study_file)
     result = run_study(
-        same, tmp_path / "s", settings={}, seeds=0, jobs=0, again=False, listener=SilentStudy()
+        same, tmp_path / "s", settings={}, seeds=0, jobs=0, again=False, listener=StudyListener()
     )
     assert (result["runs"], result["planned"]) == (4, 4)
 
@@ -281,7 +282,9 @@ def test_a_folder_that_is_no_study_is_left_alone(study: Study, tmp_path: Path) -
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("x")
     with pytest.raises(UserError, match="is not the folder of a study"):
-        run_study(study, tmp_path / "mine", settings={}, seeds=0, jobs=1, again=False, listener=SilentStudy())
+        run_study(
+            study, tmp_path / "mine", settings={}, seeds=0, jobs=1, again=False, listener=StudyListener()
+        )
 
 
 def test_nothing_finished_is_said_with_the_reason(
@@ -289,7 +292,7 @@ def test_nothing_finished_is_said_with_the_reason(
 ) -> None:
     pretend("sys.exit('bertkit: no such thing.')")
     with pytest.raises(UserError, match=r"has no finished run: no such thing\."):
-        run_study(study, tmp_path / "s", settings={}, seeds=1, jobs=2, again=False, listener=SilentStudy())
+        run_study(study, tmp_path / "s", settings={}, seeds=1, jobs=2, again=False, listener=StudyListener())
 
 
 def test_the_command_runs_a_study_to_its_end_and_never_repeats_it(
