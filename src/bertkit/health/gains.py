@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 
 from bertkit.health.advice import PRETRAINED, WARMUP, longer, notable
-from bertkit.health.labelled import plateau_of
+from bertkit.health.labelled import some_stuck
 from bertkit.health.steps import LOST, of_seeds
 from bertkit.health.watch import Watched
 from bertkit.recipe import Recipe
@@ -111,7 +111,7 @@ def too_short(run: RunHistory[Recipe]) -> Finding | None:
     if any(seed.outcome is None or len(seed.evaluations) < 2 for seed in run.tracks) or not run.tracks:
         return None
     falls = [_last_fall(seed.evaluations) for seed in run.tracks]
-    if statistics.median(falls) < FALLS or any(plateau_of(run, seed) is not None for seed in run.tracks):
+    if statistics.median(falls) < FALLS or some_stuck(run):
         return None
     return notable(
         "likely",
@@ -163,8 +163,7 @@ def seeds_disagree(run: RunHistory[Recipe]) -> Finding | None:
 
 
 def _some_lost(run: RunHistory[Recipe], outcomes: Sequence[Outcome]) -> bool:
-    lost = any(outcome.status in ("collapsed", "diverged") for outcome in outcomes)
-    return lost or any(plateau_of(run, seed) is not None for seed in run.tracks)
+    return some_stuck(run) or any(outcome.status in ("collapsed", "diverged") for outcome in outcomes)
 
 
 def dev_too_small(run: RunHistory[Recipe]) -> Finding | None:
@@ -198,11 +197,7 @@ def rate_not_decayed(run: RunHistory[Recipe]) -> Finding | None:
     """The run ended, and its score had begun to fall, while its rate was still high."""
     seeds = [seed for seed in run.tracks if seed.outcome and seed.broke is None and len(seed.evaluations) > 1]
     high = [seed for seed in seeds if _ended_high(seed)]
-    if (
-        not high
-        or 2 * len(high) <= len(run.tracks)
-        or any(plateau_of(run, s) is not None for s in run.tracks)
-    ):
+    if not high or 2 * len(high) <= len(run.tracks) or some_stuck(run):
         return None
     constant = run.recipe.optimiser.schedule == "constant"
     done = max(1, math.ceil(mean([seed.place for seed in high])))

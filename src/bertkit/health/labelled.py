@@ -150,6 +150,11 @@ def plateau_of(run: RunHistory[Recipe], seed: Track) -> float | None:
     return last if last > mean(first) - 2 * _error(first) else None
 
 
+def some_stuck(run: RunHistory[Recipe]) -> bool:
+    """Whether a seed is."""
+    return any(plateau_of(run, seed) is not None for seed in run.tracks)
+
+
 def _error(values: Sequence[float]) -> float:
     """Standard error of a mean."""
     middle = mean(values)
