@@ -198,3 +198,26 @@ def test_a_public_name_is_defined_in_one_module_of_a_room() -> None:
         for name in names:
             places.setdefault(f"{room(module)}.{name}", []).append(module)
     assert {name for name, modules in places.items() if len(modules) > 1} <= STILL_TWICE
+
+
+def test_only_the_room_of_runs_opens_the_files_of_a_run() -> None:
+    """Of their names those of the recipe and of the result are told to people and used by studies too."""
+    from bertkit.runs import findings, folder, log, restarts, result
+
+    constants = {"METRICS", "STOPPED", "FINGERPRINT", "RESTARTS", "FINDINGS", "SEED_RESULT", "ANSWERS", "LOG"}
+    names = {
+        getattr(module, name)
+        for module in (findings, folder, log, restarts, result)
+        for name in (*constants, "RECIPE", "RESULT")
+        if hasattr(module, name)
+    }
+    assert len(names) == len(constants) + 2
+    for module, path in SOURCES.items():
+        if module.startswith("bertkit.runs"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.ImportFrom(module=base, names=taken) if (base or "").startswith("bertkit.runs"):
+                    assert not constants & {alias.name for alias in taken}, f"{module} opens a run's files"
+                case ast.Constant(value=str(value)):
+                    assert value not in names, f"{module} names {value}"

@@ -63,6 +63,8 @@ def verdict_on(run: History, result: Result) -> Verdict:
 
 def sentence_on(run: History) -> str:
     """Whether it learned, in one sentence."""
+    if run.stopped:
+        return f"It was stopped: {run.stopped}"
     return _finetuning_in_short(run) if is_finetuning(run) else _pretraining_in_short(run)
 
 
@@ -311,8 +313,6 @@ def _on_the_plateau(run: RunHistory[PretrainRecipe]) -> tuple[Level, str, str]:
 
 
 def _pretraining_in_short(run: RunHistory[PretrainRecipe]) -> str:
-    if run.stopped:
-        return f"It was stopped: {run.stopped}"
     track, scored = run.track, _scored_texts(run)
     if track.broken:
         return f"It broke: the held-out loss after step {track.evaluations[-1].step:,} is no number."

@@ -6,16 +6,17 @@ import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from bertkit.checkpoint.atomic import remove_leftovers, replace_file
 from bertkit.errors import UserError
 from bertkit.recipe import BaseRecipe
+from bertkit.runs.records import write_json
 
 RECIPE = "recipe.toml"
 METRICS = "metrics.jsonl"
 RESULT = "result.json"
 STOPPED = "stopped.json"
-"""Why a pretraining run could not go on."""
 STATE = "checkpoint/state.safetensors"
 FINGERPRINT = "fingerprint.txt"
 _SEED = re.compile(r"seed-(\d+)")
@@ -61,7 +62,8 @@ def open_run(
                 f"The data are not those that the run at {out} began with; give it those, or start a new run."
             )
         # It is tried again: what is then wrong is said then.
-        (out / STOPPED).unlink(missing_ok=True)
+        for folder in {out, *seed_folders(out).values()}:
+            forget_stop(folder)
         return
     for path in inputs:
         if path.resolve().is_relative_to(out.resolve()):
@@ -94,6 +96,26 @@ def differences(before: BaseRecipe, now: BaseRecipe) -> list[str]:
     """
     old, new = before.flat(), now.flat()
     return [f"{key}: {old[key]!r}, now {new[key]!r}" for key in old if old[key] != new[key]]
+
+
+def stop_note(folder: Path) -> Path:
+    """Where it stands why the run or the seed in a folder could not go on."""
+    return folder / STOPPED
+
+
+def note_stop(folder: Path, why: dict[str, Any]) -> None:
+    """See `stop_note`."""
+    write_json(stop_note(folder), why)
+
+
+def forget_stop(folder: Path) -> None:
+    """See `stop_note`: it goes on."""
+    stop_note(folder).unlink(missing_ok=True)
+
+
+def write_result(run: Path, result: dict[str, Any]) -> None:
+    """Keep what came of a run: with this file it is finished."""
+    write_json(run / RESULT, result)
 
 
 def is_run(path: Path) -> bool:

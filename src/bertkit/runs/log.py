@@ -4,6 +4,7 @@ and TensorBoard events where that is installed.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from bertkit.errors import UserError
 from bertkit.recipe.parts import Phase
 from bertkit.runs.folder import METRICS
 from bertkit.runs.history import HEALTH, NAN, Evaluation, Health, Step, Track
@@ -163,6 +165,27 @@ def phase_of_log(folder: Path) -> Phase | None:
         if PLACE["finetune"] in record.values:
             return "finetune"
     return None
+
+
+def timed_steps(run: Path) -> list[tuple[float, float]]:
+    """The share of a pretraining that was done before each of its steps, and the learning rate of the step.
+
+    Raises:
+        UserError: there is no log, or none of such a run.
+    """
+    path = run / METRICS
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): name a run folder to replay.") from None
+    try:
+        records = [json.loads(line) for line in lines]
+        steps = [(each["fraction"], each["learning_rate"]) for each in records if each["event"] == "train"]
+    except (ValueError, KeyError, TypeError):
+        steps = []
+    if not steps:
+        raise UserError(f"{path} is no log of a pretraining run, so it cannot be replayed.")
+    return steps
 
 
 def _step(record: Record, phase: Phase, loss: float) -> Step:

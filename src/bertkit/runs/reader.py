@@ -13,7 +13,7 @@ from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.recipe.parts import Phase
 from bertkit.recipe.pretrain import kind_of_recipe
-from bertkit.runs.folder import RECIPE, RESULT, STOPPED, check_is_run, is_run, seed_folders
+from bertkit.runs.folder import RECIPE, RESULT, check_is_run, is_run, seed_folders, stop_note
 from bertkit.runs.history import (
     NAN,
     History,
@@ -52,11 +52,11 @@ def read_history(run: Path, *, without_recipe: bool = False) -> History:
     recipe = read_recipe(run) if known else _usual_recipe(run, result)
     tracks = read_tracks(run, phase_of(recipe))
     changes = restart_settings(run)
+    common: dict[str, Any] = {"tracks": tracks, "settings": changes, "known": known, "stopped": _stopped(run)}
+    common |= {"finished": result is not None, "best_seed": _best_seed(tracks, result)}
     if isinstance(recipe, PretrainRecipe):
-        made = RunHistory(with_settings(recipe, changes), tracks, settings=changes, known=known)
-        return _pretraining(run, made, result)
-    trained = RunHistory(with_settings(recipe, changes), tracks, settings=changes, known=known)
-    return _finetuning(trained, result)
+        return _pretraining(RunHistory(with_settings(recipe, changes), **common), result)
+    return _finetuning(RunHistory(with_settings(recipe, changes), **common), result)
 
 
 def read_recipe(run: Path) -> Recipe | PretrainRecipe:
@@ -150,8 +150,6 @@ def _finetuning(run: RunHistory[Recipe], result: Record | None) -> RunHistory[Re
         return replace(run, floor=_watched_floor(run.tracks))
     return replace(
         run,
-        finished=True,
-        best_seed=_best_seed(run.tracks, result),
         scores=_scores(get_kind(run.recipe.task.kind), result),
         floor=result.number("floor") if result.has("floor") else _watched_floor(run.tracks),
     )
@@ -178,9 +176,17 @@ def _scores(kind: Kind, result: Record) -> Scores:
     )
 
 
+def _stopped(run: Path) -> str:
+    """Why a run, or a seed of it, could not go on; "" of others."""
+    notes = [read_object(stop_note(folder)) for folder in dict.fromkeys((run, *seed_folders(run).values()))]
+    return next((note.text("why") for note in notes if note is not None), "")
+
+
 def _best_seed(tracks: Sequence[Track], result: Record | None) -> int | None:
-    several = result is not None and len(tracks) > 1 and result.has("best_seed")
-    return result.whole("best_seed") if result is not None and several else None
+    """Whose model is kept, of several."""
+    if result is None or len(tracks) < 2 or not result.has("best_seed"):
+        return None
+    return result.whole("best_seed")
 
 
 def _watched_floor(tracks: Sequence[Track]) -> float | None:
@@ -189,23 +195,22 @@ def _watched_floor(tracks: Sequence[Track]) -> float | None:
     return next((value for value in told if value is not None and math.isfinite(value)), None)
 
 
-def _pretraining(
-    folder: Path, run: RunHistory[PretrainRecipe], result: Record | None
-) -> RunHistory[PretrainRecipe]:
-    """What a result, or the reason for which there is none, adds to a run."""
+def _pretraining(run: RunHistory[PretrainRecipe], result: Record | None) -> RunHistory[PretrainRecipe]:
+    """What a result adds to a run."""
     floors = run.track.floors if result is None else result.figures("floors")
-    stopped = read_object(folder / STOPPED)
-    return replace(
+    run = replace(
         run,
-        finished=result is not None,
-        best_seed=_best_seed(run.tracks, result),
         floor=floors.get("unigram"),
         uniform=floors.get("uniform"),
-        stopped="" if stopped is None else stopped.text("why"),
         through_at=_through_at(result, run.track, floors),
-        long_from=result.whole("long_from") if result is not None and result.has("long_from") else None,
-        epochs=NAN if result is None else result.number("epochs", NAN),
-        seconds=NAN if result is None else result.number("seconds", NAN),
+    )
+    if result is None:
+        return run
+    return replace(
+        run,
+        long_from=result.whole("long_from") if result.has("long_from") else None,
+        epochs=result.number("epochs", NAN),
+        seconds=result.number("seconds", NAN),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
-from bertkit.errors import UserError
 from bertkit.recipe import OptimiserRecipe
-from bertkit.runs.folder import METRICS
+from bertkit.runs.log import timed_steps
 
 
 def learning_rate(step: int, steps: int, recipe: OptimiserRecipe) -> float:
@@ -112,21 +110,7 @@ class ByLog:
     """A run that repeats the steps of another one's log, which the wall clock had timed."""
 
     def __init__(self, run: Path) -> None:
-        path = run / METRICS
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise UserError(
-                f"{path} cannot be read ({error.strerror}): name a run folder to replay."
-            ) from None
-        try:
-            records = [json.loads(line) for line in lines]
-            steps = [record for record in records if record["event"] == "train"]
-            self._moments = [Moment(step["fraction"], step["learning_rate"]) for step in steps]
-            if not steps:
-                raise ValueError("no steps")
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"{path} is no log of a pretraining run, so it cannot be replayed.") from None
+        self._moments = [Moment(*timed) for timed in timed_steps(run)]
 
     def __len__(self) -> int:
         """Steps of the run."""

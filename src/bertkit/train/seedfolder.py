@@ -9,9 +9,8 @@ from typing import Any
 
 from bertkit.model.optimisers import Optimiser
 from bertkit.runs.checkpoints import Checkpoints
-from bertkit.runs.folder import STOPPED
+from bertkit.runs.folder import forget_stop, note_stop, stop_note
 from bertkit.runs.log import RunLog, open_log
-from bertkit.runs.records import write_json
 from bertkit.runs.restarts import Collapsed, Restart, add_restart, begins_at, change_of
 from bertkit.train.objective import Objective, Outcome, Progress
 from bertkit.train.processes import Processes, ProcessLost
@@ -102,7 +101,7 @@ class SeedFolder:
         if self._processes.first:
             outcome.write(self.path)
             self._checkpoints.remove()
-            (self.path / STOPPED).unlink(missing_ok=True)
+            forget_stop(self.path)
         self._processes.wait()
         return outcome
 
@@ -134,7 +133,7 @@ class SeedFolder:
         if self._processes.first:
             batch = self._objective.manner.batch_of(step - 1)
             told: dict[str, Any] = {"step": step, "why": why, "batch": batch, "checkpoint": checkpoint}
-            write_json(self.path / STOPPED, told)
+            note_stop(self.path, told)
         self.log.say(why)
         self._processes.wait()
         left = f"the last good checkpoint is {checkpoint}" if checkpoint else "there is no good checkpoint"
@@ -142,6 +141,6 @@ class SeedFolder:
         if (self.path / "model").is_dir():
             again += f"; --model {self.path} goes on from the last good weights"
         return Stopped(
-            f"{why} The run stopped; {left}, and {self.path / STOPPED} says what the batch of step {step} "
+            f"{why} The run stopped; {left}, and {stop_note(self.path)} says what the batch of step {step} "
             f"was made of. {again}."
         )

@@ -13,8 +13,7 @@ from bertkit.health.preflight import SECONDS, Preflight
 from bertkit.model.compute import Compute, flush_denormals
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import append_findings
-from bertkit.runs.folder import RESULT, check_run, open_run
-from bertkit.runs.records import write_json
+from bertkit.runs.folder import check_run, open_run, write_result
 from bertkit.train.labelled import Labelled
 from bertkit.train.listener import Listener, Plan, Silent
 from bertkit.train.loop import deferred_signals
@@ -166,7 +165,7 @@ def _finish(out: Path, result: dict[str, Any]) -> None:
         best = seed_folder(out, result["best_seed"], len(seeds)) / "model"
         with replace_folder(out / "model", overwrite=True) as temporary:
             shutil.copytree(best, temporary, dirs_exist_ok=True)
-    write_json(out / RESULT, result)
+    write_result(out, result)
 
 
 def _goes_on_after_a_restart(out: Path) -> bool:
