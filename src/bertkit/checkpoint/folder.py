@@ -24,7 +24,7 @@ from bertkit.checkpoint.content import (
 )
 from bertkit.checkpoint.formats import HF, Format, format_named, format_of, name_format
 from bertkit.checkpoint.hf import stored_as
-from bertkit.checkpoint.layouts import choose_layout, read_config, why_only_bertkit
+from bertkit.checkpoint.layouts import choose_layout, naming_of, read_config, why_only_bertkit
 from bertkit.checkpoint.locate import HUB_KEY, find_model, hub_card
 from bertkit.checkpoint.names import (
     Naming,
@@ -33,7 +33,6 @@ from bertkit.checkpoint.names import (
     is_harmless,
     modernise,
     name_bias,
-    naming_of,
     to_disk,
 )
 from bertkit.checkpoint.sentence import MODULES_FILE, SentencePooling, encoder_folder, read_pooling

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bertkit.checkpoint.bert import (
@@ -27,15 +28,66 @@ from bertkit.errors import UserError, quoted
 from bertkit.text.tokenizer import Tokenizer
 
 
+@dataclass(frozen=True)
+class Family:
+    """Models that one family of classes of transformers computes.
+
+    Attributes:
+        name: as a sentence calls it.
+        lacks: what of a model and its head, with or without a pair head, they cannot compute, a clause each.
+        read: the options that a `config.json` says, with those that `bertkit.json` adds.
+        write: the content of `config.json`, and whether there are a masked and a pair head.
+        beyond: the options that it has no keys for, which `bertkit.json` keeps.
+        prefix: what stands before the names of an encoder's tensors where it has a head.
+        naming: the names of tensors with a prefix.
+    """
+
+    name: str
+    lacks: Callable[[ModelConfig, HeadConfig | None, bool], list[str]]
+    read: Callable[[dict[str, Any], dict[str, Any]], tuple[ModelConfig, HeadConfig | None]]
+    write: Callable[[ModelConfig, HeadConfig | None, Tokenizer, bool, bool], dict[str, Any]]
+    beyond: tuple[str, ...]
+    prefix: str
+    naming: Callable[[str, HeadConfig | None], Naming]
+
+
+FAMILIES: dict[str, Family] = {
+    "bert": Family(
+        name="BERT",
+        lacks=lambda model, head, pair: not_bert(model, head),
+        read=read_bert,
+        write=lambda model, head, tokenizer, masked, pair: write_bert(
+            model, head, tokenizer.pad_id, masked=masked, pair=pair
+        ),
+        beyond=BEYOND_BERT,
+        prefix="bert.",
+        naming=bert_naming,
+    ),
+    "modernbert": Family(
+        name="ModernBERT",
+        lacks=lambda model, head, pair: not_modernbert(model, head, pair=pair),
+        read=read_modernbert,
+        write=lambda model, head, tokenizer, masked, pair: write_modernbert(
+            model, head, tokenizer, masked=masked
+        ),
+        beyond=BEYOND_MODERN,
+        prefix="model.",
+        naming=lambda prefix, head: modern_naming(prefix),
+    ),
+}
+"""By `model_type`; a model is written as one of the first family that can say what it is."""
+
+
 def why_only_bertkit(model: ModelConfig, head: HeadConfig | None, *, pair: bool = False) -> str | None:
     """Why no class of transformers computes this model: a sentence; None where one does."""
-    bert, modern = not_bert(model, head), not_modernbert(model, head, pair=pair)
-    if not bert or not modern:
+    lacks = {family.name: ", ".join(family.lacks(model, head, pair)) for family in FAMILIES.values()}
+    if not all(lacks.values()):
         return None
-    return (
-        f"transformers has no class for this model: for its BERT it has {', '.join(bert)}; "
-        f"for its ModernBERT {', '.join(modern)}."
-    )
+    told = [
+        f"for its {name} {'it has ' * (number == 0)}{what}"
+        for number, (name, what) in enumerate(lacks.items())
+    ]
+    return f"transformers has no class for this model: {'; '.join(told)}."
 
 
 def read_config(content: dict[str, Any], beyond: dict[str, Any]) -> tuple[ModelConfig, HeadConfig | None]:
@@ -50,16 +102,27 @@ def read_config(content: dict[str, Any], beyond: dict[str, Any]) -> tuple[ModelC
     """
     # Before transformers 2.3 there was no model_type; the keys are BERT's own since google-research/bert.
     old = "model_type" not in content and set(GOOGLE_KEYS) <= content.keys()
-    if content.get("model_type") == "bert" or old:
-        return read_bert(content, beyond)
-    if content.get("model_type") == "modernbert":
-        return read_modernbert(content, beyond)
-    if content.get("model_type") == "bertkit":
+    kind = "bert" if old else content.get("model_type")
+    if kind == "bertkit":
         return _read_own(content)
-    raise UserError(
-        f"model_type is {quoted(content.get('model_type'))}; bertkit reads 'bert', 'modernbert' and "
-        "'bertkit'."
-    )
+    if not isinstance(kind, str) or kind not in FAMILIES:
+        known = ", ".join(map(repr, FAMILIES))
+        raise UserError(f"model_type is {quoted(kind)}; bertkit reads {known} and 'bertkit'.")
+    return FAMILIES[kind].read(content, beyond)
+
+
+def naming_of(model_type: str, names: Iterable[str], head: HeadConfig | None) -> Naming:
+    """The naming of the tensors of a folder.
+
+    Args:
+        model_type: of its `config.json`.
+        names: those of its tensors, which tell the prefix.
+        head: the one that the names of a head are of.
+    """
+    if model_type == "bertkit":
+        return own_naming
+    family = FAMILIES[model_type]
+    return family.naming(family.prefix if any(n.startswith(family.prefix) for n in names) else "", head)
 
 
 def choose_layout(
@@ -72,13 +135,10 @@ def choose_layout(
         (None in bertkit's own layout, which has keys for all); the names of tensors.
     """
     masked, pair = "masked" in parts, "pair" in parts
-    bare = parts.keys() == {"encoder"}
-    if not not_bert(model, head):
-        config = write_bert(model, head, tokenizer.pad_id, masked=masked, pair=pair)
-        return config, BEYOND_BERT, bert_naming("" if bare else "bert.", head)
-    if not not_modernbert(model, head, pair=pair):
-        config = write_modernbert(model, head, tokenizer, masked=masked)
-        return config, BEYOND_MODERN, modern_naming("" if bare else "model.")
+    for family in FAMILIES.values():
+        if not family.lacks(model, head, pair):
+            naming = family.naming("" if parts.keys() == {"encoder"} else family.prefix, head)
+            return family.write(model, head, tokenizer, masked, pair), family.beyond, naming
     return write_own(model, head), None, own_naming
 
 

@@ -88,22 +88,6 @@ def modern_naming(prefix: str) -> Naming:
     return _naming(MODERN_MODULES, prefix)
 
 
-def naming_of(model_type: str, names: Iterable[str], head: HeadConfig | None) -> Naming:
-    """The naming of the tensors of a folder.
-
-    Args:
-        model_type: of its `config.json`.
-        names: those of its tensors, which tell the prefix.
-        head: the one that the names of a head are of.
-    """
-    if model_type == "bertkit":
-        return own_naming
-    prefix = {"bert": "bert.", "modernbert": "model."}[model_type]
-    if not any(name.startswith(prefix) for name in names):
-        prefix = ""
-    return modern_naming(prefix) if model_type == "modernbert" else bert_naming(prefix, head)
-
-
 def _naming(modules: Mapping[str, tuple[str, ...]], prefix: str) -> Naming:
     def naming(ours: str) -> tuple[str, ...]:
         module, _, parameter = ours.rpartition(".")
