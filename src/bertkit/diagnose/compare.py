@@ -228,14 +228,14 @@ def differing(recipes: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
     A table in a recipe, such as `model.options`, counts key by key.
     """
-    flat = []
-    for recipe in recipes:
-        keys: dict[str, Any] = {}
-        for key, value in recipe.items():
-            keys |= (
-                {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {key: value}
-            )
-        flat.append(keys)
+    flat = [
+        {
+            f"{key}.{part}" if part else key: one
+            for key, value in recipe.items()
+            for part, one in (value.items() if isinstance(value, Mapping) else [("", value)])
+        }
+        for recipe in recipes
+    ]
     names = dict.fromkeys(name for keys in flat for name in keys)
     values = {name: [keys.get(name) for keys in flat] for name in names}
     return {name: found for name, found in values.items() if any(each != found[0] for each in found)}

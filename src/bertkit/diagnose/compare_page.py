@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from bertkit.diagnose.charts import Bar, draw_forest
 from bertkit.diagnose.compare import PRETRAINING
 from bertkit.diagnose.page import figure, header, key, note, side, table, write_page
 from bertkit.diagnose.pictures import DEV, TRAIN
-from bertkit.diagnose.wording import capital, duration
+from bertkit.diagnose.wording import capital, duration, with_interval
 from bertkit.tasks.kinds import KINDS
 
 Found = Mapping[str, Any]
@@ -69,39 +69,30 @@ def write_comparison(path: Path, found: Found) -> Path:
 
 def columns(found: Found) -> tuple[list[str], list[list[str]]]:
     """The heads and the lines of the table, on page and terminal alike."""
-    name = scale_of(found).name
-    if found["kind"] == PRETRAINING:
-        heads = ["run", name, "difference", "pieces right", "train loss", "steps", "time", "weights"]
-    else:
-        heads = ["run", f"{name} [95 %]", "difference [95 %]", "train loss", "time", "weights"]
-    return heads, [_line(row, found, len(heads)) for row in found["rows"]]
-
-
-def _line(row: Row, found: Found, width: int) -> list[str]:
-    if not row["finished"]:
-        return [row["name"], "not finished", *[""] * (width - 2)]
-    difference = row["difference"] or {"value": None, "interval": None}
-    apart = _figures(difference["value"], difference["interval"], ".3f")
-    seeds = f" ({row['seeds']} seeds)" if row["seeds"] > 1 else ""
-    line = [
-        row["name"] + seeds,
-        _figures(row["score"], row["interval"], ".3f"),
-        "first" if row["run"] == found["first"] else apart,
-        _figures(row["train_loss"], None, ".3f"),
-        duration(row["seconds"]),
-        _count(row["parameters"]),
+    text, name = found["kind"] == PRETRAINING, scale_of(found).name
+    drawn = "" if text else " [95 %]"
+    cells: dict[str, Callable[[Row], str]] = {
+        "run": lambda row: row["name"] + (f" ({row['seeds']} seeds)" if row["seeds"] > 1 else ""),
+        f"{name}{drawn}": lambda row: with_interval(row["score"], row["interval"]),
+        f"difference{drawn}": lambda row: _apart(row["difference"]),
+        "pieces right": lambda row: with_interval(row["mlm_accuracy"], form=".1%"),
+        "train loss": lambda row: with_interval(row["train_loss"]),
+        "steps": lambda row: f"{row['steps']:,}",
+        "time": lambda row: duration(row["seconds"]),
+        "weights": lambda row: _count(row["parameters"]),
+    }
+    heads = [head for head in cells if text or head not in ("pieces right", "steps")]
+    lines = [
+        [cells[head](row) for head in heads]
+        if row["finished"]
+        else [row["name"], "not finished", *[""] * (len(heads) - 2)]
+        for row in found["rows"]
     ]
-    if found["kind"] == PRETRAINING:
-        line.insert(3, _figures(row["mlm_accuracy"], None, ".1%"))
-        line.insert(5, f"{row['steps']:,}")
-    return line
+    return heads, lines
 
 
-def _figures(value: float | None, interval: Sequence[float] | None, form: str) -> str:
-    if value is None:
-        return ""
-    between = "" if interval is None else f" [{', '.join(format(end, form) for end in interval)}]"
-    return f"{value:{form}}{between}"
+def _apart(difference: Row | None) -> str:
+    return with_interval(difference["value"], difference["interval"]) if difference else "first"
 
 
 def _count(parameters: int) -> str:
@@ -154,21 +145,13 @@ def _scores(found: Found) -> str:
     name, keys = scale.name, [key("dev", scale.dots)]
     if any(bar.seeds for bar in bars):
         keys.append(note("Small dots are seeds."))
-    levels = _baselines(found, scale)
-    keys += [
-        key("ngram", f"{words}, {height:.3f}", dashed=True) for words, height in levels.items()
-    ]  # fmt: skip
-    svg = draw_forest("scores", bars, name, levels=list(levels.values()))
+    place, beside, words = scale.beside
+    heights = {row[place].get(beside) for row in found["rows"] if row["finished"]}
+    # What the scores are seen against, where it is the same for all runs.
+    levels = [height for height in heights if height is not None] if len(heights) == 1 else []
+    keys += [key("ngram", f"{words}, {height:.3f}", dashed=True) for height in levels]
+    svg = draw_forest("scores", bars, name, levels=levels)
     return figure(capital(name), svg, keys)
-
-
-def _baselines(found: Found, scale: Scale) -> dict[str, float]:
-    """What the scores are seen against, where it is the same for all runs."""
-    key, name, words = scale.beside
-    rows = [row for row in found["rows"] if row["finished"]]
-    heights = {row[key].get(name) for row in rows}
-    height = heights.pop() if len(heights) == 1 else None
-    return {} if height is None else {words: height}
 
 
 def _differences(found: Found) -> str:

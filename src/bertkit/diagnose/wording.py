@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from bertkit.tasks.kinds import METRICS
 
@@ -28,6 +29,14 @@ def said(value: float, digits: int) -> str:
     if math.isinf(value):
         return "beyond all numbers"
     return f"{value:,.{digits}f}" if abs(value) < LONGEST else f"{value:.0e}"
+
+
+def with_interval(value: float | None, interval: Sequence[float] | None = None, form: str = ".3f") -> str:
+    """A figure, and its interval if it has one; nothing without a figure."""
+    if value is None:
+        return ""
+    between = "" if interval is None else f" [{', '.join(format(end, form) for end in interval)}]"
+    return f"{value:{form}}{between}"
 
 
 def perplexity(loss: float) -> float:

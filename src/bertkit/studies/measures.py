@@ -94,16 +94,10 @@ class Offsets:
 
     shares: tuple[tuple[tuple[float, ...], ...], ...]
 
-    def strongest(self) -> tuple[int, int, int, float]:
-        """Layer and head (from 1), offset (-1 or 1) and share of the head that looks most at a neighbour."""
-        found = [
-            (share, layer, head, offset)
-            for layer, heads in enumerate(self.shares, 1)
-            for head, row in enumerate(heads, 1)
-            for offset, share in ((-1, row[REACH - 1]), (1, row[REACH + 1]))
-        ]
-        share, layer, head, offset = max(found)
-        return layer, head, offset, share
+    @property
+    def strongest(self) -> float:
+        """The share of the head that looks most at a neighbour."""
+        return max(row[REACH + side] for heads in self.shares for row in heads for side in (-1, 1))
 
 
 @torch.no_grad()

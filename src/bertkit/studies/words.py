@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from bertkit.diagnose.groups import Difference, Finetuned, Pretrained
-from bertkit.diagnose.wording import duration
+from bertkit.diagnose.wording import duration, with_interval
 from bertkit.studies.variants import Row
 from bertkit.tasks.metrics import mean_interval
 
@@ -64,10 +64,14 @@ def _finetuned_columns(groups: Sequence[Any]) -> list[Column]:
             Column(each.title, lambda row, one: f"{one.metrics[usual.name]:.3f}", wide=True)
             for each in besides
         ),
-        Column(f"{name} [95 %]", lambda row, one: _with(one.score, one.interval)),
+        Column(f"{name} [95 %]", lambda row, one: with_interval(one.score, one.interval)),
         Column("collapsed", lambda row, one: _collapsed(one)),
         *_LENGTH,
-        Column("difference [95 %]", lambda row, one: _difference_of(row.difference), wide=True),
+        Column(
+            "difference [95 %]",
+            lambda row, one: _difference_of(row.difference) if row.difference else "",
+            wide=True,
+        ),
         Column(COMPARED, lambda row, one: row.to if row.difference else "", wide=True),
     ]
 
@@ -78,19 +82,21 @@ def _pretrained_columns(rows: Sequence[Row]) -> list[Column]:
     return [
         Column(
             "held-out loss [95 %]",
-            lambda row, one: _with(one.score, one.interval) + ("" if one.heldout else " (of training)"),
+            lambda row, one: (
+                with_interval(one.score, one.interval) + ("" if one.heldout else " (of training)")
+            ),
         ),
         Column("of the seeds", lambda row, one: ", ".join(f"{loss:.3f}" for loss in one.scores)),
         *[Column(ALIKE, lambda row, one: _mean_of(row.alike))] * alike,
-        Column("right", lambda row, one: _share(one.accuracy)),
-        *[Column("pairs right", lambda row, one: _share(one.pairs))] * pairs,
+        Column("right", lambda row, one: with_interval(one.accuracy, form=".1%")),
+        *[Column("pairs right", lambda row, one: with_interval(one.pairs, form=".1%"))] * pairs,
         Column(
             "off the plateau by step",
             lambda row, one: ", ".join("never" if step is None else f"{step:,}" for step in one.through_at),
         ),
         Column(
             "most on a neighbour",
-            lambda row, one: f"{row.offsets.strongest()[-1]:.0%}" if row.offsets else "text is gone",
+            lambda row, one: f"{row.offsets.strongest:.0%}" if row.offsets else "text is gone",
         ),
         *_LENGTH,
     ]
@@ -103,23 +109,11 @@ def _collapsed(one: Finetuned) -> str:
 
 
 def _mean_of(losses: Sequence[float]) -> str:
-    return _with(statistics.mean(losses), mean_interval(losses)) if losses else ""
+    return with_interval(statistics.mean(losses), mean_interval(losses)) if losses else ""
 
 
-def _share(share: float | None) -> str:
-    return "" if share is None else f"{share:.1%}"
-
-
-def _with(value: float, interval: tuple[float, float] | None) -> str:
-    """A figure with its interval, if it has one."""
-    return f"{value:.3f}" + ("" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]")
-
-
-def _difference_of(found: Difference | None) -> str:
-    """A difference with its interval, if there is one."""
-    if found is None or found.value is None or found.interval is None:
-        return ""
-    return f"{found.value:+.3f} [{found.interval[0]:+.3f}, {found.interval[1]:+.3f}]"
+def _difference_of(found: Difference) -> str:
+    return with_interval(found.value, found.interval, "+.3f")
 
 
 def why_not(row: Row) -> str:
