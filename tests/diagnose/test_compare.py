@@ -291,6 +291,9 @@ def test_seeds_of_pretrainings_give_intervals(tmp_path: Path) -> None:
     assert four["difference"]["interval"] is None
     assert "objective.rate differs" in four["difference"]["words"]
     assert found["remarks"] == []
+    lone = compare([runs[0], write_pretraining(tmp_path / "five", 4.0)])
+    assert lone["remarks"] == ["Where a run has one seed, a difference has no interval: --seeds 3 gives one."]
+    assert (lone["rows"][1]["interval"], lone["rows"][1]["difference"]["interval"]) == (None, None)
     page = write_comparison(tmp_path / "page.html", found).read_text()
     assert "Of 2 differences from one, 1 is more than chance." in page
     assert "two (3 seeds)" in page

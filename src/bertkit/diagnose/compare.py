@@ -215,7 +215,10 @@ def _remarks(groups: Sequence[Group]) -> list[str]:
         told.append("Of one seed no interval tells how much another seed would change: --seeds 5 does.")
     if finetuned:
         told.append("The best epochs were chosen on the rows that are scored: other rows may score lower.")
-    if len(pretrained) > 1 and any(len(group.scores) == 1 for group in pretrained):
+    single = [len(group.scores) == 1 for group in pretrained]
+    if len(single) > 1 and any(single) and not all(single):
+        told.append("Where a run has one seed, a difference has no interval: --seeds 3 gives one.")
+    elif len(single) > 1 and all(single):
         told.append(
             "Differences have no interval: a run keeps the mean loss of its held-out text, and has one seed. "
             "Runs from other seeds would say how much is chance."
