@@ -28,7 +28,7 @@ from bertkit.config.model import ModelConfig, preset
 from bertkit.data.batches import epoch_batches
 from bertkit.data.packed import Sequences, pack
 from bertkit.data.packing import encode_texts
-from bertkit.model.bulk import log_probabilities
+from bertkit.model.bulk import head_outputs
 from bertkit.model.compute import FLOAT32, Compute, flush_denormals, gemm_rate
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
@@ -183,7 +183,7 @@ def compare_prediction(texts: list[str], folder: Path, rounds: int) -> None:
     compute = Compute.choose("auto")
 
     def ours(model: Classifier) -> Callable[[], object]:
-        return lambda: log_probabilities(
+        return lambda: head_outputs(
             model, encode_texts(read.tokenizer, texts, max_length=PADDED), compute=compute
         )
 

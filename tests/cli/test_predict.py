@@ -13,6 +13,7 @@ import pytest
 import bertkit
 from bertkit.cli import main
 from bertkit.cli.predict import aligned_lines, json_lines, tab_separated_lines
+from bertkit.tasks.classify import CLASSIFY
 
 ODD = (
     b"\xef\xbb\xbfthe cat sat .\r\n"  # a byte order mark and CRLF
@@ -221,7 +222,7 @@ ANSWERS = [
 
 
 def test_columns_for_people() -> None:
-    assert list(aligned_lines(ANSWERS, ["bad", "good"])) == [
+    assert list(aligned_lines(ANSWERS, CLASSIFY, ["bad", "good"])) == [
         "label  probability  text",
         "good        0.7500  dog",
         "                    no text",
@@ -230,7 +231,7 @@ def test_columns_for_people() -> None:
 
 
 def test_lines_for_programs() -> None:
-    assert list(tab_separated_lines(ANSWERS)) == [
+    assert list(tab_separated_lines(ANSWERS, CLASSIFY)) == [
         "good\t0.7500\tdog",
         "\t\tno text",
         "bad\t1.0000\tthe cat\t [31m",

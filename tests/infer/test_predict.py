@@ -135,7 +135,7 @@ def test_numbers_that_are_none_are_not_passed_off_as_answers(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = bertkit.load(tiny_model)
-    monkeypatch.setattr(module, "log_probabilities", lambda *_, **__: np.full((1, 3), np.nan, np.float32))
+    monkeypatch.setattr(module, "head_outputs", lambda *_, **__: np.full((1, 3), np.nan, np.float32))
     with pytest.raises(UserError, match="answers with NaN"):
         broken.predict(["dog"])
 

@@ -7,7 +7,7 @@ import torch
 from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
-from bertkit.model.bulk import log_probabilities
+from bertkit.model.bulk import head_outputs
 from bertkit.model.compute import Compute
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
@@ -25,26 +25,25 @@ def classifier(**options) -> Classifier:
 def test_order_and_batches_change_nothing(loss, pieces, random_sequences):
     model = classifier(labels=("a", "b"), loss=loss).train()
     sequences = random_sequences(LENGTHS)
-    found = log_probabilities(model, sequences, pieces=pieces)
+    found = head_outputs(model, sequences, pieces=pieces)
     assert model.training
     assert found.dtype == np.float32
     with torch.no_grad():
-        expected = model.eval().log_probabilities(model(pack(sequences, range(len(LENGTHS)))))
+        expected = model.eval().outputs(model(pack(sequences, range(len(LENGTHS)))))
     np.testing.assert_allclose(found, expected, atol=1e-6)
     np.testing.assert_allclose(np.exp(found).sum(1), 1, atol=1e-6)
-    log_probabilities(model, sequences)
+    head_outputs(model, sequences)
     assert not model.training
 
 
 def test_bf16_is_close(random_sequences):
     model = classifier(labels=("a", "b", "c"))
     found = [
-        log_probabilities(model, random_sequences(LENGTHS), compute=Compute(kind))
-        for kind in ("fp32", "bf16")
+        head_outputs(model, random_sequences(LENGTHS), compute=Compute(kind)) for kind in ("fp32", "bf16")
     ]
     np.testing.assert_allclose(found[0], found[1], atol=0.02)
 
 
 def test_none(random_sequences):
     sequences = random_sequences([])
-    assert log_probabilities(classifier(labels=("a", "b", "c")), sequences).shape == (0, 3)
+    assert head_outputs(classifier(labels=("a", "b", "c")), sequences).shape == (0, 3)

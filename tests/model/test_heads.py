@@ -47,12 +47,12 @@ def test_losses_and_log_probabilities():
     logits_BC = torch.tensor([[0.0, 0.0, 0.0], [0.0, 40.0, 0.0]])
     loss_B = softmax.loss(logits_BC, torch.tensor([2, 0]))
     torch.testing.assert_close(loss_B, torch.tensor([1.0986123, 40.0]))
-    torch.testing.assert_close(softmax.log_probabilities(logits_BC)[:, 0], torch.tensor([-1.0986123, -40.0]))
+    torch.testing.assert_close(softmax.outputs(logits_BC)[:, 0], torch.tensor([-1.0986123, -40.0]))
 
     sigmoid = classifier(HeadConfig(labels=("a", "b"), loss="sigmoid"))
     logits_B1 = torch.tensor([[0.0], [3.0], [-200.0]])
     labels_B = torch.tensor([1, 0, 1])
-    logs_BC = sigmoid.log_probabilities(logits_B1)
+    logs_BC = sigmoid.outputs(logits_B1)
     torch.testing.assert_close(logs_BC.exp().sum(1), torch.ones(3))
     torch.testing.assert_close(sigmoid.loss(logits_B1, labels_B), -logs_BC[torch.arange(3), labels_B])
     # The loss is float32 whatever the model computed in.

@@ -10,7 +10,7 @@ from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig, layer_numbers
 from bertkit.data.packed import WindowIndex, pack
 from bertkit.errors import UserError
-from bertkit.model.bulk import log_probabilities, pooled
+from bertkit.model.bulk import head_outputs, pooled
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.model.pooling import pool
@@ -91,5 +91,5 @@ def test_windows_of_a_row_are_pooled_again(pooling, random_sequences):
     for pieces in (1, 16, 4096):
         found = pooled(model, rows, pieces=pieces)
         np.testing.assert_allclose(found[[2, 1, 0]], expected.detach(), atol=1e-6)
-        logs = log_probabilities(model, rows, pieces=pieces)
+        logs = head_outputs(model, rows, pieces=pieces)
         np.testing.assert_allclose(logs[[2, 1, 0]], model.head(expected).log_softmax(1).detach(), atol=1e-6)

@@ -1,4 +1,4 @@
-"""Score a trained model on labelled text, with a 95 % interval, beside the majority and an n-gram model."""
+"""Score a trained model on labelled text, with a 95 % interval, beside the baselines."""
 
 from __future__ import annotations
 
@@ -54,12 +54,14 @@ def _show(result: dict[str, Any]) -> None:
     from rich.markup import escape
 
     from bertkit.cli.run_display import score_table
+    from bertkit.tasks.kinds import get_kind
 
     console = Console(highlight=False)
     console.print(score_table(result))
     if result["baselines_from"] == "dev":
+        blind = get_kind(result["kind"]).baselines[0].title
         console.print(
-            "The majority is that of the scored rows; --train FILE adds the baselines of training.",
+            f"The {blind} is that of the scored rows; --train FILE adds the baselines of training.",
             soft_wrap=True,
         )
     elif result["leaks"]:
@@ -67,18 +69,21 @@ def _show(result: dict[str, Any]) -> None:
             f"[red]{result['leaks']:,} of these rows stand in the training file too.[/]", soft_wrap=True
         )
     console.print()
-    if len(result["labels"]) <= CLASSES_SHOWN:
+    classes = "confusion" in result
+    if classes and len(result["labels"]) <= CLASSES_SHOWN:
         console.print(_confusion_table(result))
-    else:
+    elif classes:
         console.print(f"The confusion matrix of {len(result['labels'])} classes is in what --json prints.")
-    console.print(_calibration(result), soft_wrap=True)
+    if result.get("calibration"):
+        console.print(_calibration(result), soft_wrap=True)
     if result["mistakes"]:
-        console.print("\nThe surest of its mistakes:")
+        console.print("\nThe surest of its mistakes:" if classes else "The rows that it is furthest off:")
     for row in result["mistakes"][:MISTAKES_SHOWN]:
         texts = "  |  ".join(filter(None, [row["text"], row["pair"]]))
+        said = f"{row['predicted']} {row['probability']:.1%}" if classes else f"{row['predicted']:.4g}"
+        true = row["label"] if classes else f"{row['score']:.4g}"
         console.print(
-            f"  line {row['line']}: {escape(row['predicted'])} {row['probability']:.1%}, "
-            f"is {escape(row['label'])}: {escape(texts)}",
+            f"  line {row['line']}: {escape(said)}, is {escape(true)}: {escape(texts)}",
             overflow="ellipsis" if console.is_terminal else "ignore",
             no_wrap=True,
             soft_wrap=not console.is_terminal,

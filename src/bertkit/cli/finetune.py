@@ -27,8 +27,14 @@ FLAGS: tuple[Flag, ...] = (
     ("--pair", "task", "pair", str, "column of the second text, if there are pairs"),
     ("--label", "task", "label", str, "column of the label"),
     ("--header", "task", "header", str, "yes, no or auto: whether the first line names the columns"),
-    ("--kind", "task", "kind", str, "kind of task"),
-    ("--metric", "task", "metric", str, "the score that counts: mcc, accuracy or f1"),
+    ("--kind", "task", "kind", str, "kind of task: classify or regress"),
+    (
+        "--metric",
+        "task",
+        "metric",
+        str,
+        "the score that counts: mcc, accuracy or f1; of numbers pearson, spearman, mse or mae",
+    ),
     (
         "--vocab",
         "vocabulary",

@@ -1,8 +1,8 @@
 """Label raw text with a trained model: the texts of files, of standard input, or of the command line itself.
 
-Answers come in the order of the input, a line for each row: label, its probability, text. A row that cannot
-be read, or has no text, is reported and keeps its place, with no label and with the reason for a text; the
-exit code is then 2.
+Answers come in the order of the input, a line for each row: label and its probability, or a score, then the
+text. A row that cannot be read, or has no text, is reported and keeps its place, with no label and with the
+reason for a text; the exit code is then 2.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
     from bertkit.infer.predict import Answer
+    from bertkit.tasks.kind import Kind
 
 EXAMPLES = """examples:
   bertkit predict RUN --say 'The book was read.' --say 'The book was reading.'
@@ -84,9 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json or (arguments.out is not None and arguments.out.suffix == ".json"):
             lines = json_lines(answers)
         elif out.isatty():
-            lines = aligned_lines(answers, predictor.labels)
+            lines = aligned_lines(answers, predictor.kind, predictor.labels)
         else:
-            lines = tab_separated_lines(answers)
+            lines = tab_separated_lines(answers, predictor.kind)
         for line in lines:
             print(line, file=out)
     report_tally(tally, predictor.reading.longest, "answer")
@@ -105,29 +106,31 @@ def json_lines(answers: Iterable[Answer]) -> Iterator[str]:
     yield "]"
 
 
-def tab_separated_lines(answers: Iterable[Answer]) -> Iterator[str]:
-    """Label, probability, text and the second text, if any; an error stands in the column of the text."""
+def tab_separated_lines(answers: Iterable[Answer], kind: Kind) -> Iterator[str]:
+    """The kind's columns, text and the second text, if any; an error stands in the column of the text."""
     for answer in answers:
-        yield "\t".join(_cells(answer))
+        said, texts = _cells(answer, kind)
+        yield "\t".join([*said, *texts])
 
 
-def aligned_lines(answers: Iterable[Answer], labels: Sequence[str]) -> Iterator[str]:
+def aligned_lines(answers: Iterable[Answer], kind: Kind, labels: Sequence[str]) -> Iterator[str]:
     """The same in columns for people, below a line that names them."""
     from rich.cells import cell_len, set_cell_size
 
-    width = max(cell_len(label) for label in (*labels, "label"))
-    yield f"{set_cell_size('label', width)}  probability  text"
+    first, *others = kind.columns
+    width = max(cell_len(label) for label in (*labels, first))
+    yield "  ".join([set_cell_size(first, width), *others, "text"])
     for answer in answers:
-        label, probability, *texts = _cells(answer)
-        yield f"{set_cell_size(label, width)}  {probability:>11}  {'  |  '.join(texts)}"
+        (label, *more), texts = _cells(answer, kind)
+        cells = [f"{cell:>{len(name)}}" for cell, name in zip(more, others, strict=True)]
+        yield "  ".join([set_cell_size(label, width), *cells, "  |  ".join(texts)])
 
 
-def _cells(answer: Answer) -> list[str]:
+def _cells(answer: Answer, kind: Kind) -> tuple[list[str], list[str]]:
     if "error" in answer:
-        return ["", "", CONTROL.sub(" ", answer["error"])]
-    texts = [answer[key] for key in ("label", "text", "pair") if key in answer]
-    label, *texts = (CONTROL.sub(" ", text) for text in texts)
-    return [label, f"{answer['probabilities'][answer['label']]:.4f}", *texts]
+        return [""] * len(kind.columns), [CONTROL.sub(" ", answer["error"])]
+    texts = [CONTROL.sub(" ", answer[key]) for key in ("text", "pair") if key in answer]
+    return [CONTROL.sub(" ", cell) for cell in kind.cells(answer)], texts
 
 
 def _report_errors(answers: Iterator[Answer]) -> Iterator[Answer]:

@@ -16,6 +16,7 @@ from bertkit.cli.display import BAR_WIDTH, BarDisplay, named_rows, plain_console
 from bertkit.diagnose.verdict import losses
 from bertkit.diagnose.wording import duration, perplexity, said, title
 from bertkit.runs.findings import Finding
+from bertkit.tasks.kinds import KINDS
 from bertkit.train.listener import LabelledPlan, Plan, UnlabelledPlan
 from bertkit.train.loop import StepRecord
 
@@ -165,7 +166,7 @@ class RunDisplay(BarDisplay):
 
 def _labelled_header(plan: LabelledPlan) -> dict[str, str]:
     facts = plan.facts
-    shares = ", ".join(f"{label} {share:.1%}" for label, share in facts.shares.items())
+    heading, targets = facts.targets
     seeds = f" x {plan.seeds} seeds" if plan.seeds > 1 else ""
     windows = f", read in {facts.windows:,} windows" if facts.windows else ""
     frozen = "" if plan.trained == plan.parameters else f" ({plan.trained:,} of them are trained)"
@@ -173,7 +174,7 @@ def _labelled_header(plan: LabelledPlan) -> dict[str, str]:
     processes = f", {plan.processes} processes" if plan.processes > 1 else ""
     return {
         "task": f"{facts.task}: {facts.train_rows:,} rows to train on, {facts.dev_rows:,} to score",
-        "labels": shares,
+        heading: targets,
         "lengths": f"median {facts.median_length}, longest {facts.longest} pieces; "
         f"{facts.truncated} cut{windows}; {facts.padding_saved:.0%} of the padded work saved",
         "data": f"{facts.duplicates} duplicates within train, {facts.leaks} rows of dev also in train",
@@ -269,10 +270,10 @@ def score_table(result: dict[str, Any]) -> Table:
     table.add_column("95 % interval", justify="right")
     for name in others:
         table.add_column(title(name), justify="right")
-    baselines = result["baselines"]
-    # Without training rows there is no n-gram model.
-    names = {"ngram": "n-gram", "majority": "majority"}
-    rows = {"bertkit": result} | {name: baselines[key] for key, name in names.items() if key in baselines}
+    known = result["baselines"]
+    # Without training rows there is only the one that is blind.
+    better_first = reversed(KINDS[result["kind"]].baselines)
+    rows = {"bertkit": result} | {each.short: known[each.name] for each in better_first if each.name in known}
     for name, row in rows.items():
         low, high = row["interval"]
         table.add_row(

@@ -12,6 +12,8 @@ Pooling = Literal["pooler", "cls", "mean", "max", "none"]
 Combination = Literal["sum", "concat"]
 HeadKind = Literal["classify", "multilabel", "regress", "tag", "answer", "choose"]
 Loss = Literal["", "softmax", "sigmoid", "squared"]
+TaskKind = Literal[HeadKind, ""]
+"""Of a recipe: "" is the kind of its task, which for files of one's own is the usual one."""
 USUAL_KIND: HeadKind = "classify"
 
 
@@ -25,6 +27,7 @@ class KindOfHead:
         labels: how many labels it has at least; 0: it has none.
         outputs: width of the last layer; 0: one for each label.
         pieces: it stands on every piece, and not on one vector of the sequence.
+        exact: its last layer computes in float32, where others may have the three digits of bf16.
     """
 
     does: str
@@ -32,12 +35,13 @@ class KindOfHead:
     labels: int = 0
     outputs: int = 0
     pieces: bool = False
+    exact: bool = False
 
 
 HEAD_KINDS: dict[HeadKind, KindOfHead] = {
     "classify": KindOfHead(does="gives a text one label", losses=("softmax", "sigmoid"), labels=2),
     "multilabel": KindOfHead(does="gives a text any of its labels", losses=("sigmoid",), labels=1),
-    "regress": KindOfHead(does="gives a text numbers", losses=("squared",), labels=1),
+    "regress": KindOfHead(does="gives a text numbers", losses=("squared",), labels=1, exact=True),
     "tag": KindOfHead(does="labels each piece of a text", losses=("softmax",), labels=2, pieces=True),
     "answer": KindOfHead(
         does="finds the answer to a question in a text", losses=("softmax",), outputs=2, pieces=True

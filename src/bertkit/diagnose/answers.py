@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bertkit.diagnose.verdict import conclusion_of
+from bertkit.diagnose.verdict import conclusion_of, sides
 from bertkit.health.labelled import ON_THE_PRIOR
 from bertkit.health.steps import gaps
 from bertkit.health.unlabelled import (
@@ -20,6 +20,7 @@ from bertkit.health.unlabelled import (
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import Change
 from bertkit.runs.history import History, RunHistory, Track, is_finetuning, numbers
+from bertkit.tasks.registry import kind_of
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def _taken_in(run: RunHistory[Recipe]) -> str:
     share = loss / run.floor if run.floor else math.inf
     return (
         f"{'Yes' if share < ON_THE_PRIOR else 'No'}: the training loss of its last epoch is {loss:.3f}, and "
-        f"knowing only how often each label occurs gives {run.floor:.3f}."
+        f"knowing only {kind_of(run.recipe.task).knowing[1]} gives {run.floor:.3f}."
     )
 
 
@@ -90,12 +91,13 @@ def _holds(run: RunHistory[Recipe]) -> str:
         return ""
     if not found.learned:
         return f"Nothing shows it: the interval of its score includes the {blind.title}'s."
-    above = f"Yes: the interval of its score lies above the {blind.title}'s"
+    better, _ = sides(run.scores)
+    above = f"Yes: the interval of its score lies {better} the {blind.title}'s"
     other = "" if rival is None else rival.words
     return {
         None: f"{above}.",
         "above": f"{above} and {other}'s.",
-        "below": f"Yes, but {other}'s score lies above its interval.",
+        "below": f"Yes, but {other}'s score lies {better} its interval.",
         "around": f"{above}. It includes {other}'s, so these rows can't tell which of the two is better.",
     }[found.rival]
 

@@ -17,6 +17,7 @@ from bertkit.recipe.parts import Phase
 from bertkit.runs.folder import RESULT, last_logged
 from bertkit.runs.reader import read_history, read_result
 from bertkit.tasks.classify import CLASSIFY
+from bertkit.tasks.regress import REGRESS
 from bertkit.version import __version__
 
 DOCTOR_PAGE = "doctor.html"
@@ -48,7 +49,7 @@ class Section:
         return told.history.phase in self.of and known and (not self.kinds or kind in self.kinds)
 
 
-CLASSES = (CLASSIFY.name,)
+CLASSES, NUMBERS = (CLASSIFY.name,), (REGRESS.name,)
 Page = tuple[tuple[Section, ...], ...]
 """From top to bottom; several sections stand beside one another where the window is wide enough."""
 REPORT: Page = (
@@ -72,10 +73,12 @@ REPORT: Page = (
         Section(sections.calibration, LABELLED, done=True, kinds=CLASSES),
         Section(sections.thresholds, LABELLED, done=True, kinds=CLASSES),
     ),
+    (Section(sections.points, LABELLED, done=True, kinds=NUMBERS),),
     (Section(sections.knowing_less, UNLABELLED, done=True),),
     (Section(sections.seeds, LABELLED, done=True),),
     (Section(sections.seeds_of_text, UNLABELLED, done=True),),
     (Section(sections.mistakes, LABELLED, done=True, kinds=CLASSES),),
+    (Section(sections.furthest, LABELLED, done=True, kinds=NUMBERS),),
     (Section(sections.ways_on),),
 )
 DOCTOR: Page = (

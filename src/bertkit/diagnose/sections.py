@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from bertkit.diagnose import classes
+from bertkit.diagnose import classes, numbers
 from bertkit.diagnose.answers import begun_again, typed_settings
 from bertkit.diagnose.charts import (
     Bar,
@@ -34,6 +34,7 @@ from bertkit.runs.folder import RECIPE, is_run, recipe_text
 from bertkit.runs.history import History, Track, mean
 from bertkit.runs.records import number
 from bertkit.tasks.kinds import get_kind
+from bertkit.tasks.registry import kind_of
 
 PHASES = {"finetune": "fine-tuning", "pretrain": "pretraining"}
 OUTCOMES = {"learned": "good", "not learned": "open", "collapsed": "bad", "diverged": "bad"}
@@ -310,8 +311,10 @@ def loss(told: Told) -> str:
         return ""
     floor = told.history.floor if told.history.finished or doctors else None
     keys = [key("train", "training rows"), key("dev", "dev rows")]
-    if floor is not None:
-        keys.append(key("majority", f"knowing only the label shares, {floor:.3f}", dashed=True))
+    if floor is not None and isinstance(told.history.recipe, Recipe):
+        kind = told.result.get("kind") or kind_of(told.history.recipe.task).name
+        knowing, _ = get_kind(kind).knowing
+        keys.append(key("majority", f"knowing only {knowing}, {floor:.3f}", dashed=True))
     broken = [track.broke.place for track in tracks if track.broke is not None]
     if broken and not doctors:
         keys.append(note(f"The loss was no number from epoch {min(broken):.2f} on."))
@@ -397,9 +400,19 @@ def seeds(told: Told) -> str:
     return f"<section><h2>Seeds</h2>{table(heads, lines, numbers=range(4), levels=levels)}</section>"
 
 
+def points(told: Told) -> str:
+    """Predicted against true numbers, and what is left of them."""
+    return numbers.points_section(told.result.get("points"), told.of_best)
+
+
 def mistakes(told: Told) -> str:
     """What the model is surest about, and wrong."""
     return classes.mistakes_section(told.result["mistakes"], told.of_best)
+
+
+def furthest(told: Told) -> str:
+    """The numbers that the model is furthest off."""
+    return numbers.furthest_section(told.result["mistakes"], told.of_best)
 
 
 # ---- Text

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bertkit.config.head import USUAL_KIND
 from bertkit.diagnose.wording import capital, perplexity, said, title
 from bertkit.health.unlabelled import BY_HEART, last_training_loss, soon_through
 from bertkit.recipe import PretrainRecipe, Recipe
-from bertkit.runs.history import Evaluation, History, RunHistory, Scores, is_finetuning
+from bertkit.runs.history import BaselineScore, Evaluation, History, RunHistory, Scores, is_finetuning
 from bertkit.runs.records import number
+from bertkit.tasks.kinds import get_kind
 
 Result = Mapping[str, Any]
 Level = Literal["good", "open", "bad"]
@@ -76,7 +78,7 @@ def conclude(scores: Scores, statuses: Sequence[str]) -> Conclusion:
         statuses: of each seed that is known; see `runs.result.SeedResult`.
     """
     collapsed = bool(statuses) and all(status == "collapsed" for status in statuses)
-    rival = None if scores.rival is None else _place(scores, scores.rival.score)
+    rival = None if scores.rival is None else _place(scores, scores.rival)
     level, lead = _words(scores, statuses, collapsed, rival)
     return Conclusion(level, lead, collapsed, scores.learned, rival)
 
@@ -113,10 +115,10 @@ def _unfinished(run: History) -> Verdict:
 # ---- Labelled rows
 
 
-def _place(scores: Scores, rival: float) -> Place:
-    if scores.low > rival:
+def _place(scores: Scores, rival: BaselineScore) -> Place:
+    if scores.beats(rival):
         return "above"
-    return "below" if scores.high < rival else "around"
+    return "around" if scores.low <= rival.score <= scores.high else "below"
 
 
 def _words(
@@ -127,7 +129,7 @@ def _words(
     if scores.blind is None:
         return "open", "It is done."
     if not scores.learned:
-        return "open" if scores.score > scores.blind.score else "bad", "Nothing shows that it learned."
+        return "open" if scores.reaches(scores.blind) else "bad", "Nothing shows that it learned."
     if scores.rival is not None and rival == "below":
         return "open", f"It learned, but less than {scores.rival.words}."
     if scores.rival is not None and rival == "around":
@@ -161,19 +163,26 @@ def _baselines(scores: Scores) -> list[str]:
     return [f"{each.words} scores {each.score:.3f}" for each in (scores.blind, scores.rival) if each]
 
 
+def sides(scores: Scores) -> tuple[str, str]:
+    """Where better scores lie, and worse ones."""
+    return ("above", "below") if scores.higher else ("below", "above")
+
+
 def _meaning(scores: Scores, result: Result, found: Conclusion) -> str:
     if found.collapsed:
         return f"The model collapsed: it gives every dev row the same answer{_only_answer(result)}."
     if scores.blind is None:
         return ""
     if not found.learned:
-        score = f"the {scores.blind.title}'s score"
-        return f"The interval reaches down to {score}: nothing shows that the model learned."
+        reached = f"{'down' if scores.higher else 'up'} to the {scores.blind.title}'s score"
+        return f"The interval reaches {reached}: nothing shows that the model learned."
+    better, worse = sides(scores)
+    learned = get_kind(result.get("kind", USUAL_KIND)).learned
     rival = "" if scores.rival is None else f"the {scores.rival.title}"
     return {
-        None: "The interval lies above it: the model has learned to tell the labels apart.",
-        "above": "The interval lies above both: the model knows more than which words occur.",
-        "below": f"The interval lies below {rival}, which is the better one for these data.",
+        None: f"The interval lies {better} it: the model has learned {learned}.",
+        "above": f"The interval lies {better} both: the model knows more than which words occur.",
+        "below": f"The interval lies {worse} {rival}, which is the better one for these data.",
         "around": f"The interval includes {rival}'s score: these dev rows cannot tell the two apart.",
     }[found.rival]
 

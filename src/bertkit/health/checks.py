@@ -19,6 +19,7 @@ from bertkit.health.watch import Setting, Watch, Watched
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import Finding, by_weight
 from bertkit.runs.history import Evaluation, History, Track
+from bertkit.tasks.kinds import METRICS
 
 When = Literal["before", "during", "after"]
 LABELLED, UNLABELLED = ("finetune",), ("pretrain",)
@@ -201,14 +202,17 @@ def _as_watched(run: History, scored: Evaluation, watch: Watch) -> WatchedEvalua
         if run.floor is not None:
             watch.passed(scored.step, scored.loss, run.floor)
         return WatchedEvaluation(step=scored.step, train_loss=watch.smoothed, loss=scored.loss)
-    blind = run.scores.blind.score if run.scores and run.scores.blind else None
+    scores = run.scores
+    blind = None if scores is None or scores.blind is None else scores.blind.score
     return WatchedEvaluation(
         step=scored.step,
         train_loss=scored.train_loss,
         loss=scored.loss,
         # Nothing else leaves a score without an interval.
         one_answer=scored.score == blind and scored.low == scored.high,
-        beats_majority=blind is not None and scored.low > blind,
+        beats_majority=blind is not None
+        and scores is not None
+        and METRICS[scores.metric].beats((scored.low, scored.high), blind),
     )
 
 

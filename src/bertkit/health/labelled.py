@@ -186,7 +186,7 @@ def _causes(run: RunHistory[Recipe]) -> str:
 def _nothing_there(run: RunHistory[Recipe]) -> str:
     """Where counting words finds nothing either, the recipe is not the only suspect."""
     scores = run.scores
-    if scores is None or scores.rival is None or scores.blind is None:
+    if scores is None or scores.rival is None or scores.blind is None or not scores.higher:
         return ""
     rival, blind = scores.rival, scores.blind
     # About two standard deviations of such a difference, which the rows alone make.
@@ -256,7 +256,8 @@ def no_better_than_majority(run: RunHistory[Recipe]) -> Finding | None:
         return None
     fell = run.floor is not None and run.train_loss < OFF_THE_PRIOR * run.floor
     start = PRETRAINED if run.fresh else Change(words="a model that was pretrained on more text (--model)")
-    above = scores.score > blind.score
+    above, beyond = scores.reaches(blind), "below" if scores.higher else "above"
+    includes = scores.low <= blind.score <= scores.high
     means = "What the model learned of its rows does not carry over to others, as far as these dev rows show."
     if not fell:
         means = "Nothing shows that the model learned anything from the texts."
@@ -265,7 +266,7 @@ def no_better_than_majority(run: RunHistory[Recipe]) -> Finding | None:
     return (notable if above else grave)(
         "possible" if above else "likely",
         f"It scores {scores.score:.3f}, and the interval, {scores.low:.3f} to {scores.high:.3f}, "
-        f"{'includes' if scores.high >= blind.score else 'lies below'} the {blind.title}'s "
+        f"{'includes' if includes else f'lies {beyond}'} the {blind.title}'s "
         f"{blind.score:.3f}" + (f", though the training loss fell to {run.train_loss:.3f}." if fell else "."),
         means,
         *((start, Change(words="more labelled rows")) if fell or above else _unstick(run)),
@@ -275,14 +276,14 @@ def no_better_than_majority(run: RunHistory[Recipe]) -> Finding | None:
 def no_better_than_ngram(run: RunHistory[Recipe]) -> Finding | None:
     """An n-gram model scores as well or better. That an interval includes a lower score is no finding."""
     scores = run.scores
-    if scores is None or scores.rival is None or scores.score > scores.rival.score:
+    if scores is None or scores.rival is None or scores.reaches(scores.rival):
         return None
-    if scores.score >= PERFECT:
+    if scores.higher and scores.score >= PERFECT:
         return None  # Both make no mistake: no other model could do better.
     if not scores.learned:
         return None
     return notable(
-        "certain" if scores.high < scores.rival.score else "likely",
+        "certain" if not scores.low <= scores.rival.score <= scores.high else "likely",
         f"It scores {scores.score:.3f} [{scores.low:.3f}, {scores.high:.3f}], and {scores.rival.words} "
         f"{scores.rival.score:.3f}.",
         "Counting words and their neighbours does as well as this model, in seconds.",

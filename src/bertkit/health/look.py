@@ -143,8 +143,8 @@ class Looked:
     """What is seen of inputs; the names are those of `runs.history.Health`."""
 
     cls_spread: float = 0.0
-    probability_spread: float = 0.0
-    majority_share: float = 0.0
+    probability_spread: float | None = None
+    majority_share: float | None = None
     attention_entropy: dict[str, float] = field(default_factory=dict)
     dead_units: dict[str, float] = field(default_factory=dict)
 
@@ -169,16 +169,19 @@ def look_at(model: Classifier | Pretrainer, batch: Any, *, compute: Compute = FL
     with evaluating(model), torch.inference_mode(), _units_noted(model, looked), compute.autocast():
         if isinstance(model, Pretrainer):
             assert isinstance(batch, PretrainingBatch)
-            probabilities = model(batch)[0].float().softmax(-1)
+            probabilities: torch.Tensor | None = model(batch)[0].float().softmax(-1)
             inputs = batch.inputs
         else:
-            probabilities = model.log_probabilities(model(batch)).exp()
+            outputs = model.outputs(model(batch))
+            probabilities = None if outputs.shape[1] == 1 else outputs.exp()
             inputs = batch
         # Once more, for now the last layer too is computed at all pieces, whatever the head asks for.
         hidden_TH, attentions = model.encoder(inputs, return_attention=True)
     looked.cls_spread = spread(hidden_TH.index_select(0, inputs.starts_B))
     for number, weights in enumerate(attentions, start=1):
         looked.attention_entropy[f"layer {number}"] = entropy_share(weights)
+    if probabilities is None:  # Numbers have no answers that are the same.
+        return looked
     mean = probabilities.mean(0)
     answers = probabilities.argmax(-1)
     looked.probability_spread = float((probabilities - mean).abs().sum(-1).mean() / 2)

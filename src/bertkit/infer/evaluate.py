@@ -6,10 +6,12 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from bertkit.config.head import HEAD_KINDS
 from bertkit.errors import UserError
 from bertkit.infer.predict import Predictor
 from bertkit.recipe import TaskRecipe
 from bertkit.tasks.examples import leaks
+from bertkit.tasks.kind import Scale
 from bertkit.tasks.load import load_examples
 from bertkit.tasks.registry import Task, find_task
 from bertkit.version import __version__
@@ -49,7 +51,7 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:
     targets, predictions = rows.known, kind.predict(outputs)
     found = kind.summary(targets, predictions, names, task.metric)
     blind = baselines[kind.baselines[0].name]["score"]
-    outcome = kind.status(predictions, found["interval"], task.metric, blind)
+    outcome = kind.status(targets, predictions, found["interval"], task.metric, blind)
     return {
         "task": task.name,
         "kind": task.kind,
@@ -57,7 +59,7 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:
         "rows": len(rows),
         "train_rows": None if train is None else len(train),
         **found,
-        "loss": float(kind.losses(targets, outputs, 1.0).mean()),
+        "loss": float(kind.losses(targets, outputs, Scale()).mean()),
         "baselines": baselines,
         "baselines_from": "dev" if train is None else "train",
         "leaks": None if train is None else len(leaks(train, rows)),
@@ -78,9 +80,17 @@ def _task_for(predictor: Predictor, recipe: TaskRecipe) -> Task:
     """The task to score on; one whose classes are not the model's is refused before a row is read."""
     if not (recipe.name or recipe.dev):
         raise UserError("Say what to score on: the name of a task, or --dev FILE of your own.")
-    if not recipe.name and not recipe.metric:
-        recipe = replace(recipe, metric=predictor.card.get("metric", ""))
+    if not recipe.name:
+        kind = recipe.kind or predictor.kind.name
+        metric = predictor.card.get("metric", "") if kind == predictor.kind.name else ""
+        recipe = replace(recipe, kind=kind, metric=recipe.metric or metric)
     task = find_task(recipe)
+    if task.kind != predictor.kind.name:
+        raise UserError(
+            f"{predictor.name} has a head that {HEAD_KINDS[predictor.kind.name].does}, and task "
+            f"{task.name!r} asks for one that {HEAD_KINDS[task.kind].does}; take a model that was fine-tuned "
+            "on such rows."
+        )
     theirs = list(task.labels.values())
     if theirs and set(theirs) != set(predictor.labels):
         raise UserError(

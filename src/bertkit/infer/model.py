@@ -21,7 +21,7 @@ from bertkit.infer.reading import reading_of
 from bertkit.infer.rows import Texts
 from bertkit.infer.score import score
 from bertkit.model.compute import Compute, flush_denormals
-from bertkit.tasks.kinds import KINDS
+from bertkit.tasks.kinds import kind_of_head
 
 
 class Model:
@@ -45,7 +45,7 @@ class Model:
         self.labels = self._folder.head_config.labels if self._folder.head_config else ()
         self.compute = Compute.choose(precision)
         self.reading = reading_of(self._folder, window=window, stride=stride)
-        if self._folder.head_config is not None and self._folder.head_config.kind in KINDS:
+        if self._folder.head_config is not None and kind_of_head(self._folder.head_config):
             _ = self.predictor  # What is wrong with it is told now, and not when something is asked of it.
 
     @cached_property

@@ -17,11 +17,11 @@ from bertkit.data.packing import encode_texts
 from bertkit.data.tables import BadRow, Row
 from bertkit.errors import UserError
 from bertkit.infer.rows import ROWS_AT_ONCE, Tally, Texts, checked_texts, in_chunks
-from bertkit.model.bulk import log_probabilities
+from bertkit.model.bulk import head_outputs
 from bertkit.model.compute import Compute
 from bertkit.model.heads import Classifier
 from bertkit.tasks.calibration import tempered
-from bertkit.tasks.kinds import KINDS
+from bertkit.tasks.kinds import KINDS, kind_of_head
 
 Answer = dict[str, Any]
 """`{"text"}`, with `"pair"` where there is one, and what `Kind.answers` says of it; or, in the place of a row
@@ -48,14 +48,15 @@ class Predictor:
                 f"{name} has no trained head to label texts with, so it cannot answer: "
                 f"fine-tune it first with `bertkit finetune TASK --model {name} -o RUN`."
             )
-        if folder.head.config.kind not in KINDS:
+        kind = kind_of_head(folder.head.config)
+        if kind is None:
             raise UserError(
                 f"{name} has a head that {HEAD_KINDS[folder.head.config.kind].does}, and only one that "
-                f"{' or '.join(HEAD_KINDS[kind].does for kind in KINDS)} is used so; from Python, "
+                f"{' or '.join(HEAD_KINDS[name].does for name in KINDS)} is used so; from Python, "
                 f"bertkit.load({name!r}).outputs(texts) gives what its head computes."
             )
         self.name = name
-        self.kind = KINDS[folder.head.config.kind]
+        self.kind = kind
         self.labels = folder.head.config.labels
         self.card = folder.card
         self.compute = compute
@@ -101,10 +102,10 @@ class Predictor:
         Raises:
             UserError: the weights make numbers that are none.
         """
-        logs = log_probabilities(self._classifier, sequences, compute=self.compute)
-        if np.isnan(logs).any():
+        outputs = head_outputs(self._classifier, sequences, compute=self.compute)
+        if np.isnan(outputs).any():
             raise UserError(f"{self.name} answers with NaN: its weights are damaged; train it again.")
-        return logs if self.temperature is None else tempered(logs, self.temperature)
+        return outputs if self.temperature is None else tempered(outputs, self.temperature)
 
     def predict_rows(
         self, rows: Iterable[Row | BadRow], tally: Tally, *, at_once: int = ROWS_AT_ONCE

@@ -96,7 +96,7 @@ def _score(
         # What the table of pieces would answer is replaced.
         hook = classifier.encoder.embeddings.pieces.register_forward_hook(lambda *_: flat)
         try:
-            logs_NC = classifier.log_probabilities(classifier(batch))
+            logs_NC = classifier.outputs(classifier(batch))
         finally:
             hook.remove()
         # What all classes have in common falls out: these are the logits' differences, of a sigmoid too.

@@ -19,14 +19,14 @@ PIECES = 4096
 """Pieces that are computed together: a few megabytes for each layer, and long matrices."""
 
 
-def log_probabilities(
+def head_outputs(
     classifier: Classifier,
     inputs: Sequences | Features,
     *,
     compute: Compute = FLOAT32,
     pieces: int = PIECES,
 ) -> npt.NDArray[np.float32]:
-    """Log-probability of each class for each row, [N, C], in the order given; see `in_batches`.
+    """What the head says of each row, [N, C], in the order given: see `Classifier.outputs`, `in_batches`.
 
     Rows in windows are pooled first, a few windows at a time: a text of any length takes little memory.
     """
@@ -35,7 +35,7 @@ def log_probabilities(
         inputs = Features(vectors_NW, np.ones(len(inputs), dtype=np.int64))
 
     def answer(rows: npt.NDArray[np.int64]) -> torch.Tensor:
-        return classifier.log_probabilities(classifier(inputs.batch(rows)))
+        return classifier.outputs(classifier(inputs.batch(rows)))
 
     classes = len(classifier.head.config.labels)
     return in_batches(classifier, inputs.lengths, classes, answer, compute=compute, pieces=pieces)

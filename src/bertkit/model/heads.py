@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bertkit.config.head import HeadConfig
+from bertkit.config.head import HEAD_KINDS, HeadConfig
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import FeatureBatch, PackedBatch
 from bertkit.model.encoder import Encoder
@@ -41,8 +43,20 @@ class ClassificationHead(nn.Module):
     def forward(self, pooled_NW: torch.Tensor) -> torch.Tensor:
         """Logits [N, C] of N sequences or pieces, C being `config.outputs`."""
         hidden = pooled_NW if self.hidden is None else self.activation(self.hidden(pooled_NW))
-        logits: torch.Tensor = self.output(self.dropout(self.norm(hidden)))
+        last = self.dropout(self.norm(hidden))
+        if HEAD_KINDS[self.config.kind].exact:
+            with torch.autocast(last.device.type, enabled=False):
+                return F.linear(last.float(), self.output.weight, self.output.bias)
+        logits: torch.Tensor = self.output(last)
         return logits
+
+    def rescaled(self, factor: float, shift: float) -> ClassificationHead:
+        """A copy whose logits are `factor` times those of this one, and `shift` more."""
+        copied = copy.deepcopy(self)
+        with torch.no_grad():
+            copied.output.weight.mul_(factor)
+            copied.output.bias.mul_(factor).add_(shift)
+        return copied
 
 
 class Classifier(nn.Module):
@@ -66,8 +80,7 @@ class Classifier(nn.Module):
         return pool(self.encoder, batch, config.pooling, config.layers, config.combine)
 
     def loss(self, logits: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
-        """Of a head that classifies: cross-entropy of each sequence, nats, float32 [B], of labels [B]."""
-        assert self.head.config.kind == "classify", "see `losses`"
+        """Of a head on one vector a sequence: the loss of each, float32 [B]; of others see `losses`."""
         return OUTPUTS[self.head.config.loss].loss(logits.float(), labels_B)
 
     def losses(self, logits: torch.Tensor, targets: torch.Tensor, batch: PackedBatch) -> Losses:
@@ -83,7 +96,6 @@ class Classifier(nn.Module):
         """
         return TARGETS[self.head.config.kind](self.head.config, logits.float(), targets, batch)
 
-    def log_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """Of a head that classifies: log-probability of each class, float32 [B, C]."""
-        assert self.head.config.kind == "classify", "only classes exclude each other"
-        return OUTPUTS[self.head.config.loss].log_probabilities(logits.float())
+    def outputs(self, logits: torch.Tensor) -> torch.Tensor:
+        """What logits are read as: log-probabilities of the classes, or numbers, float32 [B, C]."""
+        return OUTPUTS[self.head.config.loss].outputs(logits.float())

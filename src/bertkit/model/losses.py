@@ -25,6 +25,11 @@ def _sigmoid_loss(logits_B1: torch.Tensor, labels_B: torch.Tensor) -> torch.Tens
     return F.binary_cross_entropy_with_logits(logits_B, labels_B.to(logits_B.dtype), reduction="none")
 
 
+def _squared_loss(logits_BC: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    values_BC = values.to(logits_BC.dtype).view_as(logits_BC)
+    return F.mse_loss(logits_BC, values_BC, reduction="none").mean(1)
+
+
 def _softmax_log_probabilities(logits_BC: torch.Tensor) -> torch.Tensor:
     return logits_BC.log_softmax(-1)
 
@@ -35,15 +40,21 @@ def _sigmoid_log_probabilities(logits_B1: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Output:
-    """What the last layer of a classifier says: loss of each sequence [B] and log-probabilities [B, C]."""
+    """What a last layer on one vector a sequence says.
+
+    Attributes:
+        loss: of each sequence, [B].
+        outputs: what it is read as: log-probabilities of the classes, or numbers, [B, C].
+    """
 
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-    log_probabilities: Callable[[torch.Tensor], torch.Tensor]
+    outputs: Callable[[torch.Tensor], torch.Tensor]
 
 
 OUTPUTS: dict[str, Output] = {
     "softmax": Output(_softmax_loss, _softmax_log_probabilities),
     "sigmoid": Output(_sigmoid_loss, _sigmoid_log_probabilities),
+    "squared": Output(_squared_loss, lambda logits_BC: logits_BC),
 }
 
 
@@ -86,8 +97,7 @@ def _label_sets(
 
 
 def _numbers(head: HeadConfig, logits_BC: torch.Tensor, values: torch.Tensor, batch: PackedBatch) -> Losses:
-    values_BC = values.to(logits_BC.dtype).view_as(logits_BC)
-    return _all(F.mse_loss(logits_BC, values_BC, reduction="none").mean(1))
+    return _all(_squared_loss(logits_BC, values))
 
 
 def _tags(head: HeadConfig, logits_TC: torch.Tensor, tags_T: torch.Tensor, batch: PackedBatch) -> Losses:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bertkit.config.head import USUAL_KIND, Combination, HeadKind, Loss, Pooling
+from bertkit.config.head import Combination, Loss, Pooling, TaskKind
 from bertkit.config.reading import Reading, check_reading
 from bertkit.errors import UserError, check_at_least, check_choice
 from bertkit.recipe.base import BaseRecipe
@@ -28,12 +28,12 @@ class TaskRecipe:
     pair: str = ""
     label: str = ""
     header: Header = "auto"
-    kind: HeadKind = USUAL_KIND
+    kind: TaskKind = ""
     metric: str = ""
 
     def __post_init__(self) -> None:
         check_choice("task", "header", self.header, Header)
-        check_choice("task", "kind", self.kind, HeadKind)
+        check_choice("task", "kind", self.kind, TaskKind)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -238,14 +238,25 @@ class Scores:
         return cls(metric, score, *interval, rows, *known[:2])
 
     @property
+    def higher(self) -> bool:
+        """Whether higher scores are the better ones."""
+        return METRICS[self.metric].higher
+
+    def beats(self, baseline: BaselineScore) -> bool:
+        """Whether all of the interval is better than what a baseline scores."""
+        return METRICS[self.metric].beats((self.low, self.high), baseline.score)
+
+    def reaches(self, baseline: BaselineScore) -> bool:
+        """Whether the score is better than what a baseline scores."""
+        return METRICS[self.metric].better(self.score, baseline.score)
+
+    @property
     def learned(self) -> bool | None:
-        """Whether a fine-tuning learned: its interval lies above the score of the baseline that is blind.
+        """Whether a fine-tuning learned: its interval is better than the score of the baseline that is blind.
 
         None where that baseline is not known.
         """
-        if self.blind is None:
-            return None
-        return METRICS[self.metric].beats((self.low, self.high), self.blind.score)
+        return None if self.blind is None else self.beats(self.blind)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bertkit.config.head import USUAL_KIND
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.recipe.parts import Phase
@@ -150,7 +151,7 @@ def _finetuning(run: RunHistory[Recipe], result: Record | None) -> RunHistory[Re
         return replace(run, floor=_watched_floor(run.tracks))
     return replace(
         run,
-        scores=_scores(get_kind(run.recipe.task.kind), result),
+        scores=_scores(get_kind(result.text("kind", USUAL_KIND)), result),
         floor=result.number("floor") if result.has("floor") else _watched_floor(run.tracks),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,13 +13,12 @@ from bertkit.errors import UserError
 from bertkit.tasks import calibration
 from bertkit.tasks.confusion import CLASS_METRICS, adds_of, confusion_matrix
 from bertkit.tasks.examples import Examples, Targets
-from bertkit.tasks.kind import Baseline, Kind, LabelColumn, Names, Outputs, Predictions
+from bertkit.tasks.kind import MISTAKES, Baseline, Kind, LabelColumn, Names, Outputs, Predictions, Scale
 from bertkit.tasks.metrics import Adds, FloatArray, IntArray, Metric, entropy
 from bertkit.tasks.ngrams import columns, features
 
 NAMED = 10
 """Labels that a sentence has room for."""
-MISTAKES = 30
 # Rows of TF-IDF have length 1, for which scikit-learn's default of 1 holds the weights down too much.
 _C = 10.0
 
@@ -67,10 +67,14 @@ def _predict(outputs: Outputs) -> IntArray:
     return found
 
 
-def _losses(targets: Targets, outputs: Outputs, spread: float) -> npt.NDArray[Any]:
+def _losses(targets: Targets, outputs: Outputs, scale: Scale) -> npt.NDArray[Any]:
     """Cross-entropy, in nats."""
     found: npt.NDArray[Any] = -outputs[np.arange(len(targets)), targets.values]
     return found
+
+
+def _one_answer(targets: Targets, predictions: Predictions) -> bool:
+    return len(np.unique(predictions)) == 1
 
 
 def _adds(targets: Targets, predictions: Predictions, names: Names) -> Adds:
@@ -83,8 +87,14 @@ def _shares(targets: Targets, names: Names) -> FloatArray:
     return shares
 
 
-def _floor(targets: Targets, names: Names) -> float:
+def _floor(targets: Targets, scale: Scale, names: Names) -> float:
+    """Entropy of the labels' shares, in nats."""
     return entropy(_shares(targets, names).tolist())
+
+
+def _words(targets: Targets, names: Names) -> tuple[str, str]:
+    shares = zip(names, _shares(targets, names), strict=True)
+    return "labels", ", ".join(f"{label} {share:.1%}" for label, share in shares)
 
 
 def _spread(targets: Targets, names: Names) -> dict[str, Any]:
@@ -153,8 +163,8 @@ def _answers(outputs: Outputs, names: Names) -> list[dict[str, Any]]:
     ]
 
 
-def _cells(answer: Mapping[str, Any]) -> dict[str, str]:
-    return {"label": answer["label"], "probability": f"{answer['probabilities'][answer['label']]:.4f}"}
+def _cells(answer: Mapping[str, Any]) -> list[str]:
+    return [answer["label"], f"{answer['probabilities'][answer['label']]:.4f}"]
 
 
 CLASSIFY = Kind(
@@ -162,21 +172,27 @@ CLASSIFY = Kind(
     usual="accuracy",
     metrics=CLASS_METRICS,
     baselines=(
-        Baseline("majority", "majority", "always answering the majority", _majority),
-        Baseline("ngram", "n-gram model", "an n-gram model", _ngram),
+        Baseline("majority", "majority", "majority", "always answering the majority", _majority),
+        Baseline("ngram", "n-gram", "n-gram model", "an n-gram model", _ngram),
     ),
+    learned="to tell the labels apart",
+    knowing=("the label shares", "how often each label occurs"),
     targets=_targets,
     told=_told,
     predict=_predict,
     losses=_losses,
+    one_answer=_one_answer,
     adds=_adds,
     floor=_floor,
     floor_title="knowing only the labels' shares",
     floor_words="the entropy of the labels' shares",
+    uniform=lambda names: math.log(len(names)),
+    words=_words,
     spread=_spread,
     scored=_scored,
     examine=_examine,
     mistakes=_mistakes,
     answers=_answers,
+    columns=("label", "probability"),
     cells=_cells,
 )

@@ -15,12 +15,30 @@ from bertkit.data.tables import place
 from bertkit.tasks.examples import Examples, Targets
 from bertkit.tasks.metrics import Adds, Metric, get_metric, summary
 
+MISTAKES = 30
+"""Rows at most that a person should look at."""
 Names = tuple[str, ...]
 """Of the classes in their order, or of the numbers."""
 Outputs = npt.NDArray[Any]
 """What the head says of N rows, [N, C]: log-probabilities of classes, or numbers."""
 Predictions = npt.NDArray[Any]
 """What is made of outputs, one for each of N rows."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How numbers stand to those that are learned, whose mean is 0 and whose deviation is 1 over train."""
+
+    mean: float = 0.0
+    deviation: float = 1.0
+
+    def inside(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Numbers as they are learned."""
+        return ((values - self.mean) / self.deviation).astype(np.float32)
+
+    def outside(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """What is learned, as the numbers that it stands for."""
+        return (values.astype(np.float64) * self.deviation + self.mean).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -56,12 +74,14 @@ class Baseline:
 
     Attributes:
         name: in results.
-        title: a few words, for tables and charts.
+        short: for tables in a terminal.
+        title: a few words, for pages: "the ...'s score".
         words: what it is, in a sentence: "... scores 0.5".
         predict: of rows to learn from, rows to answer and the names: a prediction for each of the latter.
     """
 
     name: str
+    short: str
     title: str
     words: str
     predict: Callable[[Examples, Examples, Names], Predictions]
@@ -77,43 +97,65 @@ class Kind:
 
     Attributes:
         name: a key of `HEAD_KINDS`.
+        most: labels that a head has at most to be used so; 0: any number.
         usual: the name of the metric of rows whose task names none.
         metrics: all of them, in the order in which they are shown.
-        baselines: the first is blind: it reads no text.
+        baselines: two; the first is blind: it reads no text.
+        learned: what a model has learned that beats it: "the model has learned ...".
+        knowing: what the floor knows, for pictures and in a sentence: "knowing only ...".
         targets: what a file's labels ask for, and the names; it raises `UserError` at a label that cannot be.
         told: the targets of rows as people know them, in JSON's values.
         predict: of outputs [N, C] the predictions [N].
-        losses: of targets, outputs and how far the targets of training are spread: the loss of each row, [N].
+        scale: of the targets of training; None where they are learned as they are.
+        losses: of targets, outputs and the scale of training: the loss of each row, [N].
+        one_answer: of targets and predictions: whether all rows have the same one.
         adds: of targets, predictions and names: what each row adds to the metrics, [N, S].
-        floor: the loss of one who knows how targets are spread, and nothing else; of targets and names.
+        floor: the loss of one who knows how some targets are spread and nothing else: of these, the scale of
+            training and the names.
         floor_title: whose loss that is, in a few words, for charts.
         floor_words: what it is, in a sentence: "... is 0.5".
+        uniform: the loss of one who knows nothing; of the names.
+        words: what a person is told of the targets of training before a run: a heading and a text.
         spread: what a result says of the targets of training.
         scored: what it says of targets, predictions and names beside scores.
         examine: of outputs, targets, names and the metric: what more is to be said of one model's outputs.
         mistakes: of rows, outputs and names: the rows that a person should look at.
         answers: of outputs and names: what `predict` says of each row, without its texts.
-        cells: what a row of an answer's file begins with, by column; the texts follow.
+        columns: what the lines of answers begin with, before the texts.
+        cells: of an answer, as texts.
     """
 
     name: HeadKind
+    most: int = 0
     usual: str
     metrics: tuple[Metric, ...]
-    baselines: tuple[Baseline, ...]
+    baselines: tuple[Baseline, Baseline]
+    learned: str
+    knowing: tuple[str, str]
     targets: Callable[[LabelColumn], tuple[Targets, Names]]
     told: Callable[[Targets, Names], list[Any]]
     predict: Callable[[Outputs], Predictions]
-    losses: Callable[[Targets, Outputs, float], npt.NDArray[Any]]
+    scale: Callable[[Targets], Scale] | None = None
+    losses: Callable[[Targets, Outputs, Scale], npt.NDArray[Any]]
+    one_answer: Callable[[Targets, Predictions], bool]
     adds: Callable[[Targets, Predictions, Names], Adds]
-    floor: Callable[[Targets, Names], float]
+    floor: Callable[[Targets, Scale, Names], float]
     floor_title: str
     floor_words: str
+    uniform: Callable[[Names], float]
+    words: Callable[[Targets, Names], tuple[str, str]]
     spread: Callable[[Targets, Names], dict[str, Any]]
     scored: Callable[[Targets, Predictions, Names], dict[str, Any]] = _nothing
     examine: Callable[[Outputs, Targets, Names, Metric], dict[str, Any]] = _nothing
     mistakes: Callable[[Examples, Outputs, Names], list[dict[str, Any]]]
     answers: Callable[[Outputs, Names], list[dict[str, Any]]]
-    cells: Callable[[Mapping[str, Any]], dict[str, str]]
+    columns: tuple[str, ...]
+    cells: Callable[[Mapping[str, Any]], list[str]]
+
+    @property
+    def labels(self) -> bool:
+        """Whether rows ask for labels, which stand in an order; else for numbers."""
+        return self.scale is None
 
     def metric(self, name: str) -> Metric:
         """The metric of that name, the usual one of none.
@@ -138,13 +180,15 @@ class Kind:
         """What is said of predictions: see `metrics.summary`."""
         return summary(self.metrics, self.adds(targets, predictions, names), metric)
 
-    def status(self, predictions: Predictions, interval: Sequence[float], metric: str, blind: float) -> str:
+    def status(
+        self,
+        targets: Targets,
+        predictions: Predictions,
+        interval: Sequence[float],
+        metric: str,
+        blind: float,
+    ) -> str:
         """See `runs.result.SeedResult`; `interval` is of the predictions, `blind` that baseline's score."""
-        if one_answer(predictions):
+        if self.one_answer(targets, predictions):
             return "collapsed"
         return "learned" if self.metric(metric).beats(interval, blind) else "not learned"
-
-
-def one_answer(predictions: Predictions) -> bool:
-    """Whether all rows have the same prediction."""
-    return len(np.unique(predictions)) == 1

@@ -25,6 +25,8 @@ Adds = npt.NDArray[Any]
 
 # Numbers drawn at once: bounds the memory of the bootstrap for many rows and classes (32 MB).
 CELLS_AT_ONCE = 4_000_000
+# Counts beyond which rows that hardly repeat are drawn one by one: a multinomial draw takes far longer.
+MANY_COUNTS = 2_500_000
 
 
 def _told_by_none(adds: Adds, level: float) -> None:
@@ -192,15 +194,20 @@ def _resampled(
     alike: bool = True,
 ) -> FloatArray:
     """The score of each of K seeds on each of the resampled sets of rows, [samples, K]."""
-    rows, counts = _patterns(seeds, alike)
-    patterns = [adds[rows].astype(np.float64) for adds in seeds]
+    firsts, counts = _patterns(seeds, alike)
+    patterns = [adds[firsts].astype(np.float64) for adds in seeds]
     if last is not None and (patterns[0][-1] != last).any():
         patterns, counts = [np.vstack([patterns[0], last])], np.append(counts, 0)
     scores = np.empty((samples, len(seeds)))
-    at_once = max(1, CELLS_AT_ONCE // max(patterns[0].shape))
+    rows = int(counts.sum())
+    apart = samples * len(counts) > MANY_COUNTS and len(counts) > rows / 2
+    at_once = max(1, CELLS_AT_ONCE // max(rows if apart else 0, *patterns[0].shape))
     for start in range(0, samples, at_once):
         size = min(at_once, samples - start)
-        drawn = random.multinomial(counts.sum(), counts / counts.sum(), size).astype(np.float64)
+        if apart:
+            drawn = _drawn_apart(counts, size, random)
+        else:
+            drawn = random.multinomial(rows, counts / rows, size).astype(np.float64)
         for index, adds in enumerate(patterns):
             scores[start : start + size, index] = metric.score(drawn @ adds)
     return scores
@@ -218,6 +225,15 @@ def _patterns(seeds: Sequence[Adds], alike: bool) -> tuple[IntArray, IntArray]:
     whole = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
     _, first, counts = np.unique(whole, return_index=True, return_counts=True)
     return first[::-1], counts[::-1]
+
+
+def _drawn_apart(counts: IntArray, size: int, random: np.random.Generator) -> FloatArray:
+    """How often each pattern is drawn, [size, P], where single rows are."""
+    pattern = np.repeat(np.arange(len(counts)), counts)
+    drawn = pattern[random.integers(len(pattern), size=(size, len(pattern)))]
+    drawn += len(counts) * np.arange(size)[:, None]
+    found = np.bincount(drawn.ravel(), minlength=size * len(counts))
+    return found.reshape(size, len(counts)).astype(np.float64)
 
 
 def _mean_of_drawn(scores: FloatArray, random: np.random.Generator) -> FloatArray:

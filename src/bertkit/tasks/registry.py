@@ -12,7 +12,8 @@ from bertkit.data.files import locate
 from bertkit.data.tables import Column, Columns
 from bertkit.errors import UserError, check_choice, nearest
 from bertkit.recipe import TaskRecipe
-from bertkit.tasks.kinds import get_kind
+from bertkit.tasks.kind import Kind
+from bertkit.tasks.kinds import KINDS, get_kind
 
 Split = Literal["train", "dev"]
 
@@ -122,6 +123,14 @@ TASKS: dict[str, Task] = {
             how_to_get=_GLUE.format(archive="RTE"),
         ),
         Task(
+            name="stsb",
+            data_set="glue/STS-B",
+            files={"train": "train.tsv", "dev": "dev.tsv"},
+            columns=Columns(text="sentence1", pair="sentence2", label="score"),
+            kind="regress",
+            how_to_get=_GLUE.format(archive="STS-B"),
+        ),
+        Task(
             name="wnli",
             data_set="glue/WNLI",
             files={"train": "train.tsv", "dev": "dev.tsv"},
@@ -177,6 +186,12 @@ def task_from_files(
     )
 
 
+def kind_of(recipe: TaskRecipe) -> Kind:
+    """What the rows of a task ask for; of one that is not known, the usual kind."""
+    task = TASKS.get(recipe.name)
+    return KINDS[task.kind if task else recipe.kind or USUAL_KIND]
+
+
 def find_task(recipe: TaskRecipe) -> Task:
     """The named task, or the one that the user's files make; a file that is missing is missed when read."""
     if recipe.name:
@@ -185,6 +200,10 @@ def find_task(recipe: TaskRecipe) -> Task:
                 f"Give either the task {recipe.name!r} or files of your own (train, dev), not both."
             )
         task = get_task(recipe.name, recipe.folder)
+        if recipe.kind not in ("", task.kind):
+            raise UserError(
+                f"The task {task.name!r} is of the kind {task.kind!r}, not {recipe.kind!r}; leave --kind out."
+            )
         return replace(task, metric=recipe.metric) if recipe.metric else task
     if not (recipe.train or recipe.dev):
         raise UserError("Say what to learn: the name of a task, or --train FILE and --dev FILE of your own.")
@@ -195,6 +214,6 @@ def find_task(recipe: TaskRecipe) -> Task:
         pair=recipe.pair or None,
         label=recipe.label or "label",
         header={"auto": None, "yes": True, "no": False}[recipe.header],
-        kind=recipe.kind,
+        kind=recipe.kind or USUAL_KIND,
         metric=recipe.metric,
     )

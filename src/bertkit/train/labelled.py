@@ -19,7 +19,7 @@ from bertkit.data.packed import FeatureBatch, Features, PackedBatch, pack
 from bertkit.errors import UserError
 from bertkit.health.look import Looked, look_at, rows_to_look_at
 from bertkit.health.watch import Evaluation, Setting
-from bertkit.model.bulk import batches_by_length, log_probabilities
+from bertkit.model.bulk import batches_by_length, head_outputs
 from bertkit.model.compute import Compute
 from bertkit.model.heads import Classifier
 from bertkit.model.terms import Sums
@@ -27,7 +27,6 @@ from bertkit.recipe import Recipe
 from bertkit.runs.restarts import Restart, changed
 from bertkit.runs.result import Answers, SeedResult
 from bertkit.tasks.calibration import fit_temperature, logarithms
-from bertkit.tasks.kind import one_answer
 from bertkit.tasks.metrics import summary
 from bertkit.train.explain import explain_mistakes
 from bertkit.train.feature_cache import FeatureCache, Inputs
@@ -93,7 +92,7 @@ class Classification:
         self._seed = seed
         self._inputs = inputs
         self._restarts = restarts
-        self._labels = torch.from_numpy(self._prepared.train_labels)
+        self._labels = torch.from_numpy(self._prepared.train_targets)
         self._epoch = 0
         self._batches = epoch_batches(inputs.train.lengths, recipe.batch, seed, 0)
         self._found: dict[str, Any] = {}
@@ -109,7 +108,7 @@ class Classification:
                 optimiser=self._recipe.optimiser,
                 model=self._classifier.encoder.config,
                 trained=self._prepared.start is not None,
-                prior_entropy=self._prepared.kind.floor(self._prepared.train.known, self._prepared.labels),
+                prior_entropy=self._prepared.floor,
                 training=training,
             ),
             schedule=BySteps(steps, self._recipe.optimiser) if steps else None,
@@ -160,15 +159,17 @@ class Classification:
     def evaluate(self, progress: Progress) -> Evaluated:
         """Score the dev rows."""
         prepared, kind = self._prepared, self._prepared.kind
-        outputs = log_probabilities(self._classifier, self._inputs.dev, compute=self._source.compute)
+        outputs = head_outputs(self._classifier, self._inputs.dev, compute=self._source.compute)
         outputs = self._source.processes.same(outputs)
+        if kind.scale is not None:
+            outputs = prepared.scale.outside(outputs)
         targets, metric = prepared.dev.known, kind.metric(prepared.task.metric)
         predictions = kind.predict(outputs)
         adds = kind.adds(targets, predictions, prepared.labels)
         self._answers = Answers(targets, outputs, adds)
         self._found = found = summary(kind.metrics, adds, metric.name)
         epoch = progress.step / self.manner.steps_per_epoch
-        loss = float(kind.losses(targets, outputs, 1.0).mean())
+        loss = float(kind.losses(targets, outputs, prepared.scale).mean())
         train_loss = progress.loss / progress.loss_steps if progress.loss_steps else math.nan
         return Evaluated(
             figures={"loss": loss, "train_loss": train_loss, **found},
@@ -176,7 +177,7 @@ class Classification:
                 step=progress.step,
                 train_loss=train_loss,
                 loss=loss,
-                one_answer=one_answer(predictions),
+                one_answer=kind.one_answer(targets, predictions),
                 beats_majority=metric.beats(found["interval"], prepared.blind),
             ),
             value=found["score"] if metric.higher else -found["score"],
@@ -184,7 +185,7 @@ class Classification:
             kept={
                 "score": found["score"],
                 "epoch": epoch,
-                "status": kind.status(predictions, found["interval"], metric.name, prepared.blind),
+                "status": kind.status(targets, predictions, found["interval"], metric.name, prepared.blind),
             },
         )
 
@@ -206,14 +207,13 @@ class Classification:
             **hub_card(prepared.start),
             "restarts": [asdict(restart) for restart in self._restarts],
         }
-        if recipe.training.temperature:
+        if recipe.training.temperature and prepared.kind.scale is None:
             card["temperature"] = fit_temperature(
-                logarithms(np.exp(self._answers.outputs)), prepared.dev_labels
+                logarithms(np.exp(self._answers.outputs)), prepared.dev.known.values
             )
-        model = self._classifier
-        write_model_folder(
-            folder / "model", model.encoder, model.head, prepared.tokenizer, card, overwrite=True
-        )
+        model, scale = self._classifier, prepared.scale
+        head = model.head if prepared.kind.scale is None else model.head.rescaled(scale.deviation, scale.mean)
+        write_model_folder(folder / "model", model.encoder, head, prepared.tokenizer, card, overwrite=True)
 
     def result(self, progress: Progress) -> SeedResult:
         """What came of the seed."""

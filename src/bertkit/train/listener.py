@@ -23,7 +23,7 @@ class Facts:
     model: str
     train_rows: int
     dev_rows: int
-    shares: dict[str, float]
+    targets: tuple[str, str]
     median_length: int
     longest: int
     windows: int

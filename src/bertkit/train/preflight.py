@@ -83,7 +83,7 @@ class _Rows:
 
     def uniform(self) -> float:
         """Loss in nats of who knows nothing."""
-        return math.log(len(self._prepared.labels))
+        return self._prepared.kind.uniform(self._prepared.labels)
 
     def start(self) -> Sample:
         """Of the first step."""
@@ -123,7 +123,7 @@ class _Rows:
                 sequences,
                 self._batches,
                 at_once=recipe.batch.sequences,
-                prior_loss=prepared.kind.floor(prepared.train.known, prepared.labels),
+                prior_loss=prepared.floor,
                 blind=prepared.baselines[prepared.kind.baselines[0].name],
             ),
         }
@@ -148,13 +148,14 @@ class _Rows:
         return self._sample(np.array(list(some.values()), dtype=np.int64))
 
     def _sample(self, rows: Ints) -> Sample:
-        batch, labels = pack(self._prepared.train_sequences, rows), self._prepared.train_labels[rows]
+        prepared, targets = self._prepared, self._prepared.train_targets[rows]
+        batch = pack(prepared.train_sequences, rows)
 
         def loss(model: nn.Module) -> torch.Tensor:
             assert isinstance(model, Classifier)
-            return model.loss(model(batch), torch.from_numpy(labels)).mean()
+            return model.loss(model(batch), torch.from_numpy(targets)).mean()
 
-        return Sample(batch, loss, entropy(np.bincount(labels)))
+        return Sample(batch, loss, prepared.floor_of(rows))
 
 
 class _Text:
@@ -428,7 +429,9 @@ def activation_bytes(model: nn.Module, loss: LossOf, compute: Compute, *, times:
 def trial_rows(prepared: Prepared) -> Ints:
     """A few rows of different texts without contradictions, of each label in turn, the same always."""
     odd = {*prepared.odd.duplicates, *prepared.odd.contradictions}
-    lengths, labels = prepared.train_sequences.lengths, prepared.train_labels
+    lengths, labels = prepared.train_sequences.lengths, prepared.train.known.values
+    if not prepared.kind.labels:  # Numbers have no rows of the same one to take in turn.
+        labels = np.zeros(len(labels))
     order = np.random.default_rng(0).permutation(len(labels))
     # Not the longest: what does not fit would leave two or three rows of them.
     usual = np.median(lengths)

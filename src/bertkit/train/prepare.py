@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from bertkit.errors import UserError, nearest
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.recipe import ModelRecipe, Recipe, VocabularyRecipe
-from bertkit.tasks.examples import Examples, OddRows, odd_rows
-from bertkit.tasks.kind import Kind
+from bertkit.tasks.examples import Examples, OddRows, Targets, odd_rows
+from bertkit.tasks.kind import Kind, Scale
 from bertkit.tasks.kinds import KINDS
 from bertkit.tasks.load import load_examples
 from bertkit.tasks.registry import Task, find_task
@@ -58,8 +59,8 @@ class Prepared:
         """SHA-256 of the encoded rows, their labels and the vocabulary, in hexadecimal."""
         digest = hashlib.sha256(self.tokenizer.fingerprint.encode())
         for sequences, labels in (
-            (self.train_sequences, self.train_labels),
-            (self.dev_sequences, self.dev_labels),
+            (self.train_sequences, self.train.known.values),
+            (self.dev_sequences, self.dev.known.values),
         ):
             arrays: list[npt.NDArray[Any]] = [sequences.ids, sequences.starts, sequences.second]
             if sequences.windows is not None:
@@ -78,15 +79,26 @@ class Prepared:
         """The score of the baseline that reads no text."""
         return float(self.baselines[self.kind.baselines[0].name]["score"])
 
-    @property
-    def train_labels(self) -> npt.NDArray[Any]:
-        """Class of each training row, [N]."""
-        return self.train.known.values
+    @cached_property
+    def scale(self) -> Scale:
+        """Of numbers that are standardised to be learned."""
+        return Scale() if self.kind.scale is None else self.kind.scale(self.train.known)
 
     @property
-    def dev_labels(self) -> npt.NDArray[Any]:
-        """Class of each dev row, [N]."""
-        return self.dev.known.values
+    def floor(self) -> float:
+        """The loss of who knows how the targets of training are spread, and nothing else."""
+        return self.kind.floor(self.train.known, self.scale, self.labels)
+
+    def floor_of(self, rows: npt.NDArray[np.int64]) -> float:
+        """The same of some of the rows."""
+        some = Targets.single(self.train.known.values[rows])
+        return self.kind.floor(some, self.scale, self.labels)
+
+    @cached_property
+    def train_targets(self) -> npt.NDArray[Any]:
+        """What is learned of each training row."""
+        values = self.train.known.values
+        return values if self.kind.scale is None else self.scale.inside(values)
 
 
 def prepare(recipe: Recipe) -> Prepared:
@@ -120,7 +132,7 @@ def prepare(recipe: Recipe) -> Prepared:
         dev_sequences=encoded[1],
         baselines=KINDS[task.kind].score_baselines(train, dev, labels, task.metric),
         odd=odd,
-        facts=_facts(recipe, task.name, labels, train, dev, odd, encoded[0], tokenizer),
+        facts=_facts(recipe, task, labels, train, dev, odd, encoded[0], tokenizer),
     )
 
 
@@ -137,7 +149,9 @@ def build_classifier(prepared: Prepared, recipe: Recipe) -> Classifier:
     else:
         folder = read_start(prepared.start, recipe.model)
         encoder = folder.encoder
-        head = folder.head if folder.head is not None and folder.head.config == head_config else None
+        if folder.head is not None and folder.head.config == head_config:
+            scale = prepared.scale
+            head = folder.head.rescaled(1 / scale.deviation, -scale.mean / scale.deviation)
     if recipe.model.freeze:
         encoder.requires_grad_(False)
     return Classifier(encoder, head or ClassificationHead(head_config, prepared.model))
@@ -198,7 +212,7 @@ def read_start(start: Path, recipe: ModelRecipe) -> ModelFolder:
 
 def _facts(
     recipe: Recipe,
-    task: str,
+    task: Task,
     labels: tuple[str, ...],
     train: Examples,
     dev: Examples,
@@ -206,14 +220,13 @@ def _facts(
     sequences: Sequences,
     tokenizer: Tokenizer,
 ) -> Facts:
-    counts = np.bincount(train.known.values, minlength=len(labels))
     lengths = sequences.lengths
     return Facts(
-        task=task,
+        task=task.name,
         model=recipe.model.start,
         train_rows=len(train.texts),
         dev_rows=len(dev.texts),
-        shares={label: float(count / counts.sum()) for label, count in zip(labels, counts, strict=True)},
+        targets=KINDS[task.kind].words(train.known, labels),
         median_length=int(np.median(lengths)),
         longest=int(lengths.max()),
         windows=0 if sequences.windows is None else len(sequences.second),

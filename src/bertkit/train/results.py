@@ -52,7 +52,7 @@ def aggregate(
         "train_truncated": prepared.train_sequences.truncated,
         **shown,
         "baselines": prepared.baselines,
-        "floor": kind.floor(prepared.train.known, names),
+        "floor": prepared.floor,
         "seeds": [asdict(result) for result in seeds],
         "failed": sum(result.status != "learned" for result in seeds),
         "best_seed": best.seed,

@@ -1,0 +1,229 @@
+"""The kind of task whose rows have a number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bertkit.errors import UserError
+from bertkit.tasks.examples import Examples, Targets
+from bertkit.tasks.kind import MISTAKES, Baseline, Kind, LabelColumn, Names, Outputs, Predictions, Scale
+from bertkit.tasks.metrics import Adds, FloatArray, Metric, ratio
+from bertkit.tasks.ngrams import columns, features
+
+NAMES: Names = ("score",)
+POINTS = 2_000
+"""Rows that a result names with their numbers, for the picture."""
+SAME = 0.01
+"""Of the targets' deviation: predictions that lie no further apart are one number."""
+_ALPHA = 1.0
+# Sums of squares that are so much smaller than what they are the difference of are rounding.
+_ROUNDING = 1e-9
+
+
+def _targets(column: LabelColumn) -> tuple[Targets, Names]:
+    values = np.array([_number(column, row) for row in range(len(column.cells))])
+    if column.to_learn and np.ptp(values) == 0:
+        raise UserError(
+            f"{column.path}: every row has the score {values[0]:g}; learning needs rows of different ones."
+        )
+    return Targets.single(values), NAMES
+
+
+def _number(column: LabelColumn, row: int) -> float:
+    cell = column.cells[row]
+    try:
+        value = float(cell)
+    except ValueError:
+        raise UserError(f"{column.place(row)}: the score {cell!r} is not a number.") from None
+    if not math.isfinite(value):
+        raise UserError(f"{column.place(row)}: the score {cell!r} is not a finite number.")
+    return value
+
+
+def _told(targets: Targets, names: Names) -> list[Any]:
+    found: list[Any] = targets.values.tolist()
+    return found
+
+
+def _scale(targets: Targets) -> Scale:
+    return Scale(float(targets.values.mean()), float(targets.values.std()))
+
+
+def _predict(outputs: Outputs) -> FloatArray:
+    found: FloatArray = outputs[:, 0].astype(np.float64)
+    return found
+
+
+def _losses(targets: Targets, outputs: Outputs, scale: Scale) -> npt.NDArray[Any]:
+    """Squared error on the standardised scale."""
+    found: FloatArray = np.square((_predict(outputs) - targets.values) / scale.deviation)
+    return found
+
+
+def _adds(targets: Targets, predictions: Predictions, names: Names) -> Adds:
+    """One, the sums of a correlation of numbers and of ranks, and the errors.
+
+    Ranks are those in the whole set, also where rows of it are drawn anew.
+    """
+    from scipy.stats import rankdata
+
+    error = predictions - targets.values
+    return np.column_stack(
+        [
+            np.ones(len(targets)),
+            *_products(predictions, targets.values),
+            *_products(rankdata(predictions), rankdata(targets.values)),
+            error**2,
+            np.abs(error),
+        ]
+    )
+
+
+def _products(one: FloatArray, other: FloatArray) -> list[FloatArray]:
+    """What a correlation sums; centred, so that numbers far from 0 lose no digits."""
+    x, y = one - one.mean(), other - other.mean()
+    return [x, y, x * x, y * y, x * y]
+
+
+def _correlation(sums: FloatArray, place: int) -> FloatArray:
+    rows = sums[..., 0]
+    x, y, xx, yy, xy = (sums[..., place + index] for index in range(5))
+    spreads = [
+        np.where(total > _ROUNDING * rows * square, total, 0.0)
+        for total, square in ((rows * xx - x * x, xx), (rows * yy - y * y, yy))
+    ]
+    return ratio(rows * xy - x * y, np.sqrt(spreads[0] * spreads[1]))
+
+
+def pearson(sums: FloatArray) -> FloatArray:
+    """Pearson's correlation; 0 where the predictions, or the targets, are one number."""
+    return _correlation(sums, 1)
+
+
+def spearman(sums: FloatArray) -> FloatArray:
+    """Spearman's: that of the ranks, of which equal numbers have the mean of theirs."""
+    return _correlation(sums, 6)
+
+
+def squared_error(sums: FloatArray) -> FloatArray:
+    """Mean squared error, in the targets' own unit."""
+    return ratio(sums[..., 11], sums[..., 0])
+
+
+def absolute_error(sums: FloatArray) -> FloatArray:
+    """Mean absolute error, in the targets' own unit."""
+    return ratio(sums[..., 12], sums[..., 0])
+
+
+def _one_answer(targets: Targets, predictions: Predictions) -> bool:
+    return bool(np.ptp(predictions) <= SAME * targets.values.std())
+
+
+def _floor(targets: Targets, scale: Scale, names: Names) -> float:
+    """The variance of the standardised numbers."""
+    return float(np.square(targets.values.std() / scale.deviation))
+
+
+def _words(targets: Targets, names: Names) -> tuple[str, str]:
+    values = targets.values
+    return "scores", (
+        f"{values.min():g} to {values.max():g}, mean {values.mean():.4g}, deviation {values.std():.4g}"
+    )
+
+
+def _spread(targets: Targets, names: Names) -> dict[str, Any]:
+    values = targets.values
+    return {
+        "targets": {
+            "mean": float(values.mean()),
+            "deviation": float(values.std()),
+            "least": float(values.min()),
+            "greatest": float(values.max()),
+        }
+    }
+
+
+def _mean(train: Examples, dev: Examples, names: Names) -> Predictions:
+    return np.full(len(dev), train.known.values.mean())
+
+
+def _ridge(train: Examples, dev: Examples, names: Names) -> Predictions:
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+
+    model = make_pipeline(features(train), Ridge(alpha=_ALPHA, solver="sparse_cg"))
+    model.fit(columns(train), train.known.values)
+    return np.asarray(model.predict(columns(dev)))
+
+
+def _scored(targets: Targets, predictions: Predictions, names: Names) -> dict[str, Any]:
+    """`points`: of up to `POINTS` rows, spread evenly over them, the target and the prediction."""
+    some = np.unique(np.linspace(0, len(targets) - 1, min(len(targets), POINTS)).astype(np.int64))
+    return {"points": np.column_stack([targets.values, predictions])[some].tolist()}
+
+
+def _mistakes(rows: Examples, outputs: Outputs, names: Names) -> list[dict[str, Any]]:
+    """The rows that are furthest off, the furthest first; none of a model that broke."""
+    targets, predictions = rows.known.values, _predict(outputs)
+    told = np.flatnonzero(np.isfinite(predictions))
+    far = told[np.argsort(-np.abs(predictions - targets)[told], kind="stable")][:MISTAKES]
+    return [
+        {
+            "line": rows.lines[row],
+            "text": rows.texts[row],
+            "pair": rows.pairs[row] if rows.pairs else None,
+            "score": float(targets[row]),
+            "predicted": float(predictions[row]),
+        }
+        for row in far
+    ]
+
+
+def _answers(outputs: Outputs, names: Names) -> list[dict[str, Any]]:
+    return [{"score": value} for value in _predict(outputs).tolist()]
+
+
+def _cells(answer: Mapping[str, Any]) -> list[str]:
+    return [f"{answer['score']:.4f}"]
+
+
+REGRESS = Kind(
+    name="regress",
+    most=1,
+    usual="pearson",
+    metrics=(
+        Metric("pearson", "Pearson", pearson),
+        Metric("spearman", "Spearman", spearman),
+        Metric("mse", "MSE", squared_error, higher=False),
+        Metric("mae", "MAE", absolute_error, higher=False),
+    ),
+    baselines=(
+        Baseline("mean", "mean", "mean", "always answering the mean", _mean),
+        Baseline("ridge", "ridge", "ridge regression", "a ridge regression on n-grams", _ridge),
+    ),
+    learned="to tell high scores from low ones",
+    knowing=("the mean", "the mean of the scores"),
+    targets=_targets,
+    told=_told,
+    scale=_scale,
+    predict=_predict,
+    losses=_losses,
+    adds=_adds,
+    one_answer=_one_answer,
+    floor=_floor,
+    floor_title="knowing only the mean of the scores",
+    floor_words="the variance of the scores",
+    uniform=lambda names: 1.0,
+    words=_words,
+    spread=_spread,
+    scored=_scored,
+    mistakes=_mistakes,
+    answers=_answers,
+    columns=NAMES,
+    cells=_cells,
+)

@@ -1,0 +1,185 @@
+"""A run that learns numbers, from its files to its folder and what is asked of that."""
+
+import csv
+import json
+import os
+import random
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bertkit import api, load
+from bertkit.cli import main
+from bertkit.errors import UserError
+from bertkit.recipe import Recipe, TaskRecipe
+from bertkit.runs.result import Answers
+from bertkit.tasks.regress import REGRESS
+from bertkit.train.listener import Silent
+from bertkit.train.loop import StepRecord
+
+WORDS = ["the", "a", "film", "book", "song", "was", "is", "very", "long", "short", "old", "red"]
+VALUES = {"good": 2_004.0, "fair": 2_001.0, "bad": 1_998.0}
+
+
+def write_scores(path: Path, count: int, seed: int) -> Path:
+    """Rows whose score, far from 0, is that of one word."""
+    chance = random.Random(seed)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "label"])
+        for _ in range(count):
+            words, told = chance.choices(WORDS, k=chance.randint(2, 11)), chance.choice([*VALUES])
+            words.insert(chance.randrange(len(words)), told)
+            rows.writerow([" ".join(words), VALUES[told] + chance.random() / 10])
+    return path
+
+
+class SignalAt25(Silent):
+    """Sends this process a signal in that step."""
+
+    def stepped(self, record: StepRecord, fraction: float, figures: Any) -> None:
+        if record.step == 25:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.fixture
+def scores(toy: Recipe, tmp_path: Path) -> Recipe:
+    files = {
+        "train": str(write_scores(tmp_path / "numbers.csv", 150, 1)),
+        "dev": str(write_scores(tmp_path / "numbers-dev.csv", 41, 2)),
+    }
+    return toy.with_changes({"task": {**files, "kind": "regress", "metric": ""}, "training": {"epochs": 6}})
+
+
+def test_a_run_learns_numbers_and_its_folder_gives_them_on_their_own_scale(
+    scores: Recipe, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    result = api.finetune(recipe=scores, out=run)
+    assert (result["kind"], result["metric"], result["floor"]) == ("regress", "pearson", pytest.approx(1.0))
+    assert list(result["baselines"]) == ["mean", "ridge"]
+    assert result["score"] > 0.8
+    assert result["seeds"][0]["status"] == "learned"
+    assert result["targets"]["mean"] == pytest.approx(2_001, abs=0.6)
+    assert {"labels", "confusion", "calibration"}.isdisjoint(result)
+    answers = Answers.read(run)
+    assert answers is not None
+    model = load(run)
+    texts = [row["text"] for row in result["mistakes"]]
+    found = model.predict(texts)
+    assert [list(row) for row in found[:1]] == [["text", "score"]]
+    told = [row["predicted"] for row in result["mistakes"]]
+    np.testing.assert_allclose([row["score"] for row in found], told, rtol=1e-6)
+    evaluated = api.evaluate(run, scores.task)
+    # So far from 0 float32 has few digits left, in which ranks may change places.
+    for metric in ("pearson", "mse", "mae"):
+        assert evaluated["metrics"][metric] == pytest.approx(result["metrics"][metric], rel=1e-3)
+    page = (run / "report.html").read_text()
+    for heading in ("Predicted against true", "Residuals", "knowing only the mean", "ridge regression"):
+        assert heading in page
+    assert "What is taken for what" not in page
+
+
+def test_the_folder_opens_in_transformers_as_a_regression_with_equal_outputs(
+    scores: Recipe, tmp_path: Path
+) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    plain = scores.with_changes({"model": {"options": {"positions": "learned"}}, "training": {"epochs": 2}})
+    api.finetune(recipe=plain, out=tmp_path / "run")
+    texts = ["the film was good", "a bad book"]
+    theirs = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run" / "model").eval()
+    assert (theirs.config.num_labels, theirs.config.problem_type) == (1, "regression")
+    encoded = AutoTokenizer.from_pretrained(tmp_path / "run" / "model")(
+        texts, padding=True, return_tensors="pt"
+    )
+    with torch.no_grad():
+        logits = theirs(**encoded).logits[:, 0].tolist()
+    assert [row["score"] for row in load(tmp_path / "run").predict(texts)] == pytest.approx(logits, rel=1e-6)
+    # And back: a run that begins with it begins where it ended.
+    again = api.finetune(
+        recipe=plain.with_changes(
+            {
+                "model": {"start": str(tmp_path / "run"), "options": {}},
+                "vocabulary": {"size": 4_000, "min_frequency": 0},
+                "optimiser": {"lr": 0.0},
+                "training": {"epochs": 1},
+            }
+        ),
+        out=tmp_path / "again",
+    )
+    first = api.evaluate(tmp_path / "run", plain.task)
+    assert again["score"] == pytest.approx(first["score"], rel=1e-3)
+
+
+def test_it_resumes_bit_for_bit_and_takes_seeds_windows_and_frozen_encoders(
+    scores: Recipe, tmp_path: Path
+) -> None:
+    short = scores.with_changes({"training": {"epochs": 2}})
+    whole = api.finetune(recipe=short, out=tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        api.finetune(recipe=short, out=tmp_path / "cut", listener=SignalAt25())
+    api.finetune(recipe=short, out=tmp_path / "cut", resume=True)
+    ours, theirs = (load_file(tmp_path / name / "model/model.safetensors") for name in ("whole", "cut"))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert whole["seeds"][0]["steps"] == 38
+    changes = {"batch": {"window": 8, "max_length": 24}, "training": {"seeds": 2, "epochs": 1}}
+    several = api.finetune(recipe=scores.with_changes(changes), out=tmp_path / "seeds")
+    assert several["interval"][0] <= several["score"] <= several["interval"][1]
+    frozen = scores.with_changes({"model": {"freeze": True}, "training": {"epochs": 1}})
+    assert api.finetune(recipe=frozen, out=tmp_path / "frozen")["rows"] == 41
+    compared = api.compare([tmp_path / "whole", tmp_path / "seeds"])
+    assert compared["rows"][1]["difference"]["interval"] is not None
+
+
+def test_the_doctor_looks_at_it_before_and_after(scores: Recipe, tmp_path: Path) -> None:
+    before = api.doctor(recipe=scores, seconds=1)
+    assert [finding["check"] for finding in before["findings"] if finding["weight"] == "grave"] == []
+    api.finetune(recipe=scores, out=tmp_path / "run")
+    assert main(["doctor", str(tmp_path / "run")]) in (0, 3)
+
+
+def test_commands_print_and_write_scores(
+    scores: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, task = str(tmp_path / "run"), scores.task
+    api.finetune(recipe=scores.with_changes({"training": {"epochs": 1}}), out=run)
+    assert main(["predict", run, "--say", "a good film", "--json"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert list(answer) == ["text", "score"]
+    assert main(["predict", run, "--say", "a good film"]) == 0
+    assert capsys.readouterr().out == f"{answer['score']:.4f}\ta good film\n"
+    assert main(["evaluate", run, "--train", task.train, "--dev", task.dev]) == 0
+    told = capsys.readouterr().out
+    for words in ("Pearson", "Spearman", "MSE", "MAE", "ridge", "mean", "furthest off"):
+        assert words in told
+
+
+def test_a_model_of_the_other_kind_is_refused(toy: Recipe, scores: Recipe, tmp_path: Path) -> None:
+    classes, numbers = tmp_path / "classes", tmp_path / "numbers"
+    api.finetune(recipe=toy.with_changes({"training": {"epochs": 1}}), out=classes)
+    api.finetune(recipe=scores.with_changes({"training": {"epochs": 1}}), out=numbers)
+    with pytest.raises(
+        UserError, match=r"a head that gives a text one label, and task .* gives a text numbers"
+    ):
+        api.evaluate(classes, scores.task)
+    with pytest.raises(
+        UserError, match=r"a head that gives a text numbers, and task .* gives a text one label"
+    ):
+        api.evaluate(numbers, TaskRecipe(dev=toy.task.dev, kind="classify"))
+    with pytest.raises(UserError, match=r"dev\.csv, line 2: the score '(yes|no)' is not a number"):
+        api.evaluate(numbers, TaskRecipe(dev=toy.task.dev))
+    with pytest.raises(UserError, match=r"line 2: the label '.*' is not one of those trained on \(no, yes\)"):
+        api.evaluate(classes, TaskRecipe(dev=scores.task.dev))
+    with pytest.raises(UserError, match="is of the kind 'regress', not 'classify'"):
+        api.finetune("stsb", out=tmp_path / "no", changes={"task": {"kind": "classify"}})
+
+
+def test_scores_of_a_model_that_broke_are_said_in_json() -> None:
+    outputs = np.full((3, 1), np.nan, dtype=np.float32)
+    assert np.isnan(REGRESS.predict(outputs)).all()
