@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 import bertkit
 from bertkit.checkpoint import google
 from bertkit.checkpoint.folder import convert, read_model_folder, write_model_folder
-from bertkit.checkpoint.formats import FORMATS
+from bertkit.checkpoint.locate import FORMATS
 from bertkit.cli import main
 from bertkit.cli.convert import add_arguments
 from bertkit.cli.inspect import FORMAT_NAMES

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, BertModel
 
-from bertkit.checkpoint.bert import HEADS, write_bert
+from bertkit.checkpoint.architectures import HEADS
 from bertkit.checkpoint.folder import read_model_folder, write_model_folder
-from bertkit.checkpoint.layouts import read_config, write_own
+from bertkit.checkpoint.layouts import read_config, write_bert, write_own
 from bertkit.config.head import HEAD_KINDS, HeadConfig
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
@@ -244,7 +244,7 @@ def test_a_config_of_our_own_is_what_its_file_gives_back(head):
 
 def test_no_value_of_a_config_makes_reading_fail_otherwise():
     odd = [None, True, -1, 0, 2.5, "x", "", [], [1], {}, {"0": 1, "1": []}, [None], float("nan")]
-    contents = [write_bert(CONFIG, HEAD, 0), write_own(CONFIG, SIGMOID)]
+    contents = [write_bert(CONFIG, HEAD, Tokenizer.from_vocabulary(PIECES)), write_own(CONFIG, SIGMOID)]
     contents += [{**contents[1], part: {**contents[1][part]}} for part in ("model", "head")]
     refused = 0
     for content, part in zip(contents, (None, None, "model", "head"), strict=True):

@@ -10,10 +10,9 @@ import torch
 
 from bertkit.checkpoint.bundle import open_bundle, write_bundle
 from bertkit.checkpoint.folder import read_model_folder, write_model_folder
-from bertkit.checkpoint.formats import GOOGLE, format_of
 from bertkit.checkpoint.google import PREFIX, from_google, is_of_training, to_google
 from bertkit.checkpoint.layouts import why_only_bertkit
-from bertkit.checkpoint.locate import find_model
+from bertkit.checkpoint.locate import GOOGLE, find_model, format_of
 from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
 from bertkit.errors import UserError

@@ -1,12 +1,13 @@
 """Agreement with transformers' BertModel, which computes padded batches, from the same random weights."""
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from bertkit.checkpoint.bert import write_bert
+from bertkit.checkpoint.layouts import write_bert
 from bertkit.checkpoint.names import bert_naming, from_disk
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
@@ -29,7 +30,7 @@ def both(activation: str) -> tuple[Encoder, BertModel]:
     )
     torch.manual_seed(0)
     # A pad_token_id would keep that piece's embedding from being trained, also where it is no pad.
-    content = {**write_bert(config, None, 0), "pad_token_id": None}
+    content = {**write_bert(config, None, SimpleNamespace(pad_id=0)), "pad_token_id": None}
     theirs = BertModel(BertConfig(**content, attn_implementation="eager"))
     for parameter in theirs.parameters():
         torch.nn.init.normal_(parameter, std=0.2)

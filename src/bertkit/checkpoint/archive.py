@@ -70,8 +70,13 @@ def unpacked(path: Path) -> Iterator[Path]:
                 members = _model(path, archive.infolist())
                 _check_sizes(path, [*members.values()], shutil.disk_usage(folder).free)
                 for place, member in members.items():
-                    (folder / place).parent.mkdir(exist_ok=True)
-                    _copy(archive, member, folder / place)
+                    target = folder / place
+                    target.parent.mkdir(exist_ok=True)
+                    # The library stops at the size that was declared and then compares the checksum.
+                    with archive.open(member) as source, target.open("wb") as file:
+                        shutil.copyfileobj(source, file, 1 << 20)
+                    if target.stat().st_size != member.file_size:
+                        raise zipfile.BadZipFile(f"{member.filename} is cut short")
         except OSError as error:
             if error.errno != errno.EINVAL:  # a place before the file's beginning
                 raise
@@ -141,11 +146,3 @@ def _check_sizes(path: Path, members: list[zipfile.ZipInfo], free: int) -> None:
             f"{path} unpacks to {content:,} bytes and the disk of {tempfile.gettempdir()} has {free:,} free: "
             "set TMPDIR to a place with more, or unpack it yourself and name the folder."
         )
-
-
-def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
-    # The library stops at the size that was declared and compares the checksum when it gets there.
-    with archive.open(member) as source, target.open("wb") as file:
-        shutil.copyfileobj(source, file, 1 << 20)
-    if target.stat().st_size != member.file_size:
-        raise zipfile.BadZipFile(f"{member.filename} is cut short")

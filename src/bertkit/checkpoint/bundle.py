@@ -150,9 +150,7 @@ def _block(data: bytes, start: int, size: int) -> bytes:
 
 
 def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    if len(block) < 4:
-        raise Damaged("a block of it is too short")
-    restarts = struct.unpack("<I", block[-4:])[0]
+    restarts = struct.unpack("<I", block[-4:])[0] if len(block) >= 4 else 0
     end = len(block) - 4 - 4 * restarts
     at, key = 0, b""
     if end < 0:
@@ -195,16 +193,10 @@ MOST_DIMENSIONS = 8
 
 @dataclass(frozen=True)
 class Entry:
-    """What the index says of one tensor.
+    """What the index says of one tensor: where its bytes are, and their masked checksum.
 
-    Attributes:
-        dtype: None for types that are not read, such as texts.
-        shape: its sizes.
-        shard: number of its data file.
-        offset: where in that its bytes begin.
-        size: how many bytes they are.
-        crc: their masked checksum.
-        sliced: the tensor is kept in pieces under other names.
+    The `dtype` is None for types that are not read, such as texts; a `sliced` tensor is kept in pieces under
+    other names.
     """
 
     dtype: torch.dtype | None
@@ -220,10 +212,7 @@ class Entry:
 class Bundle:
     """A bundle whose index was read and checked; none of its tensors was.
 
-    Attributes:
-        prefix: what the names of all its files begin with.
-        shards: how many data files it has.
-        entries: what the index says of each tensor, by name.
+    The names of all its files begin with `prefix`; `shards` is how many data files it has.
     """
 
     prefix: Path
@@ -236,10 +225,20 @@ class Bundle:
         Raises:
             UserError: a data file is missing, too short or damaged, or a tensor is of a kind not read.
         """
-        wanted = self.check(names)
-        return {name: tensor for shard, own in wanted.items() for name, tensor in self._read(shard, own)}
+        found = {}
+        for path, own in self.check(names).items():
+            with path.open("rb") as file:
+                for name in own:
+                    entry = self.entries[name]
+                    file.seek(entry.offset)
+                    data = file.read(entry.size)
+                    if checksum(data) != entry.crc:
+                        raise damaged(path, f"the checksum of {name} is wrong")
+                    assert entry.dtype is not None
+                    found[name] = torch.frombuffer(bytearray(data), dtype=entry.dtype).reshape(entry.shape)
+        return found
 
-    def check(self, names: Iterable[str]) -> dict[int, list[str]]:
+    def check(self, names: Iterable[str]) -> dict[Path, list[str]]:
         """See that the data files are there and long enough for these tensors.
 
         Returns:
@@ -248,46 +247,36 @@ class Bundle:
         Raises:
             UserError: as `read` does, but for damage that only the checksums tell.
         """
-        wanted: dict[int, list[str]] = {}
-        for name in names:
-            _check_readable(self.prefix, name, self.entries[name])
-            wanted.setdefault(self.entries[name].shard, []).append(name)
-        for shard, own in wanted.items():
-            own.sort(key=lambda name: self.entries[name].offset)
-            self._check_places(shard, own)
-        return wanted
-
-    def shard_path(self, shard: int) -> Path:
-        """The data file number `shard`."""
-        return _beside(self.prefix, f".data-{shard:05d}-of-{self.shards:05d}")
-
-    def _check_places(self, shard: int, names: list[str]) -> None:
-        path = self.shard_path(shard)
-        if not path.is_file():
-            raise UserError(
-                f"{path} is missing, where {len(names)} of the model's tensors are: copy it there from where "
-                "the checkpoint came from."
-            )
-        length, end = path.stat().st_size, 0
+        index, wanted = _beside(self.prefix, INDEX), dict[Path, list[str]]()
         for name in names:
             entry = self.entries[name]
-            if entry.offset < end:  # Overlaps would let a small file fill any memory.
-                raise damaged(_beside(self.prefix, INDEX), f"{name} overlaps another tensor")
-            end = entry.offset + entry.size
-            if end > length:
-                raise damaged(path, f"{name} lies beyond its end, so the file is cut short")
-
-    def _read(self, shard: int, names: list[str]) -> Iterator[tuple[str, torch.Tensor]]:
-        path = self.shard_path(shard)
-        with path.open("rb") as file:
-            for name in names:
+            if entry.sliced:
+                raise UserError(
+                    f"{index}: {name} is a partitioned variable, kept in slices, which bertkit does not put "
+                    "together: save the checkpoint without a partitioner."
+                )
+            if entry.dtype is None:
+                raise UserError(f"{index}: {name} holds no numbers of a kind that bertkit reads.")
+            if not entry.size:
+                raise damaged(index, f"{name} is empty")
+            path = _beside(self.prefix, f".data-{entry.shard:05d}-of-{self.shards:05d}")
+            wanted.setdefault(path, []).append(name)
+        for path, own in wanted.items():
+            if not path.is_file():
+                raise UserError(
+                    f"{path} is missing, where {len(own)} of the model's tensors are: copy it there from "
+                    "where the checkpoint came from."
+                )
+            own.sort(key=lambda name: self.entries[name].offset)
+            length, end = path.stat().st_size, 0
+            for name in own:
                 entry = self.entries[name]
-                file.seek(entry.offset)
-                data = file.read(entry.size)
-                if checksum(data) != entry.crc:
-                    raise damaged(path, f"the checksum of {name} is wrong")
-                assert entry.dtype is not None
-                yield name, torch.frombuffer(bytearray(data), dtype=entry.dtype).reshape(entry.shape)
+                if entry.offset < end:  # Overlaps would let a small file fill any memory.
+                    raise damaged(index, f"{name} overlaps another tensor")
+                end = entry.offset + entry.size
+                if end > length:
+                    raise damaged(path, f"{name} lies beyond its end, so the file is cut short")
+        return wanted
 
 
 def open_bundle(prefix: Path) -> Bundle:
@@ -326,22 +315,8 @@ def write_bundle(prefix: Path, tensors: Mapping[str, torch.Tensor]) -> None:
             data = tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes()
             entries[name.encode()] = _write_entry(tensor, file.tell(), data)
             file.write(data)
-    version = _field(1, VERSION)
-    header = _field(1, 1) + _field(3, version)
+    header = _field(1, 1) + _field(3, _field(1, VERSION))
     _beside(prefix, INDEX).write_bytes(write_table([(b"", header), *entries.items()]))
-
-
-def _check_readable(prefix: Path, name: str, entry: Entry) -> None:
-    index = _beside(prefix, INDEX)
-    if entry.sliced:
-        raise UserError(
-            f"{index}: {name} is a partitioned variable, kept in slices, which bertkit does not put "
-            "together: save the checkpoint without a partitioner."
-        )
-    if entry.dtype is None:
-        raise UserError(f"{index}: {name} holds no numbers of a kind that bertkit reads.")
-    if not entry.size:
-        raise damaged(index, f"{name} is empty")
 
 
 def _read_header(data: bytes) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,12 @@ NOTE_KEYS = ("format", "bertkit", "vocabulary", "model")
 """Keys of `bertkit.json` that the folder itself needs; the others are the card."""
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST_NUMBER
-
-
-def _count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
 def _text(value: object) -> bool:
     return isinstance(value, str)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST_NUMBER
 
 
 def _recipe(value: object) -> bool:
@@ -41,31 +37,26 @@ def _recipe(value: object) -> bool:
         return False
 
 
-KINDS: dict[str, Callable[[object], bool]] = {
-    "a text": _text,
-    "true or false": lambda value: isinstance(value, bool),
-    "a number": _number,
-    "a number above 0": lambda value: _number(value) and value > 0,  # type: ignore[operator]
-    "a whole number of at least 0": _count,
-    "two numbers": lambda value: isinstance(value, list) and len(value) == 2 and all(map(_number, value)),
-    "a recipe, as TOML with model.start": _recipe,
-    "an object with the texts 'from' and 'format'": lambda value: (
-        isinstance(value, dict) and _text(value.get("from")) and _text(value.get("format"))
+KNOWN: dict[tuple[str, ...], tuple[str, Callable[[Any], bool]]] = {
+    ("task", "kind", "metric"): ("a text", _text),
+    ("pairs",): ("true or false", lambda value: isinstance(value, bool)),
+    ("score",): ("a number", _number),
+    ("temperature",): ("a number above 0", lambda value: _number(value) and value > 0),
+    ("max_length", "pad_to", "window", "stride"): (
+        "a whole number of at least 0",
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0,
+    ),
+    ("interval",): (
+        "two numbers",
+        lambda value: isinstance(value, list) and len(value) == 2 and all(map(_number, value)),
+    ),
+    ("recipe",): ("a recipe, as TOML with model.start", _recipe),
+    ("converted",): (
+        "an object with the texts 'from' and 'format'",
+        lambda value: isinstance(value, dict) and all(_text(value.get(key)) for key in ("from", "format")),
     ),
 }
-"""What a value of a card may have to be, and how that is told."""
-
-KNOWN = {
-    **dict.fromkeys(("task", "kind", "metric"), "a text"),
-    "pairs": "true or false",
-    "score": "a number",
-    "temperature": "a number above 0",
-    **dict.fromkeys(("max_length", "pad_to", "window", "stride"), "a whole number of at least 0"),
-    "interval": "two numbers",
-    "recipe": "a recipe, as TOML with model.start",
-    "converted": "an object with the texts 'from' and 'format'",
-}
-"""The keys of a card that bertkit reads, and what they must be."""
+"""The keys of a card that bertkit reads: what their values must be, in words, and whether one is."""
 
 
 def read_note(folder: Path) -> dict[str, Any]:
@@ -83,14 +74,10 @@ def read_note(folder: Path) -> dict[str, Any]:
         )
     if not isinstance(note.get("model", {}), dict):
         raise UserError(f"{file}: 'model' must be an object with options.")
-    for key, kind in KNOWN.items():
-        if note.get(key) is not None and not KINDS[kind](note[key]):
-            raise UserError(
-                f"{file}: the {key} must be {kind}, not {quoted(note[key])}; mend it, or remove it."
-            )
+    for keys, (what, fits) in KNOWN.items():
+        for key in keys:
+            if note.get(key) is not None and not fits(note[key]):
+                raise UserError(
+                    f"{file}: the {key} must be {what}, not {quoted(note[key])}; mend it, or remove it."
+                )
     return note
-
-
-def card_of(note: Mapping[str, Any]) -> dict[str, Any]:
-    """What the writer of a note said besides what the folder itself needs."""
-    return {key: value for key, value in note.items() if key not in NOTE_KEYS}

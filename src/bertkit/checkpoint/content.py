@@ -36,7 +36,7 @@ class Content:
     config: dict[str, Any]
     config_file: Path
     weights_file: Path
-    load: Callable[[], dict[str, torch.Tensor]]
+    load: Callable[[], Tensors]
     ignored: tuple[str, ...] = ()
 
 
@@ -52,31 +52,19 @@ Parts = dict[str, nn.Module]
 
 
 def lay_out(model: ModelConfig, head: HeadConfig | None, names: Collection[str], naming: Naming) -> Parts:
-    """The modules on the meta device; which heads of pretraining there are, the names on disk tell.
+    """The modules on the meta device; which heads of pretraining there are, the `names` on disk tell.
 
     One tensor of a head is enough to have all of it laid out, so that those that are missing are missed.
-
-    Args:
-        model: options of the encoder.
-        head: options of the head; with one, heads of pretraining are none of the model's.
-        names: on disk.
-        naming: of the layout.
+    With a `head`, heads of pretraining are none of the model's.
     """
     with torch.device("meta"):
         parts: Parts = {"encoder": Encoder(model)}
         if head is not None:
             return parts | {"head": ClassificationHead(head, model)}
         heads: Parts = {"masked": MaskedHead(model)} | ({"pair": PairHead(model)} if model.pooler else {})
-    found = {
+    return parts | {
         name: module for name, module in heads.items() if has_any(names, state_of({name: module}), naming)
     }
-    return parts | found
-
-
-def uses_pooler(parts: Parts) -> bool:
-    """Whether a head among the parts stands on the pooler."""
-    head = parts.get("head")
-    return "pair" in parts or (isinstance(head, ClassificationHead) and head.config.pooling == "pooler")
 
 
 def untrained(parts: Parts) -> tuple[str, ...]:
@@ -84,9 +72,12 @@ def untrained(parts: Parts) -> tuple[str, ...]:
 
     A bare encoder has its pooler, for whoever comes next; so does one whose head pools otherwise.
     """
+    return POOLER if _pooling(parts) == "none" or ("masked" in parts and "pair" not in parts) else ()
+
+
+def _pooling(parts: Parts) -> str | None:
     head = parts.get("head")
-    pieces = isinstance(head, ClassificationHead) and head.config.pooling == "none"
-    return POOLER if pieces or ("masked" in parts and "pair" not in parts) else ()
+    return head.config.pooling if isinstance(head, ClassificationHead) else None
 
 
 def state_of(parts: Parts) -> Tensors:
@@ -114,7 +105,8 @@ def fill(content: Content, parts: Parts, tensors: Tensors, naming: Naming) -> tu
     if fixed is not None and naming is not own_naming:
         expected[POSITIONS] = fixed
     new: tuple[str, ...] = ()
-    if not uses_pooler(parts) and encoder.pooler is not None and naming(POOLER[0])[0] not in tensors:
+    needed = "pair" in parts or _pooling(parts) == "pooler"
+    if not needed and encoder.pooler is not None and naming(POOLER[0])[0] not in tensors:
         new = ("pooler",)
         expected = {name: tensor for name, tensor in expected.items() if name not in POOLER}
     try:

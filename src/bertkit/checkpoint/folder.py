@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bertkit.checkpoint.architectures import assumed_head, promised, told_by_names
 from bertkit.checkpoint.archive import opened
 from bertkit.checkpoint.atomic import recover_folder, replace_folder
-from bertkit.checkpoint.bert import assumed_head, promised, told_by_names
-from bertkit.checkpoint.card import CARD_FILE, CARD_FORMAT, NOTE_KEYS, card_of, read_note
+from bertkit.checkpoint.card import CARD_FILE, CARD_FORMAT, NOTE_KEYS, read_note
 from bertkit.checkpoint.content import (
     POOLER,
     POSITIONS,
@@ -22,23 +22,22 @@ from bertkit.checkpoint.content import (
     untrained,
     write_json,
 )
-from bertkit.checkpoint.formats import HF, Format, format_named, format_of, name_format
-from bertkit.checkpoint.hf import stored_as
 from bertkit.checkpoint.layouts import choose_layout, naming_of, read_config, why_only_bertkit
-from bertkit.checkpoint.locate import HUB_KEY, find_model, hub_card
-from bertkit.checkpoint.names import (
-    Naming,
-    Tensors,
-    drop_tied,
-    is_harmless,
-    modernise,
-    name_bias,
-    to_disk,
+from bertkit.checkpoint.locate import (
+    FORMATS,
+    HF,
+    HUB_KEY,
+    Format,
+    find_model,
+    format_of,
+    hub_card,
+    name_format,
 )
+from bertkit.checkpoint.names import Naming, Tensors, drop_tied, modernise, name_bias, to_disk
 from bertkit.checkpoint.sentence import MODULES_FILE, SentencePooling, encoder_folder, read_pooling
 from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
-from bertkit.errors import UserError, listed
+from bertkit.errors import UserError, listed, nearest
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead
 from bertkit.model.pretraining import MaskedHead, PairHead
@@ -128,11 +127,7 @@ def write_model_folder(
     parts: Parts = {name: module for name, module in found.items() if module is not None}
     left_out = {*untrained(parts), *(POOLER if "pooler" in new else ())}
     state = {name: tensor for name, tensor in state_of(parts).items() if name not in left_out}
-    note: dict[str, Any] = {
-        "format": CARD_FORMAT,
-        "bertkit": __version__,
-        "vocabulary": tokenizer.fingerprint,
-    }
+    note = {"format": CARD_FORMAT, "bertkit": __version__, "vocabulary": tokenizer.fingerprint}
     config, beyond, naming = choose_layout(model, head_config, parts, tokenizer)
     if beyond is not None:
         note["model"] = {key: getattr(model, key) for key in beyond}
@@ -180,7 +175,7 @@ def _read(path: Path, options: Mapping[str, Any]) -> ModelFolder:
     model, head_config = _configs(content, note, options)
     tokenizer = _read_tokenizer(inner, model, note)
     tensors = content.load()
-    stored = stored_as(tensors)
+    kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
     tensors = modernise(tensors)
     assumed = [*assumed_settings(inner)]
     if told := told_by_names(content.config, tensors):
@@ -193,15 +188,18 @@ def _read(path: Path, options: Mapping[str, Any]) -> ModelFolder:
             f"{content.weights_file} has {len(tensors)} tensors, too few for the {model.layers} layers that "
             f"{content.config_file.name} says the model has."
         )
-    card = {key: value for key, value in card_of(note).items() if key != HUB_KEY}
     parts = _lay_out(content, model, head_config, tensors, naming)
     new = fill(content, parts, tensors, naming)
     unused = tuple(sorted(tensors))
-    if strangers := [name for name in unused if not is_harmless(name, tuned=head_config is not None)]:
+    # A constant of old files may be left, and what a head of pretraining left beside a fine-tuned one.
+    beside = () if head_config is None else ("cls.",)
+    others = [name for name in unused if not name.endswith("embeddings.position_ids")]
+    if strangers := [name for name in others if not name.startswith(beside)]:
         raise UserError(
             f"{content.weights_file}: the model of {content.config_file.name} has no part named "
             f"{listed(strangers)}."
         )
+    card = {key: value for key, value in note.items() if key not in (*NOTE_KEYS, HUB_KEY)}
     return ModelFolder(
         path=path,
         **parts,  # type: ignore[arg-type]
@@ -210,7 +208,7 @@ def _read(path: Path, options: Mapping[str, Any]) -> ModelFolder:
         new=new,
         unused=unused,
         ignored=content.ignored,
-        stored=stored,
+        stored=tuple(sorted(str(kind).removeprefix("torch.") for kind in kinds)),
         assumed=(*assumed, *assumed_head(content.config)),
         pooling=read_pooling(path, tokenizer.lowercase),
     )
@@ -255,18 +253,18 @@ def _lay_out(
 
 def _read_tokenizer(path: Path, model: ModelConfig, note: Mapping[str, Any]) -> Tokenizer:
     tokenizer = Tokenizer.from_folder(path)
+    differs = (
+        f"{path}: the vocabulary has {tokenizer.size} pieces and the model {model.vocabulary_size}: it is "
+        "another model's"
+    )
     if tokenizer.size < model.vocabulary_size:
         raise UserError(
-            f"{path}: the vocabulary has {tokenizer.size} pieces and the model {model.vocabulary_size}: it "
-            "is another model's, or the model has rows that no piece has, which bertkit does not open. Copy "
-            "the vocabulary from where it was trained; if that is the one, cut the rows with transformers' "
+            f"{differs}, or the model has rows that no piece has, which bertkit does not open. Copy the "
+            "vocabulary from where it was trained; if that is the one, cut the rows with transformers' "
             f"resize_token_embeddings({tokenizer.size})."
         )
     if tokenizer.size > model.vocabulary_size:
-        raise UserError(
-            f"{path}: the vocabulary has {tokenizer.size} pieces and the model {model.vocabulary_size}: "
-            "it is another model's. Copy the vocabulary from where this model was trained."
-        )
+        raise UserError(f"{differs}. Copy the vocabulary from where this model was trained.")
     if note.get("vocabulary", tokenizer.fingerprint) != tokenizer.fingerprint:
         raise UserError(
             f"{path}: the vocabulary is not the one the model was trained with (its fingerprint is not that "
@@ -297,18 +295,25 @@ def convert(model: str, out: Path, *, to: str, overwrite: bool = False) -> dict[
         UserError: there is no such model, it is damaged, the format cannot say what it is, or `out` exists.
         OSError: `out` cannot be written; what was there is still there.
     """
-    format = format_named(to)
-    folder = _read_source(model, out)
+    format = next((row for row in FORMATS if row.name == to), None)
+    if format is None:
+        raise UserError(f"There is no format {to!r}.{nearest(to, [row.name for row in FORMATS])}")
+    path = find_model(model)
+    if path is None:
+        raise UserError(f"{model} is a preset, a model without weights; there is nothing to convert.")
+    if path.resolve().is_relative_to(out.resolve()):
+        raise UserError(f"{out} is the model itself, or holds it; name another folder to write.")
+    folder = read_model_folder(path)
     why = why_only_bertkit(folder.encoder_config, folder.head_config, pair=folder.pair is not None)
     if format is HF and why:
         raise UserError(f"{model}: {why}")
-    origin = {"from": model, "format": name_format(folder.path)}
+    card = {**folder.card, ORIGIN_KEY: {"from": model, "format": name_format(path)}}
     write_model_folder(
         out,
         folder.encoder,
         folder.head,
         folder.tokenizer,
-        {**folder.card, ORIGIN_KEY: origin},
+        card,
         overwrite,
         masked=folder.masked,
         pair=folder.pair,
@@ -323,13 +328,3 @@ def convert(model: str, out: Path, *, to: str, overwrite: bool = False) -> dict[
         "left_out": sorted([*folder.unused, *folder.ignored, *([MODULES_FILE] if folder.pooling else [])]),
         "files": {file.name: file.stat().st_size for file in sorted(out.iterdir())},
     }
-
-
-def _read_source(model: str, out: Path) -> ModelFolder:
-    """The model to write anew, which `out` must not be part of: it would be replaced."""
-    path = find_model(model)
-    if path is None:
-        raise UserError(f"{model} is a preset, a model without weights; there is nothing to convert.")
-    if path.resolve().is_relative_to(out.resolve()):
-        raise UserError(f"{out} is the model itself, or holds it; name another folder to write.")
-    return read_model_folder(path)

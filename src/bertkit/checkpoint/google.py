@@ -12,13 +12,13 @@ from typing import Any
 
 import torch
 
-from bertkit.checkpoint.bert import CLASSIFIER, HEADS, MOST_LABELS, PRETRAINED, not_bert
+from bertkit.checkpoint.architectures import CLASSIFIER, HEADS, MOST_LABELS, PRETRAINED
 from bertkit.checkpoint.bundle import INDEX, Bundle, open_bundle, write_bundle
 from bertkit.checkpoint.content import Content, write_json
 from bertkit.checkpoint.hf import CONFIG_FILE as HF_CONFIG_FILE
 from bertkit.checkpoint.hf import OLD_CONFIG_FILE as CONFIG_FILE
-from bertkit.checkpoint.hf import weights_file
-from bertkit.checkpoint.layouts import read_config
+from bertkit.checkpoint.hf import WEIGHTS, first_file
+from bertkit.checkpoint.layouts import not_bert, read_config
 from bertkit.errors import UserError
 from bertkit.text.jsons import read_json
 
@@ -96,7 +96,7 @@ EPSILON = 1e-12
 
 def is_google(folder: Path) -> bool:
     """Whether `folder` holds a TensorFlow checkpoint, and no weights that transformers would rather read."""
-    return bool(_prefixes(folder)) and not weights_file(folder).is_file()
+    return bool(_prefixes(folder)) and not first_file(folder, WEIGHTS).is_file()
 
 
 def open_google(folder: Path) -> Content:
@@ -108,11 +108,10 @@ def open_google(folder: Path) -> Content:
     """
     prefix = _choose(folder)
     bundle = open_bundle(prefix)
-    ignored = tuple(name for name in bundle.entries if is_of_training(name))
     names = {name: _translate(bundle, name) for name in bundle.entries if not is_of_training(name)}
     bundle.check(names)
-    file = next((folder / name for name in (CONFIG_FILE, HF_CONFIG_FILE) if (folder / name).is_file()), None)
-    if file is None:
+    file = first_file(folder, (CONFIG_FILE, HF_CONFIG_FILE))
+    if not file.is_file():
         raise UserError(
             f"{folder} has the checkpoint {prefix.name} but no {CONFIG_FILE}: copy it there, with vocab.txt, "
             "from the model that was trained (run_classifier.py leaves both in the folder it started from)."
@@ -125,7 +124,7 @@ def open_google(folder: Path) -> Content:
             names[google][0]: tensor.t() if names[google][1] else tensor
             for google, tensor in bundle.read(names).items()
         },
-        ignored=ignored,
+        ignored=tuple(name for name in bundle.entries if name not in names),
     )
 
 
@@ -193,12 +192,12 @@ def _choose(folder: Path) -> Path:
     latest = folder / LATEST_FILE
     if latest.is_file() and latest.stat().st_size < 1 << 20:
         text = latest.read_text(encoding="utf-8", errors="replace")
-        if named := re.search(
-            r'^model_checkpoint_path: *"(?:[^"\n]*[/\\])?([^"/\\\n]+)"', text, re.MULTILINE
-        ):
-            for prefix in prefixes:  # Its folder is that of the machine that trained it, and means nothing.
-                if prefix.name == named[1]:
-                    return prefix
+        # Its folder is that of the machine that trained it, and means nothing.
+        pattern = r'^model_checkpoint_path: *"(?:[^"\n]*[/\\])?([^"/\\\n]+)"'
+        named = re.search(pattern, text, re.MULTILINE)
+        for prefix in prefixes:
+            if named and prefix.name == named[1]:
+                return prefix
     raise UserError(
         f"{folder} has several checkpoints, {', '.join(prefix.name for prefix in prefixes)}, and no file "
         f"named {LATEST_FILE} that chooses one: leave one there."
@@ -239,7 +238,8 @@ def _check_sayable(config: Mapping[str, Any]) -> None:
     """Refuse what `bert_config.json` and modeling.py have no word for, with the reason."""
     reasons = []
     if config["model_type"] != "bert":
-        reasons.append(_beyond_bert(config))
+        beyond = not_bert(*read_config(dict(config), {}))
+        reasons.append(f"modeling.py computes BERT, and the model has {', '.join(beyond)}")
     else:
         if config["layer_norm_eps"] != EPSILON:
             reasons.append(f"its layer norms add {EPSILON}, the model's {config['layer_norm_eps']}")
@@ -252,8 +252,3 @@ def _check_sayable(config: Mapping[str, Any]) -> None:
         # What only bertkit computes, no other format says either.
         other = "" if config["model_type"] == "bertkit" else " Write it with --to hf."
         raise UserError(f"Google's format cannot say what this model is: {'; '.join(reasons)}.{other}")
-
-
-def _beyond_bert(config: Mapping[str, Any]) -> str:
-    model, head = read_config(dict(config), {})
-    return f"modeling.py computes BERT, and the model has {', '.join(not_bert(model, head))}"

@@ -12,6 +12,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,27 +54,10 @@ MOST_VIEWS = 2
 SAVE_TENSORS = "save the model's state_dict() there."
 
 
-def weights_file(folder: Path) -> Path:
-    """The file that the weights of `folder` are in, or begin in; bertkit's own name if there is none."""
-    return next((folder / name for name in WEIGHTS if (folder / name).is_file()), folder / WEIGHTS_FILE)
-
-
-def read_weights(folder: Path) -> Tensors:
-    """The tensors of `folder` by their names on disk.
-
-    Raises:
-        UserError: there are none, they are damaged, or a pickle holds more than tensors.
-    """
-    file = weights_file(folder)
-    if not file.is_file():
-        raise UserError(f"{folder} has no {WEIGHTS_FILE}: copy it there from where the model was trained.")
-    return WEIGHTS[file.name](file)
-
-
-def stored_as(tensors: Tensors) -> tuple[str, ...]:
-    """The names of the floating point formats among `tensors`, sorted."""
-    kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
-    return tuple(sorted(str(kind).removeprefix("torch.") for kind in kinds))
+def first_file(folder: Path, names: Iterable[str]) -> Path:
+    """The first of these files that is in `folder`; where none is, the place of the first."""
+    files = [folder / name for name in names]
+    return next((file for file in files if file.is_file()), files[0])
 
 
 def _read_safetensors(file: Path) -> Tensors:
@@ -90,7 +74,11 @@ def _read_pickle(file: Path) -> Tensors:
     if zipped:
         _check_archive(file)
     try:
-        content = _load(file, zipped)
+        if zipped:
+            content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        else:  # Files from before 2020 are no archives, and cannot be mapped.
+            with _Bounded(io.FileIO(file)) as source:
+                content = torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if not any(words in str(error) for words in NEEDS_CODE):
             raise damaged(file) from None
@@ -114,14 +102,6 @@ class _Bounded(io.BufferedReader):
         return super().read(left if size is None or size < 0 else min(size, left))
 
 
-def _load(file: Path, zipped: bool) -> Any:
-    if zipped:
-        return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    # Files from before 2020 are no archives, and cannot be mapped.
-    with _Bounded(io.FileIO(file)) as source:
-        return torch.load(source, map_location="cpu", weights_only=True)
-
-
 def _check_archive(file: Path) -> None:
     """Refuse an archive that unpacks to more than it is, for torch.save compresses nothing, and one whose
     checksums are wrong, which `torch.load` does not look at.
@@ -141,6 +121,10 @@ def _check_archive(file: Path) -> None:
 
 
 def _only_tensors(file: Path, content: Any) -> Tensors:
+    """The table of tensors in what a pickle holds.
+
+    Refused are tensors that are more than the file: views that repeat few numbers, and those without any.
+    """
     # Checkpoints of training scripts have the weights under one of these names.
     for key in ("state_dict", "model_state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
@@ -154,66 +138,51 @@ def _only_tensors(file: Path, content: Any) -> Tensors:
     ]
     if strangers:
         raise UserError(f"{file} holds no table of tensors ({listed(strangers, most=3)}): {SAVE_TENSORS}")
-    _check_memory(file, content)
-    return content
-
-
-def _check_memory(file: Path, tensors: Tensors) -> None:
-    """Refuse tensors that are more than the file: views that repeat few numbers, and those without any."""
-    for name, tensor in tensors.items():
+    for name, tensor in content.items():
         if tensor.layout != torch.strided or tensor.device.type != "cpu":
             raise UserError(
                 f"{file} holds {shown(name)} in a form of its own ({tensor.layout}, on {tensor.device}), not "
                 f"number by number: {SAVE_TENSORS}"
             )
-    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    size = sum(tensor.numel() * tensor.element_size() for tensor in content.values())
     if size > MOST_VIEWS * file.stat().st_size:
         raise UserError(
             f"{file} has {file.stat().st_size:,} bytes and its tensors would take {size:,}, for they repeat "
             "few numbers: it is made to fill a memory."
         )
+    return content
 
 
-def _of_shards(read: Callable[[Path], Tensors]) -> Callable[[Path], Tensors]:
-    """A reader of an index, whose shards `read` reads."""
-
-    def read_index(file: Path) -> Tensors:
-        places = read_json(file).get("weight_map")
-        if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
-            raise UserError(f"{file}: 'weight_map' must say in which file each tensor is.")
-        tensors: Tensors = {}
-        for name in _inside(file, dict.fromkeys(places.values())):
-            if not (file.parent / name).is_file():
-                raise UserError(f"{file.parent} has no {name}, which {file.name} names: copy it there too.")
-            for tensor_name, tensor in read(file.parent / name).items():
-                if places.get(tensor_name) != name:
-                    raise UserError(f"{file.parent / name} holds {tensor_name}, which {file.name} denies.")
-                tensors[tensor_name] = tensor
-        if absent := [name for name in places if name not in tensors]:
-            raise UserError(
-                f"{file.parent / places[absent[0]]} lacks {listed(absent)}, which {file.name} puts there: "
-                "copy the files again, together."
-            )
-        return tensors
-
-    return read_index
-
-
-def _inside(index: Path, names: Iterable[str]) -> Iterable[str]:
-    """`names`, checked to be plain names of files beside `index`."""
-    for name in names:
+def _read_shards(read: Callable[[Path], Tensors], file: Path) -> Tensors:
+    """What an index names, each of whose shards `read` reads."""
+    places = read_json(file).get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+        raise UserError(f"{file}: 'weight_map' must say in which file each tensor is.")
+    tensors: Tensors = {}
+    for name in dict.fromkeys(places.values()):
         if not name.isprintable() or "/" in name or "\\" in name or name in ("", ".", ".."):
             raise UserError(
-                f"{index} names the file {quoted(name)}, which is not beside it: nothing was read."
+                f"{file} names the file {quoted(name)}, which is not beside it: nothing was read."
             )
-        yield name
+        if not (file.parent / name).is_file():
+            raise UserError(f"{file.parent} has no {name}, which {file.name} names: copy it there too.")
+        for tensor_name, tensor in read(file.parent / name).items():
+            if places.get(tensor_name) != name:
+                raise UserError(f"{file.parent / name} holds {tensor_name}, which {file.name} denies.")
+            tensors[tensor_name] = tensor
+    if absent := [name for name in places if name not in tensors]:
+        raise UserError(
+            f"{file.parent / places[absent[0]]} lacks {listed(absent)}, which {file.name} puts there: "
+            "copy the files again, together."
+        )
+    return tensors
 
 
 WEIGHTS: dict[str, Callable[[Path], Tensors]] = {
     WEIGHTS_FILE: _read_safetensors,
-    "model.safetensors.index.json": _of_shards(_read_safetensors),
+    "model.safetensors.index.json": partial(_read_shards, _read_safetensors),
     "pytorch_model.bin": _read_pickle,
-    "pytorch_model.bin.index.json": _of_shards(_read_pickle),
+    "pytorch_model.bin.index.json": partial(_read_shards, _read_pickle),
 }
 """The file that a folder's weights are in, or begin in, and its reader; the first that is there is read."""
 
@@ -226,7 +195,7 @@ OLD_CONFIG_FILE = "bert_config.json"
 def is_hf(folder: Path) -> bool:
     """Whether `folder` holds a model in this format."""
     place = encoder_folder(folder)
-    old = (place / OLD_CONFIG_FILE).is_file() and weights_file(place).is_file()
+    old = (place / OLD_CONFIG_FILE).is_file() and first_file(place, WEIGHTS).is_file()
     return old or (place / CONFIG_FILE).is_file()
 
 
@@ -234,17 +203,19 @@ def open_hf(folder: Path) -> Content:
     """What the folder holds.
 
     Raises:
-        UserError: `config.json` is missing or damaged; on loading, likewise the weights.
+        UserError: `config.json` is missing or damaged; on loading, likewise the weights, or a pickle holds
+            more than tensors.
     """
     place = encoder_folder(folder)
-    names = (CONFIG_FILE, OLD_CONFIG_FILE)
-    file = next((place / name for name in names if (place / name).is_file()), place / CONFIG_FILE)
-    return Content(
-        config=read_json(file),
-        config_file=file,
-        weights_file=weights_file(place),
-        load=lambda: read_weights(place),
-    )
+    file = first_file(place, (CONFIG_FILE, OLD_CONFIG_FILE))
+    weights = first_file(place, WEIGHTS)
+
+    def load() -> Tensors:
+        if not weights.is_file():
+            raise UserError(f"{place} has no {WEIGHTS_FILE}: copy it there from where the model was trained.")
+        return WEIGHTS[weights.name](weights)
+
+    return Content(read_json(file), file, weights, load)
 
 
 def write_hf(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:

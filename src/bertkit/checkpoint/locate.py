@@ -1,13 +1,15 @@
-"""What MODEL may be on the command line, and where its folder is; of the hub, `hf:owner/name[@revision]`.
+"""What MODEL may be on the command line, where its folder is, and of which format.
 
-The hub's own client knows the endpoint (HF_ENDPOINT), the token, the cache (HF_HOME) and whether to stay
-offline (HF_HUB_OFFLINE). Here is only what bertkit wants of a model, and sentences for what goes wrong.
+`hf:owner/name[@revision]` is of the hub, whose own client knows the endpoint (HF_ENDPOINT), the token, the
+cache (HF_HOME) and whether to stay offline (HF_HUB_OFFLINE). Here is only what bertkit wants of a model, and
+sentences for what goes wrong.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,27 +17,58 @@ from typing import Any
 from bertkit.checkpoint.archive import is_archive
 from bertkit.checkpoint.atomic import recover_folder
 from bertkit.checkpoint.card import CARD_FILE, read_note
-from bertkit.checkpoint.formats import format_of
-from bertkit.checkpoint.hf import CONFIG_FILE, OLD_CONFIG_FILE, WEIGHTS
+from bertkit.checkpoint.content import Content
+from bertkit.checkpoint.google import is_google, open_google, write_google
+from bertkit.checkpoint.hf import CONFIG_FILE, OLD_CONFIG_FILE, WEIGHTS, is_hf, open_hf, write_hf
+from bertkit.checkpoint.names import Tensors
 from bertkit.checkpoint.sentence import LENGTH_FILE, MODULES_FILE, PROMPTS_FILE
 from bertkit.config.model import PRESETS
 from bertkit.errors import UserError, nearest
 from bertkit.text.tokenizer import SETTINGS_FILE, TOKENIZER_FILE, VOCABULARY_FILE
+
+
+@dataclass(frozen=True)
+class Format:
+    """How one format of checkpoints is told from others, read and written.
+
+    Attributes:
+        name: what `--to` calls it.
+        holds: whether a folder holds a checkpoint of the format, by the names of its files alone.
+        open: what the folder holds, in the words of transformers' BERT.
+        write: puts a config and the weights, in those words, into a folder.
+    """
+
+    name: str
+    holds: Callable[[Path], bool]
+    open: Callable[[Path], Content]
+    write: Callable[[Path, Mapping[str, Any], Tensors], None]
+
+
+HF = Format("hf", is_hf, open_hf, write_hf)
+GOOGLE = Format("google", is_google, open_google, write_google)
+
+FORMATS: tuple[Format, ...] = (GOOGLE, HF)
+"""Through this table everything is found, read and written; the first that holds a folder reads it."""
+
+
+def format_of(folder: Path) -> Format | None:
+    """The format of the checkpoint in `folder`; None if there is none."""
+    return next((row for row in FORMATS if row.holds(folder)), None)
+
+
+def name_format(path: Path) -> str:
+    """What to call the format of the model at `path`; an archive is not unpacked to look."""
+    row = format_of(path)
+    return path.suffix.removeprefix(".").lower() if row is None else row.name
+
 
 HUB_KEY = "hub"
 """What `bertkit.json` calls the model of the hub that its weights are from, or were trained from."""
 
 _NO_NAME = "names no model of the hub; write hf:OWNER/NAME or hf:OWNER/NAME@REVISION."
 _SMALL = (
-    CONFIG_FILE,
-    OLD_CONFIG_FILE,
-    CARD_FILE,
-    TOKENIZER_FILE,
-    SETTINGS_FILE,
-    VOCABULARY_FILE,
-    MODULES_FILE,
-    LENGTH_FILE,
-    PROMPTS_FILE,
+    *(CONFIG_FILE, OLD_CONFIG_FILE, CARD_FILE, TOKENIZER_FILE, SETTINGS_FILE, VOCABULARY_FILE),
+    *(MODULES_FILE, LENGTH_FILE, PROMPTS_FILE),
 )
 # The folders of sentence-transformers' modules, and those of them that hold an encoder.
 _MODULE = re.compile(r"\d+_[A-Za-z]+")
@@ -54,12 +87,22 @@ def fetch(name: str) -> Path:
             fetched, or it is wanted offline and not in the cache.
     """
     # Heavy, and nobody who reads a folder needs it.
-    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub import HfApi, constants, errors, snapshot_download, try_to_load_from_cache
 
     repository, _, revision = name.partition("@")
     wanted = revision or None
     if constants.HF_HUB_OFFLINE:
-        return _cached(name, repository, wanted)
+        try:
+            for file in (CONFIG_FILE, OLD_CONFIG_FILE, MODULES_FILE):
+                found = try_to_load_from_cache(repository, file, revision=wanted)
+                if isinstance(found, str):
+                    return Path(found).parent
+        except errors.HFValidationError:
+            raise UserError(f"hf:{name} {_NO_NAME}") from None
+        raise UserError(
+            f"hf:{name} is not in the hub's cache, and HF_HUB_OFFLINE forbids to fetch it: unset it, or name "
+            "a folder."
+        )
     try:
         info = HfApi().model_info(repository, revision=wanted)
         files = needed(file.rfilename for file in info.siblings or ())
@@ -89,7 +132,7 @@ def _complaint(error: Exception, endpoint: str) -> str:
 
 
 def needed(files: Iterable[str]) -> list[str]:
-    """Of the files of a repository those that bertkit reads, with one set of weights, safetensors if it can.
+    """Of the files of a repository those that bertkit reads, with the one set of weights that is read first.
 
     Empty if the model has no configuration.
     """
@@ -104,36 +147,13 @@ def needed(files: Iterable[str]) -> list[str]:
         if folder and not _MODULE.fullmatch(folder):
             continue
         kept = [name for name in _SMALL if name in names]
-        if not folder or _ENCODER.fullmatch(folder):
-            kept += _weights(names)
+        first = next((name for name in WEIGHTS if name in names), None)
+        if first and (not folder or _ENCODER.fullmatch(folder)):
+            whole = first.removesuffix(".index.json")
+            shards = sorted(name for name in names if name != whole and _SHARD.sub("", name) == whole)
+            kept += [first, *shards]
         chosen += [f"{folder}/{name}" if folder else name for name in kept]
     return chosen
-
-
-def _weights(names: set[str]) -> list[str]:
-    """The file of weights that is read first, with its shards."""
-    first = next((name for name in WEIGHTS if name in names), None)
-    if first is None:
-        return []
-    whole = first.removesuffix(".index.json")
-    return [first, *sorted(name for name in names if name != whole and _SHARD.sub("", name) == whole)]
-
-
-def _cached(name: str, repository: str, revision: str | None) -> Path:
-    """The folder of the cache with a configuration of the model, without a word to the network."""
-    from huggingface_hub import errors, try_to_load_from_cache
-
-    try:
-        for file in (CONFIG_FILE, OLD_CONFIG_FILE, MODULES_FILE):
-            found = try_to_load_from_cache(repository, file, revision=revision)
-            if isinstance(found, str):
-                return Path(found).parent
-    except errors.HFValidationError:
-        raise UserError(f"hf:{name} {_NO_NAME}") from None
-    raise UserError(
-        f"hf:{name} is not in the hub's cache, and HF_HUB_OFFLINE forbids to fetch it: unset it, or name a "
-        "folder."
-    )
 
 
 def hub_card(folder: Path | None) -> dict[str, dict[str, Any]]:
@@ -173,7 +193,16 @@ def find_model(name: str) -> Path | None:
         UserError: it is none of these; the nearest preset is offered.
     """
     if name.startswith(PACKAGE_PREFIX):
-        return _in_package(name)
+        package, _, inside = name.removeprefix(PACKAGE_PREFIX).partition("/")
+        spec = find_spec(package) if package.isidentifier() else None
+        if spec is None or not spec.submodule_search_locations:
+            raise UserError(
+                f"{name}: the Python package {package!r} is not installed here; install it with pip."
+            )
+        folder = Path(spec.submodule_search_locations[0]) / inside
+        if not format_of(folder):
+            raise UserError(f"{name}: the package {package!r} has no model folder {inside!r}.")
+        return folder
     if name.startswith(HUB_PREFIX):
         return fetch(name.removeprefix(HUB_PREFIX))
     if name in PRESETS:
@@ -194,14 +223,3 @@ def find_model(name: str) -> Path | None:
             "or a zip archive of one."
         )
     raise UserError(f"There is no preset and no folder named {name!r}.{nearest(name, list(PRESETS))}")
-
-
-def _in_package(name: str) -> Path:
-    package, _, inside = name.removeprefix(PACKAGE_PREFIX).partition("/")
-    spec = find_spec(package) if package.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError(f"{name}: the Python package {package!r} is not installed here; install it with pip.")
-    folder = Path(spec.submodule_search_locations[0]) / inside
-    if not format_of(folder):
-        raise UserError(f"{name}: the package {package!r} has no model folder {inside!r}.")
-    return folder

@@ -71,20 +71,13 @@ Naming = Callable[[str], tuple[str, ...]]
 
 
 def bert_naming(prefix: str, head: HeadConfig | None = None) -> Naming:
-    """Names of transformers' BERT, with `prefix` ("bert." or "") before those of the encoder.
-
-    Args:
-        prefix: what stands before the names of the encoder.
-        head: the one that the names of a head are of.
-    """
-    modules = dict(BERT_MODULES)
-    if head is not None and head.kind == "answer":
-        modules["head.output"] = ("qa_outputs",)
-    return _naming(modules, prefix)
+    """Names of transformers' BERT, with `prefix` ("bert." or "") before those of the encoder."""
+    answers = head is not None and head.kind == "answer"
+    return _naming(BERT_MODULES | ({"head.output": ("qa_outputs",)} if answers else {}), prefix)
 
 
-def modern_naming(prefix: str) -> Naming:
-    """Names of transformers' ModernBERT, with `prefix` ("model." or "") before those of the encoder."""
+def modern_naming(prefix: str, head: HeadConfig | None = None) -> Naming:
+    """The same of transformers' ModernBERT ("model." or ""), which calls all heads of tasks alike."""
     return _naming(MODERN_MODULES, prefix)
 
 
@@ -104,14 +97,6 @@ def own_naming(ours: str) -> tuple[str, ...]:
     return (ours,)
 
 
-def is_harmless(name: str, tuned: bool) -> bool:
-    """Whether a tensor on disk may be left unused.
-
-    A constant of old files may, and what a head of pretraining left beside a fine-tuned one.
-    """
-    return name.endswith("embeddings.position_ids") or (tuned and name.startswith("cls."))
-
-
 def has_any(names: Iterable[str], expected: Iterable[str], naming: Naming) -> bool:
     """Whether one of `names` on disk is of the modules with the tensors `expected`, well spelt or not."""
     modules = tuple({f"{name.rpartition('.')[0]}." for ours in expected for name in naming(ours)})
@@ -129,19 +114,16 @@ def drop_tied(tensors: Tensors) -> list[str]:
         first = next((tensor for name, tensor in tensors.items() if name.endswith(original)), None)
         if copy not in tensors or first is None:
             continue
-        if _agree(tensors[copy], first):
+        second = tensors[copy]
+        if first.dtype != second.dtype and first.is_floating_point() and second.is_floating_point():
+            # Equal they are, too, if they would be with the coarser of their number formats.
+            coarser = max((first.dtype, second.dtype), key=lambda kind: torch.finfo(kind).eps)
+            first, second = first.to(coarser), second.to(coarser)
+        if torch.equal(first, second):
             del tensors[copy]
         else:
             own.append(copy)
     return own
-
-
-def _agree(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two tensors are equal, or would be if both had the coarser of their number formats."""
-    if one.dtype != other.dtype and one.is_floating_point() and other.is_floating_point():
-        coarser = max((one.dtype, other.dtype), key=lambda kind: torch.finfo(kind).eps)
-        one, other = one.to(coarser), other.to(coarser)
-    return torch.equal(one, other)
 
 
 def name_bias(tensors: Tensors) -> None:
@@ -186,12 +168,11 @@ def from_disk(tensors: Tensors, expected: Mapping[str, torch.Tensor], naming: Na
             the message is a clause that names it.
     """
     state = {}
-    missing = [name for ours in expected for name in naming(ours) if name not in tensors]
-    if missing:
+    if missing := [name for ours in expected for name in naming(ours) if name not in tensors]:
         raise ValueError(f"{listed(missing)} {'is' if len(missing) == 1 else 'are'} missing")
-    for ours, shape in ((ours, tuple(tensor.shape)) for ours, tensor in expected.items()):
+    for ours, tensor in expected.items():
         names = naming(ours)
-        part_shape = (shape[0] // len(names), *shape[1:])
+        part_shape = (tensor.shape[0] // len(names), *tensor.shape[1:])
         parts = []
         for name in names:
             part = tensors.pop(name)

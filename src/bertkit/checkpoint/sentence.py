@@ -59,18 +59,13 @@ def encoder_folder(folder: Path) -> Path:
     Raises:
         UserError: `modules.json` is damaged, or names a folder outside.
     """
-    for kind, path in _modules(folder):
-        if kind in ENCODERS:
-            return path
-    return folder
+    return next((path for kind, path in _modules(folder) if kind in ENCODERS), folder)
 
 
 def read_pooling(folder: Path, lowercase: bool) -> SentencePooling | None:
-    """How the folder pools; None if it is not one of sentence-transformers, or does not pool.
+    """How the folder, whose tokenizer makes `lowercase` or not, pools.
 
-    Args:
-        folder: of sentence-transformers, or any other.
-        lowercase: whether its tokenizer makes lower case of everything.
+    None if it is not one of sentence-transformers, or does not pool.
 
     Raises:
         UserError: its files are damaged, or name files outside.

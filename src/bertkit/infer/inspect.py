@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from bertkit.checkpoint.folder import ORIGIN_KEY, ModelFolder, read_model_folder
-from bertkit.checkpoint.formats import name_format
-from bertkit.checkpoint.locate import find_model
+from bertkit.checkpoint.locate import find_model, name_format
 from bertkit.config.model import preset
 from bertkit.model.encoder import Encoder
 
