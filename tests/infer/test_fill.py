@@ -10,7 +10,7 @@ from transformers import BertForMaskedLM, BertTokenizer, pipeline
 
 import bertkit
 from bertkit.errors import UserError
-from bertkit.infer.fill import fill
+from bertkit.infer.masked import fill
 from bertkit.infer.model import Model
 
 TEXTS = ["the cat sat on the [MASK] .", "[MASK]", "a[MASK] [MASK] ran.", "the old cats [MASK] on a mat"]

@@ -68,9 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
     check_sources(arguments)
     from dataclasses import asdict
 
+    from bertkit.infer.embed import check_ending
     from bertkit.infer.model import load
     from bertkit.infer.rows import Tally
-    from bertkit.infer.vectors import check_ending
 
     check_ending(arguments.out, by_word=arguments.pooling == "words")
     windows = {"window": arguments.window, "stride": arguments.stride}
@@ -115,17 +115,17 @@ def _embed(arguments: argparse.Namespace, embedder: Embedder, tally: Tally) -> N
     from rich.progress import Progress
 
     from bertkit.data.tables import BadRow
-    from bertkit.infer.vectors import open_writer
+    from bertkit.infer.embed import open_writer
 
     counted = sys.stderr.isatty() and readable_twice(arguments)
     # Counting the rows first takes a thousandth of the whole time.
     total = sum(1 for _ in input_rows(arguments)) if counted else None
     bar = Progress(console=Console(stderr=True), transient=True, redirect_stdout=False, disable=not counted)
-    with bar, open_writer(arguments.out, embedder.width, by_word=embedder.embedding.by_word) as writer:
+    with bar, open_writer(arguments.out, embedder.width, by_word=embedder.embedding.by_word) as write:
         task = bar.add_task("embedding", total=total)
         for rows, vectors in embedder.embed_rows(input_rows(arguments), tally):
             for row in rows:
                 if isinstance(row, BadRow):
                     print(f"bertkit: {row.problem}", file=sys.stderr)
-            writer.write(rows, vectors)
+            write(rows, vectors)
             bar.advance(task, len(rows))

@@ -18,7 +18,7 @@ from bertkit.cli.predict import CONTROL, json_lines
 from bertkit.errors import UserError
 
 if TYPE_CHECKING:
-    from bertkit.infer.fill import Filled
+    from bertkit.infer.masked import Filled
 
 EXAMPLES = """examples:
   bertkit fill RUN 'the man went to the [MASK] .'
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         print("Type one text a line; Ctrl-D ends.", file=sys.stderr)
 
     def answers() -> Iterator[Filled]:
-        from bertkit.infer.fill import fill
+        from bertkit.infer.masked import fill
 
         for places, texts in _chunks(arguments, 1 if typed else TEXTS_AT_ONCE):
             yield from fill(model, texts, top=arguments.top, places=places)

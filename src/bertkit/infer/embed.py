@@ -1,16 +1,22 @@
-"""Texts to vectors: the states of any layers, pooled; the features of Devlin et al. 2018, section 5.3."""
+"""Texts to vectors, and these to a file: the states of any layers, pooled.
+
+These are the features of Devlin et al. 2018, section 5.3.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from bertkit.checkpoint.atomic import replace_file
 from bertkit.checkpoint.folder import ModelFolder
 from bertkit.config.head import Combination, Pooling
 from bertkit.config.model import layer_numbers
@@ -29,6 +35,8 @@ EmbedPooling = Literal["cls", "mean", "max", "pooler", "words"]
 
 WORD_CHARACTERS_AT_ONCE = 50_000
 """Characters of a block where every word has its vector: these are many times as large as their text."""
+
+ENDINGS = (".npy", ".parquet")
 
 Vectors = npt.NDArray[np.float32]
 
@@ -53,6 +61,11 @@ class Embedding:
     def by_word(self) -> bool:
         """Whether every word has a vector, and not every text."""
         return self.poolings == ("words",)
+
+    @property
+    def of_pieces(self) -> tuple[Pooling, ...]:
+        """The poolings of a whole text."""
+        return tuple(each for each in self.poolings if each != "words")
 
 
 @dataclass(frozen=True)
@@ -80,12 +93,7 @@ class Embedder:
     """
 
     def __init__(
-        self,
-        folder: ModelFolder,
-        name: str,
-        compute: Compute,
-        reading: Reading,
-        embedding: Embedding,
+        self, folder: ModelFolder, name: str, compute: Compute, reading: Reading, embedding: Embedding
     ) -> None:
         self.name = name
         self.compute = compute
@@ -93,10 +101,10 @@ class Embedder:
         self.reading = reading
         self._tokenizer = folder.tokenizer
         self._encoder = folder.encoder
-        numbers = layer_numbers(self.embedding.layers, folder.encoder_config.layers)
-        joined = len(numbers) if self.embedding.combine == "concat" else 1
+        numbers = layer_numbers(embedding.layers, folder.encoder_config.layers)
+        joined = len(numbers) if embedding.combine == "concat" else 1
         self._joined = joined * folder.encoder_config.hidden_size
-        self.width = self._joined * len(self.embedding.poolings)
+        self.width = self._joined * len(embedding.poolings)
 
     def embed(self, texts: Texts, pairs: Texts | None = None) -> Vectors | list[WordVectors]:
         """Vectors of N texts, or N pairs of texts, in the order given.
@@ -131,40 +139,31 @@ class Embedder:
         if self.embedding.by_word and pairs is not None:
             raise UserError("Words have vectors in single texts; leave out the second texts.")
         sequences = encode_texts(self._tokenizer, texts, pairs, **asdict(self.reading))
-        found: Vectors | list[WordVectors]
-        if self.embedding.by_word:
-            found = self._words(texts, sequences)
-            finite = all(np.isfinite(each.vectors).all() for each in found)
-        else:
-            found = self._texts(sequences)
-            finite = bool(np.isfinite(found).all())
-        if not finite:
+        by_word = self.embedding.by_word
+        found = self._words(texts, sequences) if by_word else self._texts(sequences)
+        arrays = [each.vectors for each in found] if isinstance(found, list) else [found]
+        if not all(np.isfinite(each).all() for each in arrays):
             raise UserError(f"{self.name} makes vectors that are no numbers: its weights are damaged.")
         return found, sequences
 
     def _texts(self, sequences: Sequences) -> Vectors:
         """One vector a row, [N, W]."""
-        apart, how = replace(sequences, windows=None), self.embedding
+        apart, how, poolings = replace(sequences, windows=None), self.embedding, self.embedding.of_pieces
 
         def answer(rows: npt.NDArray[np.int64]) -> torch.Tensor:
             batch = apart.batch(rows)
-            if len(how.poolings) == 1:
-                return pool(self._encoder, batch, _of_model(how.poolings[0]), how.layers, how.combine).float()
+            if len(poolings) == 1:
+                return pool(self._encoder, batch, poolings[0], how.layers, how.combine).float()
             states_TW = combined(self._encoder, batch, how.layers, how.combine)
-            parts = [over_pieces(states_TW, batch, _of_model(each)) for each in how.poolings]
-            return torch.cat(parts, dim=1).float()
+            return torch.cat([over_pieces(states_TW, batch, each) for each in poolings], dim=1).float()
 
         found = in_batches(
             self._encoder, apart.lengths, self.width, answer, compute=self.compute, pieces=PIECES
         )
         if sequences.windows is not None and len(sequences):
             counts = sequences.windows.counts.tolist()
-            parts = torch.split(torch.from_numpy(found), self._joined, dim=1)
-            pooled = [
-                over_windows(part, counts, _of_model(each))
-                for part, each in zip(parts, how.poolings, strict=True)
-            ]
-            found = torch.cat(pooled, dim=1).numpy()
+            parts = zip(torch.split(torch.from_numpy(found), self._joined, dim=1), poolings, strict=True)
+            found = torch.cat([over_windows(part, counts, each) for part, each in parts], dim=1).numpy()
         return _normalised(found) if how.normalise else found
 
     def _words(self, texts: list[str], sequences: Sequences) -> list[WordVectors]:
@@ -183,30 +182,20 @@ class Embedder:
             spans = answerable(offsets[start:end], sizes)
             parts += [(text, *span) for span in spans]
             states.append(np.empty((spans[-1][1], self._joined), dtype=np.float32))
-        self._fill(replace(sequences, windows=None), offsets, parts, states)
-        found = [_word_vectors(*each) for each in zip(texts, encodings, states, strict=True)]
-        if self.embedding.normalise:
-            found = [replace(each, vectors=_normalised(each.vectors)) for each in found]
-        return found
-
-    def _fill(
-        self,
-        sequences: Sequences,
-        offsets: npt.NDArray[np.int64],
-        parts: list[tuple[int, int, int]],
-        states: list[Vectors],
-    ) -> None:
-        """Compute the states of all pieces of each text; see `_words`."""
-        how = self.embedding
+        apart, how = replace(sequences, windows=None), self.embedding
         self._encoder.eval()
         with torch.inference_mode(), self.compute.autocast():
-            for rows in batches_by_length(sequences.lengths, PIECES):
-                batch = sequences.batch(rows)
+            for rows in batches_by_length(apart.lengths, PIECES):
+                batch = apart.batch(rows)
                 found_TW = combined(self._encoder, batch, how.layers, how.combine).float().numpy()
                 for row, place in zip(rows.tolist(), batch.starts_B.tolist(), strict=True):
                     text, start, end = parts[row]
                     first = place + 1 + start - offsets[row]  # behind [CLS]
                     states[text][start:end] = found_TW[first : first + end - start]
+        found = [_word_vectors(*each) for each in zip(texts, encodings, states, strict=True)]
+        return (
+            [replace(each, vectors=_normalised(each.vectors)) for each in found] if how.normalise else found
+        )
 
 
 def embedding_of(
@@ -248,11 +237,6 @@ def embedding_of(
     return found
 
 
-def _of_model(pooling: EmbedPooling) -> Pooling:
-    assert pooling != "words", "the words of a text are not one vector"
-    return pooling
-
-
 def _normalised(vectors_NW: Vectors) -> Vectors:
     lengths_N1 = np.linalg.norm(vectors_NW, axis=1, keepdims=True)
     normalised: Vectors = vectors_NW / np.maximum(lengths_N1, 1e-12).astype(np.float32)
@@ -274,3 +258,98 @@ def _word_vectors(text: str, encoding: Encoding, states_SW: Vectors) -> WordVect
     ]
     means: Vectors = (sums / (ends - starts)[:, None]).astype(np.float32)
     return WordVectors([text[start:end] for start, end in spans], spans, means)
+
+
+Writer = Callable[[Sequence[Row | BadRow], Vectors | list[WordVectors]], None]
+"""Appends a block: rows, and the vectors of the good ones among them."""
+
+
+def check_ending(out: Path, *, by_word: bool) -> None:
+    """Raise `UserError` unless the file's name tells a format that holds such vectors and is installed."""
+    if out.suffix not in ENDINGS:
+        raise UserError(f"{out}: name the file .npy or .parquet; the ending tells the format.")
+    if by_word and out.suffix == ".npy":
+        raise UserError(f"{out}: the vectors of words are lists, which .npy cannot hold; name it .parquet.")
+    if out.suffix == ".parquet":
+        try:
+            import pyarrow.parquet  # noqa: F401
+        except ImportError:
+            raise UserError(
+                f"{out}: writing Parquet needs pyarrow; install it with `pip install 'bertkit[parquet]'`."
+            ) from None
+
+
+@contextmanager
+def open_writer(out: Path, width: int, *, by_word: bool) -> Iterator[Writer]:
+    """A writer of `out`, which is there, whole, when the block ends, and not at all where it raises.
+
+    `.npy` holds float32 [rows, width], NaN for a row that cannot be read. Parquet has for each row `line`,
+    `text`, `pair`, `error` and `vector`; or, by word, `words`, `starts`, `ends` (characters) and `vectors`.
+    """
+    check_ending(out, by_word=by_word)
+    with replace_file(out) as temporary:
+        opened = _npy(temporary, width) if out.suffix == ".npy" else _parquet(temporary, width, by_word)
+        with opened as write:
+            yield write
+
+
+@contextmanager
+def _npy(path: Path, width: int) -> Iterator[Writer]:
+    """The header is written again at the end; NumPy pads it so that any number of rows fits."""
+    count = 0
+    with path.open("wb") as file:
+
+        def head() -> int:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (count, width)}
+            np.lib.format.write_array_header_1_0(file, header)
+            return file.tell()
+
+        def write(rows: Sequence[Row | BadRow], vectors: Vectors | list[WordVectors]) -> None:
+            nonlocal count
+            block = np.full((len(rows), width), np.nan, dtype="<f4")
+            block[[isinstance(row, Row) for row in rows]] = vectors
+            file.write(block.tobytes())
+            count += len(rows)
+
+        size = head()
+        yield write
+        file.seek(0)
+        assert head() == size, "the header has grown into the vectors"
+
+
+@contextmanager
+def _parquet(path: Path, width: int, by_word: bool) -> Iterator[Writer]:
+    """A row group for each block."""
+    import pyarrow
+    import pyarrow.parquet
+
+    vector, numbers = pyarrow.list_(pyarrow.float32(), width), pyarrow.list_(pyarrow.int32())
+    fields = {"line": pyarrow.int64(), **dict.fromkeys(("text", "pair", "error"), pyarrow.string())}
+    if by_word:
+        fields |= {"words": pyarrow.list_(pyarrow.string()), "starts": numbers, "ends": numbers}
+        fields["vectors"] = pyarrow.list_(vector)
+    else:
+        fields["vector"] = vector
+    schema = pyarrow.schema(fields)
+
+    def write(rows: Sequence[Row | BadRow], vectors: Vectors | list[WordVectors]) -> None:
+        given = iter(vectors)
+        found = [next(given) if isinstance(row, Row) else None for row in rows]
+        columns: dict[str, list[Any]] = {
+            "line": [row.line for row in rows],
+            "text": [row.text if isinstance(row, Row) else None for row in rows],
+            "pair": [row.pair if isinstance(row, Row) else None for row in rows],
+            "error": [row.problem if isinstance(row, BadRow) else None for row in rows],
+        }
+        if by_word:
+            words = [each if isinstance(each, WordVectors) else None for each in found]
+            columns["words"] = [each and each.words for each in words]
+            columns["starts"] = [each and [start for start, _ in each.spans] for each in words]
+            columns["ends"] = [each and [end for _, end in each.spans] for each in words]
+            columns["vectors"] = [each and list(each.vectors) for each in words]
+        else:
+            columns["vector"] = found
+        file.write_table(pyarrow.Table.from_pydict(columns, schema=schema))
+
+    with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as file:
+        yield write

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,18 +15,8 @@ from bertkit.model.encoder import Encoder
 
 # Of the card: where the model came from. Labels and configuration are told from the model itself.
 ORIGIN = (
-    "task",
-    "kind",
-    "metric",
-    "score",
-    "interval",
-    "max_length",
-    "pad_to",
-    "window",
-    "stride",
-    "temperature",
-    "recipe",
-    "hub",
+    *("task", "kind", "metric", "score", "interval", "max_length", "pad_to", "window", "stride"),
+    *("temperature", "recipe", "hub"),
 )
 
 
@@ -51,13 +40,11 @@ def inspect(model: str) -> dict[str, Any]:
         UserError: there is no such model, or its folder is damaged.
     """
     path = find_model(model)
-    if path is None:
-        config = preset(model)
-        with torch.device("meta"):
-            encoder = Encoder(config)
-        return _report(model, encoder, None)
-    folder = read_model_folder(path)
-    return _report(model, folder.encoder, folder)
+    if path is not None:
+        folder = read_model_folder(path)
+        return _report(model, folder.encoder, folder)
+    with torch.device("meta"):
+        return _report(model, Encoder(preset(model)), None)
 
 
 def _report(model: str, encoder: Encoder, folder: ModelFolder | None) -> dict[str, Any]:
@@ -73,42 +60,36 @@ def _report(model: str, encoder: Encoder, folder: ModelFolder | None) -> dict[st
     }
     settings = None if head is None else asdict(head.config)
     labels = None if settings is None else list(settings.pop("labels"))
-    return {
+    lists = ("new", "unused", "ignored", "stored", "assumed")
+    report = {
         "model": model,
-        "folder": None if folder is None else str(folder.path),
-        "format": None if folder is None else name_format(folder.path),
+        **dict.fromkeys(("folder", "format")),
         "config": asdict(encoder.config),
         "parameters": {**parts, "total": sum(parts.values())},
         "head": settings,
         "labels": labels,
         "pretraining": list(heads),
-        "vocabulary": None if folder is None else _vocabulary(folder),
-        "origin": {} if folder is None else {key: folder.card[key] for key in ORIGIN if key in folder.card},
-        "converted": None if folder is None else folder.card.get(ORIGIN_KEY),
-        "new": [] if folder is None else list(folder.new),
-        "unused": [] if folder is None else list(folder.unused),
-        "ignored": [] if folder is None else list(folder.ignored),
-        "stored": [] if folder is None else list(folder.stored),
-        "assumed": [] if folder is None else list(folder.assumed),
-        "sentence": None if folder is None or folder.pooling is None else asdict(folder.pooling),
-        "files": {} if folder is None else _files(folder.path),
+        "vocabulary": None,
+        "origin": {},
+        "converted": None,
+        **{name: [] for name in lists},
+        "sentence": None,
+        "files": {},
     }
-
-
-def _vocabulary(folder: ModelFolder) -> dict[str, Any]:
-    tokenizer = folder.tokenizer
-    return {
-        "size": tokenizer.size,
-        "fingerprint": tokenizer.fingerprint,
-        "lowercase": tokenizer.lowercase,
-        "strip_accents": tokenizer.strip_accents,
-        "split_cjk": tokenizer.split_cjk,
+    if folder is None:
+        return report
+    cutting = ("size", "fingerprint", "lowercase", "strip_accents", "split_cjk")
+    files = sorted(folder.path.iterdir()) if folder.path.is_dir() else [folder.path]
+    return report | {
+        "folder": str(folder.path),
+        "format": name_format(folder.path),
+        "vocabulary": {name: getattr(folder.tokenizer, name) for name in cutting},
+        "origin": {key: folder.card[key] for key in ORIGIN if key in folder.card},
+        "converted": folder.card.get(ORIGIN_KEY),
+        **{name: list(getattr(folder, name)) for name in lists},
+        "sentence": None if folder.pooling is None else asdict(folder.pooling),
+        "files": {path.name: path.stat().st_size for path in files if path.is_file()},
     }
-
-
-def _files(folder: Path) -> dict[str, int]:
-    paths = sorted(folder.iterdir()) if folder.is_dir() else [folder]
-    return {path.name: path.stat().st_size for path in paths if path.is_file()}
 
 
 def _count(module: nn.Module | None) -> int:

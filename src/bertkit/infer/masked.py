@@ -1,18 +1,25 @@
-"""A pretrained encoder that says which pieces may stand where one is masked."""
+"""A pretrained encoder that says which pieces may stand where one is masked, and fills the gaps of texts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, pairwise
+from typing import Any
 
+import numpy as np
 import torch
 
 from bertkit.checkpoint.folder import ModelFolder
 from bertkit.config.head import HEAD_KINDS
-from bertkit.data.packed import PackedBatch
-from bertkit.errors import UserError
+from bertkit.data.packed import PackedBatch, Sequences, pack
+from bertkit.data.packing import with_specials
+from bertkit.errors import UserError, check_at_least
+from bertkit.infer.outputs import PIECES_AT_ONCE
+from bertkit.model.bulk import batches_by_length
 from bertkit.model.compute import FLOAT32, Compute
-from bertkit.text.tokenizer import Tokenizer
+from bertkit.text.tokenizer import MASK, Tokenizer
 
 
 class MaskedModel:
@@ -27,8 +34,13 @@ class MaskedModel:
 
     def __init__(self, folder: ModelFolder, name: str, compute: Compute) -> None:
         if folder.masked is None:
+            why = "only an encoder"
+            if folder.head is not None:
+                why = f"but one that {HEAD_KINDS[folder.head.config.kind].does}"
+            elif "cls.predictions.decoder.weight" in folder.unused:
+                why = "or one whose table of pieces is not the encoder's, which bertkit cannot compute"
             raise UserError(
-                f"{name} has no head for masked pieces, {_why(folder)}; take a model that was pretrained, "
+                f"{name} has no head for masked pieces, {why}; take a model that was pretrained, "
                 f"or give it that head with `bertkit pretrain SHARDS --model {name} -o RUN`."
             )
         self.name = name
@@ -66,9 +78,89 @@ class MaskedModel:
         return logs_MV
 
 
-def _why(folder: ModelFolder) -> str:
-    if folder.head is not None:
-        return f"but one that {HEAD_KINDS[folder.head.config.kind].does}"
-    if "cls.predictions.decoder.weight" in folder.unused:
-        return "or one whose table of pieces is not the encoder's, which bertkit cannot compute"
-    return "only an encoder"
+Filled = dict[str, Any]
+"""`{"text", "masks": [{"position", "candidates": [{"piece", "probability"}]}], "filled"}`: `position` is
+where the `[MASK]` begins in the text, in characters; `filled` the text with the likeliest piece in each."""
+
+
+def fill(
+    model: MaskedModel, texts: Sequence[str], *, top: int = 5, places: Sequence[str] | None = None
+) -> list[Filled]:
+    """The likeliest pieces for each `[MASK]` that is written in the texts.
+
+    Several masks of one text are filled each for itself, all of them unseen. The whole vocabulary is asked,
+    special pieces too, so the probabilities of all its pieces sum to 1.
+
+    Args:
+        model: what is asked.
+        texts: each with at least one `[MASK]`, written so.
+        top: how many candidates, likeliest first; all pieces if the vocabulary has fewer.
+        places: what a message calls each text, such as its file and line; its number without.
+
+    Raises:
+        UserError: a text has no `[MASK]`, or more pieces than the model has positions for.
+    """
+    check_at_least("fill", "top", top, 1)
+    names = [f"Text {number}" for number in range(1, len(texts) + 1)] if places is None else places
+    sequences = _encode(model, texts, names)
+    mask_id = model.tokenizer.mask_id
+    top = min(top, model.tokenizer.size)
+    answers: list[Filled] = [{} for _ in texts]
+    with model.computing():
+        for rows in batches_by_length(sequences.lengths, PIECES_AT_ONCE):
+            batch = pack(sequences, rows)
+            masked_M = (batch.ids_T == mask_id).nonzero().flatten()
+            best = model.log_probabilities(batch, masked_M).topk(top)
+            candidates = [
+                [
+                    {"piece": model.tokenizer.vocabulary[index], "probability": probability}
+                    for probability, index in zip(*each, strict=True)
+                ]
+                for each in zip(best.values.exp().tolist(), best.indices.tolist(), strict=True)
+            ]
+            for row in rows:
+                count = texts[row].count(MASK)
+                answers[row] = _answer(texts[row], candidates[:count])
+                del candidates[:count]
+    return answers
+
+
+def _encode(model: MaskedModel, texts: Sequence[str], names: Sequence[str]) -> Sequences:
+    """`[CLS] text [SEP]` of each text, its written masks being the special piece.
+
+    A text is cut at its masks before the tokenizer sees it, to which `[MASK]` would be three words.
+    """
+    tokenizer = model.tokenizer
+    parts = [text.split(MASK) for text in texts]
+    for name, cut in zip(names, parts, strict=True):
+        if len(cut) == 1:
+            raise UserError(f"{name} has no {MASK}: write {MASK} where a piece is to be found.")
+    encoded = iter(tokenizer.encode_batch(list(chain.from_iterable(parts))))
+    pieces, ends = array("i"), [0]
+    for name, cut in zip(names, parts, strict=True):
+        for number in range(len(cut)):
+            pieces.extend([tokenizer.mask_id] * (number > 0) + next(encoded))
+        length = len(pieces) - ends[-1] + 2
+        if length > model.max_length:
+            raise UserError(
+                f"{name} has {length} pieces with the special ones, and {model.name} has positions for "
+                f"{model.max_length}: shorten it."
+            )
+        ends.append(len(pieces))
+    spans = np.array(list(pairwise(ends)), dtype=np.int64).reshape(-1, 2)
+    alone = np.zeros(len(spans), dtype=np.bool_)
+    sequences, _, _ = with_specials(np.array(pieces, dtype=np.int32), spans, 0 * spans, alone, tokenizer)
+    return sequences
+
+
+def _answer(text: str, candidates: list[list[dict[str, Any]]]) -> Filled:
+    first, *rest = text.split(MASK)
+    masks, filled, position = [], first, len(first)
+    for mine, part in zip(candidates, rest, strict=True):
+        masks.append({"position": position, "candidates": mine})
+        position += len(MASK) + len(part)
+        piece = mine[0]["piece"]
+        # A piece that continues a word is written onto it.
+        filled = filled.rstrip() + piece[2:] if piece.startswith("##") else filled + piece
+        filled += part
+    return {"text": text, "masks": masks, "filled": filled}

@@ -13,8 +13,7 @@ from bertkit.config.head import Combination
 from bertkit.config.model import Precision
 from bertkit.errors import UserError
 from bertkit.infer.embed import Embedder, EmbedPooling, embedding_of
-from bertkit.infer.fill import Filled, fill
-from bertkit.infer.masked import MaskedModel
+from bertkit.infer.masked import Filled, MaskedModel, fill
 from bertkit.infer.outputs import FloatArray, outputs
 from bertkit.infer.predict import Answer, Predictor
 from bertkit.infer.reading import reading_of
@@ -124,7 +123,7 @@ class Model:
         return embedder.embed(texts, pairs)
 
     def fill(self, texts: str | Sequence[str], *, top: int = 5) -> Any:
-        """The likeliest pieces for each `[MASK]`: see `infer.fill.fill`.
+        """The likeliest pieces for each `[MASK]`: see `infer.masked.fill`.
 
         Returns:
             An object for each text, in the order given; of one text that is no list the object itself.

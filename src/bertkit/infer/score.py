@@ -76,7 +76,14 @@ def score(
     """
     names = [f"Sentence {number}" for number in range(1, len(texts) + 1)] if places is None else places
     sequences = encode_texts(model.tokenizer, texts, max_length=2**31 - 1)
-    _check_lengths(model, sequences.lengths, names)
+    for name, length in zip(names, sequences.lengths.tolist(), strict=True):
+        if length == 2:
+            raise UserError(f"{name} has no piece that could be scored; remove it.")
+        if length > model.max_length:
+            raise UserError(
+                f"{name} has {length} pieces with the special ones, and {model.name} has positions for "
+                f"{model.max_length}: split it."
+            )
     first, same = _first_of_its_kind(sequences)
     logs = _piece_scores(model, sequences, first, whole_words, np.bincount(same), progress)
     begins = sequences.starts[:-1]
@@ -104,17 +111,6 @@ def _first_of_its_kind(sequences: Sequences) -> tuple[Ints, Ints]:
     return np.array(first, dtype=np.int64), np.array(same, dtype=np.int64)
 
 
-def _check_lengths(model: MaskedModel, lengths: Ints, names: Sequence[str]) -> None:
-    for name, length in zip(names, lengths.tolist(), strict=True):
-        if length == 2:
-            raise UserError(f"{name} has no piece that could be scored; remove it.")
-        if length > model.max_length:
-            raise UserError(
-                f"{name} has {length} pieces with the special ones, and {model.name} has positions for "
-                f"{model.max_length}: split it."
-            )
-
-
 def _piece_scores(
     model: MaskedModel,
     sequences: Sequences,
@@ -131,7 +127,12 @@ def _piece_scores(
     stands_for = np.zeros(len(sequences), dtype=np.int64)
     stands_for[asked_rows] = copies
     found = np.zeros(len(sequences.ids))
-    ends = _word_ends(model, sequences) if whole_words else None
+    # What is masked with a piece, itself counted: to the end of its word, or nothing else.
+    counts = np.ones(len(sequences.ids), dtype=np.int64)
+    if whole_words:
+        begins = np.flatnonzero(~model.tokenizer.continues_V[sequences.ids])
+        ends = np.append(begins[1:], len(sequences.ids))
+        counts = np.repeat(ends, ends - begins) - np.arange(len(sequences.ids))
     # Of like length together, so that a batch is a dense block. The longest first: what does not fit into
     # memory fails at once.
     order = asked_rows[np.argsort(-sequences.lengths[asked_rows], kind="stable")]
@@ -142,7 +143,9 @@ def _piece_scores(
                 batch = pack(sequences, rows)
                 places = batch.starts_B.numpy() + asked - sequences.starts[rows]
                 targets = batch.ids_T[torch.from_numpy(places)]
-                _mask(batch.ids_T, places, None if ends is None else ends[asked] - asked, model)
+                more = counts[asked]
+                behind = np.arange(more.sum()) - np.repeat(np.cumsum(more) - more, more)
+                batch.ids_T[torch.from_numpy(np.repeat(places, more) + behind)] = model.tokenizer.mask_id
                 logs_MV = model.log_probabilities(batch, torch.from_numpy(places))
                 found[asked] = logs_MV.gather(1, targets[:, None]).flatten().numpy()
                 if progress is not None:
@@ -163,21 +166,6 @@ def _masked_copies(sequences: Sequences, chunk: Ints) -> Iterator[tuple[Ints, In
         yield rows[part], asked[part]
 
 
-def _word_ends(model: MaskedModel, sequences: Sequences) -> Ints:
-    """For each piece of `sequences.ids` the place behind the last piece of its word."""
-    begins = np.flatnonzero(~model.tokenizer.continues_V[sequences.ids])
-    ends = np.append(begins[1:], len(sequences.ids))
-    return np.repeat(ends, ends - begins)
-
-
-def _mask(ids_T: torch.Tensor, places: Ints, counts: Ints | None, model: MaskedModel) -> None:
-    """Mask each place, and what follows it up to its count."""
-    if counts is not None:
-        behind = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        places = np.repeat(places, counts) + behind
-    ids_T[torch.from_numpy(places)] = model.tokenizer.mask_id
-
-
 def summarise_pairs(good: Scores, bad: Scores, groups: Sequence[str] | None = None) -> dict[str, Any]:
     """How often the good sentence of a minimal pair has the higher score.
 
@@ -192,12 +180,11 @@ def summarise_pairs(good: Scores, bad: Scores, groups: Sequence[str] | None = No
         `pairs`, `accuracy`, `interval` (95 %, Wilson), `ties`; and with groups `groups`, the same for each in
         the order in which they first come, and `groups_mean`, the mean of their accuracies.
     """
-    result = _accuracy(preferences(good, bad))
+    points = preferences(good, bad)
+    result = _accuracy(points)
     if groups is not None:
-        names = list(dict.fromkeys(groups))
-        numbers = {name: number for number, name in enumerate(names)}
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(groups))}
         member = np.array([numbers[name] for name in groups])
-        points = preferences(good, bad)
         result["groups"] = {name: _accuracy(points[member == number]) for name, number in numbers.items()}
         result["groups_mean"] = float(np.mean([group["accuracy"] for group in result["groups"].values()]))
     return result
