@@ -3,7 +3,6 @@
 import json
 import math
 import shutil
-import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from trained import StopsAfter, fit, records
 
 from bertkit.cli import main
 from bertkit.diagnose.doctor import examine
@@ -25,27 +25,11 @@ from bertkit.runs.folder import STOPPED
 from bertkit.runs.result import Answers
 from bertkit.text.jsons import to_json
 from bertkit.train.listener import Silent
-from bertkit.train.loop import Interrupted, StepRecord
+from bertkit.train.loop import Interrupted
 from bertkit.train.seedfolder import Stopped
 from bertkit.train.start import train
 
 GOOD, FAR_TOO_HIGH = 5e-3, 1e25
-
-
-class StopsAfter(Silent):
-    """Sends this process a signal in a step."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def stepped(self, record: StepRecord, fraction: float, figures: Any) -> None:
-        if record.step == self.step:
-            signal.raise_signal(signal.SIGINT)
-
-
-def run(recipe: PretrainRecipe, out: Path, **options: Any) -> dict[str, Any]:
-    settings = {"resume": False, "overwrite": False, "listener": Silent(), **options}
-    return train(recipe, out, **settings)
 
 
 def at_rates(recipe: PretrainRecipe, folder: Path, rates: Sequence[float]) -> PretrainRecipe:
@@ -78,11 +62,6 @@ def of_a_broken_model(toy: Recipe, tiny_model: Path, tmp_path: Path) -> Recipe:
     return replace(toy, model=ModelRecipe(start=str(folder)), vocabulary=VocabularyRecipe())
 
 
-def records(out: Path, event: str) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["event"] == event]
-
-
 def largest_weight(out: Path) -> float:
     return max(
         weight.abs().max().item() for weight in load_file(out / "model" / "model.safetensors").values()
@@ -98,7 +77,7 @@ def test_weights_that_break_are_neither_saved_nor_called_good(
 ) -> None:
     recipe = at_rates(restoring, tmp_path / "rates", [GOOD] * 4 + [FAR_TOO_HIGH] + [GOOD] * 2)
     with pytest.raises(Stopped, match=r"in step 6\..* good checkpoint is checkpoint/step-00000004.*weights"):
-        run(recipe, tmp_path / "run")
+        fit(recipe, tmp_path / "run")
     assert saved_steps(tmp_path / "run") == [3, 4]
     assert largest_weight(tmp_path / "run") < 10
     card = json.loads((tmp_path / "run" / "model" / "bertkit.json").read_text())
@@ -111,7 +90,7 @@ def test_weights_that_break_are_neither_saved_nor_called_good(
 def test_a_run_that_was_never_good_leaves_no_model(restoring: PretrainRecipe, tmp_path: Path) -> None:
     recipe = at_rates(restoring, tmp_path / "rates", [FAR_TOO_HIGH] * 3)
     with pytest.raises(Stopped, match=r"in step 2.*there is no good checkpoint") as stopped:
-        run(recipe, tmp_path / "run")
+        fit(recipe, tmp_path / "run")
     assert "last good weights" not in str(stopped.value)
     assert saved_steps(tmp_path / "run") == []
     assert not (tmp_path / "run" / "model").exists()
@@ -128,7 +107,7 @@ def test_a_last_update_that_breaks_the_model_is_no_end_of_a_run(
         [GOOD] * 4 + [FAR_TOO_HIGH],
     )
     with pytest.raises(Stopped, match=r"The loss is nan after step 5\..*step-00000004"):
-        run(recipe, tmp_path / "run")
+        fit(recipe, tmp_path / "run")
     assert not (tmp_path / "run" / "result.json").exists()
     assert largest_weight(tmp_path / "run") < 10
     assert "uses the context" not in (tmp_path / "run" / "log.txt").read_text()
@@ -147,16 +126,16 @@ def test_an_interrupted_state_is_called_good_once_it_went_on(
         {"training": {"save_every": 5.0}}
     )
     with pytest.raises(Interrupted):
-        run(recipe, tmp_path / "run", listener=StopsAfter(2))
+        fit(recipe, tmp_path / "run", listener=StopsAfter(2))
     with pytest.raises(Stopped, match="good checkpoint is checkpoint/step-00000002"):
-        run(recipe, tmp_path / "run", resume=True)
+        fit(recipe, tmp_path / "run", resume=True)
 
 
 def test_a_run_resumed_at_its_end_is_judged_there(restoring: PretrainRecipe, tmp_path: Path) -> None:
     recipe = restoring.with_changes({"training": {"steps": 4}})
     with pytest.raises(Interrupted):
-        run(recipe, tmp_path / "run", listener=StopsAfter(4))
-    run(recipe, tmp_path / "run", resume=True)
+        fit(recipe, tmp_path / "run", listener=StopsAfter(4))
+    fit(recipe, tmp_path / "run", resume=True)
     evaluations = [(each["step"], each["fraction"]) for each in records(tmp_path / "run", "evaluation")]
     assert evaluations == [(0, 0.0), (3, 0.5), (4, 1.0)]
 
@@ -174,10 +153,10 @@ def test_the_good_checkpoint_outlives_newer_ones(tmp_path: Path, restoring: Pret
 
 def test_a_run_that_goes_on_is_no_longer_a_stopped_one(restoring: PretrainRecipe, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
-        run(restoring, tmp_path / "run", listener=StopsAfter(3))
+        fit(restoring, tmp_path / "run", listener=StopsAfter(3))
     (tmp_path / "run" / STOPPED).write_text('{"why": "The loss rose."}')
     with pytest.raises(Interrupted):
-        run(restoring, tmp_path / "run", listener=StopsAfter(5), resume=True)
+        fit(restoring, tmp_path / "run", listener=StopsAfter(5), resume=True)
     examined = examine(tmp_path / "run")
     assert examined.verdict.startswith("It is not done: 5 steps are")
     assert "diverged" not in [finding.check for finding in examined.findings]
@@ -187,7 +166,7 @@ def test_fine_tuning_a_broken_model_is_refused_before_its_folder_is_made(
     of_a_broken_model: Recipe, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=r"in step 1\. No update was made yet: the weights of .* are broken"):
-        train(of_a_broken_model, tmp_path / "run", resume=False, overwrite=False, listener=Silent())
+        fit(of_a_broken_model, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -237,7 +216,7 @@ def test_a_seed_that_breaks_says_so_in_json(toy: Recipe, tmp_path: Path, steps: 
 def test_the_page_shows_where_a_pretraining_broke(restoring: PretrainRecipe, tmp_path: Path) -> None:
     recipe = at_rates(restoring, tmp_path / "rates", [GOOD, GOOD, FAR_TOO_HIGH, GOOD])
     with pytest.raises(Stopped):
-        run(recipe, tmp_path / "run")
+        fit(recipe, tmp_path / "run")
     assert [(each["step"], each["fraction"]) for each in records(tmp_path / "run", "broke")] == [(3, 0.5)]
     assert [json.loads(line, parse_constant=refused) for line in lines_of(tmp_path / "run")]
     assert "The loss was no number from step 3 on." in write_report(tmp_path / "run").read_text()

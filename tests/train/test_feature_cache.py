@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from trained import fit, weights
 
 from bertkit import api, load
 from bertkit.checkpoint.folder import read_model_folder
@@ -39,14 +39,10 @@ class Watching(Silent):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "model" / "model.safetensors")
-
-
 @pytest.fixture
 def frozen(toy: Recipe, tmp_path: Path) -> Recipe:
     """The toy task over a frozen encoder that an ordinary run trained a little, with another head."""
-    api.finetune(recipe=toy.with_changes({"training": {"epochs": 1}}), out=tmp_path / "start")
+    fit(toy.with_changes({"training": {"epochs": 1}}), tmp_path / "start")
     start = {"start": str(tmp_path / "start"), "options": {}, "freeze": True}
     changes: dict[str, Any] = {"model": start, "head": LAST_TWO, "optimiser": {"lr": 0.05}}
     # A trained model has its own vocabulary.
@@ -56,9 +52,7 @@ def frozen(toy: Recipe, tmp_path: Path) -> Recipe:
 
 def test_the_head_learns_and_the_encoder_stays(frozen: Recipe, tmp_path: Path) -> None:
     watching = Watching()
-    result = api.finetune(
-        recipe=frozen.with_changes({"training": {"epochs": 20}}), out=tmp_path / "run", listener=watching
-    )
+    result = fit(frozen.with_changes({"training": {"epochs": 20}}), tmp_path / "run", listener=watching)
     assert result["score"] > 0.5
     assert result["feature_seconds"] > 0
     before, after = weights(tmp_path / "start"), weights(tmp_path / "run")
@@ -71,7 +65,7 @@ def test_the_head_learns_and_the_encoder_stays(frozen: Recipe, tmp_path: Path) -
 
 
 def test_predictions_and_scores_are_those_of_the_head_on_the_features(frozen: Recipe, tmp_path: Path) -> None:
-    result = api.finetune(recipe=frozen, out=tmp_path / "run")
+    result = fit(frozen, tmp_path / "run")
     texts = ["a good film", "the bad old song was long", "very red"]
     folder = read_model_folder(tmp_path / "run" / "model")
     assert folder.head is not None
@@ -103,11 +97,11 @@ def test_features_have_no_dropout_and_are_what_the_head_sees(frozen: Recipe, tmp
 
 @pytest.mark.parametrize("steps", [(1,), (4, 9, 10)], ids=str)
 def test_resuming_is_exact(frozen: Recipe, tmp_path: Path, steps: tuple[int, ...]) -> None:
-    whole = api.finetune(recipe=frozen, out=tmp_path / "whole")
+    whole = fit(frozen, tmp_path / "whole")
     for count, step in enumerate(steps):
         with pytest.raises(KeyboardInterrupt):
-            api.finetune(recipe=frozen, out=tmp_path / "cut", resume=count > 0, listener=Watching(step))
-    resumed = api.finetune(recipe=frozen, out=tmp_path / "cut", resume=True)
+            fit(frozen, tmp_path / "cut", resume=count > 0, listener=Watching(step))
+    resumed = fit(frozen, tmp_path / "cut", resume=True)
     one, other = weights(tmp_path / "whole"), weights(tmp_path / "cut")
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert whole["score"] == resumed["score"]
@@ -118,9 +112,9 @@ def test_seeds_of_a_trained_model_share_features_and_those_of_fresh_weights_do_n
 ) -> None:
     shared, fresh = Watching(), Watching()
     seeds: dict[str, dict[str, Any]] = {"training": {"seeds": 3, "epochs": 1}}
-    api.finetune(recipe=frozen.with_changes(seeds), out=tmp_path / "shared", listener=shared)
+    fit(frozen.with_changes(seeds), tmp_path / "shared", listener=shared)
     seeds["model"] = {"freeze": True}
-    api.finetune(recipe=toy.with_changes(seeds), out=tmp_path / "fresh", listener=fresh)
+    fit(toy.with_changes(seeds), tmp_path / "fresh", listener=fresh)
     assert [done for done, rows in shared.encodings].count(107) == 1
     assert [done for done, rows in fresh.encodings].count(107) == 3
     one, other = (weights(tmp_path / "fresh" / f"seed-{seed}") for seed in (0, 1))
@@ -132,7 +126,7 @@ def test_layers_that_the_model_has_not_are_refused_before_anything_is_written(
     frozen: Recipe, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="no layer 7: the model has 1"):
-        api.finetune(recipe=frozen.with_changes({"head": {"layers": [7]}}), out=tmp_path / "run")
+        fit(frozen.with_changes({"head": {"layers": [7]}}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -1,5 +1,4 @@
 import json
-import os
 import random
 import shutil
 import signal
@@ -12,42 +11,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file
+from trained import StopsAfter, equal, fit, weights
 
 from bertkit import api, load
 from bertkit.errors import UserError
 from bertkit.recipe import ModelRecipe, Recipe
 from bertkit.runs.result import Answers
-from bertkit.train.listener import Silent
-from bertkit.train.loop import StepRecord
 
 Result = dict[str, Any]
-
-
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    return load_file(run / "model" / "model.safetensors")
-
-
-def equal(one: Path, other: Path) -> bool:
-    first, second = weights(one), weights(other)
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 def losses(run: Path) -> list[tuple[int, float]]:
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [(line["step"], line["loss"]) for line in lines if line["event"] != "health"]
-
-
-class SignalAt(Silent):
-    """Sends this process a signal in the given steps."""
-
-    def __init__(self, *steps: int) -> None:
-        self.steps = steps
-
-    def stepped(self, record: StepRecord, fraction: float, figures: Any) -> None:
-        if record.step in self.steps:
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_a_run_learns_and_leaves_everything_in_its_folder(toy: Recipe, tmp_path: Path) -> None:
@@ -70,7 +46,7 @@ def test_a_run_learns_and_leaves_everything_in_its_folder(toy: Recipe, tmp_path:
 
 def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(toy: Recipe, tmp_path: Path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        api.finetune(recipe=toy.with_changes({"training": {"seed": seed}}), out=tmp_path / name)
+        fit(toy.with_changes({"training": {"seed": seed}}), tmp_path / name)
     assert equal(tmp_path / "a", tmp_path / "b")
     assert not equal(tmp_path / "a", tmp_path / "c")
 
@@ -79,20 +55,21 @@ def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(toy: Rec
 def test_an_interrupted_and_resumed_run_is_bit_for_bit_the_uninterrupted_one(
     toy: Recipe, tmp_path: Path, steps: tuple[int, ...]
 ) -> None:
-    whole = api.finetune(recipe=toy, out=tmp_path / "whole")
+    whole = fit(toy, tmp_path / "whole")
     for count in range(len(steps)):
         with pytest.raises(KeyboardInterrupt):
-            api.finetune(recipe=toy, out=tmp_path / "cut", resume=count > 0, listener=SignalAt(steps[count]))
-    resumed = api.finetune(recipe=toy, out=tmp_path / "cut", resume=True)
+            fit(toy, tmp_path / "cut", resume=count > 0, listener=StopsAfter(steps[count]))
+    resumed = fit(toy, tmp_path / "cut", resume=True)
     assert equal(tmp_path / "whole", tmp_path / "cut")
     assert losses(tmp_path / "whole") == losses(tmp_path / "cut")
     assert whole["seeds"][0]["score"] == resumed["seeds"][0]["score"]
 
 
+@pytest.mark.slow
 def test_a_killed_process_resumes_bit_for_bit(toy: Recipe, tmp_path: Path) -> None:
     toy = toy.with_changes({"training": {"save_every": 0.0, "epochs": 6}})
     (tmp_path / "r.toml").write_text(toy.to_toml(), encoding="utf-8")
-    api.finetune(recipe=toy, out=tmp_path / "whole")
+    fit(toy, tmp_path / "whole")
     command = [sys.executable, "-m", "bertkit", "finetune", "--recipe", str(tmp_path / "r.toml")]
     process = subprocess.Popen([*command, "-o", str(tmp_path / "cut")], stdout=subprocess.DEVNULL)
     checkpoints = tmp_path / "cut" / "checkpoint"
@@ -101,14 +78,14 @@ def test_a_killed_process_resumes_bit_for_bit(toy: Recipe, tmp_path: Path) -> No
     time.sleep(random.random() * 0.1)
     process.kill()
     assert process.wait() == -signal.SIGKILL
-    api.finetune(recipe=toy, out=tmp_path / "cut", resume=True)
+    fit(toy, tmp_path / "cut", resume=True)
     assert equal(tmp_path / "whole", tmp_path / "cut")
     assert losses(tmp_path / "whole") == losses(tmp_path / "cut")
 
 
 def test_several_seeds(toy: Recipe, tmp_path: Path) -> None:
     toy = toy.with_changes({"training": {"seeds": 3, "epochs": 2, "seed": 4}})
-    result = api.finetune(recipe=toy, out=tmp_path / "run")
+    result = fit(toy, tmp_path / "run")
     scores = [seed["score"] for seed in result["seeds"]]
     assert [seed["seed"] for seed in result["seeds"]] == [4, 5, 6]
     assert result["score"] == pytest.approx(np.mean(scores))
@@ -121,48 +98,38 @@ def test_several_seeds(toy: Recipe, tmp_path: Path) -> None:
 
 def test_an_interrupted_run_of_seeds_goes_on_with_the_next(toy: Recipe, tmp_path: Path) -> None:
     toy = toy.with_changes({"training": {"seeds": 2}})
-    whole = api.finetune(recipe=toy, out=tmp_path / "whole")
-
-    class SecondSeed(SignalAt):
-        seed = 0
-
-        def seed_started(self, seed: int, step: int, steps: int) -> None:
-            self.seed = seed
-
-        def stepped(self, record: StepRecord, fraction: float, figures: Any) -> None:
-            if self.seed == 1:
-                super().stepped(record, fraction, figures)
+    whole = fit(toy, tmp_path / "whole")
 
     with pytest.raises(KeyboardInterrupt):
-        api.finetune(recipe=toy, out=tmp_path / "cut", listener=SecondSeed(5))
+        fit(toy, tmp_path / "cut", listener=StopsAfter(5, seed=2))
     finished = (tmp_path / "cut" / "seed-0" / "model" / "model.safetensors").stat().st_mtime_ns
-    resumed = api.finetune(recipe=toy, out=tmp_path / "cut", resume=True)
+    resumed = fit(toy, tmp_path / "cut", resume=True)
     assert (tmp_path / "cut" / "seed-0" / "model" / "model.safetensors").stat().st_mtime_ns == finished
     assert resumed["score"] == whole["score"]
     assert equal(tmp_path / "whole" / "seed-1", tmp_path / "cut" / "seed-1")
 
 
 def test_steps_end_a_run_early_and_it_is_still_scored(toy: Recipe, tmp_path: Path) -> None:
-    result = api.finetune(recipe=toy.with_changes({"training": {"steps": 5}}), out=tmp_path / "run")
+    result = fit(toy.with_changes({"training": {"steps": 5}}), tmp_path / "run")
     assert result["seeds"][0]["steps"] == 5
     assert [step for step, _ in losses(tmp_path / "run")] == [1, 2, 3, 4, 5, 5]
 
 
 def test_patience_ends_a_run(toy: Recipe, tmp_path: Path) -> None:
     frozen = toy.with_changes({"optimiser": {"lr": 0.0}, "training": {"epochs": 9, "patience": 2}})
-    result = api.finetune(recipe=frozen, out=tmp_path / "run")
+    result = fit(frozen, tmp_path / "run")
     assert result["seeds"][0]["steps"] == 3 * 9
 
 
 def test_a_collapsed_run_is_called_so(toy: Recipe, tmp_path: Path) -> None:
     frozen = toy.with_changes({"optimiser": {"lr": 0.0}, "model": {"options": {"initialiser_range": 1e-9}}})
-    result = api.finetune(recipe=frozen, out=tmp_path / "run")
+    result = fit(frozen, tmp_path / "run")
     assert result["seeds"][0]["status"] == "collapsed"
     assert result["failed"] == 1
 
 
 def test_a_run_goes_on_from_a_trained_model_with_its_vocabulary_and_head(toy: Recipe, tmp_path: Path) -> None:
-    api.finetune(recipe=toy, out=tmp_path / "first")
+    fit(toy, tmp_path / "first")
     again = Recipe().with_changes(
         {
             "task": {"train": toy.task.train, "dev": toy.task.dev},
@@ -172,46 +139,46 @@ def test_a_run_goes_on_from_a_trained_model_with_its_vocabulary_and_head(toy: Re
             "training": {"epochs": 1},
         }
     )
-    result = api.finetune(recipe=again, out=tmp_path / "second")
+    result = fit(again, tmp_path / "second")
     assert equal(tmp_path / "first", tmp_path / "second")
     assert result["metric"] == "accuracy"
 
 
 def test_what_stands_there_is_kept_unless_told(toy: Recipe, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    api.finetune(recipe=toy, out=run)
+    fit(toy, run)
     with pytest.raises(UserError, match="--overwrite"):
-        api.finetune(recipe=toy, out=run)
+        fit(toy, run)
     with pytest.raises(UserError, match="finished"):
-        api.finetune(recipe=toy, out=run, resume=True)
-    api.finetune(recipe=toy.with_changes({"training": {"steps": 1}}), out=run, overwrite=True)
+        fit(toy, run, resume=True)
+    fit(toy.with_changes({"training": {"steps": 1}}), run, overwrite=True)
     assert len(losses(run)) == 2
     other = tmp_path / "mine"
     other.mkdir()
     (other / "thesis.txt").write_text("years of work")
     with pytest.raises(UserError, match="no run folder"):
-        api.finetune(recipe=toy, out=other, overwrite=True)
+        fit(toy, other, overwrite=True)
     assert (other / "thesis.txt").read_text() == "years of work"
 
 
 def test_resuming_with_another_recipe_lists_the_differences(toy: Recipe, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        api.finetune(recipe=toy, out=tmp_path / "run", listener=SignalAt(2))
+        fit(toy, tmp_path / "run", listener=StopsAfter(2))
     other = toy.with_changes({"optimiser": {"lr": 0.1}, "training": {"epochs": 5}})
     with pytest.raises(UserError, match=r"optimiser.lr: 0.005, now 0.1; training.epochs: 3, now 5"):
-        api.finetune(recipe=other, out=tmp_path / "run", resume=True)
+        fit(other, tmp_path / "run", resume=True)
     with pytest.raises(UserError, match="no run to resume"):
-        api.finetune(recipe=toy, out=tmp_path / "nowhere", resume=True)
+        fit(toy, tmp_path / "nowhere", resume=True)
 
 
 def test_a_damaged_state_is_refused_in_a_sentence(toy: Recipe, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        api.finetune(recipe=toy, out=run, listener=SignalAt(2))
+        fit(toy, run, listener=StopsAfter(2))
     (state,) = (run / "checkpoint").glob("step-*")
     state.write_bytes(state.read_bytes()[:-7])
     with pytest.raises(UserError, match="damaged"):
-        api.finetune(recipe=toy, out=run, resume=True)
+        fit(toy, run, resume=True)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +198,7 @@ def test_bad_recipes_are_refused_before_anything_is_written(
     toy: Recipe, tmp_path: Path, changes: dict[str, dict[str, Any]], sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence):
-        api.finetune(recipe=toy.with_changes(changes), out=tmp_path / "run")
+        fit(toy.with_changes(changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -239,7 +206,7 @@ def test_a_label_that_only_dev_has(toy: Recipe, tmp_path: Path) -> None:
     with Path(toy.task.dev).open("a") as file:
         file.write("a strange row,maybe\n")
     with pytest.raises(UserError, match=r"dev.csv.*39.*'maybe'"):
-        api.finetune(recipe=toy, out=tmp_path / "run")
+        fit(toy, tmp_path / "run")
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(
@@ -247,7 +214,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(
 ) -> None:
     run = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        api.finetune(recipe=toy, out=run, listener=SignalAt(3))
+        fit(toy, run, listener=StopsAfter(3))
     shutil.copytree(run, tmp_path / "before")
 
     def full(*_: object) -> None:
@@ -257,12 +224,12 @@ def test_a_full_disk_leaves_the_last_checkpoint(
 
     monkeypatch.setattr("bertkit.checkpoint.hf.save_file", full)
     with pytest.raises(OSError, match="No space left"):
-        api.finetune(recipe=toy, out=run, resume=True)
+        fit(toy, run, resume=True)
     monkeypatch.undo()
     state = "checkpoint/step-00000003.safetensors"
     assert (run / state).read_bytes() == (tmp_path / "before" / state).read_bytes()
-    api.finetune(recipe=toy, out=run, resume=True)
-    api.finetune(recipe=toy, out=tmp_path / "whole")
+    fit(toy, run, resume=True)
+    fit(toy, tmp_path / "whole")
     assert equal(run, tmp_path / "whole")
 
 
@@ -271,7 +238,7 @@ def test_a_model_of_pairs_asks_for_pairs(toy: Recipe, tmp_path: Path) -> None:
         header, *rows = Path(path).read_text().splitlines()
         Path(path).write_text("\n".join([f"{header},more", *(f"{row},the film" for row in rows)]) + "\n")
     pairs = toy.with_changes({"task": {"pair": "more"}, "training": {"steps": 2}})
-    api.finetune(recipe=pairs, out=tmp_path / "run")
+    fit(pairs, tmp_path / "run")
     model = load(tmp_path / "run")
     assert model.predict(["a good film"], ["the film"])[0]["pair"] == "the film"
     with pytest.raises(UserError, match="trained on pairs of texts"):
@@ -288,37 +255,37 @@ def test_a_diverged_seed_is_counted_and_the_others_go_on(toy: Recipe, tmp_path: 
 
 def test_a_run_goes_on_only_over_the_data_that_it_began_with(toy: Recipe, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        api.finetune(recipe=toy, out=tmp_path / "run", listener=SignalAt(2))
+        fit(toy, tmp_path / "run", listener=StopsAfter(2))
     train = Path(toy.task.train)
     train.write_text(train.read_text().replace(",yes", ",no", 1))
     with pytest.raises(UserError, match="data are not those"):
-        api.finetune(recipe=toy, out=tmp_path / "run", resume=True)
+        fit(toy, tmp_path / "run", resume=True)
 
 
 def test_overwriting_never_deletes_what_the_run_reads(toy: Recipe, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    api.finetune(recipe=toy, out=run)
+    fit(toy, run)
     before = weights(run)
     start = replace(toy, vocabulary=Recipe().vocabulary, model=ModelRecipe(start=str(run)))
     with pytest.raises(UserError, match="lies in"):
-        api.finetune(recipe=start, out=run, overwrite=True)
+        fit(start, run, overwrite=True)
     three = Path(toy.task.train)
     three.write_text(three.read_text() + "a film,maybe\n")
     with pytest.raises(UserError, match="two labels"):
-        api.finetune(recipe=toy.with_changes({"head": {"loss": "sigmoid"}}), out=run, overwrite=True)
+        fit(toy.with_changes({"head": {"loss": "sigmoid"}}), run, overwrite=True)
     assert weights(run).keys() == before.keys()
 
 
 def test_options_of_a_vocabulary_are_not_ignored(toy: Recipe, tmp_path: Path) -> None:
-    api.finetune(recipe=toy, out=tmp_path / "run")
+    fit(toy, tmp_path / "run")
     with pytest.raises(UserError, match="its own vocabulary"):
-        api.finetune(recipe=replace(toy, model=ModelRecipe(start=str(tmp_path / "run"))), out=tmp_path / "b")
+        fit(replace(toy, model=ModelRecipe(start=str(tmp_path / "run"))), tmp_path / "b")
 
 
 def test_a_model_without_pooler_asks_how_to_pool(toy: Recipe, tmp_path: Path) -> None:
     blog = replace(toy, model=ModelRecipe(start="blog"))
     with pytest.raises(UserError, match="no pooler"):
-        api.finetune(recipe=blog, out=tmp_path / "run")
+        fit(blog, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -327,8 +294,8 @@ def test_tensorboard_events_are_written_where_it_is_installed(toy: Recipe, tmp_p
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     with pytest.raises(KeyboardInterrupt):
-        api.finetune(recipe=toy, out=tmp_path / "run", listener=SignalAt(4))
-    api.finetune(recipe=toy, out=tmp_path / "run", resume=True)
+        fit(toy, tmp_path / "run", listener=StopsAfter(4))
+    fit(toy, tmp_path / "run", resume=True)
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
     assert [event.step for event in events.Scalars("train/loss")] == list(range(1, 28))
@@ -336,8 +303,8 @@ def test_tensorboard_events_are_written_where_it_is_installed(toy: Recipe, tmp_p
 
 
 def test_a_temperature_is_kept_with_the_model_where_asked(toy: Recipe, tmp_path: Path) -> None:
-    plain = api.finetune(recipe=toy, out=tmp_path / "plain")
-    kept = api.finetune(recipe=toy.with_changes({"training": {"temperature": True}}), out=tmp_path / "kept")
+    plain = fit(toy, tmp_path / "plain")
+    kept = fit(toy.with_changes({"training": {"temperature": True}}), tmp_path / "kept")
     assert (plain["calibration"].pop("kept"), kept["calibration"].pop("kept")) == (False, True)
     assert plain["calibration"] == kept["calibration"]
     assert load(tmp_path / "plain").predictor.temperature is None
@@ -350,7 +317,7 @@ def test_a_temperature_is_kept_with_the_model_where_asked(toy: Recipe, tmp_path:
 
 def test_what_the_page_tells_of_probabilities_is_of_the_best_seed(toy: Recipe, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    result = api.finetune(recipe=toy.with_changes({"training": {"seeds": 2}}), out=run)
+    result = fit(toy.with_changes({"training": {"seeds": 2}}), run)
     answers = Answers.read(run / f"seed-{result['best_seed']}")
     assert answers is not None
     truth = answers.outputs[np.arange(37), answers.targets.values]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from trained import equal, fit
 
 from bertkit import api
 from bertkit.health.checks import check_before
@@ -48,20 +48,9 @@ class Noting(Silent):
         self.findings += findings
 
 
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    return load_file(run / "model" / "model.safetensors")
-
-
-def same(one: Path, other: Path) -> bool:
-    first, second = weights(one), weights(other)
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
-
-
 def test_a_sick_run_says_so_at_its_start_and_keeps_it(toy: Recipe, tmp_path: Path) -> None:
     listener = Noting()
-    api.finetune(
-        recipe=toy.with_changes({**SICK, "training": {"steps": 2}}), out=tmp_path / "run", listener=listener
-    )
+    fit(toy.with_changes({**SICK, "training": {"steps": 2}}), tmp_path / "run", listener=listener)
     named = {finding.check: finding.weight for finding in listener.findings}
     assert named == {"pads_visible": "grave", "embedding_scale": "grave", "file_order": "notable"}
     kept = json.loads((tmp_path / "run" / FINDINGS).read_text())
@@ -74,28 +63,28 @@ def test_a_healthy_run_says_nothing_and_is_bit_for_bit_the_run_without(
 ) -> None:
     toy = toy.with_changes({"training": {"epochs": 1}})
     listener = Noting()
-    api.finetune(recipe=toy, out=tmp_path / "with", listener=listener)
+    fit(toy, tmp_path / "with", listener=listener)
     assert listener.findings == []
     assert not (tmp_path / "with" / FINDINGS).exists()
     monkeypatch.setattr(start, "measure_quickly", lambda *given: None)
     monkeypatch.setattr(start, "check_before", lambda record: [])
-    api.finetune(recipe=toy, out=tmp_path / "without")
-    assert same(tmp_path / "with", tmp_path / "without")
+    fit(toy, tmp_path / "without")
+    assert equal(tmp_path / "with", tmp_path / "without")
 
 
 def test_pretraining_is_bit_for_bit_the_run_without(
     restoring: PretrainRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listener = Noting()
-    api.pretrain(recipe=restoring, out=tmp_path / "with", listener=listener)
+    fit(restoring, tmp_path / "with", listener=listener)
     # The watch says, rightly, that so short a run never leaves the plateau.
     assert {finding.check for finding in listener.findings} == {"few_updates", "plateau"}
     found = [entry["check"] for entry in read_findings(tmp_path / "with") if entry["moment"] == "preflight"]
     assert found == ["few_updates"]
     monkeypatch.setattr(start, "measure_quickly", lambda *given: None)
     monkeypatch.setattr(start, "check_before", lambda record: [])
-    api.pretrain(recipe=restoring, out=tmp_path / "without")
-    assert same(tmp_path / "with", tmp_path / "without")
+    fit(restoring, tmp_path / "without")
+    assert equal(tmp_path / "with", tmp_path / "without")
 
 
 def test_a_run_that_goes_on_is_not_looked_at_again(
@@ -107,10 +96,10 @@ def test_a_run_that_goes_on_is_not_looked_at_again(
 
     sick = toy.with_changes({**SICK, "training": {"steps": 2}})
     with pytest.raises(KeyboardInterrupt):
-        api.finetune(recipe=sick, out=tmp_path / "run", listener=Stop())
+        fit(sick, tmp_path / "run", listener=Stop())
     kept = read_findings(tmp_path / "run")
     listener = Noting()
-    api.finetune(recipe=sick, out=tmp_path / "run", resume=True, listener=listener)
+    fit(sick, tmp_path / "run", resume=True, listener=listener)
     assert listener.findings == []
     assert read_findings(tmp_path / "run") == kept != []
 

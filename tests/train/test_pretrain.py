@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from trained import StopsAfter, fit, records, weights
 
 from bertkit.checkpoint.folder import read_model_folder
 from bertkit.checkpoint.state import save_state
@@ -22,19 +22,14 @@ from bertkit.recipe import ModelRecipe, PretrainRecipe
 from bertkit.runs.checkpoints import Checkpoints
 from bertkit.runs.folder import STOPPED
 from bertkit.train.listener import Silent
-from bertkit.train.loop import Interrupted, StepRecord
+from bertkit.train.loop import Interrupted
 from bertkit.train.masked import unigram_entropy
 from bertkit.train.processes import ALONE, ProcessLost
 from bertkit.train.seedfolder import Stopped
-from bertkit.train.start import source_of, train
+from bertkit.train.start import source_of
 from bertkit.train.unlabelled import Restoring
 
 Changes = dict[str, dict[str, Any]]
-
-
-def run(recipe: PretrainRecipe, out: Path, **options: Any) -> dict[str, Any]:
-    settings = {"resume": False, "overwrite": False, "listener": Silent(), **options}
-    return train(recipe, out, **settings)
 
 
 def objective_of(recipe: PretrainRecipe) -> Restoring:
@@ -43,33 +38,13 @@ def objective_of(recipe: PretrainRecipe) -> Restoring:
     return made
 
 
-def records(out: Path, event: str = "train") -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["event"] == event]
-
-
-def weights(out: Path) -> dict[str, torch.Tensor]:
-    return load_file(out / "model" / "model.safetensors")
-
-
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-class StopsAfter(Silent):
-    """Sends this process a signal in a step."""
-
-    def __init__(self, step: int, number: signal.Signals = signal.SIGINT) -> None:
-        self.step, self.number = step, number
-
-    def stepped(self, record: StepRecord, fraction: float, figures: Any) -> None:
-        if record.step == self.step:
-            signal.raise_signal(self.number)
-
-
 def test_it_learns_and_says_what_it_found(restoring: PretrainRecipe, tmp_path: Path) -> None:
     recipe = restoring.with_changes({"training": {"steps": 150}, "optimiser": {"lr": 2e-2}})
-    result = run(recipe, tmp_path / "run")
+    result = fit(recipe, tmp_path / "run")
     shards = open_shards(Path(recipe.corpus.shards))
     assert result == json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["floors"]["uniform"] == pytest.approx(math.log(shards.tokenizer.size))
@@ -96,7 +71,7 @@ def test_every_objective_trains_and_leaves_its_heads(
     restoring: PretrainRecipe, tmp_path: Path, pairs: str
 ) -> None:
     recipe = restoring.with_changes({"objective": {"pairs": pairs}, "training": {"steps": 3}})
-    result = run(recipe, tmp_path / "run")
+    result = fit(recipe, tmp_path / "run")
     folder = read_model_folder(tmp_path / "run" / "model")
     assert folder.masked is not None
     assert (folder.pair is not None) == (pairs != "none")
@@ -108,7 +83,7 @@ def test_the_realised_shares_of_the_masking_are_in_the_log(
     restoring: PretrainRecipe, tmp_path: Path, masking: str
 ) -> None:
     changes: Changes = {"objective": {"masking": masking, "pairs": "none", "rate": 0.3, "mask_share": 1.0}}
-    run(
+    fit(
         restoring.with_changes({**changes, "objective": {**changes["objective"], "random_share": 0.0}}),
         tmp_path / "run",
     )
@@ -122,8 +97,8 @@ def test_parts_of_a_step_add_up_to_it(restoring: PretrainRecipe, tmp_path: Path)
     still: Changes = {"model": {"options": {**restoring.model.options, "hidden_dropout": 0.0}}}
     whole = restoring.with_changes(still)
     cut = whole.with_changes({"batch": {"at_once": 40}})
-    run(whole, tmp_path / "whole")
-    run(cut, tmp_path / "cut")
+    fit(whole, tmp_path / "whole")
+    fit(cut, tmp_path / "cut")
     first, second = (records(tmp_path / name) for name in ("whole", "cut"))
     assert [s["loss"] for s in first] == pytest.approx([s["loss"] for s in second], rel=1e-4)
     assert [s["pieces"] for s in first] == [s["pieces"] for s in second]
@@ -144,10 +119,10 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     if optimiser == "lamb":
         pytest.importorskip("pytorch_optimizer", reason="the extra lamb is not installed")
     restoring = restoring.with_changes({"optimiser": {"name": optimiser, "weight_decay": 0.0}})
-    run(restoring, tmp_path / "whole")
+    fit(restoring, tmp_path / "whole")
     with pytest.raises(Interrupted):
-        run(restoring, tmp_path / "cut", listener=StopsAfter(5, number))
-    run(restoring, tmp_path / "cut", resume=True)
+        fit(restoring, tmp_path / "cut", listener=StopsAfter(5, number))
+    fit(restoring, tmp_path / "cut", resume=True)
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
     timed = {"pieces_per_second", "gemm_share"}
     logs = [
@@ -160,7 +135,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
 def test_the_newest_checkpoints_are_kept(restoring: PretrainRecipe, tmp_path: Path) -> None:
     recipe = restoring.with_changes({"training": {"save_every": 0.0, "keep": 2}})
     with pytest.raises(Interrupted):
-        run(recipe, tmp_path / "run", listener=StopsAfter(7))
+        fit(recipe, tmp_path / "run", listener=StopsAfter(7))
     names = [path.name for path in Checkpoints(tmp_path / "run", 2).paths()]
     assert names == ["step-00000006.safetensors", "step-00000007.safetensors"]
 
@@ -179,11 +154,11 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(
 
     monkeypatch.setattr("bertkit.runs.checkpoints.save_state", fills_up)
     with pytest.raises(OSError, match="No space left"):
-        run(recipe, tmp_path / "run")
+        fit(recipe, tmp_path / "run")
     assert [path.name[5:13] for path in Checkpoints(tmp_path / "run", 2).paths()] == ["00000002", "00000003"]
     monkeypatch.undo()
-    run(recipe, tmp_path / "run", resume=True)
-    run(recipe, tmp_path / "whole")
+    fit(recipe, tmp_path / "run", resume=True)
+    fit(recipe, tmp_path / "whole")
     assert same(weights(tmp_path / "run"), weights(tmp_path / "whole"))
 
 
@@ -200,29 +175,29 @@ def test_a_process_lost_after_its_update_is_not_saved_as_before_it(
     calls: list[int] = []
     monkeypatch.setattr(Sums, "add_up", lost)
     with pytest.raises(ProcessLost, match=r"--resume"):
-        run(restoring, tmp_path / "run")
+        fit(restoring, tmp_path / "run")
     monkeypatch.undo()
-    run(restoring, tmp_path / "run", resume=True)
-    run(restoring, tmp_path / "whole")
+    fit(restoring, tmp_path / "run", resume=True)
+    fit(restoring, tmp_path / "whole")
     assert same(weights(tmp_path / "run"), weights(tmp_path / "whole"))
 
 
 def test_nothing_is_replaced_before_all_is_checked(restoring: PretrainRecipe, tmp_path: Path) -> None:
-    run(restoring, tmp_path / "run")
+    fit(restoring, tmp_path / "run")
     wrong = restoring.with_changes({"training": {"steps": 0, "replay": str(tmp_path / "nowhere")}})
     with pytest.raises(UserError, match="cannot be read"):
-        run(wrong, tmp_path / "run", overwrite=True)
+        fit(wrong, tmp_path / "run", overwrite=True)
     into_itself = restoring.with_changes({"training": {"steps": 0, "replay": str(tmp_path / "run")}})
     with pytest.raises(UserError, match="lies in"):
-        run(into_itself, tmp_path / "run", overwrite=True)
+        fit(into_itself, tmp_path / "run", overwrite=True)
     assert (tmp_path / "run" / "result.json").is_file()
 
 
 def test_shards_may_move_between_a_run_and_its_resumption(restoring: PretrainRecipe, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
-        run(restoring, tmp_path / "run", listener=StopsAfter(3))
+        fit(restoring, tmp_path / "run", listener=StopsAfter(3))
     moved = Path(restoring.corpus.shards).rename(tmp_path / "moved")
-    run(restoring.with_changes({"corpus": {"shards": str(moved)}}), tmp_path / "run", resume=True)
+    fit(restoring.with_changes({"corpus": {"shards": str(moved)}}), tmp_path / "run", resume=True)
     assert (tmp_path / "run" / "result.json").is_file()
 
 
@@ -230,15 +205,15 @@ def test_long_sequences_come_last(restoring: PretrainRecipe, tmp_path: Path) -> 
     recipe = restoring.with_changes(
         {"batch": {"length": 12, "long_length": 40, "long_share": 0.25}, "objective": {"short_share": 0.0}}
     )
-    result = run(recipe, tmp_path / "run")
+    result = fit(recipe, tmp_path / "run")
     assert result["long_from"] == 9
     objective = objective_of(recipe)
     objective.long_from = 9
     longest = [max(objective.masks(step).sequences.lengths) for step in range(12)]
     assert max(longest[:9]) <= 12 < max(longest[9:]) <= 40
     with pytest.raises(Interrupted):
-        run(recipe, tmp_path / "cut", listener=StopsAfter(10))
-    run(recipe, tmp_path / "cut", resume=True)
+        fit(recipe, tmp_path / "cut", listener=StopsAfter(10))
+    fit(recipe, tmp_path / "cut", resume=True)
     assert same(weights(tmp_path / "run"), weights(tmp_path / "cut"))
 
 
@@ -252,12 +227,12 @@ def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("slow_clock")
 def test_a_budget_ends_the_run_and_its_log_can_be_replayed(restoring: PretrainRecipe, tmp_path: Path) -> None:
     timed = restoring.with_changes({"training": {"steps": 0, "budget": 5 / 60}})
-    run(timed, tmp_path / "timed")
+    fit(timed, tmp_path / "timed")
     rates = [step["learning_rate"] for step in records(tmp_path / "timed")]
     assert len(rates) > 3
     assert rates[-1] < max(rates)
     again = restoring.with_changes({"training": {"steps": 0, "replay": str(tmp_path / "timed")}})
-    run(again, tmp_path / "again")
+    fit(again, tmp_path / "again")
     assert [step["learning_rate"] for step in records(tmp_path / "again")] == rates
     assert same(weights(tmp_path / "timed"), weights(tmp_path / "again"))
 
@@ -266,9 +241,9 @@ def test_a_budget_ends_the_run_and_its_log_can_be_replayed(restoring: PretrainRe
 def test_a_resumed_budget_spends_what_is_left(restoring: PretrainRecipe, tmp_path: Path) -> None:
     timed = restoring.with_changes({"training": {"steps": 0, "budget": 7 / 60}})
     with pytest.raises(Interrupted):
-        run(timed, tmp_path / "run", listener=StopsAfter(4))
+        fit(timed, tmp_path / "run", listener=StopsAfter(4))
     before = records(tmp_path / "run")[-1]["fraction"]
-    run(timed, tmp_path / "run", resume=True)
+    fit(timed, tmp_path / "run", resume=True)
     fractions = [step["fraction"] for step in records(tmp_path / "run")]
     assert fractions == sorted(fractions)
     assert fractions[4] >= before
@@ -277,15 +252,15 @@ def test_a_resumed_budget_spends_what_is_left(restoring: PretrainRecipe, tmp_pat
 
 def test_a_budget_of_no_time_is_refused(restoring: PretrainRecipe, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="used up before the first step"):
-        run(restoring.with_changes({"training": {"steps": 0, "budget": 1e-9}}), tmp_path / "run")
+        fit(restoring.with_changes({"training": {"steps": 0, "budget": 1e-9}}), tmp_path / "run")
 
 
 def test_training_goes_on_from_a_model_folder(restoring: PretrainRecipe, tmp_path: Path) -> None:
-    first = run(
+    first = fit(
         restoring.with_changes({"training": {"steps": 60}, "optimiser": {"lr": 2e-2}}), tmp_path / "one"
     )
     on = replace(restoring, model=ModelRecipe(start=str(tmp_path / "one")))
-    second = run(on, tmp_path / "two")
+    second = fit(on, tmp_path / "two")
     assert second["before"]["mlm_loss"] == pytest.approx(first["heldout"]["mlm_loss"], rel=1e-5)
     assert second["before"]["pair_accuracy"] == first["heldout"]["pair_accuracy"]
 
@@ -303,15 +278,15 @@ def test_a_loss_that_is_no_number_stops_with_the_batch_and_a_checkpoint(
     monkeypatch.setattr(Restoring, "loss", poisoned)
     recipe = restoring.with_changes({"training": {"save_every": 0.0}})
     with pytest.raises(Stopped, match=r"nan .* step 6.*step-00000004"):
-        run(recipe, tmp_path / "run")
+        fit(recipe, tmp_path / "run")
     told = json.loads((tmp_path / "run" / STOPPED).read_text())
     objective = objective_of(restoring)
     assert told["step"] == 6
     assert told["batch"]["pieces"] == len(objective.masks(5).sequences.ids)
     # The checkpoint is good: without the poison the run goes on as if nothing had been.
     monkeypatch.undo()
-    run(recipe, tmp_path / "run", resume=True)
-    run(restoring, tmp_path / "whole")
+    fit(recipe, tmp_path / "run", resume=True)
+    fit(restoring, tmp_path / "whole")
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "run"))
 
 
@@ -320,18 +295,18 @@ def test_a_sudden_rise_stops_the_run(restoring: PretrainRecipe, tmp_path: Path) 
         {"optimiser": {"lr": 30.0, "clip": 0.0, "warmup": 0.9}, "training": {"steps": 400, "spike": 1.0}}
     )
     with pytest.raises(Stopped, match="rose suddenly"):
-        run(wild, tmp_path / "run")
+        fit(wild, tmp_path / "run")
     assert (tmp_path / "run" / STOPPED).is_file()
 
 
 def test_a_run_stuck_at_word_frequencies_says_so(restoring: PretrainRecipe, tmp_path: Path) -> None:
-    run(restoring.with_changes({"optimiser": {"lr": 1e-9}}), tmp_path / "run")
+    fit(restoring.with_changes({"optimiser": {"lr": 1e-9}}), tmp_path / "run")
     assert "stuck on the plateau of word frequencies" in (tmp_path / "run" / "log.txt").read_text()
 
 
 def test_a_run_that_breaks_through_says_so(restoring: PretrainRecipe, tmp_path: Path) -> None:
     recipe = restoring.with_changes({"training": {"steps": 300}, "optimiser": {"lr": 2e-2}})
-    result = run(recipe, tmp_path / "run")
+    result = fit(recipe, tmp_path / "run")
     assert "broke through" in (tmp_path / "run" / "log.txt").read_text()
     assert result["through_at"] is not None
 
@@ -352,17 +327,17 @@ def test_bad_options_are_named(
     restoring: PretrainRecipe, tmp_path: Path, changes: Changes, message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        run(restoring.with_changes(changes), tmp_path / "run")
+        fit(restoring.with_changes(changes), tmp_path / "run")
 
 
 def test_another_recipe_is_refused_and_its_differences_listed(
     restoring: PretrainRecipe, tmp_path: Path
 ) -> None:
     with pytest.raises(Interrupted):
-        run(restoring, tmp_path / "run", listener=StopsAfter(3))
+        fit(restoring, tmp_path / "run", listener=StopsAfter(3))
     other = restoring.with_changes({"objective": {"rate": 0.3}})
     with pytest.raises(UserError, match=r"objective\.rate: 0\.15, now 0\.3"):
-        run(other, tmp_path / "run", resume=True)
+        fit(other, tmp_path / "run", resume=True)
 
 
 def test_shards_of_another_vocabulary_are_refused(
@@ -370,14 +345,14 @@ def test_shards_of_another_vocabulary_are_refused(
 ) -> None:
     on = replace(restoring, model=ModelRecipe(start=str(tiny_model)))
     with pytest.raises(UserError, match="not the one that cut"):
-        run(on, tmp_path / "run")
+        fit(on, tmp_path / "run")
 
 
 def test_a_shard_cut_short_is_refused(restoring: PretrainRecipe, tmp_path: Path) -> None:
     shard = Path(restoring.corpus.shards) / "train-00001.safetensors"
     shard.write_bytes(shard.read_bytes()[:-7])
     with pytest.raises(UserError, match="cut short"):
-        run(restoring, tmp_path / "run")
+        fit(restoring, tmp_path / "run")
 
 
 def test_an_altered_shard_is_refused(restoring: PretrainRecipe, tmp_path: Path) -> None:
@@ -386,7 +361,7 @@ def test_an_altered_shard_is_refused(restoring: PretrainRecipe, tmp_path: Path) 
     content[-1] ^= 1
     shard.write_bytes(content)
     with pytest.raises(UserError, match=r"train-00001\.safetensors changed"):
-        run(restoring, tmp_path / "run")
+        fit(restoring, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -397,13 +372,13 @@ def test_one_document_with_pairs_is_refused(
     shards = make_shards(tmp_path / "one", documents=1, shards=1, heldout=heldout)
     recipe = restoring.with_changes({"corpus": {"shards": str(shards)}})
     with pytest.raises(UserError, match="--pairs none"):
-        run(recipe, tmp_path / "run")
-    result = run(recipe.with_changes({"objective": {"pairs": "none"}}), tmp_path / "run")
+        fit(recipe, tmp_path / "run")
+    result = fit(recipe.with_changes({"objective": {"pairs": "none"}}), tmp_path / "run")
     assert (result["heldout"] is None) == (heldout == 0)
 
 
 def test_a_model_to_go_on_from_keeps_its_options(restoring: PretrainRecipe, tmp_path: Path) -> None:
-    run(restoring, tmp_path / "one")
+    fit(restoring, tmp_path / "one")
     on = restoring.with_changes({"model": {"start": str(tmp_path / "one")}})
     with pytest.raises(UserError, match="cannot be changed"):
-        run(on, tmp_path / "two")
+        fit(on, tmp_path / "two")

@@ -1,23 +1,12 @@
 """`api.pretrain` leaves a page, at the end of a run or where it was cut off; the first process writes it."""
 
-import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
+from trained import StopsAfter
 
 from bertkit import api
 from bertkit.recipe import PretrainRecipe
-from bertkit.train.listener import Silent
-from bertkit.train.loop import StepRecord
-
-
-class StopsAfterTwo(Silent):
-    """Ends a run after its second step, as Ctrl-C would."""
-
-    def stepped(self, record: StepRecord, fraction: float, figures: Any) -> None:
-        if record.step == 2:
-            signal.raise_signal(signal.SIGINT)
 
 
 def test_a_run_leaves_a_page_at_its_end_and_where_it_was_interrupted(
@@ -26,7 +15,7 @@ def test_a_run_leaves_a_page_at_its_end_and_where_it_was_interrupted(
     recipe = restoring.with_changes({"training": {"steps": 4}})
     out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        api.pretrain(recipe=recipe, out=out, listener=StopsAfterTwo())
+        api.pretrain(recipe=recipe, out=out, listener=StopsAfter(2))
     assert "This run has no result yet" in (page := (out / "report.html").read_text())
     assert "knowing word frequencies" in page
     result = api.pretrain(recipe=recipe, out=out, resume=True)

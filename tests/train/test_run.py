@@ -1,53 +1,14 @@
 """What both objectives gain from one class of run: a budget, many processes, seeds, patience."""
 
-import json
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import load_file
+from trained import StopsAfter, equal, fit, records
 
 from bertkit import api, load
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe, Recipe
-from bertkit.train.listener import Silent
-from bertkit.train.loop import StepRecord
-from bertkit.train.start import train
-
-
-class StopsAfter(Silent):
-    """Ends the run in a step, of the seed that began last so often."""
-
-    def __init__(self, step: int, seeds: int = 1) -> None:
-        self.step, self.seeds = step, seeds
-
-    def seed_started(self, seed: int, step: int, steps: int) -> None:
-        self.seeds -= 1
-
-    def stepped(self, record: StepRecord, fraction: float, figures: Any) -> None:
-        if record.step == self.step and self.seeds == 0:
-            raise KeyboardInterrupt
-
-
-def run(recipe: Recipe | PretrainRecipe, out: Path, **options: Any) -> dict[str, Any]:
-    settings = {"resume": False, "overwrite": False, "listener": Silent(), **options}
-    return train(recipe, out, **settings)
-
-
-def records(out: Path, event: str) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["event"] == event]
-
-
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    return load_file(run / "model" / "model.safetensors")
-
-
-def equal(one: Path, other: Path) -> bool:
-    first, second = weights(one), weights(other)
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.fixture
@@ -62,7 +23,7 @@ def test_a_budget_of_fine_tuning_is_shared_by_its_seeds_and_its_rate_follows_the
     toy: Recipe, tmp_path: Path
 ) -> None:
     timed = toy.with_changes({"training": {"budget": 14 / 60, "seeds": 2, "epochs": 1, "save_every": 99.0}})
-    result = run(timed, tmp_path / "run")
+    result = fit(timed, tmp_path / "run")
     for seed in (0, 1):
         steps = records(tmp_path / "run" / f"seed-{seed}", "train")
         rates = [step["learning_rate"] for step in steps]
@@ -77,9 +38,9 @@ def test_a_budget_of_fine_tuning_is_shared_by_its_seeds_and_its_rate_follows_the
 def test_a_budget_that_was_interrupted_spends_what_is_left(toy: Recipe, tmp_path: Path) -> None:
     timed = toy.with_changes({"training": {"budget": 10 / 60, "save_every": 0.0}})
     with pytest.raises(KeyboardInterrupt):
-        run(timed, tmp_path / "run", listener=StopsAfter(8))
+        fit(timed, tmp_path / "run", listener=StopsAfter(8))
     before = records(tmp_path / "run", "train")[-1]["learning_rate"]
-    run(timed, tmp_path / "run", resume=True)
+    fit(timed, tmp_path / "run", resume=True)
     rates = [step["learning_rate"] for step in records(tmp_path / "run", "train")]
     assert max(rates[8:]) <= max(before, timed.optimiser.lr)
     assert rates[-1] < min(rates[3:8])
@@ -87,7 +48,7 @@ def test_a_budget_that_was_interrupted_spends_what_is_left(toy: Recipe, tmp_path
 
 def test_a_budget_of_no_time_and_one_beside_steps_are_refused(toy: Recipe, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="used up before the first step"):
-        run(toy.with_changes({"training": {"budget": 1e-9}}), tmp_path / "run")
+        fit(toy.with_changes({"training": {"budget": 1e-9}}), tmp_path / "run")
     with pytest.raises(UserError, match="one of steps and budget"):
         toy.with_changes({"training": {"budget": 1.0, "steps": 3}})
 
@@ -96,7 +57,7 @@ def test_seeds_of_pretraining_are_runs_of_their_own_and_the_best_is_kept(
     restoring: PretrainRecipe, tmp_path: Path
 ) -> None:
     several = restoring.with_changes({"training": {"seeds": 2, "seed": 4, "save_every": 0.0}})
-    whole = run(several, tmp_path / "whole")
+    whole = fit(several, tmp_path / "whole")
     losses = [seed["heldout"]["mlm_loss"] for seed in whole["seeds"]]
     assert [seed["seed"] for seed in whole["seeds"]] == [4, 5]
     assert whole["best_seed"] == 4 + losses.index(min(losses))
@@ -107,18 +68,18 @@ def test_seeds_of_pretraining_are_runs_of_their_own_and_the_best_is_kept(
     assert equal(tmp_path / "whole", tmp_path / "whole" / f"seed-{whole['best_seed']}")
     assert load(tmp_path / "whole").fill("the [MASK] was")
     # One alone is the same run, and an interrupted second one goes on where it was.
-    run(restoring.with_changes({"training": {"seed": 5}}), tmp_path / "one")
+    fit(restoring.with_changes({"training": {"seed": 5}}), tmp_path / "one")
     assert equal(tmp_path / "one", tmp_path / "whole" / "seed-5")
     with pytest.raises(KeyboardInterrupt):
-        run(several, tmp_path / "cut", listener=StopsAfter(7, seeds=2))
-    resumed = run(several, tmp_path / "cut", resume=True)
+        fit(several, tmp_path / "cut", listener=StopsAfter(7, seed=2))
+    resumed = fit(several, tmp_path / "cut", resume=True)
     assert equal(tmp_path / "whole" / "seed-5", tmp_path / "cut" / "seed-5")
     assert resumed["heldout_loss"] == whole["heldout_loss"]
 
 
 def test_patience_ends_a_pretraining_with_its_last_model(restoring: PretrainRecipe, tmp_path: Path) -> None:
     still = {"optimiser": {"lr": 1e-12}, "training": {"patience": 1, "steps": 40, "evaluations": 10}}
-    result = run(restoring.with_changes(still), tmp_path / "run")
+    result = fit(restoring.with_changes(still), tmp_path / "run")
     assert result["steps"] < 40
     assert result["heldout"]["step"] == result["steps"]
     with pytest.raises(UserError, match="patience needs held-out text"):

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import load_file
+from trained import equal, fit, records
 
 from bertkit.errors import UserError
 from bertkit.health.watch import Watched
@@ -17,8 +16,8 @@ from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import Change, Finding, read_findings
 from bertkit.runs.history import Health
 from bertkit.runs.restarts import RESTARTS, Restart, changed, read_restarts
-from bertkit.train import start, watching
-from bertkit.train.listener import Listener, Silent
+from bertkit.train import watching
+from bertkit.train.listener import Silent
 from bertkit.train.loop import StepRecord
 
 LOST = Finding(
@@ -51,12 +50,6 @@ class Told(Silent):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def train(
-    recipe: Recipe, out: Path, listener: Listener | None = None, resume: bool = False
-) -> dict[str, Any]:
-    return start.train(recipe, out, resume=resume, overwrite=False, listener=listener or Silent())
-
-
 @pytest.fixture
 def watched(toy: Recipe) -> Recipe:
     """36 steps, of which 1, 2, 5, 10, 20 and 30 are looked at."""
@@ -76,25 +69,10 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "check_during", plant)
 
 
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    return load_file(run / "model" / "model.safetensors")
-
-
-def equal(one: Path, other: Path) -> bool:
-    first, second = weights(one), weights(other)
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
-
-
-def records(run: Path, event: str, log: str = "metrics.jsonl") -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (run / log).read_text().splitlines()]
-    kept = [line for line in lines if line["event"] == event]
-    return [{key: value for key, value in line.items() if key != "pieces_per_second"} for line in kept]
-
-
 def test_a_watched_run_is_bit_for_bit_the_one_that_is_not(toy: Recipe, tmp_path: Path) -> None:
     toy = toy.with_changes({"optimiser": {"clip": 0.2}})
     for name, every in (("never", -1), ("always", 1)):
-        train(toy.with_changes({"training": {"watch_every": every}}), tmp_path / name)
+        fit(toy.with_changes({"training": {"watch_every": every}}), tmp_path / name)
     assert equal(tmp_path / "never", tmp_path / "always")
     assert records(tmp_path / "never", "train") == records(tmp_path / "always", "train")
     assert records(tmp_path / "never", "health") == []
@@ -113,7 +91,7 @@ def test_a_watched_run_is_bit_for_bit_the_one_that_is_not(toy: Recipe, tmp_path:
 
 
 def test_the_first_steps_are_looked_at_and_then_as_often_as_is_cheap(toy: Recipe, tmp_path: Path) -> None:
-    train(toy, tmp_path / "run")
+    fit(toy, tmp_path / "run")
     looks = records(tmp_path / "run", "health")
     assert [look["step"] for look in looks][:5] == [1, 2, 5, 10, 20]
     assert ["cls_spread" in look for look in looks][:4] == [True, False, False, True]
@@ -123,8 +101,8 @@ def test_the_first_steps_are_looked_at_and_then_as_often_as_is_cheap(toy: Recipe
 def test_a_collapse_is_told_at_once_and_once_and_the_run_goes_on(watched: Recipe, tmp_path: Path) -> None:
     told = Told(33)
     with pytest.raises(KeyboardInterrupt):
-        train(watched, tmp_path / "run", listener=told)
-    result = train(watched, tmp_path / "run", listener=told, resume=True)
+        fit(watched, tmp_path / "run", listener=told)
+    result = fit(watched, tmp_path / "run", listener=told, resume=True)
     assert told.findings == [LOST]
     entries = [entry for entry in read_findings(tmp_path / "run") if entry["moment"] == "watch"]
     assert [(entry["step"], entry["check"]) for entry in entries] == [(30, "gradient_vanished")]
@@ -135,7 +113,7 @@ def test_a_collapse_is_told_at_once_and_once_and_the_run_goes_on(watched: Recipe
 @pytest.mark.usefixtures("planted")
 def test_a_collapse_may_end_the_seed(watched: Recipe, tmp_path: Path) -> None:
     stopping = watched.with_changes({"training": {"on_collapse": "stop"}})
-    result = train(stopping, tmp_path / "run")
+    result = fit(stopping, tmp_path / "run")
     seed = result["seeds"][0]
     assert (seed["steps"], seed["status"], seed["collapse"]) == (30, "collapsed", "gradient_vanished")
     assert result["failed"] == 1
@@ -149,7 +127,7 @@ def test_a_collapse_may_begin_the_seed_again_and_resuming_it_is_exact(
 ) -> None:
     again = watched.with_changes({"training": {"on_collapse": "restart"}})
     told = Told()
-    whole = train(again, tmp_path / "whole", listener=told)
+    whole = fit(again, tmp_path / "whole", listener=told)
     # The last evaluation before the collapse was after step 27; the model's norm is not for a restart.
     restart = {
         "step": 30,
@@ -175,8 +153,8 @@ def test_a_collapse_may_begin_the_seed_again_and_resuming_it_is_exact(
     stopping = Told(*stops)
     for count in range(len(stops)):
         with pytest.raises(KeyboardInterrupt):
-            train(again, tmp_path / "cut", listener=stopping, resume=count > 0)
-    train(again, tmp_path / "cut", resume=True)
+            fit(again, tmp_path / "cut", listener=stopping, resume=count > 0)
+    fit(again, tmp_path / "cut", resume=True)
     assert equal(tmp_path / "whole", tmp_path / "cut")
     assert records(tmp_path / "whole", "train") == records(tmp_path / "cut", "train")
     assert records(tmp_path / "whole", "health") == records(tmp_path / "cut", "health")
@@ -190,7 +168,7 @@ def test_a_seed_begins_again_twice_and_then_goes_on(
 
     monkeypatch.setattr(watching, "check_during", always)
     again = watched.with_changes({"training": {"on_collapse": "restart", "epochs": 1}})
-    result = train(again, tmp_path / "run")
+    result = fit(again, tmp_path / "run")
     seed = result["seeds"][0]
     assert [(restart["step"], restart["from_step"]) for restart in seed["restarts"]] == [(5, 0), (5, 0)]
     assert seed["steps"] == 9
@@ -207,7 +185,7 @@ def test_a_state_from_which_an_attempt_was_lost_is_not_begun_from_again(
 
     monkeypatch.setattr(watching, "check_during", lost)
     again = watched.with_changes({"training": {"on_collapse": "restart"}})
-    seed = train(again, tmp_path / "run")["seeds"][0]
+    seed = fit(again, tmp_path / "run")["seeds"][0]
     assert [(restart["step"], restart["from_step"]) for restart in seed["restarts"]] == [(30, 27), (30, 0)]
     assert seed["steps"] == 36
     assert [line["step"] for line in records(tmp_path / "run", "train")] == list(range(1, 37))
@@ -221,7 +199,7 @@ def test_what_an_early_collapse_may_have_begun_in_is_not_gone_back_to(
 
     monkeypatch.setattr(watching, "check_during", lost)
     again = watched.with_changes({"training": {"on_collapse": "restart"}})
-    seed = train(again, tmp_path / "run")["seeds"][0]
+    seed = fit(again, tmp_path / "run")["seeds"][0]
     # The dev rows were scored after steps 9 and 18, too early to know whether all was well.
     assert [(restart["step"], restart["from_step"]) for restart in seed["restarts"]] == [(20, 0)]
 
@@ -239,7 +217,7 @@ def test_another_attempt_compares_with_nothing_that_the_one_before_it_saw(
         return plant(now, told)
 
     monkeypatch.setattr(watching, "check_during", remember)
-    train(watched.with_changes({"training": {"on_collapse": "restart"}}), tmp_path / "run")
+    fit(watched.with_changes({"training": {"on_collapse": "restart"}}), tmp_path / "run")
     assert [look.step for look in seen[0].past.looks] == [30]
     assert all(peak.step >= 30 for now in seen for peak in now.past.peaks.values())
     assert [evaluation.step for evaluation in seen[0].past.evaluations] == [9, 18, 27]
@@ -260,7 +238,7 @@ def test_pretraining_begins_again_from_its_last_good_checkpoint(
         {"training": {"steps": 32, "watch_every": 10, "on_collapse": "restart", "save_every": 0.0}}
     )
     told = Sentences()
-    result = start.train(again, tmp_path / "run", resume=False, overwrite=False, listener=told)
+    result = fit(again, tmp_path / "run", listener=told)
     assert [(each["step"], each["from_step"]) for each in result["restarts"]] == [(30, 29)]
     assert "Starting again from step 29 with optimiser.lr=0.001." in told.sentences
     assert [line["step"] for line in records(tmp_path / "run", "train")] == list(range(1, 33))
@@ -285,5 +263,5 @@ def test_later_restarts_change_what_earlier_ones_changed() -> None:
 
 
 def test_the_toy_run_hears_nothing(toy: Recipe, tmp_path: Path) -> None:
-    train(toy.with_changes({"training": {"epochs": 8, "watch_every": 10}}), tmp_path / "run")
+    fit(toy.with_changes({"training": {"epochs": 8, "watch_every": 10}}), tmp_path / "run")
     assert [entry for entry in read_findings(tmp_path / "run") if entry["moment"] == "watch"] == []

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from trained import fit
 
 from bertkit import api, load
 from bertkit.cli import main
@@ -57,8 +58,8 @@ def test_the_end_of_a_long_text_is_learnt_in_windows_and_not_when_cut(
     long_texts: Recipe, tmp_path: Path
 ) -> None:
     truncating = long_texts.with_changes({"batch": {"window": 0, "stride": 0}})
-    result = api.finetune(recipe=long_texts, out=tmp_path / "windows")
-    cut = api.finetune(recipe=truncating, out=tmp_path / "cut")
+    result = fit(long_texts, tmp_path / "windows")
+    cut = fit(truncating, tmp_path / "cut")
     assert result["score"] > 0.9
     assert cut["score"] < 0.5
     assert (result["truncated"], result["train_truncated"]) == (0, 0)
@@ -69,7 +70,7 @@ def test_the_model_reads_in_windows_unless_told_otherwise(
     long_texts: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    trained = api.finetune(recipe=long_texts, out=run)
+    trained = fit(long_texts, run)
     card = json.loads((run / "model" / "bertkit.json").read_text())
     assert (card["max_length"], card["window"], card["stride"]) == (16, 16, 12)
     task = TaskRecipe(dev=long_texts.task.dev, metric="mcc")
@@ -89,7 +90,7 @@ def test_the_model_reads_in_windows_unless_told_otherwise(
 
 def test_a_frozen_encoder_gives_one_vector_a_text(long_texts: Recipe, tmp_path: Path) -> None:
     frozen = long_texts.with_changes({"model": {"freeze": True}, "training": {"epochs": 2}})
-    result = api.finetune(recipe=frozen, out=tmp_path / "run")
+    result = fit(frozen, tmp_path / "run")
     task = TaskRecipe(dev=long_texts.task.dev, metric="mcc")
     scored = api.evaluate(tmp_path / "run", task, precision="fp32")
     assert scored["score"] == pytest.approx(result["score"])
@@ -129,7 +130,7 @@ def test_windows_resume_exactly_and_have_a_fingerprint_of_their_own(long_texts: 
 
 
 def test_a_long_document_takes_no_more_at_once_than_a_batch(long_texts: Recipe, tmp_path: Path) -> None:
-    api.finetune(recipe=long_texts.with_changes({"training": {"epochs": 1}}), out=tmp_path / "run")
+    fit(long_texts.with_changes({"training": {"epochs": 1}}), tmp_path / "run")
     model = load(tmp_path / "run")
     most = 0
     pool = Classifier.pool
@@ -161,5 +162,5 @@ def test_windows_that_cannot_be(
     options = {**long_texts.model.options, "max_positions": 32}
     both: dict[str, Any] = {"batch": changes, "model": {"options": options}}
     with pytest.raises(UserError, match=sentence):
-        api.finetune(recipe=long_texts, changes=both, out=tmp_path / "run")
+        fit(long_texts.with_changes(both), tmp_path / "run")
     assert not (tmp_path / "run").exists()
