@@ -17,7 +17,6 @@ RECIPE = "recipe.toml"
 METRICS = "metrics.jsonl"
 RESULT = "result.json"
 STOPPED = "stopped.json"
-STATE = "checkpoint/state.safetensors"
 FINGERPRINT = "fingerprint.txt"
 _SEED = re.compile(r"seed-(\d+)")
 
