@@ -9,7 +9,7 @@ from bertkit.config.model import ModelConfig
 from bertkit.errors import UserError
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
-from bertkit.model.optimisers import OPTIMISERS, build_optimiser
+from bertkit.model.optimisers import OPTIMISERS, _Float32Muon, build_optimiser
 from bertkit.recipe import OptimiserName, OptimiserRecipe
 
 
@@ -126,3 +126,17 @@ def test_muon_without_layers_to_train_is_refused() -> None:
     model.encoder.requires_grad_(False)
     with pytest.raises(UserError, match="none is trained"):
         build_optimiser(model, OptimiserRecipe(name="muon"))
+
+
+@pytest.mark.parametrize("shape", [(13, 7), (7, 13)])
+def test_muon_in_float32_is_torchs_but_for_its_rounding(shape: tuple[int, int]) -> None:
+    start, gradients = torch.randn(shape), [torch.randn(shape) for _ in range(3)]
+    moved = []
+    for kind in (torch.optim.Muon, _Float32Muon):
+        weight = nn.Parameter(start.clone())
+        optimiser = kind([weight], lr=0.1, weight_decay=0.3, adjust_lr_fn="match_rms_adamw")
+        for gradient in gradients:
+            weight.grad = gradient.clone()
+            optimiser.step()
+        moved.append(weight.detach() - start)
+    torch.testing.assert_close(moved[0], moved[1], rtol=0.05, atol=5e-3)
