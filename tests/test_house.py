@@ -46,18 +46,10 @@ SOURCES = {
 
 # What a whole file, a class and a function have at most, with signature and docstring.
 MOST_LINES = {ast.Module: 450, ast.ClassDef: 200, ast.FunctionDef: 60}
-STILL_LONGER = {
-    "bertkit.diagnose.sections",
-    "bertkit.train.loop.run_steps",
-    "bertkit.train.pretrainrun.PretrainRun",
-    "bertkit.train.seedrun.SeedRun",
-}
+STILL_LONGER = {"bertkit.diagnose.sections"}
 # What every command has by these names: the table of commands asks for them.
 OF_COMMANDS = {"add_arguments", "run", "EXAMPLES", "FLAGS", "read_recipe"}
-STILL_TWICE = {
-    *("diagnose.BASELINES", "diagnose.Found", "diagnose.REPORT", "diagnose.Row"),
-    *("train.Progress", "train.SHARE"),
-}
+STILL_TWICE = {"diagnose.Found", "diagnose.REPORT", "diagnose.Row", "train.SHARE"}
 
 
 def imports(module: str, source: str) -> set[str]:
