@@ -213,3 +213,45 @@ def test_only_the_room_of_runs_opens_the_files_of_a_run() -> None:
                     assert not constants & {alias.name for alias in taken}, f"{module} opens a run's files"
                 case ast.Constant(value=str(value)):
                     assert value not in names, f"{module} names {value}"
+
+
+def strings(module: str) -> set[str]:
+    """The texts in a module, docstrings among them."""
+    tree = ast.parse(SOURCES[module].read_text(encoding="utf-8"))
+    return {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def test_a_figure_of_a_term_is_named_once() -> None:
+    from bertkit.config.terms import TERMS
+
+    figures = {name for term in TERMS for name in (term.loss, term.accuracy)}
+    assert {module for module in SOURCES if strings(module) & figures} == {"bertkit.config.terms"}
+
+
+# Who computes or moves something: everybody else takes what they hand on, wherever it lies. Checkpoints are
+# read to the CPU, and the table of sinusoids is computed there, so that it is the same on every device.
+KNOW_DEVICES = {
+    "bertkit.model.compute",
+    "bertkit.model.positions",
+    "bertkit.checkpoint.content",
+    "bertkit.checkpoint.hf",
+}
+
+
+def test_devices_are_named_in_few_files() -> None:
+    named = {module for module in SOURCES if strings(module) & {"cpu", "cuda", "mps", "xpu"}}
+    called = {
+        module
+        for module, path in SOURCES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and (
+            node.attr in ("cuda", "mps")
+            or ast.unparse(node) in ("torch.autocast", "torch.get_default_device")
+        )
+    }
+    assert named | called == KNOW_DEVICES

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from bertkit.cli.display import BAR_WIDTH, BarDisplay
+from bertkit.config.terms import MASKED
 from bertkit.demo.report import percent
 from bertkit.train.listener import Plan, Silent, UnlabelledPlan
 from bertkit.train.loop import StepRecord
@@ -51,7 +52,7 @@ class PretrainLines(_Lines):
     def evaluated(self, step: int, figures: Mapping[str, Any], best: bool) -> None:
         """Print the held-out figures."""
         self.say(
-            f"step {step:>5,}: loss {figures['mlm_loss']:.2f}, {figures['mlm_accuracy']:.0%} of the masked "
+            f"step {step:>5,}: loss {figures[MASKED.loss]:.2f}, {figures[MASKED.accuracy]:.0%} of the masked "
             "pieces restored"
         )
 

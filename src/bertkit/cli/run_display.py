@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bertkit.cli.display import BAR_WIDTH, BarDisplay, named_rows, plain_console
+from bertkit.config.terms import MASKED, PAIRS
 from bertkit.diagnose.verdict import losses
 from bertkit.diagnose.wording import duration, perplexity, said, title
 from bertkit.runs.findings import Finding
@@ -227,10 +228,10 @@ def _text_header(plan: UnlabelledPlan) -> dict[str, str]:
 
 
 def _text_evaluation(step: int, figures: Mapping[str, Any]) -> str:
-    pairs = f", pairs {figures['pair_accuracy']:.1%}" if "pair_accuracy" in figures else ""
+    pairs = f", pairs {figures[PAIRS.accuracy]:.1%}" if PAIRS.accuracy in figures else ""
     return (
-        f"{figures['fraction']:4.0%}  step {step:,}: held-out loss {figures['mlm_loss']:.3f}, accuracy "
-        f"{figures['mlm_accuracy']:.1%}{pairs}"
+        f"{figures['fraction']:4.0%}  step {step:,}: held-out loss {figures[MASKED.loss]:.3f}, accuracy "
+        f"{figures[MASKED.accuracy]:.1%}{pairs}"
     )
 
 
@@ -255,7 +256,7 @@ def _text_closing(result: dict[str, Any], out: Path) -> Iterator[Line]:
 
 WORDS: dict[str, Wording] = {
     "finetune": Wording("loss", _labelled_header, _labelled_evaluation, _labelled_closing, True),
-    "pretrain": Wording("mlm_loss", _text_header, _text_evaluation, _text_closing, False),
+    "pretrain": Wording(MASKED.loss, _text_header, _text_evaluation, _text_closing, False),
 }
 """By command."""
 
@@ -295,8 +296,8 @@ def losses_table(result: dict[str, Any]) -> Table:
     table.add_column("accuracy", justify="right")
     table.add_column("pairs right", justify="right")
     for name, row in losses(result).items():
-        shares = [f"{row[key]:.1%}" if key in row else "" for key in ("mlm_accuracy", "pair_accuracy")]
-        loss = row["mlm_loss"]
+        shares = [f"{row[key]:.1%}" if key in row else "" for key in (MASKED.accuracy, PAIRS.accuracy)]
+        loss = row[MASKED.loss]
         style = "bold" if name.startswith("after") else None
         table.add_row(name, said(loss, 3), said(perplexity(loss), 1), *shares, style=style)
     return table

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bertkit.config.head import USUAL_KIND
+from bertkit.config.terms import MASKED, PAIRS
 from bertkit.diagnose.groups import (
     Difference,
     Finetuned,
@@ -153,8 +154,8 @@ def _came_to(group: Group) -> Row:
     return {
         **row,
         **({} if group.heldout else {"score": None, "interval": None, "seed_scores": []}),
-        "mlm_accuracy": group.accuracy,
-        "pair_accuracy": group.pairs,
+        MASKED.accuracy: group.accuracy,
+        PAIRS.accuracy: group.pairs,
         "floors": dict(group.floors),
         "steps": group.steps,
         "pieces": group.pieces,

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bertkit.config.terms import MASKED
 from bertkit.diagnose.charts import Bar, draw_forest
 from bertkit.diagnose.compare import PRETRAINING
 from bertkit.diagnose.page import figure, header, key, note, side, table, write_page
@@ -75,7 +76,7 @@ def columns(found: Found) -> tuple[list[str], list[list[str]]]:
         "run": lambda row: row["name"] + (f" ({row['seeds']} seeds)" if row["seeds"] > 1 else ""),
         f"{name}{drawn}": lambda row: with_interval(row["score"], row["interval"]),
         f"difference{drawn}": lambda row: _apart(row["difference"]),
-        "pieces right": lambda row: with_interval(row["mlm_accuracy"], form=".1%"),
+        "pieces right": lambda row: with_interval(row[MASKED.accuracy], form=".1%"),
         "train loss": lambda row: with_interval(row["train_loss"]),
         "steps": lambda row: f"{row['steps']:,}",
         "time": lambda row: duration(row["seconds"]),

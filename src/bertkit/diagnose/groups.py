@@ -15,6 +15,7 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from bertkit.config.head import HeadKind
+from bertkit.config.terms import MASKED, PAIRS
 from bertkit.health.labelled import OFF_THE_PRIOR
 from bertkit.runs.history import History, is_finetuning, last_train_loss
 from bertkit.runs.reader import read_answers, read_result
@@ -193,10 +194,10 @@ def _pretrained(runs: Sequence[FinishedRun]) -> Pretrained:
     scored = [seed.part("heldout") for seed in seeds if seed.values.get("heldout")]
     trained = [seed.number("train_mlm_loss") for seed in seeds]
     heldout = len(scored) == len(seeds)
-    losses = [each.number("mlm_loss") for each in scored] if heldout else trained
+    losses = [each.number(MASKED.loss) for each in scored] if heldout else trained
     shares = {
         name: [each.number(name) for each in scored if each.has(name)]
-        for name in ("mlm_accuracy", "pair_accuracy")
+        for name in (MASKED.accuracy, PAIRS.accuracy)
     }
     return Pretrained(
         scores=tuple(losses),
@@ -207,8 +208,8 @@ def _pretrained(runs: Sequence[FinishedRun]) -> Pretrained:
         seconds=sum(result.number("seconds") for result in results),
         parameters=first.whole("parameters"),
         heldout=heldout,
-        accuracy=mean(shares["mlm_accuracy"]) if shares["mlm_accuracy"] else None,
-        pairs=mean(shares["pair_accuracy"]) if shares["pair_accuracy"] else None,
+        accuracy=mean(shares[MASKED.accuracy]) if shares[MASKED.accuracy] else None,
+        pairs=mean(shares[PAIRS.accuracy]) if shares[PAIRS.accuracy] else None,
         floors={name: floors.number(name) for name in ("unigram", "uniform")},
         through_at=tuple(seed.whole("through_at") if seed.has("through_at") else None for seed in seeds),
         pieces=first.whole("pieces"),

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from bertkit.config.terms import MASKED, PAIRS
 from bertkit.diagnose import classes, numbers
 from bertkit.diagnose.answers import begun_again, typed_settings
 from bertkit.diagnose.charts import (
@@ -473,13 +474,13 @@ def restored(told: Told) -> str:
 def knowing_less(told: Told) -> str:
     """The loss beside those of knowing less."""
     rows = losses(told.result)
-    names = [name for name in ("mlm_accuracy", "pair_accuracy") if any(name in row for row in rows.values())]
-    titles = {"mlm_accuracy": "pieces right", "pair_accuracy": "pairs right"}
+    names = [name for name in (MASKED.accuracy, PAIRS.accuracy) if any(name in row for row in rows.values())]
+    titles = {MASKED.accuracy: "pieces right", PAIRS.accuracy: "pairs right"}
     lines = [
         [
             escape(who),
-            said(row["mlm_loss"], 3),
-            said(perplexity(row["mlm_loss"]), 1),
+            said(row[MASKED.loss], 3),
+            said(perplexity(row[MASKED.loss]), 1),
             *(f"{row[name]:.1%}" if name in row else "" for name in names),
         ]
         for who, row in rows.items()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bertkit.config.head import USUAL_KIND
+from bertkit.config.terms import MASKED, PAIRS
 from bertkit.diagnose.wording import capital, perplexity, said, title
 from bertkit.health.unlabelled import BY_HEART, last_training_loss, soon_through
 from bertkit.recipe import PretrainRecipe, Recipe
@@ -94,10 +95,10 @@ def losses(result: Result) -> dict[str, dict[str, float]]:
     What was no number is NaN.
     """
     rows: dict[str, dict[str, float | None]] = {
-        "knowing nothing": {"mlm_loss": result["floors"]["uniform"]},
-        "word frequencies": {"mlm_loss": result["floors"]["unigram"]},
+        "knowing nothing": {MASKED.loss: result["floors"]["uniform"]},
+        "word frequencies": {MASKED.loss: result["floors"]["unigram"]},
         "before, held out": result["before"] or {},
-        "training": {"mlm_loss": result["train_mlm_loss"]},
+        "training": {MASKED.loss: result["train_mlm_loss"]},
         "after, held out": result["heldout"] or {},
     }
     return {name: {key: number(value) for key, value in row.items()} for name, row in rows.items() if row}
@@ -254,9 +255,9 @@ def _figures(result: Result) -> str:
     where = "Held-out loss" if found else "Training loss (no text was held out)"
     right = ""
     if found:
-        right = f": {found['mlm_accuracy']:.1%} of the masked pieces are restored"
-        if "pair_accuracy" in found:
-            right += f", {found['pair_accuracy']:.1%} of the pairs told right"
+        right = f": {found[MASKED.accuracy]:.1%} of the masked pieces are restored"
+        if PAIRS.accuracy in found:
+            right += f", {found[PAIRS.accuracy]:.1%} of the pairs told right"
     words = f"{where} {said(loss, 3)}, perplexity {said(perplexity(loss), 1)}{right}."
     if math.isnan(loss):
         words = f"{where}: no number."
@@ -269,7 +270,7 @@ def _figures(result: Result) -> str:
 
 def _last_loss(result: Result) -> float:
     found = result["heldout"]
-    return number(found["mlm_loss"] if found else result["train_mlm_loss"])
+    return number(found[MASKED.loss] if found else result["train_mlm_loss"])
 
 
 def _scored_texts(run: History) -> list[Evaluation]:
@@ -284,18 +285,19 @@ def _came_to(run: RunHistory[PretrainRecipe], result: Result) -> tuple[Level, st
     if not run.learned:
         return _on_the_plateau(run)
     lowest = min(_scored_texts(run), key=lambda each: each.loss, default=None)
-    if after and lowest and after["mlm_loss"] > lowest.loss + BY_HEART:
+    if after and lowest and after[MASKED.loss] > lowest.loss + BY_HEART:
         text = (
             f"It was lower before, {lowest.loss:.3f} after step {lowest.step:,}: the model began to learn "
             "the text by heart. More text or fewer steps would help."
         )
         return "open", "It learned, and then by heart.", text
     if run.through_at == 0 and before and after:
-        gain, began = before["mlm_loss"] - after["mlm_loss"], f"The model began with {before['mlm_loss']:.3f}"
+        gain = before[MASKED.loss] - after[MASKED.loss]
+        began = f"The model began with {before[MASKED.loss]:.3f}"
         if gain <= 0:
             return "open", "It won nothing.", f"{began}, and has won nothing on this text."
         text = (
-            f"{began} on this text (perplexity {said(perplexity(before['mlm_loss']), 1)}), and has won "
+            f"{began} on this text (perplexity {said(perplexity(before[MASKED.loss]), 1)}), and has won "
             f"{gain:.3f}."
         )
         return "good", "It learned.", text

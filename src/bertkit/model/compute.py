@@ -82,6 +82,11 @@ class Compute:
 FLOAT32 = Compute()
 
 
+def in_float32(tensor: torch.Tensor) -> AbstractContextManager[object]:
+    """Context in which what is computed beside `tensor` is not cast, whatever the context around it does."""
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
 def flush_denormals() -> None:
     """Let numbers below 1.2e-38 be zero: a collapsed model is full of them, and each costs a slow path.
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from bertkit.config.head import HEAD_KINDS, HeadConfig
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import FeatureBatch, PackedBatch
+from bertkit.model.compute import in_float32
 from bertkit.model.encoder import Encoder
 from bertkit.model.layers import Dropout, initialise
 from bertkit.model.losses import OUTPUTS, TARGETS, Losses
@@ -45,7 +46,7 @@ class ClassificationHead(nn.Module):
         hidden = pooled_NW if self.hidden is None else self.activation(self.hidden(pooled_NW))
         last = self.dropout(self.norm(hidden))
         if HEAD_KINDS[self.config.kind].exact:
-            with torch.autocast(last.device.type, enabled=False):
+            with in_float32(last):
                 return F.linear(last.float(), self.output.weight, self.output.bias)
         logits: torch.Tensor = self.output(last)
         return logits

@@ -1,4 +1,4 @@
-"""The parts of a loss: what they add up to over micro-batches and processes, and the names of their figures.
+"""The parts of a loss: what they add up to over micro-batches and processes.
 
 A part is a head with targets, of which each counts alike: the loss of a step is the sum, over its terms, of
 the mean over the term's targets in the whole step, whichever process computes them (Devlin et al. 2018,
@@ -8,30 +8,12 @@ appendix A.2, of masked pieces and pairs).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
 
+from bertkit.config.terms import MASKED, PAIRS, TERMS, Term
 from bertkit.model.pretraining import Pretrainer, PretrainingBatch
-
-
-@dataclass(frozen=True)
-class Term:
-    """One part of a loss, by the names of its figures: mean loss in nats, share of right answers, targets.
-
-    `count` is empty where a log need not tell how many targets there were.
-    """
-
-    loss: str
-    accuracy: str
-    count: str = ""
-
-
-MASKED = Term("mlm_loss", "mlm_accuracy")
-PAIRS = Term("pair_loss", "pair_accuracy", "pairs")
-TERMS = (MASKED, PAIRS)
-"""In the order of a log; a new one has a row here, and a line in `pretraining_loss` of what it is made of."""
 
 
 class Sums:

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from bertkit.config.terms import MASKED, PAIRS
 from bertkit.errors import UserError
 from bertkit.recipe.parts import Phase
 from bertkit.runs.folder import METRICS
@@ -134,7 +135,7 @@ def read_track(folder: Path, phase: Phase) -> Track:
         event = record.text("event")
         if event == "train":
             # Without a masked piece a step has no MLM loss.
-            steps.append(_step(record, phase, record.number("mlm_loss", record.number("loss"))))
+            steps.append(_step(record, phase, record.number(MASKED.loss, record.number("loss"))))
             pieces += record.whole("pieces") if record.has("pieces") else 0
             shares.append(record.number("gemm_share", 0.0))
         elif event == BROKE:
@@ -160,7 +161,7 @@ def phase_of_log(folder: Path) -> Phase | None:
     """Which command made the log in a folder without a recipe; None where the log does not tell."""
     path = folder / METRICS
     for record in read_records(path) if path.is_file() else ():
-        if record.text("event") == "floors" or "mlm_loss" in record.values:
+        if record.text("event") == "floors" or MASKED.loss in record.values:
             return "pretrain"
         if PLACE["finetune"] in record.values:
             return "finetune"
@@ -205,9 +206,9 @@ def _evaluation(record: Record, phase: Phase) -> Evaluation:
         return Evaluation(
             step=step,
             place=record.number(PLACE[phase], NAN),
-            loss=record.number("mlm_loss"),
-            accuracy=record.number("mlm_accuracy"),
-            pair_accuracy=record.number("pair_accuracy", NAN),
+            loss=record.number(MASKED.loss),
+            accuracy=record.number(MASKED.accuracy),
+            pair_accuracy=record.number(PAIRS.accuracy, NAN),
             pairs=record.number("pairs", NAN),
         )
     low, high = record.interval("interval")

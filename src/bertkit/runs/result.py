@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bertkit.checkpoint.atomic import replace_file
+from bertkit.config.terms import MASKED
 from bertkit.errors import UserError
 from bertkit.runs.records import DAMAGED, write_json
 from bertkit.tasks.examples import Targets
@@ -110,7 +111,7 @@ class PretrainedSeed:
     def loss(self) -> float:
         """Held-out loss of masked pieces in nats; the training loss where nothing was held out."""
         heldout = self.values["heldout"]
-        return float(heldout["mlm_loss"] if heldout else self.values["train_mlm_loss"])
+        return float(heldout[MASKED.loss] if heldout else self.values["train_mlm_loss"])
 
     def summary(self) -> dict[str, Any]:
         """Its entry among those of all seeds."""

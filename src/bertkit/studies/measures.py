@@ -13,6 +13,7 @@ import torch
 
 from bertkit.checkpoint.folder import read_model_folder
 from bertkit.checkpoint.locate import find_model
+from bertkit.config.terms import MASKED
 from bertkit.data.packed import PackedBatch, pack
 from bertkit.data.shards import Split, open_shards
 from bertkit.data.steps import Windows
@@ -50,7 +51,7 @@ class Yardstick:
         if folder.masked is None:
             raise UserError(f"{run} has no head for masked pieces.")
         model = Pretrainer(folder.encoder, folder.masked)
-        return score(model, self.parts, FLOAT32)["mlm_loss"]
+        return score(model, self.parts, FLOAT32)[MASKED.loss]
 
 
 def yardstick_of(recipes: Sequence[PretrainRecipe]) -> Yardstick | None:

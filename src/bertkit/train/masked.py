@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from bertkit.config.terms import MASKED, PAIRS, Term
 from bertkit.data.batches import cut_by_pieces
 from bertkit.data.packed import Sequences, pack
 from bertkit.data.shards import Shards
@@ -16,7 +17,7 @@ from bertkit.data.steps import Masks, Windows, take
 from bertkit.errors import UserError
 from bertkit.model.compute import Compute
 from bertkit.model.pretraining import Pretrainer, PretrainingBatch
-from bertkit.model.terms import MASKED, PAIRS, Sums, Term, pretraining_loss
+from bertkit.model.terms import Sums, pretraining_loss
 from bertkit.recipe import ObjectiveRecipe, PretrainRecipe
 from bertkit.train.processes import ALONE, Processes
 

@@ -15,6 +15,7 @@ from torch import nn
 from bertkit.checkpoint.folder import write_model_folder
 from bertkit.checkpoint.locate import find_model, hub_card
 from bertkit.config.model import changed_preset
+from bertkit.config.terms import MASKED
 from bertkit.data.masking import realised
 from bertkit.data.shards import open_shards
 from bertkit.data.steps import Identity, Masks, Windows, take
@@ -24,7 +25,7 @@ from bertkit.health.watch import Evaluation, Setting
 from bertkit.model.compute import Compute, gemm_rate
 from bertkit.model.encoder import Encoder
 from bertkit.model.pretraining import MaskedHead, PairHead, Pretrainer
-from bertkit.model.terms import MASKED, Sums, pretraining_loss
+from bertkit.model.terms import Sums, pretraining_loss
 from bertkit.model.work import training_flops
 from bertkit.recipe import PretrainRecipe
 from bertkit.runs.restarts import Restart, changed
