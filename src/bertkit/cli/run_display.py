@@ -18,7 +18,7 @@ from bertkit.diagnose.verdict import losses
 from bertkit.diagnose.wording import duration, perplexity, said, title
 from bertkit.runs.findings import Finding
 from bertkit.tasks.kinds import KINDS
-from bertkit.train.listener import LabelledPlan, Plan, UnlabelledPlan
+from bertkit.train.listener import LabelledPlan, Listener, Plan, UnlabelledPlan
 from bertkit.train.loop import StepRecord
 
 SMOOTHING = 0.95
@@ -47,7 +47,7 @@ class Wording:
     counts_steps: bool
 
 
-class RunDisplay(BarDisplay):
+class RunDisplay(BarDisplay, Listener):
     """A `Listener` for people.
 
     Args:

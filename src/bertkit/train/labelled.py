@@ -36,6 +36,7 @@ from bertkit.train.objective import (
     Evaluated,
     Manner,
     Progress,
+    Source,
     seconds_a_step,
     seed_folder,
 )
@@ -232,15 +233,16 @@ class Classification:
         )
 
 
-class Labelled:
+class Labelled(Source):
     """The labelled rows of a run, which all its seeds share; see `Source`."""
+
+    recipe: Recipe
 
     def __init__(self, recipe: Recipe, processes: Processes, compute: Compute, listener: Listener) -> None:
         self.recipe = recipe
         self.processes = processes
         self.compute = compute
         self.listener = listener
-        self.notes: Sequence[str] = ()
         self.prepared: Prepared = prepare(recipe)
         self.fingerprint = self.prepared.fingerprint
         self.inputs = self.prepared.inputs
@@ -254,12 +256,8 @@ class Labelled:
         torch.manual_seed(seed)
         model = build_classifier(self.prepared, recipe)
         inputs = self._cache.estimate(model) if trial else self._cache.of(model)
+        self.seconds_before = self._cache.expected
         return Classification(self, recipe, seed, model, inputs, restarts)
-
-    @property
-    def seconds_before(self) -> float:
-        """What computing features will take, as far as a trial has seen."""
-        return self._cache.expected
 
     def plan(self, objective: Classification) -> LabelledPlan:
         """What the run will be; a few steps are made with the trial's model, whose weights stay."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from bertkit.config.model import ModelConfig
 from bertkit.model.compute import Computing
@@ -78,8 +78,8 @@ class UnlabelledPlan:
 Plan = LabelledPlan | UnlabelledPlan
 
 
-class Listener(Protocol):
-    """What a person sees of a run. `cli` has one for terminals; `Silent` is for programs."""
+class Listener:
+    """What a person sees of a run, of which this one shows nothing; `cli` has one for terminals."""
 
     def planned(self, plan: Plan) -> None:
         """All is ready; training begins."""
@@ -106,29 +106,5 @@ class Listener(Protocol):
         """All seeds are done and `result` is on disk."""
 
 
-class Silent:
-    """A listener that shows nothing."""
-
-    def planned(self, plan: Plan) -> None:
-        """Show nothing."""
-
-    def found(self, findings: Sequence[Finding]) -> None:
-        """Show nothing."""
-
-    def told(self, sentence: str) -> None:
-        """Show nothing."""
-
-    def seed_started(self, seed: int, step: int, steps: int) -> None:
-        """Show nothing."""
-
-    def encoded(self, done: int, rows: int) -> None:
-        """Show nothing."""
-
-    def stepped(self, record: StepRecord, fraction: float, figures: Mapping[str, float]) -> None:
-        """Show nothing."""
-
-    def evaluated(self, step: int, figures: Mapping[str, Any], best: bool) -> None:
-        """Show nothing."""
-
-    def finished(self, result: dict[str, Any]) -> None:
-        """Show nothing."""
+class Silent(Listener):
+    """A listener for programs."""

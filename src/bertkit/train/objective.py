@@ -188,39 +188,27 @@ class Objective(Protocol):
 
 
 class Source(Protocol):
-    """What all seeds of a run share, their data first of all; read once."""
+    """What all seeds of a run share, their data first of all; read once.
 
-    @property
-    def recipe(self) -> Recipe | PretrainRecipe:
-        """Of the run."""
+    Attributes:
+        recipe: of the run.
+        compute: where and in which number format it computes.
+        processes: those that share its steps.
+        listener: told of everything.
+        notes: what there is to say of how it begins, once an objective was made.
+        fingerprint: of the data.
+        inputs: files and folders that the run reads.
+        seconds_before: what will be computed before the first step, as far as a trial has seen.
+    """
 
-    @property
-    def compute(self) -> Compute:
-        """Of computing."""
-
-    @property
-    def processes(self) -> Processes:
-        """Those that share its steps."""
-
-    @property
-    def listener(self) -> Listener:
-        """Who is told of everything."""
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """What there is to say of how it begins, once an objective was made."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the data."""
-
-    @property
-    def inputs(self) -> Sequence[Path]:
-        """Files and folders that the run reads."""
-
-    @property
-    def seconds_before(self) -> float:
-        """What will be computed before the first step, as far as a trial has seen."""
+    recipe: Recipe | PretrainRecipe
+    compute: Compute
+    processes: Processes
+    listener: Listener
+    fingerprint: str
+    inputs: Sequence[Path]
+    notes: Sequence[str] = ()
+    seconds_before: float = 0.0
 
     def objective(self, seed: int, restarts: Sequence[Restart] = (), *, trial: bool = False) -> Any:
         """What a seed learns after `restarts`; a `trial` has stand-ins for what takes long to compute."""

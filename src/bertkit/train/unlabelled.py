@@ -33,7 +33,7 @@ from bertkit.runs.result import PretrainedSeed
 from bertkit.tasks.metrics import mean_interval
 from bertkit.train.listener import Listener, UnlabelledPlan
 from bertkit.train.masked import Part, as_batch, held_out, parts_of, score, unigram_entropy
-from bertkit.train.objective import Evaluated, Manner, Progress
+from bertkit.train.objective import Evaluated, Manner, Progress, Source
 from bertkit.train.prepare import read_start
 from bertkit.train.processes import Processes
 from bertkit.train.schedule import ByLog, BySteps, Schedule
@@ -246,7 +246,7 @@ def _probe(model: Pretrainer, masks: Masks, compute: Compute) -> Callable[[], Lo
     return lambda: look_at(model, batch, compute=compute)
 
 
-class Unlabelled:
+class Unlabelled(Source):
     """The text of a run, which all its seeds share; see `Source`.
 
     Attributes:
@@ -259,6 +259,8 @@ class Unlabelled:
         UserError: no or damaged shards, held-out text that is too short, a log that cannot be replayed.
     """
 
+    recipe: PretrainRecipe
+
     def __init__(
         self, recipe: PretrainRecipe, processes: Processes, compute: Compute, listener: Listener
     ) -> None:
@@ -270,8 +272,6 @@ class Unlabelled:
         self.processes = processes
         self.compute = compute
         self.listener = listener
-        self.notes: Sequence[str] = ()
-        self.seconds_before = 0.0
         self.peak = 0.0
         self.shards = open_shards(Path(recipe.corpus.shards))
         if processes.first:
