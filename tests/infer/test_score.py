@@ -104,7 +104,7 @@ def test_no_score_depends_on_its_neighbours(
     alone = {text: score(model.masked, [text]).scores[0] for text in SENTENCES}
     steps: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "PIECES_AT_ONCE", pieces)
+        patch.setattr(module, "PIECES", pieces)
         patch.setattr(module, "SENTENCES_AT_ONCE", together)
         found = score(model.masked, sentences, progress=steps.append)
     assert found.scores == pytest.approx([alone[text] for text in sentences], abs=1e-5)

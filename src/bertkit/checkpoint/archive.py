@@ -68,7 +68,18 @@ def unpacked(path: Path) -> Iterator[Path]:
         try:
             with zipfile.ZipFile(path) as archive:
                 members = _model(path, archive.infolist())
-                _check_sizes(path, [*members.values()], shutil.disk_usage(folder).free)
+                content, packed = sum(each.file_size for each in members.values()), path.stat().st_size
+                if content > max(SMALL, MOST_TIMES * packed):
+                    raise UserError(
+                        f"{path} has {packed:,} bytes and would unpack to {content:,}, which weights never "
+                        "do: it is made to fill a disk."
+                    )
+                if content > (free := shutil.disk_usage(folder).free):
+                    raise UserError(
+                        f"{path} unpacks to {content:,} bytes and the disk of {tempfile.gettempdir()} has "
+                        f"{free:,} free: set TMPDIR to a place with more, or unpack it yourself and name the "
+                        "folder."
+                    )
                 for place, member in members.items():
                     target = folder / place
                     target.parent.mkdir(exist_ok=True)
@@ -132,17 +143,3 @@ def _check_member(path: Path, member: zipfile.ZipInfo, inside: PurePosixPath) ->
     longest = max((len(part.encode()) for part in inside.parts), default=0)
     if longest > LONGEST_NAME:
         raise UserError(f"{path} is damaged: a file in it has a name of {longest} bytes.")
-
-
-def _check_sizes(path: Path, members: list[zipfile.ZipInfo], free: int) -> None:
-    content, packed = sum(member.file_size for member in members), path.stat().st_size
-    if content > max(SMALL, MOST_TIMES * packed):
-        raise UserError(
-            f"{path} has {packed:,} bytes and would unpack to {content:,}, which weights never do: it "
-            "is made to fill a disk."
-        )
-    if content > free:
-        raise UserError(
-            f"{path} unpacks to {content:,} bytes and the disk of {tempfile.gettempdir()} has {free:,} free: "
-            "set TMPDIR to a place with more, or unpack it yourself and name the folder."
-        )

@@ -313,7 +313,11 @@ def write_bundle(prefix: Path, tensors: Mapping[str, torch.Tensor]) -> None:
         for name, tensor in sorted(tensors.items(), key=lambda item: item[0].encode()):
             assert tensor.numel(), "a tensor without numbers is not read back"
             data = tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes()
-            entries[name.encode()] = _write_entry(tensor, file.tell(), data)
+            kind = next(number for number, dtype in TYPES.items() if dtype == tensor.dtype)
+            shape = b"".join(_field(2, _field(1, size)) for size in tensor.shape)
+            crc = write_varint(6 << 3 | 5) + struct.pack("<I", checksum(data))
+            place = _field(4, file.tell()) + _field(5, len(data))
+            entries[name.encode()] = _field(1, kind) + _field(2, shape) + place + crc
             file.write(data)
     header = _field(1, 1) + _field(3, _field(1, VERSION))
     _beside(prefix, INDEX).write_bytes(write_table([(b"", header), *entries.items()]))
@@ -335,42 +339,28 @@ def _read_header(data: bytes) -> int:
 
 def _read_entry(name: str, data: bytes, shards: int) -> Entry:
     numbers: dict[int, int] = {}
-    shape: tuple[int, ...] = ()
+    shape: list[int] = []
     sliced = False
     for number, value in _fields(data):
         if isinstance(value, int):
             numbers[number] = value
-        elif number == 2:
-            shape = _read_shape(name, value)
-        elif number == 7:
-            sliced = True
+            continue
+        sliced |= number == 7
+        for part, dimension in _fields(value) if number == 2 else ():
+            if part == 2 and isinstance(dimension, bytes):
+                size = dict(_fields(dimension)).get(1, 0)
+                if not isinstance(size, int) or size >= 1 << 63:  # A negative one, as protobuf writes it.
+                    raise Damaged(f"{name} has an impossible shape")
+                shape.append(size)
+    if len(shape) > MOST_DIMENSIONS:
+        raise Damaged(f"{name} has {len(shape)} dimensions")
     kind, shard, offset, size = (numbers.get(number, 0) for number in (1, 3, 4, 5))
     dtype = TYPES.get(kind)
     if shard >= shards or offset >= 1 << 63 or size >= 1 << 63:
         raise Damaged(f"{name} has an impossible place")
     if dtype is not None and not sliced and size != math.prod(shape) * dtype.itemsize:
-        raise Damaged(f"{name} of the shape {list(shape)} cannot have {size:,} bytes")
-    return Entry(dtype, shape, shard, offset, size, numbers.get(6, 0), sliced)
-
-
-def _read_shape(name: str, data: bytes) -> tuple[int, ...]:
-    shape = []
-    for number, value in _fields(data):
-        if number == 2 and isinstance(value, bytes):
-            size = dict(_fields(value)).get(1, 0)
-            if not isinstance(size, int) or size >= 1 << 63:  # A negative one, as protobuf writes it.
-                raise Damaged(f"{name} has an impossible shape")
-            shape.append(size)
-    if len(shape) > MOST_DIMENSIONS:
-        raise Damaged(f"{name} has {len(shape)} dimensions")
-    return tuple(shape)
-
-
-def _write_entry(tensor: torch.Tensor, offset: int, data: bytes) -> bytes:
-    kind = next(number for number, dtype in TYPES.items() if dtype == tensor.dtype)
-    shape = b"".join(_field(2, _field(1, size)) for size in tensor.shape)
-    crc = write_varint(6 << 3 | 5) + struct.pack("<I", checksum(data))
-    return _field(1, kind) + _field(2, shape) + _field(4, offset) + _field(5, len(data)) + crc
+        raise Damaged(f"{name} of the shape {shape} cannot have {size:,} bytes")
+    return Entry(dtype, tuple(shape), shard, offset, size, numbers.get(6, 0), sliced)
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:

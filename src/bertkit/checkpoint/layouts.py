@@ -216,11 +216,17 @@ def _read_modernbert(
     if str(activation) not in ACTIVATIONS:
         raise UserError(f"hidden_activation is {quoted(activation)}; bertkit has {', '.join(ACTIVATIONS)}.")
     _only_known(beyond, BEYOND_MODERN)
+    biases = _biases(content, BIASES)
+    rope = content.get("rope_parameters") or {}
+    rope = rope.get("full_attention", rope) if isinstance(rope, dict) else None
+    plain = isinstance(rope, dict) and rope.get("rope_type", "default") == "default"
+    if not isinstance(rope, dict) or not plain or content.get("rope_scaling"):
+        raise UserError("rope_parameters must be those of plain rotary positions, of type 'default'.")
     model = ModelConfig(
         **{ours: content.get(theirs, usual) for theirs, (ours, usual) in MODERN_KEYS.items()},
         activation=ACTIVATIONS[str(activation)],  # type: ignore[arg-type]
-        biases=_biases(content, BIASES),
-        rotary_base=_theta(content),
+        biases=biases,
+        rotary_base=rope.get("rope_theta", content.get("global_rope_theta", THETA)),
         **MODERN,  # type: ignore[arg-type]
         **beyond,
     )
@@ -244,16 +250,6 @@ def _biases(content: dict[str, Any], keys: tuple[str, ...]) -> bool:
     if not all(isinstance(value, bool) for value in said) or len(set(said)) > 1:
         raise UserError(f"{', '.join(keys)} are {quoted(said)}; bertkit has biases everywhere or nowhere.")
     return bool(said[0])
-
-
-def _theta(content: dict[str, Any]) -> float:
-    rope = content.get("rope_parameters") or {}
-    rope = rope.get("full_attention", rope) if isinstance(rope, dict) else None
-    plain = isinstance(rope, dict) and rope.get("rope_type", "default") == "default"
-    if not isinstance(rope, dict) or not plain or content.get("rope_scaling"):
-        raise UserError("rope_parameters must be those of plain rotary positions, of type 'default'.")
-    theta: float = rope.get("rope_theta", content.get("global_rope_theta", THETA))
-    return theta
 
 
 def _read_modern_head(content: dict[str, Any]) -> HeadConfig | None:

@@ -211,12 +211,11 @@ def embedding_of(
     Raises:
         UserError: there is no such pooling, layer or combination, or the folder's own is none of bertkit's.
     """
+    for field, value, known in (("pooling", pooling, EmbedPooling), ("combine", combine, Combination)):
+        if value is not None:
+            check_choice("embed", field, value, known)
     asked: dict[str, Any] = {"layers": layers and tuple(layers), "combine": combine, "normalise": normalise}
-    if pooling is not None:
-        check_choice("embed", "pooling", pooling, EmbedPooling)
-        asked["poolings"] = (pooling,)
-    if combine is not None:
-        check_choice("embed", "combine", combine, Combination)
+    asked["poolings"] = pooling and (pooling,)
     usual = Embedding()
     if folder.pooling is not None and pooling is None:
         unknown = [mode for mode in folder.pooling.modes if mode not in get_args(EmbedPooling)]

@@ -16,8 +16,7 @@ from bertkit.config.head import HEAD_KINDS
 from bertkit.data.packed import PackedBatch, Sequences, pack
 from bertkit.data.packing import with_specials
 from bertkit.errors import UserError, check_at_least
-from bertkit.infer.outputs import PIECES_AT_ONCE
-from bertkit.model.bulk import batches_by_length
+from bertkit.model.bulk import PIECES, batches_by_length
 from bertkit.model.compute import FLOAT32, Compute
 from bertkit.text.tokenizer import MASK, Tokenizer
 
@@ -107,7 +106,7 @@ def fill(
     top = min(top, model.tokenizer.size)
     answers: list[Filled] = [{} for _ in texts]
     with model.computing():
-        for rows in batches_by_length(sequences.lengths, PIECES_AT_ONCE):
+        for rows in batches_by_length(sequences.lengths, PIECES):
             batch = pack(sequences, rows)
             masked_M = (batch.ids_T == mask_id).nonzero().flatten()
             best = model.log_probabilities(batch, masked_M).topk(top)

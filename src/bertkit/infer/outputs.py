@@ -13,13 +13,11 @@ from bertkit.config.head import HEAD_KINDS
 from bertkit.data.packed import pack
 from bertkit.data.packing import encode_texts
 from bertkit.errors import UserError
-from bertkit.model.bulk import batches_by_length
+from bertkit.model.bulk import PIECES, batches_by_length
 from bertkit.model.compute import Compute
 from bertkit.model.heads import Classifier
 
 FloatArray = npt.NDArray[np.float32]
-
-PIECES_AT_ONCE = 4_096
 
 
 def outputs(
@@ -61,7 +59,7 @@ def outputs(
     pieces = HEAD_KINDS[folder.head.config.kind].pieces
     found: dict[int, FloatArray] = {}
     with torch.inference_mode(), compute.autocast():
-        for rows in batches_by_length(sequences.lengths, PIECES_AT_ONCE):
+        for rows in batches_by_length(sequences.lengths, PIECES):
             batch = pack(sequences, rows)
             logits = classifier(batch).float()
             if not logits.isfinite().all():

@@ -15,7 +15,7 @@ from bertkit.data.packed import Sequences, pack
 from bertkit.data.packing import encode_texts
 from bertkit.errors import UserError
 from bertkit.infer.masked import MaskedModel
-from bertkit.infer.outputs import PIECES_AT_ONCE
+from bertkit.model.bulk import PIECES
 from bertkit.tasks.metrics import wilson_interval
 
 # Sentences whose masked copies are laid out together: bounds the memory, whatever their number.
@@ -161,7 +161,7 @@ def _masked_copies(sequences: Sequences, chunk: Ints) -> Iterator[tuple[Ints, In
     counts = np.cumsum(lengths - 2)
     number = np.arange(len(rows)) - np.repeat(counts - (lengths - 2), lengths - 2)
     asked = sequences.starts[rows] + 1 + number
-    batch = np.cumsum(sequences.lengths[rows]) // PIECES_AT_ONCE
+    batch = np.cumsum(sequences.lengths[rows]) // PIECES
     for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(batch)) + 1):
         yield rows[part], asked[part]
 
