@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from bertkit.diagnose.charts import SIZE
 from bertkit.diagnose.page import figure, key, note, table
 from bertkit.diagnose.pictures import DEV, LINE, MAJORITY, NGRAM, TEXT, TRAIN, draw_level, picture
+from bertkit.diagnose.sections import Told
 from bertkit.diagnose.wording import capital, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Found = Mapping[str, Any]
+Measured = Mapping[str, Any]
 Mistake = Mapping[str, Any]
 FAINT = 0.06
 """A push below this share of the sentence's strongest has no colour."""
@@ -49,7 +50,7 @@ def confusion(result: Mapping[str, Any], of_best: str = "") -> str:
     )
 
 
-def reliability(found: Found | None, of_best: str = "") -> str:
+def reliability(found: Measured | None, of_best: str = "") -> str:
     """The reliability diagram with its errors; nothing for a run that has none."""
     if not found:
         return ""
@@ -62,7 +63,7 @@ def reliability(found: Found | None, of_best: str = "") -> str:
     return section.removesuffix("</section>") + _errors(found) + "</section>"
 
 
-def draw_reliability(found: Found) -> str:
+def draw_reliability(found: Measured) -> str:
     """The share that is right over the mean probability of the prediction, and the rows of each bin below."""
     bins = found["bins"]
 
@@ -95,7 +96,7 @@ def draw_reliability(found: Found) -> str:
     return picture("calibration", draw, size=SIZE, heights=(3.2, 1.0))
 
 
-def _means(found: Found) -> str:
+def _means(found: Measured) -> str:
     expected = found["ece_expected"]
     if found["ece"] <= expected["high"]:
         return "The distance from the dashed line is no more than so few rows show by chance."
@@ -112,7 +113,7 @@ def _means(found: Found) -> str:
     return f"It is right more often than it says, by {-100 * surer:.1f} points on average."
 
 
-def _binned(found: Found) -> str:
+def _binned(found: Measured) -> str:
     return (
         f"ECE is the mean distance, weighted by rows, over {found['bin_count']} bins of equal width; other "
         f"bins give another one. Probabilities that mean what they say would show "
@@ -121,7 +122,7 @@ def _binned(found: Found) -> str:
     )
 
 
-def _errors(found: Found) -> str:
+def _errors(found: Measured) -> str:
     names = {"ece": "ECE", "log_loss": "log loss", "brier": "Brier score"}
     lines = [["as trained", *(f"{found[name]:.3f}" for name in names)]]
     caption = "Brier score: summed over classes, 0 to 2."
@@ -142,7 +143,7 @@ def _errors(found: Found) -> str:
     return table(["", *names.values()], lines, numbers=(1, 2, 3), caption=caption, name="errors")
 
 
-def threshold_curve(found: Found | None, ngram: float | None, of_best: str = "") -> str:
+def threshold_curve(found: Measured | None, ngram: float | None, of_best: str = "") -> str:
     """The metric over the threshold; nothing where there are not two classes."""
     if not found:
         return ""
@@ -164,7 +165,7 @@ def threshold_curve(found: Found | None, ngram: float | None, of_best: str = "")
     return figure(heading, draw_thresholds(found, ngram), [*keys, note(words)])
 
 
-def draw_thresholds(found: Found, ngram: float | None) -> str:
+def draw_thresholds(found: Measured, ngram: float | None) -> str:
     """The metric over the threshold, the default and the best one marked, as SVG text."""
 
     def draw(all_axes: Sequence[Axes]) -> None:
@@ -262,3 +263,19 @@ def _coloured(text: str, pieces: Sequence[Mapping[str, Any]], strongest: float) 
         )
         place = piece["to"]
     return "".join([*parts, escape(text[place:])])
+
+
+def calibration(told: Told) -> str:
+    """Whether probabilities mean what they say."""
+    return reliability(told.result.get("calibration"), told.of_best)
+
+
+def thresholds(told: Told) -> str:
+    """What another threshold would give, of two labels."""
+    ngram = told.result["baselines"].get("ngram", {}).get("score")
+    return threshold_curve(told.result.get("thresholds"), ngram, told.of_best)
+
+
+def mistakes(told: Told) -> str:
+    """What the model is surest about, and wrong."""
+    return mistakes_section(told.result["mistakes"], told.of_best)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bertkit.diagnose.charts import SIZE
 from bertkit.diagnose.page import figure, key, note, side, table
 from bertkit.diagnose.pictures import DEV, MAJORITY, picture
+from bertkit.diagnose.sections import Told
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,3 +80,13 @@ def furthest_section(mistakes: Sequence[Mapping[str, Any]], of_best: str = "") -
     made = table(heads, lines, numbers=(0, 2, 3, 4), name="mistakes")
     remark = f"<p class=quiet>The dev rows it is furthest off{of_best}.</p>"
     return f"<section><h2>What it gets most wrong</h2>{remark}{made}</section>"
+
+
+def points(told: Told) -> str:
+    """Predicted against true numbers, and what is left of them."""
+    return points_section(told.result.get("points"), told.of_best)
+
+
+def furthest(told: Told) -> str:
+    """The numbers that the model is furthest off."""
+    return furthest_section(told.result["mistakes"], told.of_best)

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bertkit.diagnose import sections
+from bertkit.diagnose import classes, numbers, objectives, sections
 from bertkit.diagnose.doctor import Examination, examined, findings_in
-from bertkit.diagnose.page import REPORT as REPORT_PAGE
-from bertkit.diagnose.page import side, write_page
+from bertkit.diagnose.page import REPORT, side, write_page
 from bertkit.diagnose.sections import Told
 from bertkit.errors import UserError
 from bertkit.recipe.parts import Phase
@@ -52,45 +51,45 @@ class Section:
 CLASSES, NUMBERS = (CLASSIFY.name,), (REGRESS.name,)
 Page = tuple[tuple[Section, ...], ...]
 """From top to bottom; several sections stand beside one another where the window is wide enough."""
-REPORT: Page = (
+REPORT_SECTIONS: Page = (
     (Section(sections.verdict),),
     (
-        Section(sections.standing, LABELLED, done=True),
-        Section(sections.labelled_facts, LABELLED, done=True),
+        Section(objectives.standing, LABELLED, done=True),
+        Section(objectives.labelled_facts, LABELLED, done=True),
     ),
-    (Section(sections.text_facts, UNLABELLED),),
+    (Section(objectives.text_facts, UNLABELLED),),
     (Section(sections.restarts),),
     (Section(sections.findings),),
     (
-        Section(sections.loss, LABELLED),
-        Section(sections.score, LABELLED),
-        Section(sections.masked_loss, UNLABELLED),
-        Section(sections.restored, UNLABELLED),
+        Section(objectives.loss, LABELLED),
+        Section(objectives.score, LABELLED),
+        Section(objectives.masked_loss, UNLABELLED),
+        Section(objectives.restored, UNLABELLED),
     ),
-    (Section(sections.gradients_and_metrics, LABELLED),),
+    (Section(objectives.gradients_and_metrics, LABELLED),),
     (Section(sections.gradients_by_layer, UNLABELLED),),
     (
-        Section(sections.calibration, LABELLED, done=True, kinds=CLASSES),
-        Section(sections.thresholds, LABELLED, done=True, kinds=CLASSES),
+        Section(classes.calibration, LABELLED, done=True, kinds=CLASSES),
+        Section(classes.thresholds, LABELLED, done=True, kinds=CLASSES),
     ),
-    (Section(sections.points, LABELLED, done=True, kinds=NUMBERS),),
-    (Section(sections.knowing_less, UNLABELLED, done=True),),
-    (Section(sections.seeds, LABELLED, done=True),),
-    (Section(sections.seeds_of_text, UNLABELLED, done=True),),
-    (Section(sections.mistakes, LABELLED, done=True, kinds=CLASSES),),
-    (Section(sections.furthest, LABELLED, done=True, kinds=NUMBERS),),
+    (Section(numbers.points, LABELLED, done=True, kinds=NUMBERS),),
+    (Section(objectives.knowing_less, UNLABELLED, done=True),),
+    (Section(objectives.seeds, LABELLED, done=True),),
+    (Section(objectives.seeds_of_text, UNLABELLED, done=True),),
+    (Section(classes.mistakes, LABELLED, done=True, kinds=CLASSES),),
+    (Section(numbers.furthest, LABELLED, done=True, kinds=NUMBERS),),
     (Section(sections.ways_on),),
 )
-DOCTOR: Page = (
+DOCTOR_SECTIONS: Page = (
     (Section(sections.verdict),),
     (Section(sections.findings),),
     (Section(sections.again),),
     (Section(sections.answers), Section(sections.gradients_seen)),
     (
-        Section(sections.loss, LABELLED),
-        Section(sections.score, LABELLED),
-        Section(sections.masked_loss, UNLABELLED),
-        Section(sections.restored, UNLABELLED),
+        Section(objectives.loss, LABELLED),
+        Section(objectives.score, LABELLED),
+        Section(objectives.masked_loss, UNLABELLED),
+        Section(objectives.restored, UNLABELLED),
         Section(sections.inputs_apart),
         Section(sections.updates_seen),
         Section(sections.attention_seen),
@@ -131,8 +130,8 @@ def write_report(run: Path) -> Path:
         name = f"{result['task']} · {Path(result['model']).name}"
     # A log that somebody sent has curves, and no recipe that could be judged by.
     findings = findings_in(run, history) if history.known else []
-    parts = made(REPORT, Told(run, name, history, result, findings))
-    return write_page(run / REPORT_PAGE, name, parts, result.get("version", __version__))
+    parts = made(REPORT_SECTIONS, Told(run, name, history, result, findings))
+    return write_page(run / REPORT, name, parts, result.get("version", __version__))
 
 
 def write_doctor_page(run: Path) -> tuple[Examination, Path | None]:
@@ -146,7 +145,7 @@ def write_doctor_page(run: Path) -> tuple[Examination, Path | None]:
     history = read_history(run)
     found = examined(run, history)
     name = run.resolve().name
-    parts = made(DOCTOR, Told(run, name, history, {}, found.findings, found))
+    parts = made(DOCTOR_SECTIONS, Told(run, name, history, {}, found.findings, found))
     try:
         return found, write_page(run / DOCTOR_PAGE, f"doctor · {name}", parts)
     except OSError as error:
