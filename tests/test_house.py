@@ -12,6 +12,7 @@ import pytest
 
 import bertkit
 from bertkit.cli import COMMANDS, Command
+from bertkit.config.head import HEAD_KINDS
 
 PACKAGE = Path(bertkit.__file__).parent
 # The flow of the design: a module imports from its own room and from rooms before it. `bertkit` is the
@@ -254,3 +255,12 @@ def test_devices_are_named_in_few_files() -> None:
         )
     }
     assert named | called == KNOW_DEVICES
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_a_kind_of_task_is_named_where_kinds_are_made(module: str) -> None:
+    if room(module) in ("tasks", "checkpoint") or module in ("bertkit.config.head", "bertkit.model.losses"):
+        return
+    # "answer" is a word of messages, too.
+    named = strings(module) & (set(HEAD_KINDS) - {"answer"})
+    assert not named, f"{module} has {named}: ask the kind of the task (`tasks/kinds.py`) instead"

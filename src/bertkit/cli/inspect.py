@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 from bertkit.cli.arguments import add_shared
-from bertkit.config.head import HEAD_KINDS
+from bertkit.config.head import HEAD_KINDS, USUAL_KIND
 from bertkit.errors import listed, shown
 from bertkit.text.jsons import to_json
 
@@ -112,7 +112,7 @@ def _head(found: dict[str, Any]) -> str:
         "" if tuple(head["layers"]) == (-1,) else f" of layers {list(head['layers'])} ({head['combine']})"
     )
     pooling = "" if HEAD_KINDS[head["kind"]].pieces else f", pooling {head['pooling']}"
-    if head["kind"] == "classify":
+    if head["kind"] == USUAL_KIND:
         return f"{len(found['labels'])} classes{pooling}{layers}{hidden}, {head['loss']}"
     return f"{HEAD_KINDS[head['kind']].does}{pooling}{layers}{hidden}"
 
