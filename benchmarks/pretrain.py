@@ -39,7 +39,7 @@ from bertkit.model.pretraining import PretrainingBatch
 from bertkit.model.work import training_flops
 from bertkit.recipe import PretrainRecipe
 from bertkit.text.tokenizer import Tokenizer
-from bertkit.train.listener import Silent
+from bertkit.train.listener import Listener
 from bertkit.train.loop import run_steps
 from bertkit.train.masked import as_batch, score
 from bertkit.train.processes import ALONE
@@ -96,7 +96,7 @@ class Ours:
 
     def __init__(self, setting: Setting, at_once: int) -> None:
         recipe = setting.recipe(at_once)
-        self.source = source_of(recipe, ALONE, Silent())
+        self.source = source_of(recipe, ALONE, Listener())
         self.objective = self.source.objective(0)
         self.optimiser = build_optimiser(self.objective.model, recipe.optimiser)
         self.clip = recipe.optimiser.clip
@@ -187,7 +187,7 @@ class Theirs:
 
     def __init__(self, setting: Setting, at_once: int) -> None:
         recipe = setting.recipe()
-        self.objective = source_of(recipe, ALONE, Silent()).objective(0)
+        self.objective = source_of(recipe, ALONE, Listener()).objective(0)
         self.model = their_model(preset(setting.size), setting.pairs)
         self.optimiser = build_optimiser(self.model, recipe.optimiser)
         self.clip = recipe.optimiser.clip

@@ -20,7 +20,7 @@ from bertkit.model.compute import Compute, flush_denormals
 from bertkit.model.optimisers import build_optimiser
 from bertkit.recipe import Recipe
 from bertkit.runs.log import NoLog
-from bertkit.train.listener import Silent
+from bertkit.train.listener import Listener
 from bertkit.train.loop import StepRecord, run_steps
 from bertkit.train.processes import ALONE
 from bertkit.train.schedule import rates
@@ -36,7 +36,7 @@ class Run:
 
     def __init__(self, recipe: Recipe, steps: int, folder: Path) -> None:
         self.recipe = recipe
-        self.objective = source_of(recipe, ALONE, Silent()).objective(0)
+        self.objective = source_of(recipe, ALONE, Listener()).objective(0)
         self.model = self.objective.model
         self.optimiser = build_optimiser(self.model, recipe.optimiser)
         self.compute = Compute.choose(recipe.training.precision)
@@ -51,7 +51,7 @@ class Run:
             self.objective.manner.probe,
             every=recipe.training.watch_every,
             folder=folder,
-            listener=Silent(),
+            listener=Listener(),
         )
 
     def block(self, count: int) -> float:

@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import load_file
 
 from bertkit.recipe import PretrainRecipe, Recipe
-from bertkit.train.listener import Silent
+from bertkit.train.listener import Listener
 from bertkit.train.loop import StepRecord
 from bertkit.train.start import train
 
 
-class StopsAfter(Silent):
+class StopsAfter(Listener):
     """Sends this process a signal in a step, of the seed that is the so-manieth to begin."""
 
     def __init__(self, step: int, number: signal.Signals = signal.SIGINT, *, seed: int = 1) -> None:
@@ -31,7 +31,7 @@ class StopsAfter(Silent):
 
 def fit(recipe: Recipe | PretrainRecipe, out: Path, **options: Any) -> dict[str, Any]:
     """Train, without the page, which takes longer than a small run."""
-    settings = {"resume": False, "overwrite": False, "listener": Silent(), **options}
+    settings = {"resume": False, "overwrite": False, "listener": Listener(), **options}
     return train(recipe, out, **settings)
 
 

@@ -26,7 +26,7 @@ from bertkit.recipe.study import Study, find_study, settings_by_stage
 from bertkit.runs.folder import has_logged
 from bertkit.studies.study import StudyListener, run_study
 from bertkit.text.tokenizer import Tokenizer
-from bertkit.train.listener import Listener, Silent
+from bertkit.train.listener import Listener
 from bertkit.train.processes import ProcessLost, is_first
 from bertkit.train.seedfolder import Stopped
 from bertkit.train.start import preflight
@@ -151,7 +151,9 @@ def _train(
 ) -> dict[str, Any]:
     """Train, and let the first process write the page."""
     try:
-        result = run_training(recipe, out, resume=resume, overwrite=overwrite, listener=listener or Silent())
+        result = run_training(
+            recipe, out, resume=resume, overwrite=overwrite, listener=listener or Listener()
+        )
     except (KeyboardInterrupt, Stopped, ProcessLost):
         # What there is of a pretraining is worth a look, unless it has not begun.
         if isinstance(recipe, PretrainRecipe) and is_first() and has_logged(out):

@@ -11,7 +11,7 @@ from bertkit.errors import UserError
 from bertkit.model.encoder import Encoder
 from bertkit.recipe import PretrainRecipe
 from bertkit.studies.measures import REACH, attention_by_offset, look, yardstick_of
-from bertkit.train.listener import Silent
+from bertkit.train.listener import Listener
 from bertkit.train.start import train
 
 CONFIG = ModelConfig(
@@ -49,7 +49,7 @@ def test_the_shares_are_means_of_the_encoders_own_attention(random_sequences) ->
 
 
 def test_sequences_too_short_for_the_offsets_show_none(pretraining: PretrainRecipe, tmp_path: Path) -> None:
-    train(pretraining, tmp_path / "run", resume=False, overwrite=False, listener=Silent())
+    train(pretraining, tmp_path / "run", resume=False, overwrite=False, listener=Listener())
     assert look(tmp_path / "run", pretraining) is not None
     assert look(tmp_path / "run", pretraining.with_changes({"batch": {"length": 2 * REACH + 2}})) is None
 
@@ -61,8 +61,8 @@ def test_the_first_ones_held_out_loss_is_measured_as_its_run_measured_it(
     yardstick = yardstick_of([pretraining, words])
     assert yardstick is not None
     for name, each in (("first", pretraining), ("words", words)):
-        train(each, tmp_path / name, resume=False, overwrite=False, listener=Silent())
-    own = train(pretraining, tmp_path / "again", resume=False, overwrite=False, listener=Silent())
+        train(each, tmp_path / name, resume=False, overwrite=False, listener=Listener())
+    own = train(pretraining, tmp_path / "again", resume=False, overwrite=False, listener=Listener())
     assert yardstick.loss_of(tmp_path / "first") == pytest.approx(own["heldout"]["mlm_loss"], rel=1e-5)
     assert yardstick.loss_of(tmp_path / "words") != yardstick.loss_of(tmp_path / "first")
 

@@ -24,7 +24,7 @@ from bertkit.runs.checkpoints import Checkpoints
 from bertkit.runs.folder import STOPPED
 from bertkit.runs.result import Answers
 from bertkit.text.jsons import to_json
-from bertkit.train.listener import Silent
+from bertkit.train.listener import Listener
 from bertkit.train.loop import Interrupted
 from bertkit.train.seedfolder import Stopped
 from bertkit.train.start import train
@@ -193,7 +193,7 @@ def test_a_seed_that_breaks_says_so_in_json(toy: Recipe, tmp_path: Path, steps: 
     recipe = toy.with_changes(
         {"optimiser": {"lr": FAR_TOO_HIGH, "clip": 0.0, "warmup": 0.0}, "training": {"steps": steps}}
     )
-    settings: dict[str, Any] = {"overwrite": False, "listener": Silent()}
+    settings: dict[str, Any] = {"overwrite": False, "listener": Listener()}
     result = train(recipe, tmp_path / "run", resume=False, **settings)
     # The first update broke it: the second step says so, or, where there is none, the scores.
     assert [(seed["steps"], seed["status"]) for seed in result["seeds"]] == [(1, "diverged")]

@@ -18,13 +18,13 @@ from bertkit.errors import UserError
 from bertkit.model.bulk import pooled
 from bertkit.model.heads import Classifier
 from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe, VocabularyRecipe
-from bertkit.train.listener import Silent
+from bertkit.train.listener import Listener
 from bertkit.train.loop import StepRecord
 
 LAST_TWO = {"pooling": "mean", "layers": [-2, -1], "combine": "concat"}
 
 
-class Watching(Silent):
+class Watching(Listener):
     """Notes how many rows were encoded, and interrupts in the steps asked for."""
 
     def __init__(self, *steps: int) -> None:

@@ -15,7 +15,7 @@ from bertkit.health import rows, text
 from bertkit.health.checks import CHECKS, check_before
 from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe
 from bertkit.recipe.pretrain import kind_of_recipe
-from bertkit.train.listener import Silent
+from bertkit.train.listener import Listener
 from bertkit.train.preflight import measure_quickly
 from bertkit.train.processes import ALONE
 from bertkit.train.start import source_of
@@ -41,7 +41,7 @@ def found(recipe: BaseRecipe, toy: Recipe, shards: Path) -> set[str]:
         assert isinstance(recipe, Recipe)
         task = {"name": "", "train": toy.task.train, "dev": toy.task.dev, "metric": "mcc"}
         recipe = recipe.with_changes({"task": task, "training": {"precision": "fp32"}})
-    source = source_of(recipe, ALONE, Silent())
+    source = source_of(recipe, ALONE, Listener())
     measured = measure_quickly(source, source.objective(recipe.training.seed, trial=True))
     return {finding.check for finding in check_before(measured)} - OF_DATA
 

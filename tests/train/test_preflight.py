@@ -15,7 +15,7 @@ from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import FINDINGS, Finding, append_findings, read_findings
 from bertkit.train import preflight as preflight_module
 from bertkit.train import start
-from bertkit.train.listener import Silent
+from bertkit.train.listener import Listener
 from bertkit.train.preflight import TRIAL_PIECES, TRIAL_ROWS, trial_rates, trial_rows
 from bertkit.train.prepare import prepare
 from bertkit.train.start import preflight
@@ -38,7 +38,7 @@ SICK = {
 }
 
 
-class Noting(Silent):
+class Noting(Listener):
     """Keeps what it is told."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ from bertkit.model.terms import Sums
 from bertkit.recipe import ModelRecipe, PretrainRecipe
 from bertkit.runs.checkpoints import Checkpoints
 from bertkit.runs.folder import STOPPED
-from bertkit.train.listener import Silent
+from bertkit.train.listener import Listener
 from bertkit.train.loop import Interrupted
 from bertkit.train.masked import unigram_entropy
 from bertkit.train.processes import ALONE, ProcessLost
@@ -33,7 +33,7 @@ Changes = dict[str, dict[str, Any]]
 
 
 def objective_of(recipe: PretrainRecipe) -> Restoring:
-    made = source_of(recipe, ALONE, Silent()).objective(recipe.training.seed)
+    made = source_of(recipe, ALONE, Listener()).objective(recipe.training.seed)
     assert isinstance(made, Restoring)
     return made
 

@@ -19,7 +19,7 @@ from bertkit.errors import UserError
 from bertkit.recipe import Recipe, TaskRecipe
 from bertkit.runs.result import Answers
 from bertkit.tasks.regress import REGRESS
-from bertkit.train.listener import Silent
+from bertkit.train.listener import Listener
 from bertkit.train.loop import StepRecord
 
 WORDS = ["the", "a", "film", "book", "song", "was", "is", "very", "long", "short", "old", "red"]
@@ -39,7 +39,7 @@ def write_scores(path: Path, count: int, seed: int) -> Path:
     return path
 
 
-class SignalAt25(Silent):
+class SignalAt25(Listener):
     """Sends this process a signal in that step."""
 
     def stepped(self, record: StepRecord, fraction: float, figures: Any) -> None:

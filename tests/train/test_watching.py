@@ -17,7 +17,7 @@ from bertkit.runs.findings import Change, Finding, read_findings
 from bertkit.runs.history import Health
 from bertkit.runs.restarts import RESTARTS, Restart, changed, read_restarts
 from bertkit.train import watching
-from bertkit.train.listener import Silent
+from bertkit.train.listener import Listener
 from bertkit.train.loop import StepRecord
 
 LOST = Finding(
@@ -30,7 +30,7 @@ LOST = Finding(
 )
 
 
-class Told(Silent):
+class Told(Listener):
     """Keeps what was found and told, and stops the run in the given steps."""
 
     def __init__(self, *stops: int) -> None:
@@ -227,7 +227,7 @@ def test_another_attempt_compares_with_nothing_that_the_one_before_it_saw(
 def test_pretraining_begins_again_from_its_last_good_checkpoint(
     restoring: PretrainRecipe, tmp_path: Path
 ) -> None:
-    class Sentences(Silent):
+    class Sentences(Listener):
         def __init__(self) -> None:
             self.sentences: list[str] = []
 

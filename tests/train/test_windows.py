@@ -17,7 +17,7 @@ from bertkit.errors import UserError
 from bertkit.model.heads import Classifier
 from bertkit.recipe import Recipe, TaskRecipe
 from bertkit.train import labelled
-from bertkit.train.listener import Silent
+from bertkit.train.listener import Listener
 from bertkit.train.prepare import prepare
 from bertkit.train.processes import ALONE
 from bertkit.train.start import source_of
@@ -101,7 +101,7 @@ def test_a_step_in_parts_has_the_loss_and_gradients_of_the_whole(
     long_texts: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     still = long_texts.with_changes({"model": {"options": {"hidden_dropout": 0.0}}, "head": {"dropout": 0.0}})
-    source = source_of(still, ALONE, Silent())
+    source = source_of(still, ALONE, Listener())
     found = []
     for pieces in (100_000, 150):
         monkeypatch.setattr(labelled, "PIECES_OF_WINDOWS", pieces)

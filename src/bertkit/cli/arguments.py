@@ -172,7 +172,7 @@ def _train(command: str, arguments: argparse.Namespace, recipe: BaseRecipe) -> i
 
     from bertkit import api
     from bertkit.cli.run_display import RunDisplay
-    from bertkit.train.listener import Silent
+    from bertkit.train.listener import Listener
     from bertkit.train.processes import NotStarted, ProcessLost, is_first
     from bertkit.train.seedfolder import Stopped
 
@@ -185,7 +185,7 @@ def _train(command: str, arguments: argparse.Namespace, recipe: BaseRecipe) -> i
                 recipe=recipe,
                 resume=arguments.resume,
                 overwrite=arguments.overwrite,
-                listener=display if is_first() else Silent(),
+                listener=display if is_first() else Listener(),
             )
     except (ProcessLost, Stopped, UserError) as error:
         # One speaks for all, but where it may be the first that is gone.

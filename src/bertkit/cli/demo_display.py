@@ -12,11 +12,11 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from bertkit.cli.display import BAR_WIDTH, BarDisplay
 from bertkit.config.terms import MASKED
 from bertkit.demo.report import percent
-from bertkit.train.listener import Plan, Silent, UnlabelledPlan
+from bertkit.train.listener import Listener, Plan, UnlabelledPlan
 from bertkit.train.loop import StepRecord
 
 
-class _Lines(BarDisplay, Silent):
+class _Lines(BarDisplay, Listener):
     """Lines that are set in under a step of the demo, and a bar below them."""
 
     def __init__(self, console: Console, total: float) -> None:

@@ -79,7 +79,7 @@ Plan = LabelledPlan | UnlabelledPlan
 
 
 class Listener:
-    """What a person sees of a run, of which this one shows nothing; `cli` has one for terminals."""
+    """Who is told what happens in a run. This one keeps it to itself; `cli` has one that shows it."""
 
     def planned(self, plan: Plan) -> None:
         """All is ready; training begins."""
@@ -104,7 +104,3 @@ class Listener:
 
     def finished(self, result: dict[str, Any]) -> None:
         """All seeds are done and `result` is on disk."""
-
-
-class Silent(Listener):
-    """A listener for programs."""

@@ -15,7 +15,7 @@ from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import append_findings
 from bertkit.runs.folder import check_run, open_run, write_result
 from bertkit.train.labelled import Labelled
-from bertkit.train.listener import Listener, Plan, Silent
+from bertkit.train.listener import Listener, Plan
 from bertkit.train.loop import deferred_signals
 from bertkit.train.objective import Source, seed_folder
 from bertkit.train.preflight import measure_all, measure_quickly
@@ -65,7 +65,7 @@ def preflight(recipe: Recipe | PretrainRecipe, *, seconds: float = SECONDS) -> P
         training = recipe.training
         if not (training.steps or training.budget or training.replay):
             recipe = recipe.with_changes({"training": {"steps": ASSUMED_STEPS}})
-    return measure_all(source_of(recipe, ALONE, Silent()), seconds=seconds)
+    return measure_all(source_of(recipe, ALONE, Listener()), seconds=seconds)
 
 
 def train(
