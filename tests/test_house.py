@@ -48,7 +48,7 @@ SOURCES = {
 # What a whole file, a class and a function have at most, with signature and docstring.
 MOST_LINES = {ast.Module: 450, ast.ClassDef: 200, ast.FunctionDef: 60}
 # What every command has by these names: the table of commands asks for them.
-OF_COMMANDS = {"add_arguments", "run", "EXAMPLES", "FLAGS", "read_recipe"}
+OF_COMMANDS = {"add_arguments", "run", "EXAMPLES", "FLAGS"}
 STILL_TWICE = {"diagnose.Row", "train.SHARE"}
 
 

@@ -32,19 +32,10 @@ __all__ = [
 
 # Looked up when first used, so that `import bertkit` imports neither torch nor anything slow.
 _HOMES = {
-    "compare": "bertkit.api",
-    "convert": "bertkit.api",
-    "doctor": "bertkit.api",
-    "evaluate": "bertkit.api",
-    "finetune": "bertkit.api",
-    "prepare": "bertkit.api",
-    "pretrain": "bertkit.api",
-    "study": "bertkit.api",
-    "PretrainRecipe": "bertkit.recipe",
-    "load": "bertkit.infer.model",
-    "Recipe": "bertkit.recipe",
-    "TaskRecipe": "bertkit.recipe",
+    **dict.fromkeys(__all__, "bertkit.api"),
+    **dict.fromkeys(("PretrainRecipe", "Recipe", "TaskRecipe"), "bertkit.recipe"),
     "Tokenizer": "bertkit.text.tokenizer",
+    "load": "bertkit.infer.model",
 }
 
 

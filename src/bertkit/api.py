@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bertkit.checkpoint.folder import convert as run_convert
 from bertkit.config.model import Precision
@@ -17,7 +17,7 @@ from bertkit.diagnose.doctor import is_about_a_run
 from bertkit.diagnose.report import write_doctor_page, write_report
 from bertkit.errors import UserError
 from bertkit.health.checks import check_before
-from bertkit.health.preflight import SECONDS, Preflight
+from bertkit.health.preflight import SECONDS
 from bertkit.infer.evaluate import evaluate as run_evaluate
 from bertkit.infer.model import load
 from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
@@ -32,6 +32,9 @@ from bertkit.train.seedfolder import Stopped
 from bertkit.train.start import preflight
 from bertkit.train.start import train as run_training
 
+AnyKind = Recipe | PretrainRecipe
+AnyRecipe = TypeVar("AnyRecipe", bound=AnyKind)
+
 
 def prepare(
     texts: Iterable[str | Path],
@@ -45,22 +48,9 @@ def prepare(
 ) -> dict[str, Any]:
     """Cut text into pieces, and leave a folder of shards for `pretrain`: what `bertkit prepare` does.
 
-    Args:
-        texts: files, folders and patterns.
-        tokenizer: one, or the path of a `vocab.txt` (uncased) or of a folder with a tokenizer.
-        out: the folder to make, or to continue where an interrupted call left one.
-        options: what decides the shards, see `bertkit.data.prepare.Options`.
-        workers: processes; None for one for each processor. More than one need the usual
-            `if __name__ == "__main__":` in a program, wherever Python starts processes by importing it again.
-        strict: stop at the first place that cannot be read.
-        overwrite: replace the shards that are there, finished or not.
-
-    Returns:
-        What `bertkit prepare --json` prints.
-
-    Raises:
-        UserError: bad text, options or output folder.
-        KeyboardInterrupt: Ctrl-C; the same call goes on where it was.
+    Arguments, result and errors are those of `bertkit.data.prepare.prepare`, but `tokenizer` may also be the
+    path of a `vocab.txt` (uncased) or of a folder with a tokenizer. More than one of the `workers` need the
+    usual `if __name__ == "__main__":` in a program, wherever Python starts processes by importing it again.
     """
     if not isinstance(tokenizer, Tokenizer):
         path = Path(tokenizer)
@@ -98,12 +88,7 @@ def finetune(
         UserError: bad data, options or output folder.
         KeyboardInterrupt: Ctrl-C; the run at `out` can be resumed.
     """
-    chosen = Recipe.of(recipe)
-    if task:
-        chosen = chosen.with_changes({"task": {"name": task}})
-    if model:
-        chosen = chosen.with_changes({"model": {"start": model}})
-    chosen = chosen.with_changes(changes or {})
+    chosen = _changed(Recipe.of(recipe), task, model, changes)
     return _train(chosen, Path(out), resume, overwrite, listener)
 
 
@@ -120,34 +105,22 @@ def pretrain(
 ) -> dict[str, Any]:
     """Train an encoder on prepared text and leave a run folder with its report: what `bertkit pretrain` does.
 
-    Args:
-        shards: a folder that `prepare` made; empty for the recipe's.
-        model: a preset, a model folder or a run; empty for the recipe's.
-        out: the run folder to make.
-        recipe: a recipe, or the path of one; the defaults without.
-        changes: `{section: {key: value}}` over the recipe, such as `{"training": {"steps": 1000}}`.
-        resume: continue the run at `out`.
-        overwrite: replace the run at `out`.
-        listener: told of everything as it happens; silent without.
-
-    Returns:
-        The content of `result.json`.
-
-    Raises:
-        UserError: bad shards, options or output folder.
-        KeyboardInterrupt: Ctrl-C; the run at `out` can be resumed.
+    `shards` is a folder that `prepare` made; empty for the recipe's. `model` may be a run to go on with. The
+    other arguments, what is returned and what is raised are as those of `finetune`.
     """
-    chosen = PretrainRecipe.of(recipe)
-    if shards:
-        chosen = chosen.with_changes({"corpus": {"shards": str(shards)}})
-    if model:
-        chosen = chosen.with_changes({"model": {"start": model}})
-    chosen = chosen.with_changes(changes or {})
+    chosen = _changed(PretrainRecipe.of(recipe), shards, model, changes)
     return _train(chosen, Path(out), resume, overwrite, listener)
 
 
+def _changed(
+    recipe: AnyRecipe, what: str | Path, model: str, changes: Mapping[str, Mapping[str, Any]] | None
+) -> AnyRecipe:
+    start = {"model": {"start": model}} if model else {}
+    return recipe.about(what).with_changes(start).with_changes(changes or {})
+
+
 def _train(
-    recipe: Recipe | PretrainRecipe, out: Path, resume: bool, overwrite: bool, listener: Listener | None
+    recipe: AnyKind, out: Path, resume: bool, overwrite: bool, listener: Listener | None
 ) -> dict[str, Any]:
     """Train, and let the first process write the page."""
     try:
@@ -214,7 +187,7 @@ def doctor(
     what: str | Path = "",
     *,
     model: str = "",
-    recipe: Recipe | PretrainRecipe | str | Path | None = None,
+    recipe: AnyKind | str | Path | None = None,
     changes: Mapping[str, Mapping[str, Any]] | None = None,
     seconds: float = SECONDS,
 ) -> dict[str, Any]:
@@ -244,33 +217,27 @@ def doctor(
             )
         found, page = write_doctor_page(Path(what))
         return {**found.to_json(), "page": str(page) if page else None}
-    measures = _preflight(what, model, recipe, changes or {}, seconds)
+    if isinstance(recipe, str):
+        recipe = Path(recipe)
+    chosen = _changed(kind_asked(what, recipe).of(recipe), what, model, changes)
+    measures = preflight(chosen, seconds=seconds)
     return {"measures": measures.to_json(), "findings": [each.to_json() for each in check_before(measures)]}
 
 
-def _preflight(
-    what: str | Path,
-    model: str,
-    recipe: Recipe | PretrainRecipe | str | Path | None,
-    changes: Mapping[str, Mapping[str, Any]],
-    seconds: float,
-) -> Preflight:
-    """The measures of a run that is not there yet: of a fine-tuning, or of a pretraining."""
+def kind_asked(what: str | Path, recipe: AnyKind | Path | None) -> type[AnyKind]:
+    """Whether a fine-tuning is asked about or a pretraining: the recipe says so, or else `what`.
+
+    Raises:
+        UserError: `what` are shards, and the recipe is one of fine-tuning, or it cannot be read.
+    """
     shards = bool(what) and is_shards(Path(what))
-    if isinstance(recipe, str | Path):
-        recipe = kind_of_recipe(Path(recipe)).from_toml(Path(recipe))
-    chosen = recipe or (PretrainRecipe() if shards else Recipe())
-    if model:
-        chosen = chosen.with_changes({"model": {"start": model}})
-    if isinstance(chosen, PretrainRecipe):
-        if what:
-            chosen = chosen.with_changes({"corpus": {"shards": str(what)}})
-        return preflight(chosen.with_changes(changes), seconds=seconds)
-    if shards:
-        raise UserError(f"{what} is a folder of shards, and the recipe is one of fine-tuning.")
-    if what:
-        chosen = chosen.with_changes({"task": {"name": str(what)}})
-    return preflight(chosen.with_changes(changes), seconds=seconds)
+    if recipe is None:
+        return PretrainRecipe if shards else Recipe
+    kind = kind_of_recipe(recipe) if isinstance(recipe, Path) else type(recipe)
+    if shards and kind is Recipe:
+        name = recipe if isinstance(recipe, Path) else "the recipe"
+        raise UserError(f"{what} is a folder of shards, and {name} is for fine-tuning.")
+    return kind
 
 
 def study(

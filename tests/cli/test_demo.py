@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from bertkit.cli import demo, main
-from bertkit.demo import parts
+from bertkit.demo import FRESH, PRETRAIN, PRETRAINED, Sizes, parts
 from bertkit.demo.grammar import Sentence, generate, plain_text
-from bertkit.demo.parts import FRESH, PRETRAIN, PRETRAINED, Data, Sizes, finetune_recipe, groups_of
+from bertkit.demo.parts import check_unseen, finetune_recipe, groups_of
 from bertkit.demo.report import demo_verdict
 from bertkit.infer.model import load
 
@@ -86,9 +86,9 @@ def test_both_models_learn_from_the_same_labels_in_the_same_way(tmp_path: Path) 
 
 def test_no_dev_sentence_may_stand_in_the_text() -> None:
     dev = [Sentence("My aunt is tall.", "acceptable", "agreement", "none")]
-    Data(["My aunts are tall."], dev).check()
+    check_unseen(["My aunts are tall."], dev)
     with pytest.raises(RuntimeError, match=r"1 dev sentences stand in the text, such as 'My aunt is tall.'"):
-        Data(["My aunts are tall.", "my aunt is tall."], dev).check()
+        check_unseen(["My aunts are tall.", "my aunt is tall."], dev)
 
 
 def test_what_is_filled_in_does_not_stand_in_the_text() -> None:

@@ -8,8 +8,7 @@ from rich.progress import BarColumn
 
 from bertkit.cli import display
 from bertkit.cli.display import BarDisplay, named_rows, plain_console
-from bertkit.cli.run_display import WORDS, RunDisplay
-from bertkit.cli.study_display import StudyDisplay
+from bertkit.cli.run_display import WORDS, RunDisplay, StudyDisplay
 
 
 def interrupt(shown: BarDisplay) -> None:

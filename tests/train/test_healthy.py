@@ -8,8 +8,7 @@ import pytest
 
 from bertkit import api
 from bertkit.cli import main
-from bertkit.demo import parts
-from bertkit.demo.parts import FRESH, PRETRAIN, PRETRAINED, Sizes
+from bertkit.demo import FRESH, PRETRAIN, PRETRAINED, Sizes, parts
 from bertkit.diagnose.doctor import examine
 from bertkit.health.checks import check_before
 from bertkit.recipe import PretrainRecipe, Recipe
@@ -35,8 +34,8 @@ def test_a_toy_pretraining_has_no_findings_before_but_its_few_updates(restoring:
 def test_the_demos_recipe_has_no_findings_before(tmp_path: Path) -> None:
     """From fresh weights; the other model's is the same but for its start."""
     sizes = Sizes(text=700)
-    data = parts.write_data(tmp_path, sizes, seed=0)
-    parts.write_vocabulary(tmp_path, data.text, sizes)
+    text, _ = parts.write_data(tmp_path, sizes, seed=0)
+    parts.write_vocabulary(tmp_path, text, sizes)
     recipe = parts.finetune_recipe(tmp_path, sizes, 0, pretrained=False)
     assert [finding.check for finding in check_before(preflight(recipe, seconds=0.0))] == []
 

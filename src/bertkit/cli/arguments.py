@@ -6,12 +6,13 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from bertkit.errors import UserError
-from bertkit.recipe import BaseRecipe, OptimiserName
+from bertkit.recipe import OptimiserName, PretrainRecipe, Recipe
 from bertkit.recipe.base import Changes, add_settings
 from bertkit.text.jsons import to_json
 
@@ -59,23 +60,16 @@ RUN_FLAGS: tuple[Flag, ...] = (
 HOW_LONG: Mapping[str, Any] = {"steps": 0, "budget": 0.0, "replay": ""}
 """Keys of which the last word wins over what a recipe file says, and what stands for their absence."""
 
-AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
-
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe | PretrainRecipe)
 
 SHARED: dict[str, dict[str, Any]] = {
-    "--column": {
-        "metavar": "NAME",
-        "help": "where the text is: a name, or a number from 1 (text)",
-    },
+    "--column": {"metavar": "NAME", "help": "where the text is: a name, or a number from 1 (text)"},
     "--header": {
         "action": argparse.BooleanOptionalAction,
         "help": "whether the first row of TSV and CSV names columns; by default if the column is given "
         "by name",
     },
-    "--format": {
-        "choices": FORMATS,
-        "help": "what the files are, where their names do not tell",
-    },
+    "--format": {"choices": FORMATS, "help": "what the files are, where their names do not tell"},
     "--window": {
         "type": int,
         "metavar": "PIECES",
@@ -86,11 +80,7 @@ SHARED: dict[str, dict[str, Any]] = {
         "metavar": "PIECES",
         "help": "from one window to the next (default: as trained)",
     },
-    "--precision": {
-        "choices": ("auto", "fp32", "bf16"),
-        "default": "auto",
-        "help": "auto, fp32 or bf16",
-    },
+    "--precision": {"choices": ("auto", "fp32", "bf16"), "default": "auto", "help": "auto, fp32 or bf16"},
     "--json": {"action": "store_true", "help": "print the result object alone on standard output"},
     "--overwrite": {"action": "store_true", "help": "replace what is there"},
 }
@@ -131,71 +121,68 @@ def add_recipe_arguments(parser: argparse.ArgumentParser, flags: Sequence[Flag])
     )
 
 
-def recipe_to_change(kind: type[AnyRecipe], arguments: argparse.Namespace) -> AnyRecipe:
-    """The recipe file, or the recipe of the run to resume, or the defaults."""
+def read_recipe(
+    kind: type[AnyRecipe], flags: Sequence[Flag], arguments: argparse.Namespace, about: str | Path | None
+) -> AnyRecipe:
+    """The recipe file, that of the run to resume, or the defaults; changed by `flags` and single keys.
+
+    Args:
+        kind: of recipe.
+        flags: those of the command.
+        arguments: what was parsed.
+        about: what is learned from; empty for the recipe's.
+    """
     from bertkit.runs.folder import RECIPE, is_run
 
     path = arguments.recipe
     if path is None and arguments.resume and is_run(arguments.out):
         path = arguments.out / RECIPE
-    return kind.of(path)
-
-
-def changes_of(arguments: argparse.Namespace, flags: Sequence[Flag], options: Mapping[str, Any]) -> Changes:
-    """What a command line changes in a recipe whose model has these `options`, as `with_changes` takes it."""
+    recipe = kind.of(path)
     changes: Changes = {}
     for flag, section, key, _, _ in flags:
         if (value := getattr(arguments, flag)) is not None:
             changes.setdefault(section, {})[key] = value
-    changes = add_settings(changes, arguments.set, options)
+    changes = add_settings(changes, arguments.set, recipe.model.options)
     training = changes.get("training", {})
     how_long = {key: HOW_LONG[key] for _, _, key, _, _ in flags if key in HOW_LONG}
     if how_long.keys() & training.keys():
         changes["training"] = {**how_long, **training}
-    return changes
+    return recipe.with_changes(changes).about(about)
 
 
-def train(command: str, arguments: argparse.Namespace, recipe: AnyRecipe) -> int:
+def train(command: str, arguments: argparse.Namespace, recipe: Recipe | PretrainRecipe) -> int:
     """Run what a training command asks for, and print what was found."""
-    from contextlib import nullcontext
-
-    from bertkit.train.loop import deferred_signals
-    from bertkit.train.processes import launcher
-
-    # Held back until all is said: torchrun ends the other processes as soon as one of them has ended.
-    with deferred_signals() if launcher() else nullcontext():
-        return _train(command, arguments, recipe)
-
-
-def _train(command: str, arguments: argparse.Namespace, recipe: BaseRecipe) -> int:
     from contextlib import nullcontext
 
     from bertkit import api
     from bertkit.cli.run_display import RunDisplay
     from bertkit.train.listener import Listener
-    from bertkit.train.processes import NotStarted, ProcessLost, is_first
+    from bertkit.train.loop import deferred_signals
+    from bertkit.train.processes import NotStarted, ProcessLost, is_first, launcher
     from bertkit.train.seedfolder import Stopped
 
     display = RunDisplay(command, to_stderr=arguments.json, out=arguments.out)
-    try:
-        # The others have nothing to show, and an empty bar would wipe the first one's.
-        with display if is_first() else nullcontext():
-            result = getattr(api, command)(
-                out=arguments.out,
-                recipe=recipe,
-                resume=arguments.resume,
-                overwrite=arguments.overwrite,
-                listener=display if is_first() else Listener(),
-            )
-    except (ProcessLost, Stopped, UserError) as error:
-        # One speaks for all, but where it may be the first that is gone.
-        speaks = is_first() or (isinstance(error, ProcessLost) and not isinstance(error, NotStarted))
-        if speaks:
-            print(f"bertkit: {error}", file=sys.stderr, flush=True)
-        return 2 if isinstance(error, UserError) else 1
-    if arguments.json and is_first():
-        print(to_json(result))
-    return 0
+    # Held back until all is said: torchrun ends the other processes as soon as one of them has ended.
+    with deferred_signals() if launcher() else nullcontext():
+        try:
+            # The others have nothing to show, and an empty bar would wipe the first one's.
+            with display if is_first() else nullcontext():
+                result = getattr(api, command)(
+                    out=arguments.out,
+                    recipe=recipe,
+                    resume=arguments.resume,
+                    overwrite=arguments.overwrite,
+                    listener=display if is_first() else Listener(),
+                )
+        except (ProcessLost, Stopped, UserError) as error:
+            # One speaks for all, but where it may be the first that is gone.
+            speaks = is_first() or (isinstance(error, ProcessLost) and not isinstance(error, NotStarted))
+            if speaks:
+                print(f"bertkit: {error}", file=sys.stderr, flush=True)
+            return 2 if isinstance(error, UserError) else 1
+        if arguments.json and is_first():
+            print(to_json(result))
+        return 0
 
 
 Item = TypeVar("Item")
@@ -270,11 +257,14 @@ def readable_twice(arguments: argparse.Namespace) -> bool:
 def input_rows(arguments: argparse.Namespace) -> Iterator[Row | BadRow]:
     """All rows of all sources, from the start."""
     from bertkit.data.files import STANDARD_INPUT
-    from bertkit.data.tables import Columns
+    from bertkit.data.tables import BadRow, Columns, Row, text_problem
     from bertkit.infer.rows import rows_to_answer
 
+    for number, (text, pair) in enumerate(zip_longest(arguments.say, arguments.say_pair), 1):
+        blank = not text.strip() or (pair is not None and not pair.strip())
+        problem = "is empty" if blank else text_problem(text) or (pair and text_problem(pair))
+        yield BadRow(number, f"The text {number} of --say {problem}.") if problem else Row(number, text, pair)
     if arguments.say:
-        yield from _said(arguments.say, arguments.say_pair)
         return
     for path in arguments.files or [STANDARD_INPUT]:
         ending = ending_of(path, arguments.format)
@@ -293,27 +283,29 @@ def ending_of(path: Path, asked: str | None) -> str:
     return ".txt" if path == STANDARD_INPUT else table_ending(path)
 
 
-def _said(texts: list[str], pairs: list[str]) -> Iterator[Row | BadRow]:
-    from bertkit.data.tables import BadRow, Row, text_problem
-
-    for number, (text, pair) in enumerate(zip_longest(texts, pairs), 1):
-        blank = not text.strip() or (pair is not None and not pair.strip())
-        problem = "is empty" if blank else text_problem(text) or (pair and text_problem(pair))
-        yield BadRow(number, f"The text {number} of --say {problem}.") if problem else Row(number, text, pair)
-
-
-def with_bar(items: Iterable[Item], arguments: argparse.Namespace, doing: str) -> Iterator[Item]:
-    """Show on standard error how far it is, where there is an item for each row.
-
-    Counting the rows first takes a thousandth of the whole time.
-    """
+@contextmanager
+def stderr_bar(doing: str, total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error, if it is `shown`; what is yielded moves it by so many."""
     from rich.console import Console
     from rich.progress import Progress
 
-    total = sum(1 for _ in input_rows(arguments))
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, redirect_stdout=False) as progress:
-        yield from progress.track(items, total=total, description=doing)
+    with Progress(console=console, transient=True, redirect_stdout=False, disable=not shown) as progress:
+        task = progress.add_task(doing, total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+def with_bar(items: Iterable[Item], arguments: argparse.Namespace, doing: str) -> Iterator[Item]:
+    """Show on standard error how far it is, where there is an item for each row."""
+    with stderr_bar(doing, count_rows(arguments), shown=True) as advance:
+        for item in items:
+            yield item
+            advance(1)
+
+
+def count_rows(arguments: argparse.Namespace) -> int:
+    """How many rows all sources have, which takes a thousandth of the time of what is done with them."""
+    return sum(1 for _ in input_rows(arguments))
 
 
 def report_tally(tally: Tally, longest: int, what: str) -> None:

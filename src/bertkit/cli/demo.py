@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bertkit.cli.arguments import add_shared
-from bertkit.demo import parts
-from bertkit.demo.parts import FRESH, NOVELTIES, PRETRAIN, PRETRAINED, Sizes
+from bertkit.demo import FRESH, NOVELTIES, PRETRAIN, PRETRAINED, Sizes
 from bertkit.errors import UserError
 from bertkit.text.jsons import to_json
 from bertkit.version import __version__
@@ -85,7 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
 def live(out: Path, sizes: Sizes, seed: int, console: Console) -> dict[str, Any]:
     """All of it, in the folder `out`; returns what --json prints."""
     from bertkit import api
-    from bertkit.cli.demo_display import FinetuneLines, PretrainLines
+    from bertkit.cli.run_display import DemoDisplay
+    from bertkit.demo import parts
     from bertkit.infer.model import load
 
     began = time.monotonic()
@@ -95,50 +95,40 @@ def live(out: Path, sizes: Sizes, seed: int, console: Console) -> dict[str, Any]
 
     out.mkdir(parents=True, exist_ok=True)
     (out / MARK).touch()
-    data = parts.write_data(out, sizes, seed)
+    text, dev = parts.write_data(out, sizes, seed)
     say("text", f"{sizes.text:,} sentences of a small grammar, without labels; none that is scored later")
-    tokenizer = parts.write_vocabulary(out, data.text, sizes)
+    tokenizer = parts.write_vocabulary(out, text, sizes)
     shards = parts.write_shards(out, tokenizer)
     say("pieces", f"{tokenizer.size:,} in the vocabulary, {shards['pieces']:,} in the text")
     say("pretrain", f"{sizes.steps:,} steps of about {sizes.pieces:,} pieces, some masked, to be restored")
-    with (lines := PretrainLines(console, sizes.steps)):
-        pretraining = api.pretrain(
-            recipe=parts.pretrain_recipe(out, sizes, seed), out=out / PRETRAIN, overwrite=True, listener=lines
-        )
+    with (shown := DemoDisplay(console, sizes.steps)):
+        recipe = parts.pretrain_recipe(out, sizes, seed)
+        pretraining = api.pretrain(recipe=recipe, out=out / PRETRAIN, overwrite=True, listener=shown)
     updates = sizes.epochs * -(-sizes.labels // sizes.sequences)
     seeds = f", {sizes.seeds} seeds" if sizes.seeds > 1 else ""
     say("fine-tune", f"{sizes.labels:,} labelled sentences, {updates:,} updates{seeds}; {sizes.dev:,} scored")
     runs = {}
     for name, words in ((FRESH, "fresh weights"), (PRETRAINED, "pretrained")):
-        with (listener := FinetuneLines(console, updates * sizes.seeds, words)):
-            runs[name] = api.finetune(
-                recipe=parts.finetune_recipe(out, sizes, seed, pretrained=name == PRETRAINED),
-                out=out / name,
-                overwrite=True,
-                listener=listener,
-            )
+        with (shown := DemoDisplay(console, updates * sizes.seeds, words)):
+            labelled = parts.finetune_recipe(out, sizes, seed, pretrained=name == PRETRAINED)
+            runs[name] = api.finetune(recipe=labelled, out=out / name, overwrite=True, listener=shown)
+    pretrained, restorer = (shlex.quote(str(out / name)) for name in (PRETRAINED, PRETRAIN))
     return {
         "sizes": asdict(sizes),
         "updates": runs[FRESH]["seeds"][0]["steps"],
         "novelties": NOVELTIES,
         "pretraining": pretraining,
         **runs,
-        **parts.compare(out, data.dev, runs[FRESH], runs[PRETRAINED]),
-        "pairs": parts.compare_twins(out / PRETRAIN, data.dev),
+        **parts.compare(out, dev, runs[FRESH], runs[PRETRAINED]),
+        "pairs": parts.compare_twins(out / PRETRAIN, dev),
         "filled": load(out / PRETRAIN).fill(GAPS, top=SHOWN),
-        "commands": commands(out),
+        "commands": [
+            f'bertkit predict {pretrained} --say "My aunts was tired."',
+            f'bertkit fill {restorer} "Our nephew described [MASK]."',
+        ],
         "seconds": time.monotonic() - began,
         "version": __version__,
     }
-
-
-def commands(out: Path) -> list[str]:
-    """What may be asked of the models."""
-    pretrained, restorer = (shlex.quote(str(out / name)) for name in (PRETRAINED, PRETRAIN))
-    return [
-        f'bertkit predict {pretrained} --say "My aunts was tired."',
-        f'bertkit fill {restorer} "Our nephew described [MASK]."',
-    ]
 
 
 def shares_table(found: dict[str, Any]) -> Table:
@@ -150,9 +140,8 @@ def shares_table(found: dict[str, Any]) -> Table:
     groups = found["groups"]
     columns = {name: words for name, words in NOVELTIES.items() if name in groups}
     table = Table(title="Share of right answers, with 95 % interval", title_justify="left", show_edge=False)
-    table.add_column("", no_wrap=True)
-    table.add_column("all", justify="right", no_wrap=True)
-    table.add_column("interval", justify="right", no_wrap=True)
+    for number, head in enumerate(("", "all", "interval")):
+        table.add_column(head, justify="right" if number else "left", no_wrap=True)
     for words in columns.values():
         table.add_column(words, justify="right")
     for who in reversed(WHO):

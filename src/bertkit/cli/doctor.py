@@ -12,11 +12,10 @@ import argparse
 from pathlib import Path
 
 from bertkit.cli import finetune, pretrain
-from bertkit.cli.arguments import Flag, add_recipe_arguments, add_shared
+from bertkit.cli.arguments import Flag, add_recipe_arguments, add_shared, read_recipe
 from bertkit.errors import UserError
 from bertkit.health.preflight import SECONDS
 from bertkit.recipe import PretrainRecipe, Recipe
-from bertkit.recipe.pretrain import kind_of_recipe
 from bertkit.text.jsons import to_json
 
 FINDINGS = 3
@@ -43,29 +42,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Look and print."""
+    """Look at a run, or at what would be one, and print what it came to."""
+    from bertkit import api
+    from bertkit.cli.doctor_display import show_preflight, show_run
     from bertkit.diagnose.doctor import is_about_a_run
 
-    if is_about_a_run(arguments.what):
-        return _look_at_run(arguments)
-    recipe = read_recipe(arguments)
-    from bertkit import api
-    from bertkit.cli.doctor_display import show_preflight
-
-    found = api.doctor(recipe=recipe, seconds=arguments.seconds)
+    about_a_run = is_about_a_run(arguments.what)
+    if about_a_run:
+        _check_no_options(arguments)
+        found = api.doctor(arguments.what)
+    else:
+        found = api.doctor(recipe=asked_recipe(arguments), seconds=arguments.seconds)
     if arguments.json:
         print(to_json(found))
     else:
-        show_preflight(found)
-    return FINDINGS if found["findings"] else 0
+        (show_run if about_a_run else show_preflight)(found)
+    healthy = found["healthy"] if about_a_run else not found["findings"]
+    return 0 if healthy else FINDINGS
 
 
-def _look_at_run(arguments: argparse.Namespace) -> int:
-    """Look at a run and print what it came to.
-
-    Raises:
-        UserError: an option of what is before a run.
-    """
+def _check_no_options(arguments: argparse.Namespace) -> None:
+    """Refuse options of what is before a run."""
     from bertkit.runs.folder import is_run
 
     asked = [flag for flag, *_ in FLAGS if getattr(arguments, flag) is not None]
@@ -73,36 +70,23 @@ def _look_at_run(arguments: argparse.Namespace) -> int:
     # What is no run says so itself, when it is read.
     if asked and is_run(Path(arguments.what)):
         raise UserError(f"{arguments.what} is a run, which has its recipe; leave out {', '.join(asked)}.")
-    from bertkit import api
-    from bertkit.cli.doctor_display import show_run
-
-    found = api.doctor(arguments.what)
-    if arguments.json:
-        print(to_json(found))
-    else:
-        show_run(found)
-    return 0 if found["healthy"] else FINDINGS
 
 
-def read_recipe(arguments: argparse.Namespace) -> Recipe | PretrainRecipe:
+def asked_recipe(arguments: argparse.Namespace) -> Recipe | PretrainRecipe:
     """The recipe of what a command line asks about, of the kind that it is of.
 
     Raises:
         UserError: an option of the other kind, or a recipe that cannot be read.
     """
-    from bertkit.data.shards import is_shards
+    from bertkit.api import kind_asked
 
-    shards = bool(arguments.what) and is_shards(Path(arguments.what))
-    kind = kind_of_recipe(arguments.recipe) if arguments.recipe else Recipe
-    if shards and kind is Recipe and arguments.recipe is None:
-        kind = PretrainRecipe
-    if shards and kind is Recipe:
-        raise UserError(f"{arguments.what} is a folder of shards, and {arguments.recipe} is for fine-tuning.")
-    mine, others = (finetune.FLAGS, pretrain.FLAGS) if kind is Recipe else (pretrain.FLAGS, finetune.FLAGS)
+    finetuning = kind_asked(arguments.what, arguments.recipe) is Recipe
+    others = pretrain.FLAGS if finetuning else finetune.FLAGS
     for flag, *_ in others:
-        if flag not in {each[0] for each in mine} and getattr(arguments, flag) is not None:
-            words = "fine-tuning" if kind is Recipe else "pretraining"
+        if flag not in _SHARED and getattr(arguments, flag) is not None:
+            words = "fine-tuning" if finetuning else "pretraining"
             raise UserError(f"{flag} is no option of {words}, which this is about.")
-    if kind is Recipe:
-        return finetune.read_recipe(argparse.Namespace(**vars(arguments), task=arguments.what))
-    return pretrain.read_recipe(argparse.Namespace(**vars(arguments), shards=arguments.what))
+    if finetuning:
+        return read_recipe(Recipe, finetune.FLAGS, arguments, arguments.what)
+    shards = Path(arguments.what) if arguments.what else None
+    return read_recipe(PretrainRecipe, pretrain.FLAGS, arguments, shards)

@@ -127,17 +127,35 @@ def _rows(measures: Measures) -> Iterator[Row]:
     yield from _pieces(measures)
     yield from _model(measures["start"])
     yield from _trials(measures)
-    if measures["cost"]:
-        yield from _cost(measures["cost"])
+    if cost := measures["cost"]:
+        own = cost["weights"] + cost["gradients"] + cost["moments"]
+        free = f"; {cost['available'] / 1e9:.1f} GB are free" if cost["available"] else ""
+        memory = (
+            f"about {(cost['base'] + own + cost['activations']) / 1e9:.2f} GB: {own / 1e9:.2f} for weights, "
+            f"gradients and moments, {cost['activations'] / 1e9:.2f} for the largest batch{free}"
+        )
+        yield "memory", memory, "memory"
+        time = "{steps:,} steps of {seconds_a_step:.2g} s, {parameters:,} parameters".format_map(cost)
+        yield "time", f"about {duration(cost['seconds'])}: {time}", ""
 
 
 def _labelled(rows: Measures, asked: Measures) -> Iterator[Row]:
     counts = "{train_rows:,} to train on, {dev_rows:,} to score".format_map(rows)
     yield "rows", counts, "labels_differ numbers_differ"
+    blind = f"who knows only that has a loss of {rows['prior_loss']:.3f} and, always answering"
     if "counts" in rows:
-        yield "labels", _classes(rows, asked), "rare_label accuracy_of_imbalance"
+        shares = sorted(rows["counts"].items(), key=lambda item: -item[1])
+        classes = ", ".join(f"{label} {count / rows['train_rows']:.1%}" for label, count in shares[:5])
+        classes += f" and {len(shares) - 5} more" if len(shares) > 5 else ""
+        scored = f"accuracy {rows['majority_accuracy']:.3f}"
+        if asked["metric"] != "accuracy":
+            scored = f"{title(asked['metric'])} {rows['majority_score']:.3f}, {scored}"
+        classes += f"; {blind} {rows['majority_label']!r}, {scored}"
+        yield "labels", classes, "rare_label accuracy_of_imbalance"
     if "deviation" in rows:
-        yield "scores", _numbers(rows, asked), "outliers"
+        numbers = "mean {mean:.3g}, deviation {deviation:.3g}, from {least:.3g} to {greatest:.3g}"
+        scored = f"{title(asked['metric'])} {rows['mean_score']:.3f}"
+        yield "scores", f"{numbers.format_map(rows)}; {blind} the mean, {scored}", "outliers"
     order = (
         "labels vary {batch_dispersion:.1f} times as much between batches as by chance, "
         "{file_dispersion:.1f} times along the file; "
@@ -151,27 +169,6 @@ def _labelled(rows: Measures, asked: Measures) -> Iterator[Row]:
         "stand in train"
     )
     yield "copies", copies.format_map(rows), "duplicates contradictions leaks"
-
-
-def _classes(rows: Measures, asked: Measures) -> str:
-    shares = sorted(rows["counts"].items(), key=lambda item: -item[1])
-    shown = ", ".join(f"{label} {count / rows['train_rows']:.1%}" for label, count in shares[:5])
-    more = f" and {len(shares) - 5} more" if len(shares) > 5 else ""
-    scored = f"accuracy {rows['majority_accuracy']:.3f}"
-    if asked["metric"] != "accuracy":
-        scored = f"{title(asked['metric'])} {rows['majority_score']:.3f}, {scored}"
-    return (
-        f"{shown}{more}; who knows only that has a loss of {rows['prior_loss']:.3f} and, always answering "
-        f"{rows['majority_label']!r}, {scored}"
-    )
-
-
-def _numbers(rows: Measures, asked: Measures) -> str:
-    return (
-        f"mean {rows['mean']:.3g}, deviation {rows['deviation']:.3g}, from {rows['least']:.3g} to "
-        f"{rows['greatest']:.3g}; who knows only that has a loss of {rows['prior_loss']:.3f} and, always "
-        f"answering the mean, {title(asked['metric'])} {rows['mean_score']:.3f}"
-    )
 
 
 def _pieces(measures: Measures) -> Iterator[Row]:
@@ -238,18 +235,6 @@ def _by_heart(trial: Measures) -> str:
     if (calmer := trial["calmer"]) and calmer["losses"]:
         text += f"; at a tenth of the rate {calmer['losses'][-1]:.3f} after {len(calmer['losses'])}"
     return f"{text} at a rate of {trial['rate']:g}" if not calmer else text
-
-
-def _cost(cost: Measures) -> Iterator[Row]:
-    own = cost["weights"] + cost["gradients"] + cost["moments"]
-    free = f"; {cost['available'] / 1e9:.1f} GB are free" if cost["available"] else ""
-    memory = (
-        f"about {(cost['base'] + own + cost['activations']) / 1e9:.2f} GB: {own / 1e9:.2f} for weights, "
-        f"gradients and moments, {cost['activations'] / 1e9:.2f} for the largest batch{free}"
-    )
-    yield "memory", memory, "memory"
-    time = "{steps:,} steps of {seconds_a_step:.2g} s, {parameters:,} parameters".format_map(cost)
-    yield "time", f"about {duration(cost['seconds'])}: {time}", ""
 
 
 def range_sketch(tested: Measures, lr: float) -> list[str]:

@@ -9,23 +9,21 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bertkit.cli.arguments import (
     add_input_arguments,
     add_shared,
     check_out,
     check_sources,
+    count_rows,
     input_rows,
     readable_twice,
     report_tally,
+    stderr_bar,
 )
 from bertkit.text.jsons import to_json
-
-if TYPE_CHECKING:
-    from bertkit.infer.embed import Embedder
-    from bertkit.infer.rows import Tally
 
 EXAMPLES = """examples:
   bertkit embed RUN sentences.txt -o vectors.npy                  the mean of the last layer's pieces
@@ -66,9 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the vectors; 2 if some rows have none."""
     check_out(arguments.out, arguments.overwrite)
     check_sources(arguments)
-    from dataclasses import asdict
-
-    from bertkit.infer.embed import check_ending
+    from bertkit.data.tables import BadRow
+    from bertkit.infer.embed import check_ending, open_writer
     from bertkit.infer.model import load
     from bertkit.infer.rows import Tally
 
@@ -81,51 +78,39 @@ def run(arguments: argparse.Namespace) -> int:
         normalise=arguments.normalise,
     )
     tally, began = Tally(), time.perf_counter()
-    _embed(arguments, embedder, tally)
-    seconds = time.perf_counter() - began
-    report_tally(tally, embedder.reading.longest, "vector")
-    result = {
-        "model": arguments.model,
-        "out": str(arguments.out),
-        **asdict(tally),
-        "width": embedder.width,
-        **asdict(embedder.embedding),
-        **asdict(embedder.reading),
-        "precision": embedder.compute.precision,
-        "seconds": seconds,
-        "pieces_per_second": tally.pieces / seconds,
-    }
-    if arguments.json:
-        print(to_json(result))
-    else:
-        layers = " and ".join(map(str, embedder.embedding.layers))
-        print(
-            f"{arguments.out}: {tally.rows:,} rows of {embedder.width}, "
-            f"{' and '.join(embedder.embedding.poolings)} of layer {layers}"
-            f"{', of length 1' if embedder.embedding.normalise else ''}; "
-            f"{seconds:.1f} s, {tally.pieces / seconds:,.0f} pieces/s",
-            file=sys.stderr,
-        )
-    return 2 if tally.bad else 0
-
-
-def _embed(arguments: argparse.Namespace, embedder: Embedder, tally: Tally) -> None:
-    """Write the vectors, with a bar on standard error where it is a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from bertkit.data.tables import BadRow
-    from bertkit.infer.embed import open_writer
-
-    counted = sys.stderr.isatty() and readable_twice(arguments)
-    # Counting the rows first takes a thousandth of the whole time.
-    total = sum(1 for _ in input_rows(arguments)) if counted else None
-    bar = Progress(console=Console(stderr=True), transient=True, redirect_stdout=False, disable=not counted)
-    with bar, open_writer(arguments.out, embedder.width, by_word=embedder.embedding.by_word) as write:
-        task = bar.add_task("embedding", total=total)
+    shown = sys.stderr.isatty() and readable_twice(arguments)
+    total = count_rows(arguments) if shown else 0
+    with (
+        stderr_bar("embedding", total, shown=shown) as advance,
+        open_writer(arguments.out, embedder.width, by_word=embedder.embedding.by_word) as write,
+    ):
         for rows, vectors in embedder.embed_rows(input_rows(arguments), tally):
             for row in rows:
                 if isinstance(row, BadRow):
                     print(f"bertkit: {row.problem}", file=sys.stderr)
             write(rows, vectors)
-            bar.advance(task, len(rows))
+            advance(len(rows))
+    seconds = time.perf_counter() - began
+    report_tally(tally, embedder.reading.longest, "vector")
+    done, speed = embedder.embedding, tally.pieces / seconds
+    if arguments.json:
+        result = {
+            "model": arguments.model,
+            "out": str(arguments.out),
+            **asdict(tally),
+            "width": embedder.width,
+            **asdict(done),
+            **asdict(embedder.reading),
+            "precision": embedder.compute.precision,
+            "seconds": seconds,
+            "pieces_per_second": speed,
+        }
+        print(to_json(result))
+    else:
+        print(
+            f"{arguments.out}: {tally.rows:,} rows of {embedder.width}, {' and '.join(done.poolings)} of "
+            f"layer {' and '.join(map(str, done.layers))}{', of length 1' if done.normalise else ''}; "
+            f"{seconds:.1f} s, {speed:,.0f} pieces/s",
+            file=sys.stderr,
+        )
+    return 2 if tally.bad else 0

@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("Give either texts or --file, not both.")
     if arguments.top < 1:
         raise UserError(f"--top must be at least 1, not {arguments.top}.")
-    _check_texts(arguments.texts)
+    for text in arguments.texts:
+        if "[MASK]" not in text and Path(text).is_file():
+            raise UserError(f"{text} is a file; to fill the texts in it say --file {text}.")
+    from bertkit.infer.masked import fill
     from bertkit.infer.model import load
 
     model = load(arguments.model, precision=arguments.precision).masked
@@ -62,9 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
         print("Type one text a line; Ctrl-D ends.", file=sys.stderr)
 
     def answers() -> Iterator[Filled]:
-        from bertkit.infer.masked import fill
-
-        for places, texts in _chunks(arguments, 1 if typed else TEXTS_AT_ONCE):
+        following = _texts(arguments)
+        while together := list(islice(following, 1 if typed else TEXTS_AT_ONCE)):
+            places, texts = zip(*together, strict=True)
             yield from fill(model, texts, top=arguments.top, places=places)
 
     for line in json_lines(answers()) if arguments.json else _lines(answers()):
@@ -72,30 +76,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_texts(texts: list[str]) -> None:
-    for text in texts:
-        if "[MASK]" not in text and Path(text).is_file():
-            raise UserError(f"{text} is a file; to fill the texts in it say --file {text}.")
-
-
-def _chunks(arguments: argparse.Namespace, at_once: int) -> Iterator[tuple[list[str], list[str]]]:
-    """What messages call the texts, and the texts, so many together."""
-    places: list[str] = []
-    texts: list[str] = []
-    for place, text in _texts(arguments):
-        places.append(place)
-        texts.append(text)
-        if len(texts) == at_once:
-            yield places, texts
-            places, texts = [], []
-    if texts:
-        yield places, texts
-
-
 def _texts(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """What messages call each text, and the text."""
+    yield from ((f"Text {number}", text) for number, text in enumerate(arguments.texts, 1))
     if arguments.texts:
-        for number, text in enumerate(arguments.texts, 1):
-            yield f"Text {number}", text
         return
     from bertkit.data.files import STANDARD_INPUT
     from bertkit.data.tables import Columns, place, read_rows

@@ -7,14 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from bertkit.cli.arguments import (
-    RUN_FLAGS,
-    Flag,
-    add_run_arguments,
-    changes_of,
-    recipe_to_change,
-    train,
-)
+from bertkit.cli.arguments import RUN_FLAGS, Flag, add_run_arguments, read_recipe, train
 from bertkit.recipe import Recipe
 
 FLAGS: tuple[Flag, ...] = (
@@ -46,13 +39,7 @@ FLAGS: tuple[Flag, ...] = (
     ("--epochs", "training", "epochs", int, "passes over the training rows"),
     ("--batch", "batch", "sequences", int, "sequences of a batch"),
     ("--max-length", "batch", "max_length", int, "pieces of a sequence at most"),
-    (
-        "--window",
-        "batch",
-        "window",
-        int,
-        "read longer texts in windows of so many pieces, uncut",
-    ),
+    ("--window", "batch", "window", int, "read longer texts in windows of so many pieces, uncut"),
     ("--stride", "batch", "stride", int, "pieces from one window to the next (default: 3/4 of a window)"),
     ("--patience", "training", "patience", int, "stop after so many epochs without a better score"),
     *RUN_FLAGS,
@@ -68,13 +55,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it and print what was found."""
-    return train("finetune", arguments, read_recipe(arguments))
-
-
-def read_recipe(arguments: argparse.Namespace) -> Recipe:
-    """The recipe file (or that of the run to resume, or the defaults) with the command's changes."""
-    recipe = recipe_to_change(Recipe, arguments)
-    changes = changes_of(arguments, FLAGS, recipe.model.options)
-    if arguments.task:
-        changes.setdefault("task", {})["name"] = arguments.task
-    return recipe.with_changes(changes)
+    return train("finetune", arguments, read_recipe(Recipe, FLAGS, arguments, arguments.task))

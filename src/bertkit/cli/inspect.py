@@ -44,15 +44,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(to_json(found))
     else:
-        _show(found)
+        lines = _lines(found)
+        width = max(map(len, lines)) + 2
+        for name, text in lines.items():
+            print(f"{name:<{width}}{text}".replace("\n", "\n" + " " * width))
     return 0
-
-
-def _show(found: dict[str, Any]) -> None:
-    lines = _lines(found)
-    width = max(map(len, lines)) + 2
-    for name, text in lines.items():
-        print(f"{name:<{width}}{text}".replace("\n", "\n" + " " * width))
 
 
 def _lines(found: dict[str, Any]) -> dict[str, str]:
@@ -108,9 +104,8 @@ def _head(found: dict[str, Any]) -> str:
         return "none; `bertkit finetune` gives it one"
     hidden = f", a hidden layer of {head['hidden_size']}" if head["hidden_size"] else ""
     hidden += ", a layer with a norm" * head["transform"]
-    layers = (
-        "" if tuple(head["layers"]) == (-1,) else f" of layers {list(head['layers'])} ({head['combine']})"
-    )
+    several = tuple(head["layers"]) != (-1,)
+    layers = f" of layers {list(head['layers'])} ({head['combine']})" if several else ""
     pooling = "" if HEAD_KINDS[head["kind"]].pieces else f", pooling {head['pooling']}"
     if head["kind"] == USUAL_KIND:
         return f"{len(found['labels'])} classes{pooling}{layers}{hidden}, {head['loss']}"

@@ -15,7 +15,6 @@ from bertkit.errors import UserError, check_at_least
 from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
-    from bertkit.data.prepare import Options
     from bertkit.text.tokenizer import Tokenizer
 
 SEGMENTERS = ("jieba",)
@@ -81,16 +80,27 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.cased and arguments.model:
         raise UserError("--cased is for --vocab; a model folder says itself whether it is cased.")
 
-    from bertkit.cli.prepare_display import PrepareDisplay
-    from bertkit.data.prepare import prepare
+    from bertkit.cli.display import PrepareDisplay
+    from bertkit.data.corpus import CorpusReading
+    from bertkit.data.prepare import Options, prepare
 
     piped = "-" in arguments.texts
+    layout = arguments.documents
+    if layout == "auto" and arguments.sentences == "lines":
+        layout = "blank"
+    kind = f".{arguments.format}" if arguments.format else None
+    options = Options(
+        heldout=arguments.heldout,
+        sentences=arguments.sentences,
+        words=arguments.words,
+        reading=CorpusReading(layout=layout, column=arguments.column, header=arguments.header, kind=kind),
+    )
     with PrepareDisplay(to_stderr=arguments.json, out=arguments.out, piped=piped) as display:
         result = prepare(
             arguments.texts,
             _tokenizer(arguments),
             arguments.out,
-            _options(arguments),
+            options,
             workers=arguments.workers,
             strict=arguments.strict,
             overwrite=arguments.overwrite,
@@ -113,26 +123,6 @@ def _tokenizer(arguments: argparse.Namespace) -> Tokenizer:
     if folder is None:
         raise UserError(f"{arguments.model} is a preset, which has no vocabulary; name one with --vocab.")
     return read_tokenizer(folder)
-
-
-def _options(arguments: argparse.Namespace) -> Options:
-    from bertkit.data.corpus import CorpusReading
-    from bertkit.data.prepare import Options
-
-    layout = arguments.documents
-    if layout == "auto" and arguments.sentences == "lines":
-        layout = "blank"
-    return Options(
-        heldout=arguments.heldout,
-        sentences=arguments.sentences,
-        words=arguments.words,
-        reading=CorpusReading(
-            layout=layout,
-            column=arguments.column,
-            header=arguments.header,
-            kind=f".{arguments.format}" if arguments.format else None,
-        ),
-    )
 
 
 def _share(text: str) -> float:

@@ -8,14 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bertkit.cli.arguments import (
-    RUN_FLAGS,
-    Flag,
-    add_run_arguments,
-    changes_of,
-    recipe_to_change,
-    train,
-)
+from bertkit.cli.arguments import RUN_FLAGS, Flag, add_run_arguments, read_recipe, train
 from bertkit.recipe import PretrainRecipe
 
 FLAGS: tuple[Flag, ...] = (
@@ -40,19 +33,10 @@ FLAGS: tuple[Flag, ...] = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("shards", nargs="?", default="", help="a folder that `bertkit prepare` made")
+    parser.add_argument("shards", nargs="?", type=Path, help="a folder that `bertkit prepare` made")
     add_run_arguments(parser, FLAGS)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it and print what was found."""
-    return train("pretrain", arguments, read_recipe(arguments))
-
-
-def read_recipe(arguments: argparse.Namespace) -> PretrainRecipe:
-    """The recipe file (or that of the run to resume, or the defaults) with the command's changes."""
-    recipe = recipe_to_change(PretrainRecipe, arguments)
-    changes = changes_of(arguments, FLAGS, recipe.model.options)
-    if arguments.shards:
-        changes.setdefault("corpus", {})["shards"] = str(Path(arguments.shards))
-    return recipe.with_changes(changes)
+    return train("pretrain", arguments, read_recipe(PretrainRecipe, FLAGS, arguments, arguments.shards))

@@ -1,22 +1,38 @@
-"""What a person sees of a run: a header, a bar, a line per evaluation, a closing table."""
+"""What a person sees of a run, of those of the demo and of those of a study: lines, a bar, tables."""
 
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column, Table
 from rich.text import Text
 
 from bertkit.cli.display import BAR_WIDTH, BarDisplay, named_rows, plain_console
 from bertkit.config.terms import MASKED, PAIRS
+from bertkit.demo.report import percent
 from bertkit.diagnose.verdict import losses
 from bertkit.diagnose.wording import duration, perplexity, said, title
+from bertkit.recipe.study import Study
 from bertkit.runs.findings import Finding
+from bertkit.studies.plan import Run
+from bertkit.studies.runner import State, failure, state
+from bertkit.studies.study import StudyListener
+from bertkit.studies.variants import Row
+from bertkit.studies.words import lines_of, say
 from bertkit.tasks.kinds import KINDS
 from bertkit.train.listener import LabelledPlan, Listener, Plan, UnlabelledPlan
 from bertkit.train.loop import StepRecord
@@ -48,7 +64,7 @@ class Wording:
 
 
 class RunDisplay(BarDisplay, Listener):
-    """A `Listener` for people.
+    """Shows a run to people.
 
     Args:
         command: the one that makes such a run.
@@ -265,12 +281,9 @@ def score_table(result: dict[str, Any]) -> Table:
     """The model's scores beside the baselines', the task's own metric first with its interval."""
     metric = result["metric"]
     others = [name for name in result["metrics"] if name != metric]
-    table = Table(title=Text(f"{result['task']}, scored on {result['rows']:,} rows"), title_justify="left")
-    table.add_column("")
-    table.add_column(title(metric), justify="right")
-    table.add_column("95 % interval", justify="right")
-    for name in others:
-        table.add_column(title(name), justify="right")
+    heads = [title(metric), "95 % interval", *map(title, others)]
+    words = Text(f"{result['task']}, scored on {result['rows']:,} rows")
+    table = Table("", *(Column(head, justify="right") for head in heads), title=words, title_justify="left")
     known = result["baselines"]
     # Without training rows there is only the one that is blind.
     better_first = reversed(KINDS[result["kind"]].baselines)
@@ -289,15 +302,119 @@ def score_table(result: dict[str, Any]) -> Table:
 
 def losses_table(result: dict[str, Any]) -> Table:
     """The held-out figures before and after, and the floors."""
-    table = Table()
-    table.add_column("")
-    table.add_column("MLM loss", justify="right")
-    table.add_column("perplexity", justify="right")
-    table.add_column("accuracy", justify="right")
-    table.add_column("pairs right", justify="right")
+    heads = ("MLM loss", "perplexity", "accuracy", "pairs right")
+    table = Table("", *(Column(head, justify="right") for head in heads))
     for name, row in losses(result).items():
         shares = [f"{row[key]:.1%}" if key in row else "" for key in (MASKED.accuracy, PAIRS.accuracy)]
         loss = row[MASKED.loss]
         style = "bold" if name.startswith("after") else None
         table.add_row(name, said(loss, 3), said(perplexity(loss), 1), *shares, style=style)
     return table
+
+
+class DemoDisplay(BarDisplay, Listener):
+    """Lines of one of the demo's runs, set in under its step, and a bar below them.
+
+    Args:
+        console: where they stand.
+        total: updates of all seeds.
+        name: of the weights that are fine-tuned; of a pretraining none.
+    """
+
+    def __init__(self, console: Console, total: float, name: str = "") -> None:
+        super().__init__(
+            console,
+            TextColumn("   "),
+            BarColumn(bar_width=BAR_WIDTH),
+            TextColumn("{task.percentage:.0f} %"),
+            TimeRemainingColumn(),
+        )
+        self._task = self._bar.add_task("", total=total)
+        self._name = name
+        self._began = time.monotonic()
+
+    def _say(self, line: str) -> None:
+        self._console.print(f"     {line}", soft_wrap=True)
+
+    def planned(self, plan: Plan) -> None:
+        """Print what the losses of a pretraining stand between."""
+        if isinstance(plan, UnlabelledPlan):
+            self._say(
+                f"{plan.model}, {plan.encoder.positions} positions, {plan.parameters:,} parameters; knowing "
+                f"nothing is a loss of {plan.uniform:.2f}, knowing word frequencies {plan.unigram:.2f}"
+            )
+
+    def stepped(self, record: StepRecord, fraction: float, figures: Mapping[str, float]) -> None:
+        """Move the bar."""
+        self._bar.advance(self._task)
+
+    def evaluated(self, step: int, figures: Mapping[str, Any], best: bool) -> None:
+        """Print the held-out figures of a pretraining."""
+        if not self._name:
+            self._say(
+                f"step {step:>5,}: loss {figures[MASKED.loss]:.2f}, {figures[MASKED.accuracy]:.0%} of the "
+                "masked pieces restored"
+            )
+
+    def finished(self, result: dict[str, Any]) -> None:
+        """Print the speed, or the score."""
+        if self._name:
+            bar = (result["score"], *result["interval"])
+            self._say(f"{self._name:<14} {percent(bar)} right, {time.monotonic() - self._began:.0f} s")
+        else:
+            self._say(f"{result['seconds']:.0f} s, {result['pieces_per_second']:,.0f} pieces/s")
+
+
+class StudyDisplay(BarDisplay, StudyListener):
+    """Shows a study to people: a bar, a line for each run that ends, and the tables at the end.
+
+    Args:
+        to_stderr: leave standard output to programs.
+    """
+
+    def __init__(self, *, to_stderr: bool) -> None:
+        super().__init__(
+            plain_console(to_stderr=to_stderr),
+            TextColumn("runs"),
+            BarColumn(bar_width=BAR_WIDTH),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        self._began: dict[str, float] = {}
+
+    def _last_words(self, error: BaseException) -> str:
+        interrupted = isinstance(error, KeyboardInterrupt)
+        return "Interrupted; the same command goes on where the study is." if interrupted else ""
+
+    def planned(self, study: Study, runs: Sequence[Run]) -> None:
+        """The question, and how much there is to do."""
+        done = sum(state(run) == "done" for run in runs)
+        self._console.print(study.question, style="bold")
+        self._console.print(f"{len(runs)} runs, {done} of them done already")
+        self._task = self._bar.add_task("", total=len(runs), completed=done)
+
+    def changed(self, run: Run, now: State) -> None:
+        """A line where a run ends."""
+        name = run.folder.name
+        if now == "running":
+            self._began[name] = time.monotonic()
+            return
+        self._bar.advance(self._task)
+        if now == "failed":
+            self._console.print(f"{name} failed: {failure(run)}", style="red")
+        else:
+            self._console.print(f"{name} done in {duration(time.monotonic() - self._began[name])}")
+
+    def finished(self, study: Study, stages: Mapping[str, Sequence[Row]], result: Mapping[str, Any]) -> None:
+        """The tables, and what they say."""
+        for stage, rows in stages.items():
+            heads, lines = lines_of([row for row in rows if row.group or row.failed], brief=True)
+            table = Table(title=stage, title_justify="left", title_style="bold", box=None, pad_edge=False)
+            for place, head in enumerate(heads):
+                table.add_column(head, justify="right" if place else "left", overflow="fold")
+            for line in lines:
+                table.add_row(*line)
+            self._console.print()
+            self._console.print(table)
+            for sentence in say(rows):
+                self._console.print(sentence)

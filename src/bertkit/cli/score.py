@@ -10,21 +10,16 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bertkit.cli.arguments import add_shared, check_out, ending_of, source
+from bertkit.cli.arguments import add_shared, check_out, ending_of, source, stderr_bar
 from bertkit.cli.predict import CONTROL
 from bertkit.errors import UserError
 from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bertkit.data.tables import Columns, Row
-    from bertkit.infer.masked import MaskedModel
+    from bertkit.data.tables import Row
     from bertkit.infer.score import Scores
 
 EXAMPLES = """examples:
@@ -67,19 +62,24 @@ def run(arguments: argparse.Namespace) -> int:
     if pairs and arguments.column:
         raise UserError("--column is for sentences; of pairs say --good and --bad.")
     rows, places = _read(arguments, pairs)
+    from bertkit.checkpoint.atomic import replace_file
     from bertkit.infer.model import load
+    from bertkit.infer.score import score
 
     model = load(arguments.model, precision=arguments.precision).masked
     began = time.perf_counter()
-    if pairs:
-        result, records = _score_pairs(model, rows, places, arguments)
-    else:
-        result, records = _score_sentences(model, rows, places, arguments)
+    texts = [row.text for row in rows] + [row.pair or "" for row in rows if pairs]
+    with stderr_bar("scoring", len(texts), shown=sys.stderr.isatty()) as progress:
+        places *= 1 + pairs
+        scores = score(model, texts, whole_words=arguments.whole_words, places=places, progress=progress)
+    result, records = _pairs(rows, scores, arguments.group) if pairs else _sentences(rows, scores)
     seconds = time.perf_counter() - began
     result = {"model": model.name, **result, "seconds": seconds}
-    result["sentences_per_second"] = len(rows) * (1 + pairs) / seconds
+    result["sentences_per_second"] = len(texts) / seconds
     if arguments.out is not None:
-        _write(arguments.out, records)
+        with replace_file(arguments.out) as written, written.open("w", encoding="utf-8") as file:
+            for record in records:
+                print(to_json(record), file=file)
     if arguments.json:
         shown = {} if pairs or arguments.out else {"rows": records}
         print(to_json({**result, **shown}))
@@ -91,14 +91,6 @@ def run(arguments: argparse.Namespace) -> int:
         unknown = f"{result['unknown']:,} pieces are [UNK], words that the model does not know"
         print(f"bertkit: {unknown}; what it says of them means little.", file=sys.stderr)
     return 0
-
-
-def _columns(arguments: argparse.Namespace, pairs: bool, ending: str) -> Columns:
-    from bertkit.data.tables import Columns
-
-    if pairs:
-        return Columns(arguments.good or "good", arguments.bad or "bad", arguments.group)
-    return Columns(arguments.column or ("1" if ending == ".txt" else "text"))
 
 
 def _are_pairs(arguments: argparse.Namespace) -> bool:
@@ -126,27 +118,26 @@ def _read(arguments: argparse.Namespace, pairs: bool) -> tuple[list[Row], list[s
         UserError: at the first row that cannot be read: a share of the good ones would not say so.
     """
     from bertkit.data.files import STANDARD_INPUT
-    from bertkit.data.tables import place, read_rows
+    from bertkit.data.tables import Columns, place, read_rows
 
-    rows: list[Row] = []
-    places: list[str] = []
+    found: list[tuple[Row, str]] = []
     for path in arguments.files or [STANDARD_INPUT]:
         ending = ending_of(path, arguments.format)
-        for row in read_rows(path, _columns(arguments, pairs, ending), ending=ending):
-            rows.append(row)
-            places.append(place(path, row.line))
-    return rows, places
+        columns = Columns(arguments.column or ("1" if ending == ".txt" else "text"))
+        if pairs:
+            columns = Columns(arguments.good or "good", arguments.bad or "bad", arguments.group)
+        found += [(row, place(path, row.line)) for row in read_rows(path, columns, ending=ending)]
+    return [row for row, _ in found], [words for _, words in found]
 
 
-def _score_sentences(
-    model: MaskedModel, rows: list[Row], places: list[str], arguments: argparse.Namespace
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The result object, and a record for each row."""
-    texts = [row.text for row in rows]
-    found = _score(model, texts, places, arguments)
+Told = tuple[dict[str, Any], list[dict[str, Any]]]
+"""The result object, and a record for each row."""
+
+
+def _sentences(rows: list[Row], found: Scores) -> Told:
     records = [
-        {"text": text, "score": score, "pieces": pieces, "score_per_piece": score / pieces}
-        for text, score, pieces in zip(texts, found.scores.tolist(), found.pieces.tolist(), strict=True)
+        {"text": row.text, "score": score, "pieces": pieces, "score_per_piece": score / pieces}
+        for row, score, pieces in zip(rows, found.scores.tolist(), found.pieces.tolist(), strict=True)
     ]
     result = {
         "sentences": len(rows),
@@ -158,68 +149,30 @@ def _score_sentences(
     return result, records
 
 
-def _score_pairs(
-    model: MaskedModel, rows: list[Row], places: list[str], arguments: argparse.Namespace
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _pairs(rows: list[Row], both: Scores, group: str | None) -> Told:
     from bertkit.infer.score import preferences, summarise_pairs
 
-    texts = [row.text for row in rows] + [row.pair or "" for row in rows]
-    both = _score(model, texts, [*places, *places], arguments)
     good, bad = both[: len(rows)], both[len(rows) :]
-    groups = [row.label or "" for row in rows] if arguments.group else None
+    groups = [row.label or "" for row in rows] if group else None
     result = {**summarise_pairs(good, bad, groups), "unknown": int(both.unknown.sum())}
-    columns = zip(
-        rows,
-        good.scores.tolist(),
-        bad.scores.tolist(),
-        good.pieces.tolist(),
-        bad.pieces.tolist(),
-        preferences(good, bad).tolist(),
-        strict=True,
-    )
+    figures = {
+        "good_score": good.scores,
+        "bad_score": bad.scores,
+        "good_pieces": good.pieces,
+        "bad_pieces": bad.pieces,
+        "points": preferences(good, bad),
+    }
+    lines = zip(*(figure.tolist() for figure in figures.values()), strict=True)
     records = [
         {
             "good": row.text,
             "bad": row.pair,
-            **({arguments.group: row.label} if arguments.group else {}),
-            "good_score": good_score,
-            "bad_score": bad_score,
-            "good_pieces": good_pieces,
-            "bad_pieces": bad_pieces,
-            "points": points,
+            **({group: row.label} if group else {}),
+            **dict(zip(figures, line, strict=True)),
         }
-        for row, good_score, bad_score, good_pieces, bad_pieces, points in columns
+        for row, line in zip(rows, lines, strict=True)
     ]
     return result, records
-
-
-def _score(model: MaskedModel, texts: list[str], places: list[str], arguments: argparse.Namespace) -> Scores:
-    from bertkit.infer.score import score
-
-    with _bar(len(texts)) as progress:
-        return score(model, texts, whole_words=arguments.whole_words, places=places, progress=progress)
-
-
-@contextmanager
-def _bar(total: int) -> Iterator[Callable[[int], None] | None]:
-    """Show on standard error how far it is, where a person sees it."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
-        task = progress.add_task("scoring", total=total)
-        yield lambda count: progress.advance(task, count)
-
-
-def _write(out: Path, records: list[dict[str, Any]]) -> None:
-    from bertkit.checkpoint.atomic import replace_file
-
-    with replace_file(out) as written, written.open("w", encoding="utf-8") as file:
-        for record in records:
-            print(to_json(record), file=file)
 
 
 def _show_sentences(result: dict[str, Any], records: list[dict[str, Any]]) -> None:

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from bertkit.text.vocabulary import Learned, VocabularyOptions
-
 # A shorter result is not what was asked for, and the user is told.
 SHORTFALL = 0.1
+WHY_SHORT = {
+    "topdown": "the thresholds of topdown jump over the size on little text. Give more text, a lower "
+    "--min-frequency, or take --algorithm wordpiece",
+    "wordpiece": "the text has no more pieces that occur so often. Give more text or a lower --min-frequency",
+}
 # The bar moves after so many characters.
 _STEP = 1_000_000
 # Text of which a compressed file is about one byte in so many characters; only the bar depends on it.
@@ -95,14 +98,19 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out.exists() and not arguments.overwrite:
         raise UserError(f"{arguments.out} exists; choose another name or say --overwrite to replace it.")
 
-    from bertkit.checkpoint.atomic import replace_file
-    from bertkit.cli.display import plain_console
-    from bertkit.text.tokenizer import Tokenizer
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
-    options = _options(arguments)
+    from bertkit.checkpoint.atomic import replace_file
+    from bertkit.cli.display import plain_console, transient_bar
+    from bertkit.text.tokenizer import Tokenizer
+    from bertkit.text.vocabulary import VocabularyOptions, learn_and_judge
+
+    given = {field.name: getattr(arguments, field.name) for field in fields(VocabularyOptions)}
+    options = VocabularyOptions(**{name: value for name, value in given.items() if value is not None})
     console = plain_console(to_stderr=arguments.json)
     begin = time.perf_counter()
-    learned = _learn(arguments, options, console)
+    with transient_bar(console, TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()) as bar:
+        learned = learn_and_judge(_texts(arguments, bar), options, arguments.held_out)
     result = {
         "vocabulary": str(arguments.out),
         "algorithm": options.algorithm,
@@ -123,24 +131,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(to_json(result))
     return 0
-
-
-def _options(arguments: argparse.Namespace) -> VocabularyOptions:
-    from bertkit.text.vocabulary import VocabularyOptions
-
-    given = {field.name: getattr(arguments, field.name) for field in fields(VocabularyOptions)}
-    return VocabularyOptions(**{name: value for name, value in given.items() if value is not None})
-
-
-def _learn(arguments: argparse.Namespace, options: VocabularyOptions, console: Console) -> Learned:
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-
-    from bertkit.cli.display import transient_bar
-    from bertkit.text.vocabulary import learn_and_judge
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with transient_bar(console, *columns) as bar:
-        return learn_and_judge(_texts(arguments, bar), options, arguments.held_out)
 
 
 def _texts(arguments: argparse.Namespace, bar: Progress) -> Iterator[str]:
@@ -182,16 +172,8 @@ def _show(result: dict[str, Any], console: Console) -> None:
             "(to a vocabulary learned in the same way without them)"
         )
     console.print(named_rows(rows))
-    if result["size"] < (1 - SHORTFALL) * result["asked"]:
-        console.print(_shortfall(result), style="yellow", soft_wrap=True)
-
-
-def _shortfall(result: dict[str, Any]) -> str:
-    short = 1 - result["size"] / result["asked"]
-    why = {
-        "topdown": "the thresholds of topdown jump over the size on little text. Give more text, a lower "
-        "--min-frequency, or take --algorithm wordpiece",
-        "wordpiece": "the text has no more pieces that occur so often. Give more text or a lower "
-        "--min-frequency",
-    }[result["algorithm"]]
-    return f"{result['size']:,} pieces are {short:.0%} fewer than the {result['asked']:,} asked for: {why}."
+    size, asked = result["size"], result["asked"]
+    if size < (1 - SHORTFALL) * asked:
+        why = WHY_SHORT[result["algorithm"]]
+        short = f"{size:,} pieces are {1 - size / asked:.0%} fewer than the {asked:,} asked for: {why}."
+        console.print(short, style="yellow", soft_wrap=True)

@@ -266,11 +266,8 @@ def question_order(words: Words) -> Pair:
 def arguments(words: Words) -> Pair:
     """A verb has its object once: behind it, or as what is asked or told about. New: in a question."""
     plural, with_object = words.number(), words.number()
-    subject, verb, when = (
-        words.phrase(words.one(PEOPLE), plural),
-        forms(words.word("find")),
-        words.one(TIMES),
-    )
+    subject, verb = words.phrase(words.one(PEOPLE), plural), forms(words.word("find"))
+    when = words.one(TIMES)
     if words.construction or words.chance():
         rest = f"{words.things() if with_object else ''} {when}"
         right, wrong = ("why", "what") if with_object else ("what", "why")
@@ -352,18 +349,14 @@ def generate(split: Split, count: int, seed: int = 0) -> list[Sentence]:
     sentences: list[Sentence] = []
     seen: set[str] = set()
     for turn in range((count + 1) // 2):
-        phenomenon = list(PHENOMENA)[turn % len(PHENOMENA)]
-        novelty = turns[turn // len(PHENOMENA) % len(turns)]
-        for pair in _candidates(phenomenon, novelty, generator):
-            if all(_split(text) == split for text in pair) and seen.isdisjoint(pair):
+        for twins in _candidates(turn, turns, generator):
+            texts = [twin.text for twin in twins]
+            if all(_split(text) == split for text in texts) and seen.isdisjoint(texts):
                 break
         else:
             raise UserError(f"The grammar has no {count} different {split} sentences; ask for fewer.")
-        seen.update(pair)
-        sentences += [
-            Sentence(text, label, phenomenon, novelty)
-            for text, label in zip(pair, reversed(LABELS), strict=True)
-        ]
+        seen.update(texts)
+        sentences += twins
     return sentences[:count]
 
 
@@ -380,11 +373,9 @@ def plain_text(count: int, seed: int = 0) -> list[str]:
     turns: tuple[Novelty, ...] = ("none", "none", "none", "words")
     sentences: dict[str, None] = {}
     for turn in range(count):
-        phenomenon = list(PHENOMENA)[turn % len(PHENOMENA)]
-        novelty = turns[turn // len(PHENOMENA) % len(turns)]
-        for text, _ in _candidates(phenomenon, novelty, generator):
-            if _split(text) == "train" and text not in sentences:
-                sentences[text] = None
+        for good, _ in _candidates(turn, turns, generator):
+            if _split(good.text) == "train" and good.text not in sentences:
+                sentences[good.text] = None
                 break
         else:
             raise UserError(f"The grammar has no {count} different sentences for a text; ask for fewer.")
@@ -404,12 +395,22 @@ def _split(text: str) -> Split:
     return "dev" if hashlib.sha256(text.encode()).digest()[0] % 2 else "train"
 
 
-def _candidates(phenomenon: str, novelty: Novelty, generator: random.Random) -> Iterator[tuple[str, str]]:
+def _candidates(
+    turn: int, turns: Sequence[Novelty], generator: random.Random
+) -> Iterator[tuple[Sentence, Sentence]]:
+    """Twins of the phenomenon and the novelty whose turn it is, the acceptable one first."""
+    phenomenon = list(PHENOMENA)[turn % len(PHENOMENA)]
+    novelty = turns[turn // len(PHENOMENA) % len(turns)]
     for _ in range(2_000):
         words = Words(generator, novelty)
-        frame, good, bad = PHENOMENA[phenomenon](words)
+        frame, right, wrong = PHENOMENA[phenomenon](words)
         if words.has_new == (novelty == "words"):
-            yield _written(frame.format(good)), _written(frame.format(bad))
+            good, bad = _written(frame.format(right)), _written(frame.format(wrong))
+            unacceptable, acceptable = LABELS
+            yield (
+                Sentence(good, acceptable, phenomenon, novelty),
+                Sentence(bad, unacceptable, phenomenon, novelty),
+            )
 
 
 def _written(text: str) -> str:

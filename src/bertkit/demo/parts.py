@@ -1,24 +1,33 @@
-"""What the demo is made of: its sizes, its data, its recipes, and how its models are compared."""
+"""What the demo is made of: its data, its recipes, and how its models are compared."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from bertkit import api
+from bertkit.checkpoint.atomic import replace_file
+from bertkit.data.corpus import CorpusReading
+from bertkit.data.prepare import Options
+from bertkit.demo import FRESH, PRETRAIN, PRETRAINED, Sizes
+from bertkit.demo.grammar import Sentence, generate, minimal_pairs, plain_text
 from bertkit.errors import UserError
-from bertkit.recipe import PretrainRecipe, Recipe
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from bertkit.demo.grammar import Sentence
-    from bertkit.text.tokenizer import Tokenizer
+from bertkit.infer.model import load
+from bertkit.infer.score import score, summarise_pairs
+from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
+from bertkit.runs.result import Answers
+from bertkit.tasks.kinds import KINDS, METRICS
+from bertkit.tasks.load import load_examples
+from bertkit.tasks.metrics import middle, paired_samples, seeds_interval, wilson_interval
+from bertkit.tasks.registry import find_task
+from bertkit.text.tokenizer import Tokenizer
+from bertkit.text.vocabulary import VocabularyOptions, learn
 
 TEXT = "text.txt"
-PRETRAIN, FRESH, PRETRAINED = "pretrain", "fresh", "pretrained"
 # What stands first is the model of both runs: the initialisation is in proportion to its small width, 0.02 is
 # BERT's choice for a width of 768.
 OPTIONS: dict[str, Any] = {
@@ -28,79 +37,38 @@ OPTIONS: dict[str, Any] = {
     "hidden_dropout": 0.0,
     "initialiser_range": 0.08,
 }
-NOVELTIES = {"none": "nothing new", "words": "new words", "construction": "new construction"}
+ACCURACY = METRICS["accuracy"]
 
 Bar = tuple[float, float, float]
 """A share of right answers and its 95 % interval."""
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """How much of everything; times go by these alone, so that results repeat.
-
-    Attributes:
-        text: sentences without labels.
-        vocabulary: pieces at most.
-        steps: of pretraining.
-        pieces: of such a step.
-        labels: sentences with labels, for both models.
-        epochs: over them.
-        sequences: of a batch of them.
-        seeds: of both models.
-        dev: sentences that both are scored on.
-    """
-
-    text: int = 50_000
-    vocabulary: int = 800
-    steps: int = 1_000
-    pieces: int = 1_024
-    labels: int = 400
-    epochs: int = 8
-    sequences: int = 16
-    seeds: int = 3
-    dev: int = 800
-
-
-@dataclass(frozen=True)
-class Data:
-    """Text, and the sentences to be scored on."""
-
-    text: list[str]
-    dev: list[Sentence]
-
-    def check(self) -> None:
-        """Raise `RuntimeError` if a dev sentence stands in the text: then no score would be worth a thing."""
-        text = {sentence.casefold() for sentence in self.text}
-        if known := [sentence.text for sentence in self.dev if sentence.text.casefold() in text]:
-            raise RuntimeError(f"{len(known)} dev sentences stand in the text, such as {known[0]!r}.")
-
-
-def write_data(folder: Path, sizes: Sizes, seed: int) -> Data:
-    """Write text.txt, train.tsv and dev.tsv."""
-    from bertkit.demo.grammar import generate, plain_text
-
-    data = Data(plain_text(sizes.text, seed), generate("dev", sizes.dev, seed))
-    data.check()
-    _write(folder / TEXT, data.text)
-    for split, sentences in (("train", generate("train", sizes.labels, seed)), ("dev", data.dev)):
+def write_data(folder: Path, sizes: Sizes, seed: int) -> tuple[list[str], list[Sentence]]:
+    """Write text.txt, train.tsv and dev.tsv; the text, and the sentences to be scored on."""
+    text, dev = plain_text(sizes.text, seed), generate("dev", sizes.dev, seed)
+    check_unseen(text, dev)
+    _write(folder / TEXT, text)
+    for split, sentences in (("train", generate("train", sizes.labels, seed)), ("dev", dev)):
         lines = ["sentence\tlabel\tdependency\tnovelty"]
         lines += [f"{each.text}\t{each.label}\t{each.phenomenon}\t{each.novelty}" for each in sentences]
         _write(folder / f"{split}.tsv", lines)
-    return data
+    return text, dev
+
+
+def check_unseen(text: Sequence[str], dev: Sequence[Sentence]) -> None:
+    """Raise `RuntimeError` if a dev sentence stands in the text: then no score would be worth a thing."""
+    seen = {sentence.casefold() for sentence in text}
+    if known := [sentence.text for sentence in dev if sentence.text.casefold() in seen]:
+        raise RuntimeError(f"{len(known)} dev sentences stand in the text, such as {known[0]!r}.")
 
 
 def _write(path: Path, lines: Sequence[str]) -> None:
-    from bertkit.checkpoint.atomic import replace_file
-
     with replace_file(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_vocabulary(folder: Path, text: Sequence[str], sizes: Sizes) -> Tokenizer:
     """Learn vocab.txt from the text."""
-    from bertkit.text.tokenizer import Tokenizer
-    from bertkit.text.vocabulary import VocabularyOptions, learn
-
     pieces = learn(text, VocabularyOptions(size=sizes.vocabulary))
     _write(folder / "vocab.txt", pieces)
     return Tokenizer.from_vocabulary(pieces)
@@ -108,10 +76,6 @@ def write_vocabulary(folder: Path, text: Sequence[str], sizes: Sizes) -> Tokeniz
 
 def write_shards(folder: Path, tokenizer: Tokenizer) -> dict[str, Any]:
     """Cut the text into shards, each sentence a document, and return the report."""
-    from bertkit import api
-    from bertkit.data.corpus import CorpusReading
-    from bertkit.data.prepare import Options
-
     options = Options(heldout=0.02, sentences="lines", reading=CorpusReading(layout="lines"))
     return api.prepare([folder / TEXT], tokenizer, folder / "shards", options, workers=1, overwrite=True)
 
@@ -139,12 +103,7 @@ def finetune_recipe(folder: Path, sizes: Sizes, seed: int, *, pretrained: bool) 
         start = {"model": {"start": str(folder / PRETRAIN)}}
     changes: dict[str, dict[str, Any]] = {
         **start,
-        "task": {
-            "train": str(folder / "train.tsv"),
-            "dev": str(folder / "dev.tsv"),
-            "text": "sentence",
-            "metric": "accuracy",
-        },
+        "task": {**_files(folder), "metric": "accuracy"},
         "head": {"dropout": 0.0},
         "batch": {"max_length": 64, "sequences": sizes.sequences},
         "optimiser": {"lr": 1e-3},
@@ -153,13 +112,15 @@ def finetune_recipe(folder: Path, sizes: Sizes, seed: int, *, pretrained: bool) 
     return Recipe().with_changes(changes)
 
 
+def _files(folder: Path) -> dict[str, str]:
+    return {"train": str(folder / "train.tsv"), "dev": str(folder / "dev.tsv"), "text": "sentence"}
+
+
 # ---- Comparing
 
 
 def answers(run: Path, result: Mapping[str, Any]) -> list[npt.NDArray[Any]]:
     """What each dev sentence adds to the metrics, of each seed of a fine-tuning run."""
-    from bertkit.runs.result import Answers
-
     found = []
     for each in result["seeds"]:
         done = Answers.read(run if len(result["seeds"]) == 1 else run / f"seed-{each['seed']}")
@@ -178,28 +139,22 @@ def compare(
         `groups`: for "all", each novelty and each dependency, by who answers; `difference`: pretrained less
         fresh, with its interval.
     """
-    import numpy as np
-
-    from bertkit.tasks.kinds import METRICS
-    from bertkit.tasks.metrics import middle, paired_samples
-
     given = {FRESH: answers(folder / FRESH, fresh), PRETRAINED: answers(folder / PRETRAINED, pretrained)}
-    ngram = _ngram_right(folder)
-    groups = {}
+    right = _ngram_right(folder)
+    groups: dict[str, dict[str, Bar]] = {}
     for name, rows in groups_of(dev).items():
-        bars = {"ngram": _share(ngram[rows])}
-        bars |= {who: _bar([adds[rows] for adds in seeds]) for who, seeds in given.items()}
-        groups[name] = bars
-    accuracy = METRICS["accuracy"]
-    more, less = (accuracy.of(np.vstack(given[who])) for who in (PRETRAINED, FRESH))
-    interval = middle(paired_samples(accuracy, given[PRETRAINED], given[FRESH], alike=False))
+        hits = int(right[rows].sum())
+        groups[name] = {"ngram": (hits / len(rows), *wilson_interval(hits, len(rows)))}
+        for who, seeds in given.items():
+            adds = [of_all[rows] for of_all in seeds]
+            groups[name][who] = (ACCURACY.of(np.vstack(adds)), *seeds_interval(ACCURACY, adds))
+    more, less = (ACCURACY.of(np.vstack(given[who])) for who in (PRETRAINED, FRESH))
+    interval = middle(paired_samples(ACCURACY, given[PRETRAINED], given[FRESH], alike=False))
     return {"groups": groups, "difference": [more - less, *interval]}
 
 
 def groups_of(dev: Sequence[Sentence]) -> dict[str, npt.NDArray[np.int64]]:
     """Rows of all sentences, of each novelty and of each dependency."""
-    import numpy as np
-
     groups = {"all": np.arange(len(dev))}
     for attribute in ("novelty", "phenomenon"):
         values = np.array([getattr(sentence, attribute) for sentence in dev])
@@ -207,36 +162,14 @@ def groups_of(dev: Sequence[Sentence]) -> dict[str, npt.NDArray[np.int64]]:
     return groups
 
 
-def _bar(seeds: Sequence[npt.NDArray[Any]]) -> Bar:
-    import numpy as np
-
-    from bertkit.tasks.kinds import METRICS
-    from bertkit.tasks.metrics import seeds_interval
-
-    accuracy = METRICS["accuracy"]
-    return accuracy.of(np.vstack(seeds)), *seeds_interval(accuracy, seeds)
-
-
 def _ngram_right(folder: Path) -> npt.NDArray[np.bool_]:
     """Whether the n-gram model of the labelled sentences is right, of each dev sentence."""
-    from bertkit.recipe import TaskRecipe
-    from bertkit.tasks.kinds import KINDS
-    from bertkit.tasks.load import load_examples
-    from bertkit.tasks.registry import find_task
-
-    files = (str(folder / f"{split}.tsv") for split in ("train", "dev"))
-    task = find_task(TaskRecipe(train=next(files), dev=next(files), text="sentence"))
+    task = find_task(TaskRecipe(**_files(folder)))
     train, labels = load_examples(task, "train")
     dev, _ = load_examples(task, "dev", labels)
     _, ngram = KINDS[task.kind].baselines
     right: npt.NDArray[np.bool_] = ngram.predict(train, dev, labels) == dev.known.values
     return right
-
-
-def _share(right: npt.NDArray[np.bool_]) -> Bar:
-    from bertkit.tasks.metrics import wilson_interval
-
-    return float(right.mean()), *wilson_interval(int(right.sum()), len(right))
 
 
 def compare_twins(model: Path, dev: Sequence[Sentence]) -> dict[str, Any]:
@@ -245,13 +178,8 @@ def compare_twins(model: Path, dev: Sequence[Sentence]) -> dict[str, Any]:
     Returns:
         `summarise_pairs` over all dependencies and novelties: both are groups.
     """
-    from bertkit.demo.grammar import minimal_pairs
-    from bertkit.infer.model import load
-    from bertkit.infer.score import score, summarise_pairs
-
     pairs = minimal_pairs(dev)
-    masked = load(model).masked
-    found = score(masked, [pair[twin] for twin in ("good", "bad") for pair in pairs])
+    found = score(load(model).masked, [pair[twin] for twin in ("good", "bad") for pair in pairs])
     good, bad = found[: len(pairs)], found[len(pairs) :]
     result = summarise_pairs(good, bad, [pair["phenomenon"] for pair in pairs])
     by_novelty = summarise_pairs(good, bad, [sentence.novelty for sentence in dev[::2]])

@@ -30,6 +30,11 @@ Found = Mapping[str, Any]
 Bars = Mapping[str, Sequence[float]]
 
 WHO = {"ngram": "n-gram model", "fresh": "fresh weights", "pretrained": "pretrained"}
+RUNS = {
+    "pretrain": "Pretraining: losses over its steps",
+    "pretrained": "Fine-tuning the pretrained model",
+    "fresh": "Fine-tuning fresh weights",
+}
 COLOUR = {"ngram": "ngram", "fresh": "train", "pretrained": "dev"}
 _STAND_INS = {colour: stand_in for stand_in, colour in COLOURS.items()}
 CHANCE = 0.5
@@ -43,29 +48,37 @@ def write_demo_report(folder: Path, found: Found) -> Path:
         found: what the demo prints with --json.
     """
     groups: Mapping[str, Bars] = found["groups"]
-    names: Mapping[str, str] = found["novelties"]
-    novelties = {"all": "all", **names}
+    sizes, pretraining = found["sizes"], found["pretraining"]
+    novelties = {"all": "all", **found["novelties"]}
     dependencies = [name for name in groups if name not in novelties]
     parts = [
         header("bertkit demo", "What pretraining buys", *demo_verdict(found)),
-        _facts(found),
+        facts(
+            {
+                "sentences of text": f"{sizes['text']:,}",
+                "labels in the text": "none",
+                "steps of pretraining": f"{pretraining['steps']:,}",
+                "time of pretraining": duration(pretraining["seconds"]),
+                "labelled sentences": f"{sizes['labels']:,}",
+                "updates on them": f"{found['updates']:,}",
+                "seeds": str(sizes["seeds"]),
+                "parameters": f"{pretraining['parameters']:,}",
+            }
+        ),
         side(
-            _figure(
+            _bars(
                 "Right answers, by what is new in the sentence",
                 {label: groups[name] for name, label in novelties.items() if name in groups},
                 "New: in no labelled sentence. The text without labels has the new words too, the new "
                 "constructions not; no sentence that is scored stands in either.",
             ),
-            _figure(
+            _bars(
                 "Right answers, by dependency",
                 {name: groups[name] for name in dependencies},
                 "Thin lines are 95 % intervals. Of each run the epoch that is best on these rows counts.",
             ),
         ),
-        side(
-            _without_labels(found, dependencies, novelties),
-            stack(_filled(found), _runs()),
-        ),
+        side(_without_labels(found, dependencies, novelties), _filled_and_runs(found)),
         commands("Ask it yourself", found["commands"]),
     ]
     return write_page(folder / REPORT, "What pretraining buys", parts, found["version"])
@@ -96,30 +109,8 @@ def percent(bar: Sequence[float]) -> str:
     return f"{100 * share:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def _facts(found: Found) -> str:
-    sizes, pretraining = found["sizes"], found["pretraining"]
-    return facts(
-        {
-            "sentences of text": f"{sizes['text']:,}",
-            "labels in the text": "none",
-            "steps of pretraining": f"{pretraining['steps']:,}",
-            "time of pretraining": duration(pretraining["seconds"]),
-            "labelled sentences": f"{sizes['labels']:,}",
-            "updates on them": f"{found['updates']:,}",
-            "seeds": str(sizes["seeds"]),
-            "parameters": f"{pretraining['parameters']:,}",
-        }
-    )
-
-
-def _figure(heading: str, groups: Mapping[str, Bars], remark: str) -> str:
-    keys = [key(COLOUR[who], name) for who, name in WHO.items()]
-    keys.append(key("majority", "majority, 50 %", dashed=True))
-    return figure(heading, draw_bars(heading, groups), [*keys, note(remark)])
-
-
-def draw_bars(name: str, groups: Mapping[str, Bars]) -> str:
-    """Bars with 95 % intervals, a group of three below the other, as SVG text."""
+def _bars(heading: str, groups: Mapping[str, Bars], remark: str) -> str:
+    """Bars with 95 % intervals, a group of three below the other."""
 
     def draw(all_axes: Sequence[Axes]) -> None:
         from matplotlib.ticker import PercentFormatter
@@ -139,7 +130,9 @@ def draw_bars(name: str, groups: Mapping[str, Bars]) -> str:
         axes.grid(visible=False, axis="y")
         axes.grid(visible=True, axis="x", color=LINE)
 
-    return picture(name, draw, size=(5.4, 3.9))
+    keys = [key(COLOUR[who], name) for who, name in WHO.items()]
+    keys.append(key("majority", "majority, 50 %", dashed=True))
+    return figure(heading, picture(heading, draw, size=(5.4, 3.9)), [*keys, note(remark)])
 
 
 def _without_labels(found: Found, dependencies: Sequence[str], novelties: Mapping[str, str]) -> str:
@@ -161,24 +154,12 @@ def _without_labels(found: Found, dependencies: Sequence[str], novelties: Mappin
     return f"<section><h2>Without any label</h2>{made}</section>"
 
 
-def _filled(found: Found) -> str:
-    lines = [
-        [
-            escape(each["text"]),
-            ", ".join(
-                f"{escape(one['piece'])} {one['probability']:.0%}" for one in each["masks"][0]["candidates"]
-            ),
-        ]
-        for each in found["filled"]
-    ]
-    return f"<section><h2>What may stand there</h2>{table(['', 'likeliest'], lines)}</section>"
-
-
-def _runs() -> str:
-    runs = {
-        "pretrain": "Pretraining: losses over its steps",
-        "pretrained": "Fine-tuning the pretrained model",
-        "fresh": "Fine-tuning fresh weights",
-    }
-    items = "".join(f"<li><a href='{run}/{REPORT}'>{escape(words)}</a></li>" for run, words in runs.items())
-    return f"<section><h2>The runs</h2><ul>{items}</ul></section>"
+def _filled_and_runs(found: Found) -> str:
+    lines = []
+    for each in found["filled"]:
+        likeliest = each["masks"][0]["candidates"]
+        told = ", ".join(f"{escape(one['piece'])} {one['probability']:.0%}" for one in likeliest)
+        lines.append([escape(each["text"]), told])
+    filled = f"<section><h2>What may stand there</h2>{table(['', 'likeliest'], lines)}</section>"
+    items = "".join(f"<li><a href='{run}/{REPORT}'>{escape(words)}</a></li>" for run, words in RUNS.items())
+    return stack(filled, f"<section><h2>The runs</h2><ul>{items}</ul></section>")

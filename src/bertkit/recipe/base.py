@@ -15,10 +15,17 @@ from bertkit.errors import UserError, check_choice, nearest
 class BaseRecipe:
     """Sections, each a frozen dataclass with defaults: everything about one run.
 
-    `PLACES` are the keys (section, key) that say only where something lies whose content a run knows itself.
+    `PLACES` are the keys (section, key) that say only where something lies whose content a run knows itself,
+    `ABOUT` is the one that says what is learned from.
     """
 
     PLACES: ClassVar[frozenset[tuple[str, str]]] = frozenset()
+    ABOUT: ClassVar[tuple[str, str]]
+
+    def about(self, what: str | Path | None) -> Self:
+        """A copy that learns from `what`; the recipe itself if that is empty."""
+        section, key = self.ABOUT
+        return self.with_changes({section: {key: str(what)}}) if what else self
 
     def with_changes(self, changes: Mapping[str, Mapping[str, Any]]) -> Self:
         """A copy in which `{section: {key: value}}` replaces what was there.

@@ -127,6 +127,8 @@ class TrainingRecipe(RunRecipe):
 class Recipe(BaseRecipe):
     """Everything about one fine-tuning run."""
 
+    ABOUT = ("task", "name")
+
     task: TaskRecipe = TaskRecipe()
     model: ModelRecipe = ModelRecipe()
     vocabulary: VocabularyRecipe = VocabularyRecipe()

@@ -123,6 +123,7 @@ class PretrainRecipe(BaseRecipe):
     """Everything about one pretraining run."""
 
     PLACES = frozenset({("corpus", "shards")})
+    ABOUT = ("corpus", "shards")
 
     corpus: CorpusRecipe = CorpusRecipe()
     model: ModelRecipe = ModelRecipe()
