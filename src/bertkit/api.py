@@ -20,7 +20,7 @@ from bertkit.health.checks import check_before
 from bertkit.health.preflight import SECONDS
 from bertkit.infer.evaluate import evaluate as run_evaluate
 from bertkit.infer.model import load
-from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
+from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe, TaskRecipe
 from bertkit.recipe.pretrain import kind_of_recipe
 from bertkit.recipe.study import Study, find_study, settings_by_stage
 from bertkit.runs.folder import has_logged
@@ -33,7 +33,7 @@ from bertkit.train.start import preflight
 from bertkit.train.start import train as run_training
 
 AnyKind = Recipe | PretrainRecipe
-AnyRecipe = TypeVar("AnyRecipe", bound=AnyKind)
+AnyRecipe = TypeVar("AnyRecipe", bound=BaseRecipe)
 
 
 def prepare(
@@ -217,10 +217,10 @@ def doctor(
             )
         found, page = write_doctor_page(Path(what))
         return {**found.to_json(), "page": str(page) if page else None}
-    if isinstance(recipe, str):
-        recipe = Path(recipe)
-    chosen = _changed(kind_asked(what, recipe).of(recipe), what, model, changes)
-    measures = preflight(chosen, seconds=seconds)
+    given = Path(recipe) if isinstance(recipe, str) else recipe
+    kind = kind_asked(what, given)
+    chosen = given if isinstance(given, BaseRecipe) else kind.of(given)
+    measures = preflight(_changed(chosen, what, model, changes), seconds=seconds)
     return {"measures": measures.to_json(), "findings": [each.to_json() for each in check_before(measures)]}
 
 

@@ -149,18 +149,16 @@ def test_plain_text_is_acceptable_has_the_new_words_and_no_dev_sentence() -> Non
 
 
 def test_plain_text_has_none_of_the_new_constructions(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    monkeypatch.setattr(grammar, "_candidates", record_novelties(grammar._candidates, seen))
+    seen = set()
+
+    class Noting(grammar.Words):
+        def __init__(self, generator, novelty) -> None:
+            seen.add(novelty)
+            super().__init__(generator, novelty)
+
+    monkeypatch.setattr(grammar, "Words", Noting)
     grammar.plain_text(64)
-    assert set(seen) == {"none", "words"}
-
-
-def record_novelties(function, seen: list[str]):
-    def recorded(phenomenon, novelty, generator):
-        seen.append(novelty)
-        return function(phenomenon, novelty, generator)
-
-    return recorded
+    assert seen == {"none", "words"}
 
 
 def test_more_text_than_there_is_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ RUN_FLAGS: tuple[Flag, ...] = (
 HOW_LONG: Mapping[str, Any] = {"steps": 0, "budget": 0.0, "replay": ""}
 """Keys of which the last word wins over what a recipe file says, and what stands for their absence."""
 
-AnyRecipe = TypeVar("AnyRecipe", bound=Recipe | PretrainRecipe)
+AnyRecipe = TypeVar("AnyRecipe", Recipe, PretrainRecipe)
 
 SHARED: dict[str, dict[str, Any]] = {
     "--column": {"metavar": "NAME", "help": "where the text is: a name, or a number from 1 (text)"},

@@ -112,7 +112,7 @@ def finetune_recipe(folder: Path, sizes: Sizes, seed: int, *, pretrained: bool) 
     return Recipe().with_changes(changes)
 
 
-def _files(folder: Path) -> dict[str, str]:
+def _files(folder: Path) -> dict[str, Any]:
     return {"train": str(folder / "train.tsv"), "dev": str(folder / "dev.tsv"), "text": "sentence"}
 
 
