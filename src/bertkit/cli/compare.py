@@ -12,14 +12,15 @@ from bertkit.text.jsons import to_json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "runs",
         nargs="+",
         type=Path,
         metavar="RUN",
         help="run folders; the others are compared with the first",
     )
-    parser.add_argument("-o", "--out", type=Path, help="write a page with pictures, such as compare.html")
+    add("-o", "--out", type=Path, help="write a page with pictures, such as compare.html")
     add_shared(parser, "--overwrite", "--json")
 
 
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show(found: dict[str, Any], out: Path | None) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from bertkit.cli.display import plain_console
     from bertkit.diagnose.compare_page import columns, sentences, value_text
@@ -48,8 +49,7 @@ def _show(found: dict[str, Any], out: Path | None) -> None:
     table = Table(title=found["task"] or "pretraining", **look)
     for number, head in enumerate(heads):
         # Names give way, not figures; of a head the last word may stand below.
-        first, _, last = head.rpartition(" ")
-        words = f"{first}\n{last}" if first and "[" not in head else head
+        words = head if "[" in head else "\n".join(head.rsplit(" ", 1))
         table.add_column(words, justify="right" if number else "left", overflow="fold", no_wrap=number > 0)
     for line in lines:
         table.add_row(*line)
@@ -59,10 +59,8 @@ def _show(found: dict[str, Any], out: Path | None) -> None:
     if not found["recipe"]:
         console.print("\nThe recipes are the same.")
     else:
-        recipe = Table(title="what differs in the recipes", **look)
-        recipe.add_column("key")
-        for row in found["rows"]:
-            recipe.add_column(row["name"], overflow="fold")
+        names = [Column(row["name"], overflow="fold") for row in found["rows"]]
+        recipe = Table("key", *names, title="what differs in the recipes", **look)
         for name, values in found["recipe"].items():
             recipe.add_row(name, *map(value_text, values))
         console.print()

@@ -10,9 +10,10 @@ from bertkit.text.jsons import to_json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("model", help="a model folder of any format, a zip archive of one, or a run")
-    parser.add_argument("out", help="the folder to make")
-    parser.add_argument(
+    add = parser.add_argument
+    add("model", help="a model folder of any format, a zip archive of one, or a run")
+    add("out", help="the folder to make")
+    add(
         "--to",
         required=True,
         choices=("hf", "google"),

@@ -38,11 +38,10 @@ SHOWN = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "-o", "--out", type=Path, default=Path("runs/demo"), help="the folder to make (%(default)s)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the sentences and of the models")
-    parser.add_argument("--overwrite", action="store_true", help="replace the demo that is there")
+    add = parser.add_argument
+    add("-o", "--out", type=Path, default=Path("runs/demo"), help="the folder to make (%(default)s)")
+    add("--seed", type=int, default=0, help="of the sentences and of the models")
+    add("--overwrite", action="store_true", help="replace the demo that is there")
     add_shared(parser, "--json")
 
 

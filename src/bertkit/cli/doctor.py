@@ -30,13 +30,10 @@ FLAGS: tuple[Flag, ...] = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "what", nargs="?", default="", help="a run folder, a named task, such as cola, or shards"
-    )
+    add = parser.add_argument
+    add("what", nargs="?", default="", help="a run folder, a named task, such as cola, or shards")
     add_recipe_arguments(parser, FLAGS)
-    parser.add_argument(
-        "--seconds", type=float, default=SECONDS, help="for the steps on copies, at most (%(default)g)"
-    )
+    add("--seconds", type=float, default=SECONDS, help="for the steps on copies, at most (%(default)g)")
     add_shared(parser, "--json")
     parser.set_defaults(resume=False)
 

@@ -12,23 +12,20 @@ from bertkit.text.jsons import to_json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("study", help=f"a study's TOML file, or the name of one in {STUDIES}")
-    parser.add_argument(
-        "-o", "--out", type=Path, required=True, help="the study's folder, made or gone on with"
-    )
-    parser.add_argument("--seeds", type=int, default=0, help="seeds of every variant, instead of the study's")
-    parser.add_argument(
-        "--jobs", type=int, default=1, help="runs at a time; each gets its share of the cores"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("study", help=f"a study's TOML file, or the name of one in {STUDIES}")
+    add("-o", "--out", type=Path, required=True, help="the study's folder, made or gone on with")
+    add("--seeds", type=int, default=0, help="seeds of every variant, instead of the study's")
+    add("--jobs", type=int, default=1, help="runs at a time; each gets its share of the cores")
+    add(
         "--set",
         action="append",
         default=[],
         metavar="STAGE.KEY=VALUE",
         help="a recipe key of a stage, as pretrain.corpus.shards=SHARDS",
     )
-    parser.add_argument("--again", action="store_true", help="try runs again that failed")
-    parser.add_argument("--no-runs", action="store_true", help="run nothing; tell of what is done so far")
+    add("--again", action="store_true", help="try runs again that failed")
+    add("--no-runs", action="store_true", help="run nothing; tell of what is done so far")
     add_shared(parser, "--json")
 
 

@@ -34,16 +34,17 @@ _COMPRESSION = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "texts",
         nargs="+",
         type=Path,
         metavar="TEXT",
         help="text files, JSON lines, TSV, CSV or Parquet; all but Parquet also as .gz or .zst",
     )
-    parser.add_argument("--size", type=int, required=True, metavar="N", help="pieces to learn")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="the vocab.txt to write")
-    parser.add_argument(
+    add("--size", type=int, required=True, metavar="N", help="pieces to learn")
+    add("-o", "--out", type=Path, required=True, help="the vocab.txt to write")
+    add(
         "--algorithm",
         choices=get_args(VocabularyAlgorithm),
         default="wordpiece",
@@ -59,24 +60,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for lower-cased text (default)",
     )
     case.add_argument("--cased", dest="lowercase", action="store_false", help="keep upper and lower case")
-    parser.add_argument(
+    add(
         "--strip-accents",
         action=argparse.BooleanOptionalAction,
         help="remove accents; by default exactly if the case goes too",
     )
-    parser.add_argument(
+    add(
         "--split-cjk",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="make each Chinese character a word (default)",
     )
-    parser.add_argument(
-        "--reserved", nargs="+", metavar="PIECE", help="the pieces to put first, in this order"
-    )
-    parser.add_argument("--min-frequency", type=int, metavar="N", help="how often a piece must occur")
-    parser.add_argument("--alphabet", type=int, metavar="N", help="single characters at most (1000)")
+    add("--reserved", nargs="+", metavar="PIECE", help="the pieces to put first, in this order")
+    add("--min-frequency", type=int, metavar="N", help="how often a piece must occur")
+    add("--alphabet", type=int, metavar="N", help="single characters at most (1000)")
     add_shared(parser, "--column", "--header")
-    parser.add_argument(
+    add(
         "--held-out",
         type=int,
         default=100,

@@ -50,21 +50,8 @@ def run_study(
 ) -> dict[str, Any]:
     """Run what is not done, and write `result.json`, `tables.md`, `picture-STAGE.svg` and `report.html`.
 
-    Args:
-        study: the question.
-        out: the study's folder: made, or gone on with.
-        settings: for each stage what the user changes, each as `section.key=value`.
-        seeds: of every variant; 0 is as the study says.
-        jobs: runs at a time; 0 runs nothing and tells of what is done.
-        again: try those again that failed before.
-        listener: told of everything as it happens.
-
-    Returns:
-        What `result.json` holds.
-
-    Raises:
-        UserError: a recipe that cannot be read, or `out` is something else.
-        KeyboardInterrupt: Ctrl-C; the runs under way have saved, and the same command goes on.
+    Arguments, result and errors are those of `bertkit.study`; of `settings` each stage has its own, each of
+    them as `section.key=value`.
     """
     check_at_least("study", "jobs", jobs, 0)
     check_at_least("study", "seeds", seeds, 0)
