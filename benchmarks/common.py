@@ -6,12 +6,27 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 # What bf16 and int8 arithmetic depend on; other processor flags do not change a figure here.
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "bf16", "i8mm")
+
+ROOT = Path(__file__).resolve().parents[1]
+RECIPES = ROOT / "recipes"
+DATA = Path(os.environ.setdefault("BERTKIT_DATA", str(ROOT.parent / "shared" / "data")))
+"""Real data, where the programs that are measured look for it, too."""
+VOCABULARY = DATA / "vocab" / "bert-base-uncased-vocab.txt"
+
+
+def corpus() -> list[Path]:
+    """The files of real text; the program ends where there are none."""
+    files = sorted((DATA / "corpus").glob("*.jsonl.gz"))
+    if not files or not VOCABULARY.is_file():
+        sys.exit(f"{sys.argv[0]}: {DATA} has no corpus/*.jsonl.gz or vocab/; set BERTKIT_DATA to real data")
+    return files
 
 
 def emit(figure: str, value: float, unit: str, **details: object) -> None:

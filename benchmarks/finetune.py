@@ -10,7 +10,6 @@ measured bandwidth.
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import subprocess
 import sys
@@ -38,7 +37,7 @@ from bertkit.recipe import BatchRecipe, OptimiserRecipe
 from bertkit.tasks.load import load_examples
 from bertkit.tasks.registry import get_task
 from bertkit.text.tokenizer import Tokenizer
-from common import emit, emit_machine, interleaved
+from common import VOCABULARY, emit, emit_machine, interleaved
 from peak import copy_bandwidth
 
 BATCH = 32
@@ -221,8 +220,7 @@ def train_base() -> None:
 
 def uncased() -> Tokenizer:
     """The tokenizer of bert-base-uncased."""
-    path = Path(os.environ["BERTKIT_DATA"]) / "vocab" / "bert-base-uncased-vocab.txt"
-    return Tokenizer.from_vocabulary(path, lowercase=True)
+    return Tokenizer.from_vocabulary(VOCABULARY, lowercase=True)
 
 
 def cola_work(tokenizer: Tokenizer) -> tuple[Work, Tokenizer]:
@@ -287,7 +285,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory", action="store_true", help="only the steps whose peak memory is measured")
     arguments = parser.parse_args()
-    os.environ.setdefault("BERTKIT_DATA", str(Path(__file__).resolve().parents[2] / "shared" / "data"))
     flush_denormals()
     if arguments.memory:
         train_base()

@@ -13,9 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from common import emit, emit_machine
+from common import RECIPES, emit, emit_machine
 
-RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 LOOKED_AT = ["cola-scratch", "cola-minilm", "cola-blog", "cola-scratch=base"]
 STEPS = 4
 
@@ -70,7 +69,6 @@ def main() -> None:
     parser.add_argument("--shards", default="", help="of `bertkit prepare`: two pretraining recipes too")
     parser.add_argument("--recipes", nargs="+", default=LOOKED_AT, help="RECIPE, or RECIPE=MODEL")
     arguments = parser.parse_args()
-    os.environ.setdefault("BERTKIT_DATA", str(Path(__file__).resolve().parents[2] / "shared" / "data"))
     emit_machine()
     for recipe in arguments.recipes + (["micro", "cram-1h"] if arguments.shards else []):
         name, _, start = recipe.partition("=")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import os
 import resource
 import shutil
 import subprocess
@@ -21,7 +20,7 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
-from common import emit, emit_machine, seconds
+from common import VOCABULARY, corpus, emit, emit_machine, seconds
 
 PROCESSES = 2
 PEER = """
@@ -44,20 +43,16 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, default=30, help="of text to cut")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each")
     arguments = parser.parse_args()
-    data = Path(os.environ.get("BERTKIT_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    files = sorted((data / "corpus").glob("*.jsonl.gz"))
-    vocabulary = data / "vocab" / "bert-base-uncased-vocab.txt"
-    if not files or not vocabulary.is_file():
-        sys.exit(f"prepare.py: {data} has no corpus/*.jsonl.gz or vocab/; set BERTKIT_DATA to real data")
+    files = corpus()
     emit_machine()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         megabytes = _take(files, folder / "text.jsonl", arguments.megabytes)
         out = folder / "out"
-        options = ["--vocab", str(vocabulary), "-o", str(out), "--overwrite", "--workers", str(PROCESSES)]
+        options = ["--vocab", str(VOCABULARY), "-o", str(out), "--overwrite", "--workers", str(PROCESSES)]
         commands = {
             "bertkit": ["-m", "bertkit", "prepare", str(folder / "text.jsonl"), *options],
-            "datasets": ["-c", PEER, str(folder / "text.jsonl"), str(vocabulary), str(out), str(PROCESSES)],
+            "datasets": ["-c", PEER, str(folder / "text.jsonl"), str(VOCABULARY), str(out), str(PROCESSES)],
         }
         if find_spec("datasets") is None:
             print("prepare.py: datasets is not installed; only bertkit is measured", file=sys.stderr)

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -44,7 +42,7 @@ from bertkit.train.loop import run_steps
 from bertkit.train.masked import as_batch, score
 from bertkit.train.processes import ALONE
 from bertkit.train.start import source_of
-from common import emit, emit_machine, interleaved, seconds
+from common import VOCABULARY, corpus, emit, emit_machine, interleaved, seconds
 
 LENGTH = 128
 HELDOUT = 0.01
@@ -187,7 +185,8 @@ class Theirs:
 
     def __init__(self, setting: Setting, at_once: int) -> None:
         recipe = setting.recipe()
-        self.objective = source_of(recipe, ALONE, Listener()).objective(0)
+        self.source = source_of(recipe, ALONE, Listener())
+        self.objective = self.source.objective(0)
         self.model = their_model(preset(setting.size), setting.pairs)
         self.optimiser = build_optimiser(self.model, recipe.optimiser)
         self.clip = recipe.optimiser.clip
@@ -353,16 +352,13 @@ def main() -> None:
         "--minutes-to-loss", type=float, default=0.0, metavar="MINUTES", help="also the race, so long"
     )
     arguments = parser.parse_args()
-    data = Path(os.environ.get("BERTKIT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-    files = sorted((data / "corpus").glob("*.jsonl.gz"))
-    if not files:
-        sys.exit(f"pretrain.py: {data / 'corpus'} has no *.jsonl.gz; set BERTKIT_DATA to the real data")
+    files = corpus()
     flush_denormals()
     emit_machine()
     with tempfile.TemporaryDirectory() as temporary:
         shards = Path(temporary) / "shards"
         texts = files if arguments.minutes_to_loss else [sample(files, Path(temporary) / "sample.jsonl")]
-        tokenizer = Tokenizer.from_vocabulary(data / "vocab" / "bert-base-uncased-vocab.txt", lowercase=True)
+        tokenizer = Tokenizer.from_vocabulary(VOCABULARY, lowercase=True)
         prepare(texts, tokenizer, shards, Options(heldout=HELDOUT))
         for size in arguments.sizes:
             setting = Setting(size, shards, arguments.pairs)

@@ -12,9 +12,8 @@ import resource
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
-from common import emit, emit_machine
+from common import corpus, emit, emit_machine
 
 SIZE = 30_000
 
@@ -25,10 +24,7 @@ def main() -> None:
     parser.add_argument("--algorithm", default="wordpiece", help="wordpiece or topdown")
     parser.add_argument("--size", type=int, default=SIZE, help="pieces to ask for")
     arguments = parser.parse_args()
-    folder = Path(os.environ.get("BERTKIT_DATA", Path(__file__).parents[2] / "shared" / "data")) / "corpus"
-    files = sorted(folder.glob("*.jsonl.gz"))
-    if not files:
-        sys.exit(f"vocab.py: {folder} has no *.jsonl.gz; set BERTKIT_DATA to the folder of real data")
+    files = corpus()
     emit_machine()
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as temporary:

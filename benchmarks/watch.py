@@ -8,7 +8,6 @@ often; the ratio of the blocks contains the noise of the machine as well.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -26,9 +25,7 @@ from bertkit.train.processes import ALONE
 from bertkit.train.schedule import rates
 from bertkit.train.start import source_of
 from bertkit.train.watching import NEVER, Watching
-from common import emit, emit_machine
-
-RECIPES = Path(__file__).resolve().parents[1] / "recipes"
+from common import RECIPES, emit, emit_machine
 
 
 class Run:
@@ -110,7 +107,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--block", type=int, default=20, help="steps of a turn")
     arguments = parser.parse_args()
-    os.environ.setdefault("BERTKIT_DATA", str(Path(__file__).resolve().parents[2] / "shared" / "data"))
     flush_denormals()
     emit_machine()
     for name in arguments.recipes:
