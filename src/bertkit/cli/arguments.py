@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
@@ -185,9 +185,6 @@ def train(command: str, arguments: argparse.Namespace, recipe: Recipe | Pretrain
         return 0
 
 
-Item = TypeVar("Item")
-
-
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare where the texts are, how they are read, and in which number format is computed."""
     add = parser.add_argument
@@ -249,11 +246,6 @@ def check_sources(arguments: argparse.Namespace) -> None:
             open_bytes(path).close()
 
 
-def readable_twice(arguments: argparse.Namespace) -> bool:
-    """Whether the rows can be counted before they are read."""
-    return bool(arguments.files) and all(path.is_file() for path in arguments.files)
-
-
 def input_rows(arguments: argparse.Namespace) -> Iterator[Row | BadRow]:
     """All rows of all sources, from the start."""
     from bertkit.data.files import STANDARD_INPUT
@@ -283,29 +275,27 @@ def ending_of(path: Path, asked: str | None) -> str:
     return ".txt" if path == STANDARD_INPUT else table_ending(path)
 
 
+def count_rows(arguments: argparse.Namespace) -> int:
+    """How many rows all sources have, for a bar on standard error; 0 where there is none to be.
+
+    So it is where nobody watches, or rows can be read only once. It takes a thousandth of the whole time.
+    """
+    files = arguments.files
+    if not sys.stderr.isatty() or not files or not all(path.is_file() for path in files):
+        return 0
+    return sum(1 for _ in input_rows(arguments))
+
+
 @contextmanager
-def stderr_bar(doing: str, total: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error, if it is `shown`; what is yielded moves it by so many."""
+def stderr_bar(doing: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error, unless `total` is 0; what is yielded moves it by so many."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, redirect_stdout=False, disable=not shown) as progress:
+    with Progress(console=console, transient=True, redirect_stdout=False, disable=not total) as progress:
         task = progress.add_task(doing, total=total)
         yield lambda count: progress.advance(task, count)
-
-
-def with_bar(items: Iterable[Item], arguments: argparse.Namespace, doing: str) -> Iterator[Item]:
-    """Show on standard error how far it is, where there is an item for each row."""
-    with stderr_bar(doing, count_rows(arguments), shown=True) as advance:
-        for item in items:
-            yield item
-            advance(1)
-
-
-def count_rows(arguments: argparse.Namespace) -> int:
-    """How many rows all sources have, which takes a thousandth of the time of what is done with them."""
-    return sum(1 for _ in input_rows(arguments))
 
 
 def report_tally(tally: Tally, longest: int, what: str) -> None:

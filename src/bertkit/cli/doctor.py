@@ -43,10 +43,16 @@ def run(arguments: argparse.Namespace) -> int:
     from bertkit import api
     from bertkit.cli.doctor_display import show_preflight, show_run
     from bertkit.diagnose.doctor import is_about_a_run
+    from bertkit.runs.folder import is_run
 
     about_a_run = is_about_a_run(arguments.what)
     if about_a_run:
-        _check_no_options(arguments)
+        asked = [flag for flag, *_ in FLAGS if getattr(arguments, flag) is not None]
+        asked += ["--recipe"] * bool(arguments.recipe) + ["--set"] * bool(arguments.set)
+        # What is no run says so itself, when it is read.
+        if asked and is_run(Path(arguments.what)):
+            words = f"leave out {', '.join(asked)}"
+            raise UserError(f"{arguments.what} is a run, which has its recipe; {words}.")
         found = api.doctor(arguments.what)
     else:
         found = api.doctor(recipe=asked_recipe(arguments), seconds=arguments.seconds)
@@ -56,17 +62,6 @@ def run(arguments: argparse.Namespace) -> int:
         (show_run if about_a_run else show_preflight)(found)
     healthy = found["healthy"] if about_a_run else not found["findings"]
     return 0 if healthy else FINDINGS
-
-
-def _check_no_options(arguments: argparse.Namespace) -> None:
-    """Refuse options of what is before a run."""
-    from bertkit.runs.folder import is_run
-
-    asked = [flag for flag, *_ in FLAGS if getattr(arguments, flag) is not None]
-    asked += ["--recipe"] * bool(arguments.recipe) + ["--set"] * bool(arguments.set)
-    # What is no run says so itself, when it is read.
-    if asked and is_run(Path(arguments.what)):
-        raise UserError(f"{arguments.what} is a run, which has its recipe; leave out {', '.join(asked)}.")
 
 
 def asked_recipe(arguments: argparse.Namespace) -> Recipe | PretrainRecipe:

@@ -211,7 +211,19 @@ def _model(start: Measures) -> Iterator[Row]:
 
 def _trials(measures: Measures) -> Iterator[Row]:
     if trial := measures["by_heart"]:
-        yield "by heart", _by_heart(trial), "not_by_heart"
+        steps, last = len(trial["losses"]), trial["losses"][-1] if trial["losses"] else math.nan
+        unknown = f"{trial['rows']} texts are not known after {steps} steps"
+        text = {
+            "learnt": f"{trial['rows']} texts are known after {steps} steps",
+            "steps": f"{unknown}: the loss is {last:.3f}",
+            "stopped": f"{unknown}, and the signal has stopped at {trial['stops_at']}: "
+            f"the loss is {last:.3f}",
+            "time": f"time was up after {steps} of {trial['limit']} steps, the loss {last:.3f}",
+            "diverged": f"the loss was no number after {steps} steps",
+        }[trial["ended"]]
+        if (calmer := trial["calmer"]) and calmer["losses"]:
+            text += f"; at a tenth of the rate {calmer['losses'][-1]:.3f} after {len(calmer['losses'])}"
+        yield "by heart", text if calmer else f"{text} at a rate of {trial['rate']:g}", "not_by_heart"
     if tested := measures["range_test"]:
         falls, cliff = tested["falls_at"], tested["cliff"]
         reached = tested["rates"][-1] if tested["rates"] else 0.0
@@ -220,21 +232,6 @@ def _trials(measures: Measures) -> Iterator[Row]:
         text += f", the cliff is at {cliff:.1g}" if cliff else f", no cliff up to {reached:.1g}"
         text += ", where time was up" if tested["ended"] == "time" else ""
         yield "rate", text, "rate_over_cliff rate_too_small rate_too_high"
-
-
-def _by_heart(trial: Measures) -> str:
-    steps, last = len(trial["losses"]), trial["losses"][-1] if trial["losses"] else math.nan
-    text = {
-        "learnt": f"{trial['rows']} texts are known after {steps} steps",
-        "steps": f"{trial['rows']} texts are not known after {steps} steps: the loss is {last:.3f}",
-        "stopped": f"{trial['rows']} texts are not known after {steps} steps, and the signal has stopped at "
-        f"{trial['stops_at']}: the loss is {last:.3f}",
-        "time": f"time was up after {steps} of {trial['limit']} steps, the loss {last:.3f}",
-        "diverged": f"the loss was no number after {steps} steps",
-    }[trial["ended"]]
-    if (calmer := trial["calmer"]) and calmer["losses"]:
-        text += f"; at a tenth of the rate {calmer['losses'][-1]:.3f} after {len(calmer['losses'])}"
-    return f"{text} at a rate of {trial['rate']:g}" if not calmer else text
 
 
 def range_sketch(tested: Measures, lr: float) -> list[str]:

@@ -19,7 +19,6 @@ from bertkit.cli.arguments import (
     check_sources,
     count_rows,
     input_rows,
-    readable_twice,
     report_tally,
     stderr_bar,
 )
@@ -78,10 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
         normalise=arguments.normalise,
     )
     tally, began = Tally(), time.perf_counter()
-    shown = sys.stderr.isatty() and readable_twice(arguments)
-    total = count_rows(arguments) if shown else 0
     with (
-        stderr_bar("embedding", total, shown=shown) as advance,
+        stderr_bar("embedding", count_rows(arguments)) as advance,
         open_writer(arguments.out, embedder.width, by_word=embedder.embedding.by_word) as write,
     ):
         for rows, vectors in embedder.embed_rows(input_rows(arguments), tally):

@@ -35,13 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = from_table(TaskRecipe, {"name": arguments.task, **asked}, "task.")
     from bertkit import api
 
-    result = api.evaluate(
-        arguments.model,
-        recipe,
-        precision=arguments.precision,
-        window=arguments.window,
-        stride=arguments.stride,
-    )
+    windows = {"window": arguments.window, "stride": arguments.stride}
+    result = api.evaluate(arguments.model, recipe, precision=arguments.precision, **windows)
     if arguments.json:
         print(to_json(result))
     else:
@@ -109,15 +104,13 @@ def _calibration(result: dict[str, Any]) -> str:
 def _confusion_table(result: dict[str, Any]) -> Table:
     """Rows are the true labels, columns what the model said."""
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(title="true label by row, predicted by column", title_justify="left")
-    table.add_column("")
-    for label in result["labels"]:
-        table.add_column(escape(label), justify="right")
-    for index, (label, counts) in enumerate(zip(result["labels"], result["confusion"], strict=True)):
-        cells = [
-            f"[bold]{count:,}[/]" if column == index else f"{count:,}" for column, count in enumerate(counts)
-        ]
-        table.add_row(escape(label), *cells)
+    labels = [escape(label) for label in result["labels"]]
+    heads = [Column(label, justify="right") for label in labels]
+    table = Table("", *heads, title="true label by row, predicted by column", title_justify="left")
+    for index, (label, counts) in enumerate(zip(labels, result["confusion"], strict=True)):
+        cells = [f"{count:,}" for count in counts]
+        cells[index] = f"[bold]{cells[index]}[/]"
+        table.add_row(label, *cells)
     return table

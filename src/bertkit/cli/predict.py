@@ -11,7 +11,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -21,10 +21,10 @@ from bertkit.cli.arguments import (
     add_shared,
     check_out,
     check_sources,
+    count_rows,
     input_rows,
-    readable_twice,
     report_tally,
-    with_bar,
+    stderr_bar,
 )
 from bertkit.text.jsons import to_json
 
@@ -74,10 +74,10 @@ def run(arguments: argparse.Namespace) -> int:
     tally = Tally()
     # What is typed is answered line by line.
     answers = predictor.predict_rows(input_rows(arguments), tally, at_once=1 if typed else ROWS_AT_ONCE)
-    if sys.stderr.isatty() and (arguments.out or not sys.stdout.isatty()) and readable_twice(arguments):
-        answers = with_bar(answers, arguments, "predicting")
-    answers = _report_errors(answers)
     with ExitStack() as stack:
+        # Lines that a terminal shows are progress enough.
+        total = count_rows(arguments) if arguments.out or not sys.stdout.isatty() else 0
+        answers = _told(answers, stack.enter_context(stderr_bar("predicting", total)))
         out: TextIO = sys.stdout
         if arguments.out is not None:
             written = stack.enter_context(replace_file(arguments.out))
@@ -133,8 +133,10 @@ def _cells(answer: Answer, kind: Kind) -> tuple[list[str], list[str]]:
     return [CONTROL.sub(" ", cell) for cell in kind.cells(answer)], texts
 
 
-def _report_errors(answers: Iterator[Answer]) -> Iterator[Answer]:
+def _told(answers: Iterator[Answer], advance: Callable[[int], None]) -> Iterator[Answer]:
+    """The answers, while the bar moves and errors are reported."""
     for answer in answers:
         if "error" in answer:
             print(f"bertkit: {answer['error']}", file=sys.stderr)
         yield answer
+        advance(1)

@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = load(arguments.model, precision=arguments.precision).masked
     began = time.perf_counter()
     texts = [row.text for row in rows] + [row.pair or "" for row in rows if pairs]
-    with stderr_bar("scoring", len(texts), shown=sys.stderr.isatty()) as progress:
+    with stderr_bar("scoring", len(texts) if sys.stderr.isatty() else 0) as progress:
         places *= 1 + pairs
         scores = score(model, texts, whole_words=arguments.whole_words, places=places, progress=progress)
     result, records = _pairs(rows, scores, arguments.group) if pairs else _sentences(rows, scores)
