@@ -9,7 +9,6 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from bertkit.checkpoint.state import load_state, save_state
 from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import PackedBatch
@@ -19,6 +18,7 @@ from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.model.optimisers import OPTIMISERS, build_optimiser
 from bertkit.recipe import OptimiserName, OptimiserRecipe
+from bertkit.runs.checkpoints import load_state, save_state
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, run_steps
 from bertkit.train.schedule import rates
 

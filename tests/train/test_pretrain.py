@@ -14,12 +14,11 @@ import torch
 from trained import StopsAfter, fit, records, weights
 
 from bertkit.checkpoint.folder import read_model_folder
-from bertkit.checkpoint.state import save_state
 from bertkit.data.shards import open_shards
 from bertkit.errors import UserError
 from bertkit.model.terms import Sums
 from bertkit.recipe import ModelRecipe, PretrainRecipe
-from bertkit.runs.checkpoints import Checkpoints
+from bertkit.runs.checkpoints import Checkpoints, save_state
 from bertkit.runs.folder import STOPPED
 from bertkit.train.listener import Listener
 from bertkit.train.loop import Interrupted

@@ -1,1 +1,1 @@
-"""Model folders and training state on disk."""
+"""Model folders on disk."""
