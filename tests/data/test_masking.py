@@ -12,13 +12,12 @@ from bertkit.data.masking import (
     Candidates,
     Masked,
     Masker,
-    Masking,
     Realised,
     _span_lengths,
     realised,
 )
 from bertkit.errors import UserError
-from bertkit.recipe.pretrain import MaskingPolicy
+from bertkit.recipe.pretrain import MaskingPolicy, ObjectiveRecipe
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
 
 PAD, UNK, CLS, SEP, MASK = range(5)
@@ -59,7 +58,7 @@ def words_of(ids: list[int], begins: list[bool] | None = None) -> list[list[int]
 def mask(
     policy: MaskingPolicy, batch: list[list[int]], rate: float = 0.15, seed: int = 0, words=None, **shares
 ) -> Masked:
-    masker = Masker(tokenizer, Masking(policy, rate, **shares))
+    masker = Masker(tokenizer, ObjectiveRecipe(masking=policy, rate=rate, **shares))
     ids = np.array([piece for sequence in batch for piece in sequence], dtype=np.int32)
     flags = None if words is None else np.array([flag for sequence in words for flag in sequence])
     return masker(ids, [len(sequence) for sequence in batch], np.random.default_rng(seed), flags)
@@ -175,7 +174,7 @@ def test_words_of_a_segmenter() -> None:
 
 
 def test_lengths_that_are_not_those_of_the_batch() -> None:
-    masker = Masker(tokenizer, Masking())
+    masker = Masker(tokenizer, ObjectiveRecipe())
     with pytest.raises(ValueError, match="lengths add up to 3, and there are 4 pieces"):
         masker(np.array([CLS, A, B, SEP]), [3], np.random.default_rng(0))
 
@@ -183,9 +182,9 @@ def test_lengths_that_are_not_those_of_the_batch() -> None:
 def test_a_vocabulary_of_special_pieces() -> None:
     bare = Tokenizer.from_vocabulary(SPECIALS)
     with pytest.raises(UserError, match="`bertkit vocab`"):
-        Masker(bare, Masking())
+        Masker(bare, ObjectiveRecipe())
     ids = np.array([CLS, UNK, SEP])
-    masked = Masker(bare, Masking(mask_share=0.9, random_share=0))(ids, [3], np.random.default_rng(0))
+    masked = Masker(bare, ObjectiveRecipe(mask_share=0.9, random_share=0))(ids, [3], np.random.default_rng(0))
     assert masked.targets_M.tolist() == [UNK]
 
 
@@ -201,7 +200,7 @@ def words_and_pieces(sequences: int, length: int, seed: int) -> tuple[np.ndarray
     return ids.reshape(-1), [length] * sequences
 
 
-def total(policy: MaskingPolicy, masking: Masking, vocabulary: Tokenizer = tokenizer) -> Realised:
+def total(policy: MaskingPolicy, masking: ObjectiveRecipe, vocabulary: Tokenizer = tokenizer) -> Realised:
     masker, random = Masker(vocabulary, masking), np.random.default_rng(5)
     counts = Realised()
     for seed in range(20):
@@ -212,7 +211,7 @@ def total(policy: MaskingPolicy, masking: Masking, vocabulary: Tokenizer = token
 @policies
 @pytest.mark.parametrize("shares", [(0.8, 0.1), (0.5, 0.5), (1.0, 0.0), (0.0, 1.0), (0.3, 0.2)])
 def test_shares_of_the_chosen(policy: MaskingPolicy, shares: tuple[float, float]) -> None:
-    counts = total(policy, Masking(policy, 0.15, *shares))
+    counts = total(policy, ObjectiveRecipe(masking=policy, mask_share=shares[0], random_share=shares[1]))
     assert counts.pieces == 120_000
     assert counts.chosen == counts.masked + counts.random + counts.kept
     # One in ten random pieces is by chance the one that was there.
@@ -231,10 +230,12 @@ def test_shares_of_the_chosen(policy: MaskingPolicy, shares: tuple[float, float]
 @policies
 def test_the_share_that_is_chosen(policy: MaskingPolicy) -> None:
     # 60 * 0.15 = 9 pieces; words are almost always short enough to fill it.
-    chosen = total(policy, Masking(policy)).chosen
+    chosen = total(policy, ObjectiveRecipe(masking=policy)).chosen
     assert chosen <= 20 * 100 * 9
     assert chosen >= 20 * 100 * 9 * 0.999
-    assert total(policy, Masking(policy, rate=0.4)).shares()["chosen"] == pytest.approx(0.4, abs=1e-3)
+    assert total(policy, ObjectiveRecipe(masking=policy, rate=0.4)).shares()["chosen"] == pytest.approx(
+        0.4, abs=1e-3
+    )
 
 
 def test_realised_counts_by_hand() -> None:
@@ -248,7 +249,10 @@ def test_realised_counts_by_hand() -> None:
 
 @policies
 def test_random_pieces_are_all_the_ordinary_ones_alike(policy: MaskingPolicy) -> None:
-    masker, random = Masker(tokenizer, Masking(policy, 0.5, 0, 1)), np.random.default_rng(1)
+    masker, random = (
+        Masker(tokenizer, ObjectiveRecipe(masking=policy, rate=0.5, mask_share=0, random_share=1)),
+        np.random.default_rng(1),
+    )
     masked = masker(*words_and_pieces(200, 60, 1), random)
     counts = np.bincount(masked.ids_T[masked.masked_M], minlength=15)
     assert (counts[:5] == 0).all()

@@ -10,7 +10,6 @@ from bertkit.data.shards import (
     MANIFEST,
     Documents,
     Gatherer,
-    entry_of,
     manifest_text,
     map_arrays,
     open_shards,
@@ -109,7 +108,7 @@ def test_pieces_take_as_few_bytes_as_the_vocabulary_allows(tmp_path) -> None:
     assert piece_type(2**16) is np.uint16
     assert piece_type(2**16 + 1) is np.uint32
     for size, kind in ((99, np.uint16), (2**17, np.uint32)):
-        write_shard(tmp_path / "s", make(CORPUS), size)
+        write_shard(tmp_path / "s", "train", make(CORPUS), size)
         assert map_arrays(tmp_path / "s")["ids"].dtype == kind
 
 
@@ -119,8 +118,7 @@ def folder(tmp_path):
     entries = []
     for split, corpus in (("train", CORPUS), ("heldout", CORPUS[:1])):
         path = tmp_path / f"{split}-00000.safetensors"
-        write_shard(path, make(corpus, words=True), TOKENIZER.size)
-        entries.append(entry_of(path, split, make(corpus)))
+        entries.append(write_shard(path, split, make(corpus, words=True), TOKENIZER.size))
     TOKENIZER.save(tmp_path)
     np.save(tmp_path / COUNTS, np.arange(TOKENIZER.size))
     (tmp_path / MANIFEST).write_text(manifest_text(entries, TOKENIZER, {"report": {}}))
@@ -164,7 +162,7 @@ def test_a_shard_that_was_altered_is_found_by_its_hash(folder) -> None:
 
 def test_a_shard_of_another_size_is_not_taken(folder) -> None:
     shards = open_shards(folder)
-    write_shard(folder / "train-00000.safetensors", make(CORPUS[:1]), TOKENIZER.size)
+    write_shard(folder / "train-00000.safetensors", "train", make(CORPUS[:1]), TOKENIZER.size)
     with pytest.raises(UserError, match=r"is not the shard that manifest.json describes"):
         shards.read(shards.of("train")[0])
 

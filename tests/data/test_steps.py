@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bertkit.data.shards import Documents, Shards, entry_of, manifest_text, open_shards, write_shard
+from bertkit.data.shards import Documents, Shards, manifest_text, open_shards, write_shard
 from bertkit.data.steps import SHARDS_AT_ONCE, Masks, Windows, take
 from bertkit.errors import UserError
 from bertkit.recipe import ObjectiveRecipe
@@ -30,8 +30,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Shards]:
             documents = Documents(first + np.arange(ends[-1]), ends, np.arange(0, len(ends), 3))
             first += int(ends[-1])
             path = folder / f"train-{number:05d}.safetensors"
-            write_shard(path, documents, tokenizer.size)
-            entries.append(entry_of(path, "train", documents))
+            entries.append(write_shard(path, "train", documents, tokenizer.size))
         np.save(folder / "counts.npy", np.ones(tokenizer.size, dtype=np.int64))
         tokenizer.save(folder)
         (folder / "manifest.json").write_text(manifest_text(entries, tokenizer, {}))
@@ -141,10 +140,8 @@ def test_one_document_has_no_other_for_pairs(tmp_path: Path) -> None:
     tokenizer = Tokenizer.from_vocabulary([*SPECIALS, "a", "b"])
     documents = Documents(np.array([5, 6, 5]), np.array([0, 2, 3]), np.array([0, 2]))
     path = tmp_path / "train-00000.safetensors"
-    write_shard(path, documents, tokenizer.size)
+    entry = write_shard(path, "train", documents, tokenizer.size)
     tokenizer.save(tmp_path)
-    (tmp_path / "manifest.json").write_text(
-        manifest_text([entry_of(path, "train", documents)], tokenizer, {})
-    )
+    (tmp_path / "manifest.json").write_text(manifest_text([entry], tokenizer, {}))
     with pytest.raises(UserError, match="--pairs none"):
         windows(open_shards(tmp_path), ObjectiveRecipe(pairs="nsp"))

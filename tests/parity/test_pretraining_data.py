@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bertkit.data.masking import Masker, Masking, realised
+from bertkit.data.masking import Masker, realised
 from bertkit.data.pairs import build_spans, lay_out
 from bertkit.data.shards import Documents
-from bertkit.recipe.pretrain import MaskingPolicy
+from bertkit.recipe.pretrain import MaskingPolicy, ObjectiveRecipe
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
 
 EPOCHS = 250
@@ -86,7 +86,10 @@ def test_the_documents_are_those_of_the_reference() -> None:
 @pytest.mark.parametrize("setting", make.SETTINGS)
 def test_agreement_in_distribution(setting: str) -> None:
     policy: MaskingPolicy = "whole-word" if make.SETTINGS[setting]["whole_word"] else "piece"
-    masker, random = Masker(tokenizer, Masking(policy, make.RATE)), np.random.default_rng(7)
+    masker, random = (
+        Masker(tokenizer, ObjectiveRecipe(masking=policy, rate=make.RATE)),
+        np.random.default_rng(7),
+    )
     epochs = [make.describe(corpus, *epoch(setting, masker, random)) for _ in range(EPOCHS)]
     theirs = REFERENCE[setting]["counts"]
     assert set(theirs) == set(epochs[0])
@@ -98,7 +101,10 @@ def test_agreement_in_distribution(setting: str) -> None:
 
 
 def test_the_number_chosen_of_each_length() -> None:
-    masker, random = Masker(tokenizer, Masking("piece", make.RATE)), np.random.default_rng(7)
+    masker, random = (
+        Masker(tokenizer, ObjectiveRecipe(masking="piece", rate=make.RATE)),
+        np.random.default_rng(7),
+    )
     compared = 0
     for length, numbers in REFERENCE["piece"]["chosen of each length"].items():
         ids = np.array([tokenizer.cls_id, *[7] * (int(length) - 3), *[tokenizer.sep_id] * 2])
@@ -133,7 +139,9 @@ def test_what_transformers_may_choose(policy: str) -> None:
             *[(0, 1), (1, 2), (2, 3), (0, 0)],
         ]
     labels = collator(mlm_probability=1.0, **options)([example])["labels"][0].numpy()
-    mine = Masker(SMALL, Masking(policy, 1.0))(np.array(ids), [10], np.random.default_rng(0))
+    mine = Masker(SMALL, ObjectiveRecipe(masking=policy, rate=1.0))(
+        np.array(ids), [10], np.random.default_rng(0)
+    )
     assert mine.masked_M.tolist() == [1, 2, 3, 4, 6, 7, 8]
     # transformers takes [UNK] for special; google-research/bert does not.
     assert np.flatnonzero(labels != -100).tolist() == [1, 2, 4, 6, 7, 8]
@@ -151,7 +159,7 @@ def test_shares_of_transformers() -> None:
     at = out["labels"] != -100
     now, then = out["input_ids"][at], out["labels"][at]
     masked, kept = int((now == SMALL.mask_id).sum()), int((now == then).sum())
-    mine = realised(Masker(SMALL, Masking())(rows.reshape(-1), [60] * 400, random), SMALL.mask_id)
+    mine = realised(Masker(SMALL, ObjectiveRecipe())(rows.reshape(-1), [60] * 400, random), SMALL.mask_id)
     # Special pieces may be random ones there: 1 in 15 is [MASK] and 1 in 15 the same, here 0 and 1 in 10.
     hidden, same = round(mine.random / 0.9 / 15), round(mine.random / 0.9 * (1 / 10 - 1 / 15))
     ours = [mine.masked + hidden, mine.random - hidden + same, mine.kept - same]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertkit.errors import UserError
-from bertkit.text.vocabulary import _cuts, _learn_with_threshold, learn_topdown
+from bertkit.text.vocabulary import VocabularyOptions, _cuts, _learn_with_threshold, learn_topdown
 
 RESERVED = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]")
 
@@ -48,7 +48,7 @@ def test_a_vocabulary_by_hand() -> None:
     # "newer" is a piece and no longer cut, which leaves the ends of "lower" below the threshold, and of 27
     # pieces asked for there are 19. So the search goes down, to the lowest threshold, where "lower" is found.
     counts = {"low": 20, "lower": 10, "newer": 20, "new": 7}
-    pieces = learn_topdown(counts, size=27, reserved=RESERVED, alphabet=99, min_frequency=10)
+    pieces = learn_topdown(counts, VocabularyOptions(size=27, reserved=RESERVED, alphabet=99), 10)
     singles = ["e", "l", "n", "o", "r", "w"]
     inside = [f"##{character}" for character in singles]
     assert pieces == [*RESERVED, *singles, "low", "newer", "lower", *inside]
@@ -56,16 +56,16 @@ def test_a_vocabulary_by_hand() -> None:
 
 def test_the_result_is_cut_at_the_size() -> None:
     counts = {"abc": 50, "abd": 40, "b": 30}
-    pieces = learn_topdown(counts, size=11, reserved=RESERVED, alphabet=99, min_frequency=10)
+    pieces = learn_topdown(counts, VocabularyOptions(size=11, reserved=RESERVED, alphabet=99), 10)
     assert pieces == [*RESERVED, "a", "b", "c", "d", "abc", "##a"]
 
 
 def test_rare_characters_and_reserved_words_are_left_out() -> None:
     counts = {"aa": 50, "ab": 40, "az": 1, "cls": 60}
-    pieces = learn_topdown(counts, size=99, reserved=[*RESERVED, "cls"], alphabet=2, min_frequency=10)
+    pieces = learn_topdown(counts, VocabularyOptions(size=99, reserved=[*RESERVED, "cls"], alphabet=2), 10)
     assert pieces == [*RESERVED, "cls", "a", "b", "aa", "ab", "##a", "##b"]
 
 
 def test_no_room_for_the_characters() -> None:
     with pytest.raises(UserError, match="no room for the reserved pieces and the single characters"):
-        learn_topdown({"abc": 50}, size=7, reserved=RESERVED, alphabet=99, min_frequency=10)
+        learn_topdown({"abc": 50}, VocabularyOptions(size=7, reserved=RESERVED, alphabet=99), 10)

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 
 from bertkit.errors import UserError
-from bertkit.text import words
+from bertkit.text import vocabulary
 from bertkit.text.tokenizer import encodable, make_normaliser
-from bertkit.text.words import WordCounter, check_room, fold_case, select
+from bertkit.text.vocabulary import WordCounter, check_room, fold_case, select
 
 
 def count(*texts: str, **options: bool) -> Counter[str]:
@@ -39,8 +39,8 @@ def test_options_clean_as_the_tokenizer_does() -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words, "MOST_TOKENS", 3)
-    monkeypatch.setattr(words, "MOST_WORDS", 2)
+    monkeypatch.setattr(vocabulary, "MOST_TOKENS", 3)
+    monkeypatch.setattr(vocabulary, "MOST_WORDS", 2)
     assert count("a a b b c d", "a b") == {"a": 3, "b": 3}
 
 

@@ -65,7 +65,7 @@ def toy(tmp_path: Path) -> Recipe:
 
 def write_shards(folder: Path, *, documents: int = 40, shards: int = 3, heldout: int = 6) -> Path:
     """Shards of random sentences of `WORDS`; a word is followed by itself more often than not."""
-    from bertkit.data.shards import COUNTS, MANIFEST, Documents, entry_of, manifest_text, write_shard
+    from bertkit.data.shards import COUNTS, MANIFEST, Documents, manifest_text, write_shard
     from bertkit.text.tokenizer import SPECIALS, Tokenizer
 
     chance = random.Random(5)
@@ -87,8 +87,7 @@ def write_shards(folder: Path, *, documents: int = 40, shards: int = 3, heldout:
     for number, (split, count) in enumerate(sizes):
         part = Documents.join([document() for _ in range(count)])
         path = folder / f"{split}-{number:05d}.safetensors"
-        write_shard(path, part, tokenizer.size)
-        entries.append(entry_of(path, split, part))
+        entries.append(write_shard(path, split, part, tokenizer.size))
         counts += np.bincount(part.ids, minlength=tokenizer.size) if split == "train" else 0
     np.save(folder / COUNTS, counts)
     tokenizer.save(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bertkit.config.model import LARGEST, ModelConfig, layer_numbers
+from bertkit.config.model import SIZES, ModelConfig, layer_numbers
 from bertkit.errors import UserError, check_at_least, check_choice, quoted
 
 Pooling = Literal["pooler", "cls", "mean", "max", "none"]
@@ -88,7 +88,7 @@ class HeadConfig:
         check_at_least("head", "hidden_size", self.hidden_size, 0)
         if not isinstance(self.hidden_size, int):
             raise UserError(f"head: hidden_size must be a whole number, not {quoted(self.hidden_size)}.")
-        if self.hidden_size > LARGEST["feedforward_size"]:
+        if self.hidden_size > SIZES["feedforward_size"][1]:
             raise UserError(f"head: hidden_size cannot be {self.hidden_size:,}.")
         if not isinstance(self.transform, bool) or (self.transform and self.hidden_size):
             raise UserError("head: transform must be true or false, and false with a hidden_size.")

@@ -14,27 +14,17 @@ Activation = Literal["gelu", "gelu_tanh", "relu"]
 Initialisation = Literal["truncated_normal", "keras"]
 Precision = Literal["auto", "fp32", "bf16"]
 
-LEAST_SIZES = {
-    "vocabulary_size": 1,
-    "layers": 1,
-    "hidden_size": 1,
-    "heads": 1,
-    "feedforward_size": 1,
-    "max_positions": 1,
-    "segment_types": 0,
+SIZES = {
+    "vocabulary_size": (1, 1 << 24),
+    "layers": (1, 1_000),
+    "hidden_size": (1, 1 << 16),
+    "heads": (1, 1 << 16),
+    "feedforward_size": (1, 1 << 20),
+    "max_positions": (1, 1 << 20),
+    "segment_types": (0, 1 << 16),
 }
-"""Sizes of a model, and the least that each may be."""
-
-LARGEST: dict[str, float] = {
-    "vocabulary_size": 1 << 24,
-    "layers": 1_000,
-    "hidden_size": 1 << 16,
-    "heads": 1 << 16,
-    "feedforward_size": 1 << 20,
-    "max_positions": 1 << 20,
-    "segment_types": 1 << 16,
-}
-"""What is beyond these is a mistake, or made to fill a memory; none comes near what was ever trained."""
+"""Sizes of a model, the least that each may be, and the most: what is beyond is a mistake, or made to fill a
+memory; none comes near what was ever trained."""
 
 LARGEST_NUMBER = 1e12
 LARGEST_TABLE = 1 << 28
@@ -79,13 +69,13 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         owner = "model"
-        for name, least in LEAST_SIZES.items():
+        for name, (least, most) in SIZES.items():
             value = getattr(self, name)
             check_at_least(owner, name, value, least)
             if not isinstance(value, int):
                 raise UserError(f"{owner}: {name} must be a whole number, not {quoted(value)}.")
-            if value > LARGEST[name]:
-                raise UserError(f"{owner}: {name} cannot be {value:,}; {LARGEST[name]:,} is the most.")
+            if value > most:
+                raise UserError(f"{owner}: {name} cannot be {value:,}; {most:,} is the most.")
         for name in ("norm_eps", "initialiser_range", "position_scale", "rotary_base"):
             check_at_least(owner, name, getattr(self, name), 0)
             if getattr(self, name) > LARGEST_NUMBER:

@@ -161,8 +161,12 @@ class CorpusReading:
             return
         # The lines are closed before the stream, also where nobody reads to the end.
         with open_bytes(path, watch) as stream, closing(read_lines(stream, str(path))) as numbered:
-            lines = _Ahead(numbered)
-            if kind == ".jsonl" or self._one_a_line(lines):
+            lines: Iterable[tuple[int, str]] = numbered
+            one_a_line = kind == ".jsonl" or self.layout == "lines"
+            if kind == PLAIN and self.layout == "auto":
+                seen, parted = _look_ahead(numbered)
+                lines, one_a_line = chain(seen, numbered), not parted
+            if one_a_line:
                 yield from (Row(number, line) for number, line in lines if line and not line.isspace())
             else:
                 yield from _blocks(path, lines)
@@ -172,37 +176,23 @@ class CorpusReading:
         kind = self.kind_of(path)
         return _columns(path, kind, self.column).asked if kind == ".jsonl" else []
 
-    def _one_a_line(self, lines: _Ahead) -> bool:
-        if self.layout != "auto":
-            return self.layout == "lines"
-        return not lines.has_blank_line()
 
-
-class _Ahead:
-    """Numbered lines, of which the first may be looked at before they are taken."""
-
-    def __init__(self, lines: Iterator[tuple[int, str]]) -> None:
-        self._lines = lines
-        self._seen: list[tuple[int, str]] = []
-
-    def __iter__(self) -> Iterator[tuple[int, str]]:
-        return chain(self._seen, self._lines)
-
-    def has_blank_line(self) -> bool:
-        """Whether a blank line parts two others among the first."""
-        characters = 0
-        text = parted = False
-        for number, line in self._lines:
-            self._seen.append((number, line))
-            characters += len(line) + 1
-            blank = not line.strip()
-            if parted and not blank:
-                return True
-            parted = blank and (text or parted)
-            text = text or not blank
-            if characters > LOOK_AHEAD:
-                break
-        return False
+def _look_ahead(lines: Iterable[tuple[int, str]]) -> tuple[list[tuple[int, str]], bool]:
+    """The first numbered lines, taken, and whether a blank one parts two others among them."""
+    seen: list[tuple[int, str]] = []
+    characters = 0
+    text = parted = False
+    for number, line in lines:
+        seen.append((number, line))
+        characters += len(line) + 1
+        blank = not line.strip()
+        if parted and not blank:
+            return seen, True
+        parted = blank and (text or parted)
+        text = text or not blank
+        if characters > LOOK_AHEAD:
+            break
+    return seen, False
 
 
 def _blocks(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[Row | BadRow]:
@@ -268,7 +258,10 @@ def read_chunks(
 
 
 def _chunks(path: Path, reading: CorpusReading, index: int, skip: int) -> Iterator[tuple[Mark, Chunk]]:
-    meter = _meter(path, reading)
+    meter = Meter()
+    if reading.kind_of(path) not in (PLAIN, ".jsonl") and path != STANDARD_INPUT:
+        # Tables are opened by their own readers, Parquet out of order: they are measured as a whole.
+        meter = Meter(path.stat().st_size, sha256(path))
     columns = reading.json_columns(path)
     taken = skip
     rows: list[Row] = []
@@ -297,13 +290,6 @@ def _chunks(path: Path, reading: CorpusReading, index: int, skip: int) -> Iterat
         raise
     entry = FileEntry(str(path), meter.count, meter.sha256)
     yield Mark(Position(index + 1), (entry,)), chunk()
-
-
-def _meter(path: Path, reading: CorpusReading) -> Meter:
-    if reading.kind_of(path) in (PLAIN, ".jsonl") or path == STANDARD_INPUT:
-        return Meter()
-    # Tables are opened by their own readers, Parquet out of order: they are measured as a whole.
-    return Meter(path.stat().st_size, sha256(path))
 
 
 class Meter:

@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from bertkit.data.files import not_utf8, undecoded
+from bertkit.data.files import undecoded
 from bertkit.data.shards import Documents, piece_type
 from bertkit.data.tables import Column, Row, json_cells, place, text_problem
 from bertkit.errors import UserError
@@ -65,50 +65,22 @@ class CutChunk:
     characters: int
 
 
-@dataclass(frozen=True)
-class Cutting:
-    """How documents become pieces; small and plain, for it travels to other processes.
-
-    `words` is a key of `CUTTERS` or None; the rest is explained at `Tokenizer` and `Splitting`.
-    """
-
-    vocabulary: Sequence[str]
-    lowercase: bool
-    strip_accents: bool
-    split_cjk: bool
-    splitting: Splitting
-    words: str | None = None
-
-    @classmethod
-    def of(cls, tokenizer: Tokenizer, splitting: Splitting, words: str | None) -> Cutting:
-        """With the pieces and the rules of a tokenizer."""
-        return cls(
-            vocabulary=tokenizer.vocabulary,
-            lowercase=tokenizer.lowercase,
-            strip_accents=tokenizer.strip_accents,
-            split_cjk=tokenizer.split_cjk,
-            splitting=splitting,
-            words=words,
-        )
-
-
 class DocumentCutter:
     """Cuts chunks.
+
+    Args:
+        tokenizer: that cuts the text.
+        splitting: how a document becomes sentences.
+        words: a segmenter of words, a key of `CUTTERS`; None for BERT's own.
 
     Raises:
         UserError: the segmenter of words is not installed.
     """
 
-    def __init__(self, cutting: Cutting) -> None:
-        tokenizer = Tokenizer(
-            cutting.vocabulary,
-            lowercase=cutting.lowercase,
-            strip_accents=cutting.strip_accents,
-            split_cjk=cutting.split_cjk,
-        )
-        self._split = cutting.splitting.splitter()
-        self._length = cutting.splitting.length
-        self._cut: Cutter = CUTTERS[cutting.words](tokenizer) if cutting.words else TokenCutter(tokenizer)
+    def __init__(self, tokenizer: Tokenizer, splitting: Splitting, words: str | None = None) -> None:
+        self._split = splitting.splitter()
+        self._length = splitting.length
+        self._cut: Cutter = CUTTERS[words](tokenizer) if words else TokenCutter(tokenizer)
         self._type = piece_type(tokenizer.size)
         self._continues_V = tokenizer.continues_V
 
@@ -126,34 +98,26 @@ class DocumentCutter:
         lengths, of_documents = pieces.lengths, np.array(sizes, np.int64)
         if self._length is not None:
             lengths, of_documents = self._by_length(pieces, self._length)
-        documents, kept = self._documents(pieces, lengths, of_documents)
+        full = np.concatenate([[0], np.cumsum(lengths > 0)])
+        bounds = np.concatenate([[0], np.cumsum(of_documents)])
+        counts = full[bounds[1:]] - full[bounds[:-1]]
         digests = [
             hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST).digest()
-            for text, keep in zip(texts, kept, strict=True)
-            if keep
+            for text, count in zip(texts, counts, strict=True)
+            if count
         ]
         return CutChunk(
-            documents=documents,
+            documents=Documents(
+                ids=pieces.ids.astype(self._type),
+                sentences=np.concatenate([[0], np.cumsum(lengths[lengths > 0])]),
+                documents=np.concatenate([[0], np.cumsum(counts[counts > 0])]),
+                words=pieces.words,
+            ),
             digests=np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST),
             problems=sorted(problems, key=lambda problem: problem[0]),
             dropped=len(texts) - len(digests),
             characters=sum(map(len, texts)),
         )
-
-    def _documents(
-        self, pieces: Pieces, lengths: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]
-    ) -> tuple[Documents, npt.NDArray[np.bool_]]:
-        """Documents without empty sentences, and which of the given ones they are."""
-        full = np.concatenate([[0], np.cumsum(lengths > 0)])
-        bounds = np.concatenate([[0], np.cumsum(sizes)])
-        counts = full[bounds[1:]] - full[bounds[:-1]]
-        documents = Documents(
-            ids=pieces.ids.astype(self._type),
-            sentences=np.concatenate([[0], np.cumsum(lengths[lengths > 0])]),
-            documents=np.concatenate([[0], np.cumsum(counts[counts > 0])]),
-            words=pieces.words,
-        )
-        return documents, counts > 0
 
     def _by_length(self, pieces: Pieces, most: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Lengths and numbers of sentences, where each document of `pieces` is cut after `most` pieces.
@@ -185,9 +149,10 @@ def _texts(chunk: Chunk, problems: list[tuple[int, str]]) -> list[str]:
         text = row.text
         if chunk.columns:
             cells = json_cells(text, chunk.columns)
-            problem = cells if isinstance(cells, str) else _not_text(chunk.columns[0], cells[0])
-            if problem:
-                problems.append((row.line, f"{place(chunk.path, row.line)}: {problem}"))
+            if not isinstance(cells, str) and (problem := text_problem(cells[0])):
+                cells = f"{chunk.columns[0]!r} {problem}."
+            if isinstance(cells, str):
+                problems.append((row.line, f"{place(chunk.path, row.line)}: {cells}"))
                 continue
             text = cells[0]
         elif undecoded(text):
@@ -196,16 +161,12 @@ def _texts(chunk: Chunk, problems: list[tuple[int, str]]) -> list[str]:
     return texts
 
 
-def _not_text(column: Column, value: object) -> str | None:
-    return None if isinstance(value, str) else f"{column!r} {text_problem(value)}."
-
-
 def _readable(text: str, first: int, path: str, problems: list[tuple[int, str]]) -> str:
     """A document of plain text without the lines whose bytes are not UTF-8."""
     lines = []
     for number, line in enumerate(text.split("\n"), first):
-        if byte := undecoded(line):
-            problems.append((number, f"{place(path, number)}: {not_utf8(byte)}"))
+        if problem := undecoded(line):
+            problems.append((number, f"{place(path, number)}: {problem}"))
         else:
             lines.append(line)
     return "\n".join(lines)
@@ -218,24 +179,24 @@ Tag = TypeVar("Tag")
 
 
 def cut_all(
-    chunks: Iterable[tuple[Tag, Chunk]], cutting: Cutting, workers: int
+    chunks: Iterable[tuple[Tag, Chunk]], make: Callable[[], DocumentCutter], workers: int
 ) -> Iterator[tuple[Tag, CutChunk]]:
     """Cut chunks, and yield what became of them in their order, each with its tag.
 
     Args:
         chunks: what to cut; read only some steps ahead. Where it raises, all before it are yielded first.
-        cutting: how.
+        make: the cutter, in each process one.
         workers: processes; 1 does it in this one.
 
     Raises:
         UserError: a worker died.
     """
     if workers == 1:
-        cut = DocumentCutter(cutting)
+        cut = make()
         for tag, chunk in chunks:
             yield tag, cut(chunk)
         return
-    pool = ProcessPoolExecutor(workers, initializer=_start, initargs=(cutting,))
+    pool = ProcessPoolExecutor(workers, initializer=_start, initargs=(make,))
     waiting: deque[tuple[Tag, Future[CutChunk]]] = deque()
     failure: Exception | None = None
     source = iter(chunks)
@@ -265,10 +226,10 @@ def cut_all(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-_cutter: Callable[[Chunk], CutChunk]
+_cutter: DocumentCutter
 
 
-def _start(cutting: Cutting) -> None:
+def _start(make: Callable[[], DocumentCutter]) -> None:
     """Make this process a worker."""
     global _cutter
     # Ctrl-C is for the process that keeps the journal.
@@ -276,7 +237,7 @@ def _start(cutting: Cutting) -> None:
     # As many processes as processors: threads of the tokenizer would be in each other's way.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _cutter = DocumentCutter(cutting)
+    _cutter = make()
 
 
 def _cut(chunk: Chunk) -> CutChunk:

@@ -61,12 +61,14 @@ def read_lines(stream: BinaryIO, name: str) -> Generator[tuple[int, str], None, 
     Raises:
         UserError: the compressed data is damaged or incomplete.
     """
+    import zstandard
+
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline=None)
     number = 0
     try:
         for number, line in enumerate(text, 1):
             yield number, line.removesuffix("\n")
-    except (EOFError, gzip.BadGzipFile, zlib.error, _zstd_error()) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
         raise UserError(
             f"{name}: the compressed data breaks off or is damaged after line {number} ({error}); "
             "make or fetch the file again."
@@ -77,9 +79,14 @@ def read_lines(stream: BinaryIO, name: str) -> Generator[tuple[int, str], None, 
 
 
 def undecoded(line: str) -> str | None:
-    """The first byte of a line of `read_lines` that is not UTF-8, as `0xff`; None where all are."""
+    """The end of a sentence about a byte of a line that is not UTF-8; None where all are."""
     found = None if line.isascii() else _UNDECODED.search(line)
-    return f"0x{ord(found[0]) - 0xDC00:02x}" if found else None
+    if found is None:
+        return None
+    return (
+        f"the byte 0x{ord(found[0]) - 0xDC00:02x} is not UTF-8 text; convert the file first, "
+        f"for example with `iconv -f LATIN1 -t UTF-8`."
+    )
 
 
 def open_text(path: str | Path) -> Iterator[tuple[int, str]]:
@@ -93,25 +100,11 @@ def open_text(path: str | Path) -> Iterator[tuple[int, str]]:
     def lines() -> Iterator[tuple[int, str]]:
         with stream:
             for number, line in read_lines(stream, str(path)):
-                if byte := undecoded(line):
-                    raise UserError(f"{path}, line {number}: {not_utf8(byte)}")
+                if problem := undecoded(line):
+                    raise UserError(f"{path}, line {number}: {problem}")
                 yield number, line
 
     return lines()
-
-
-def not_utf8(byte: str) -> str:
-    """The end of a sentence about a line with such a byte."""
-    return (
-        f"the byte {byte} is not UTF-8 text; convert the file first, "
-        f"for example with `iconv -f LATIN1 -t UTF-8`."
-    )
-
-
-def _zstd_error() -> type[Exception]:
-    import zstandard
-
-    return zstandard.ZstdError
 
 
 class _ZstdReader(io.RawIOBase):

@@ -15,7 +15,6 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +127,13 @@ class Journal:
         position = Position(**content.pop("position"))
         files = [FileEntry(**entry) for entry in content.pop("files")]
         entries = [ShardEntry(**entry) for entry in content.pop("entries")]
-        return State(position, files, entries, **content, pending=self._pending())
+        kinds = {"sentences": np.int64, "documents": np.int64, "words": np.bool_}
+        arrays: dict[Split, dict[str, Any]] = {}
+        for split, name, blob in self._base.execute("SELECT split, name, content FROM pending"):
+            part, _, kind = name.partition(":")
+            arrays.setdefault(split, {})[part] = np.frombuffer(blob, kinds.get(part, kind))
+        pending = {split: Documents(**parts) for split, parts in arrays.items()}
+        return State(position, files, entries, **content, pending=pending)
 
     def save(self, state: State, plan: Mapping[str, Any] | None = None) -> None:
         """Make all that was added so far permanent, together with the state; `plan` is what `read` returns.
@@ -143,8 +148,7 @@ class Journal:
             **{name: getattr(state, name) for name in ("documents", "duplicates", "dropped", "characters")},
         }
         rows = [
-            (name, json.dumps(content))
-            for name, content in ({"progress": progress} | {**(plan or {})}).items()
+            (name, json.dumps(content)) for name, content in {"progress": progress, **(plan or {})}.items()
         ]
         blobs = [
             (split, name, array.tobytes())
@@ -176,23 +180,6 @@ class Journal:
         with self._said():
             for (sentence,) in self._base.execute("SELECT sentence FROM problems ORDER BY rowid"):
                 yield sentence
-
-    def first_problems(self, count: int) -> list[str]:
-        """So many of them at most."""
-        return list(islice(self.problems(), count))
-
-    def count_problems(self) -> int:
-        """How many there are."""
-        with self._said():
-            return int(self._base.execute("SELECT COUNT(*) FROM problems").fetchone()[0])
-
-    def _pending(self) -> dict[Split, Documents]:
-        kinds = {"sentences": np.int64, "documents": np.int64, "words": np.bool_}
-        arrays: dict[Split, dict[str, Any]] = {}
-        for split, name, content in self._base.execute("SELECT split, name, content FROM pending"):
-            part, _, kind = name.partition(":")
-            arrays.setdefault(split, {})[part] = np.frombuffer(content, kinds.get(part, kind))
-        return {split: Documents(**parts) for split, parts in arrays.items()}
 
     @contextmanager
     def _said(self) -> Iterator[None]:
@@ -231,6 +218,10 @@ _OURS = (
 )
 
 
+def _ours(folder: Path) -> set[Path]:
+    return {path for pattern in _OURS for path in folder.glob(pattern)}
+
+
 def claim(folder: Path, overwrite: bool) -> None:
     """Make the folder ready to be filled or continued; what `overwrite` replaces is deleted.
 
@@ -240,7 +231,7 @@ def claim(folder: Path, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file; choose another name for the folder of shards.")
     folder.mkdir(parents=True, exist_ok=True)
-    ours = {path for pattern in _OURS for path in folder.glob(pattern)}
+    ours = _ours(folder)
     others = sorted(path.name for path in folder.iterdir() if path not in ours)
     if others:
         raise UserError(f"{folder} holds other things, such as {others[0]}; choose another folder.")
@@ -258,16 +249,10 @@ def claim(folder: Path, overwrite: bool) -> None:
             path.unlink(missing_ok=True)
 
 
-def finish(folder: Path) -> None:
-    """Delete what only a half-done folder needs."""
-    (folder / JOURNAL).unlink(missing_ok=True)
-
-
 def abandon(folder: Path) -> None:
     """Delete all that was written, and the folder."""
-    for pattern in _OURS:
-        for path in folder.glob(pattern):
-            path.unlink()
+    for path in _ours(folder):
+        path.unlink()
     folder.rmdir()
 
 
@@ -289,7 +274,11 @@ def check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], 
     if before["files"] == now["files"]:
         differences += _of_content(now["files"], state)
     else:
-        differences += _of_names(before["files"], now["files"])
+        old, new = before["files"], now["files"]
+        differences += [f"{name} is no longer among the files" for name in old if name not in new]
+        differences += [f"{name} was not among the files" for name in new if name not in old]
+        if set(old) == set(new):
+            differences.append("the order of the files")
     if differences:
         raise UserError(
             f"{folder} is half done and cannot be continued, for this has changed: {'; '.join(differences)}. "
@@ -305,12 +294,6 @@ def _of_options(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         elif before.get(name) != now[name]:
             differences.append(f"{name} was {before.get(name)!r} and is {now[name]!r}")
     return differences
-
-
-def _of_names(before: list[str], now: list[str]) -> list[str]:
-    gone = [f"{name} is no longer among the files" for name in before if name not in now]
-    new = [f"{name} was not among the files" for name in now if name not in before]
-    return gone + new or ["the order of the files"]
 
 
 def _of_content(files: list[str], state: State) -> list[str]:

@@ -7,14 +7,15 @@ how they were chosen.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from operator import add
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bertkit.errors import UserError
-from bertkit.recipe.pretrain import MaskingPolicy
+from bertkit.recipe.pretrain import MaskingPolicy, ObjectiveRecipe
 from bertkit.text.tokenizer import Tokenizer
 
 Indices = npt.NDArray[np.int64]
@@ -24,23 +25,6 @@ SPAN_STOPS = 0.2
 """Chance that a span ends after each of its words (SpanBERT, section 3.1)."""
 LONGEST_SPAN = 10
 """Words of a span at most (the same)."""
-
-
-@dataclass(frozen=True)
-class Masking:
-    """How pieces are masked; the defaults are those of Devlin et al. 2018, section 3.1.
-
-    Attributes:
-        policy: a key of `POLICIES`.
-        rate: share of a sequence's pieces that are chosen, the special ones counted.
-        mask_share: of the chosen: replaced by `[MASK]`.
-        random_share: of the chosen: replaced by a random piece, never a special one; the rest stays.
-    """
-
-    policy: MaskingPolicy = "piece"
-    rate: float = 0.15
-    mask_share: float = 0.8
-    random_share: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -101,25 +85,25 @@ class Masker:
     is any but the special ones, which the original takes as well.
     """
 
-    def __init__(self, tokenizer: Tokenizer, masking: Masking) -> None:
+    def __init__(self, tokenizer: Tokenizer, objective: ObjectiveRecipe) -> None:
         """Make the tables of the vocabulary.
 
         Args:
             tokenizer: that cut the text.
-            masking: what to do.
+            objective: says how many pieces are chosen, and what they become.
 
         Raises:
             UserError: random pieces are wanted, and the vocabulary has none but the special ones.
         """
-        self.masking = masking
-        self.policy = POLICIES[masking.policy]
+        self.objective = objective
+        self.policy = POLICIES[objective.masking]
         self.mask_id = tokenizer.mask_id
         never = [tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id]
         self.choosable_V = np.ones(tokenizer.size, dtype=np.bool_)
         self.choosable_V[never] = False
         self.begins_V = ~tokenizer.continues_V
         self.ordinary = np.setdiff1d(np.arange(tokenizer.size), [*never, tokenizer.unk_id])
-        if not len(self.ordinary) and masking.random_share > 0:
+        if not len(self.ordinary) and objective.random_share > 0:
             raise UserError(
                 "The vocabulary has special pieces only, so none can take the place of a masked one; learn a "
                 "vocabulary from text with `bertkit vocab`."
@@ -149,32 +133,18 @@ class Masker:
         if lengths_B.sum() != len(ids_T):
             raise ValueError(f"lengths add up to {lengths_B.sum()}, and there are {len(ids_T)} pieces")
         begins_T = self.begins_V[ids_T] if words_T is None else words_T
-        candidates = _candidates(self.choosable_V[ids_T], begins_T, lengths_B, self.masking.rate)
+        candidates = _candidates(self.choosable_V[ids_T], begins_T, lengths_B, self.objective.rate)
         choice = self.policy(candidates, random)
-        masked_M = candidates.places_C[choice.chosen_M]
-        return Masked(
-            ids_T=self._corrupt(ids_T, masked_M, choice.groups_M, random),
-            masked_M=masked_M,
-            targets_M=ids_T[masked_M],
-        )
-
-    def _corrupt(
-        self, ids_T: Indices, masked_M: Indices, groups_M: Indices, random: np.random.Generator
-    ) -> Indices:
-        """A copy of `ids_T` with `[MASK]`, random pieces, or what was there, at `masked_M`."""
-        if not len(masked_M):
-            return ids_T.copy()
-        masking = self.masking
+        masked_M, groups_M = candidates.places_C[choice.chosen_M], choice.groups_M
         # One throw for each group, at the index of its first piece.
         throws_M = random.random(len(groups_M))[np.searchsorted(groups_M, groups_M)]
+        mask_share, random_share = self.objective.mask_share, self.objective.random_share
         corrupted_T = ids_T.copy()
-        corrupted_T[masked_M[throws_M < masking.mask_share]] = self.mask_id
-        at = masked_M[
-            (throws_M >= masking.mask_share) & (throws_M < masking.mask_share + masking.random_share)
-        ]
+        corrupted_T[masked_M[throws_M < mask_share]] = self.mask_id
+        at = masked_M[(throws_M >= mask_share) & (throws_M < mask_share + random_share)]
         if len(at):
             corrupted_T[at] = self.ordinary[random.integers(len(self.ordinary), size=len(at))]
-        return corrupted_T
+        return Masked(ids_T=corrupted_T, masked_M=masked_M, targets_M=ids_T[masked_M])
 
 
 def _candidates(choosable_T: Flags, begins_T: Flags, lengths_B: Indices, rate: float) -> Candidates:
@@ -319,23 +289,12 @@ class Realised:
     kept: int = 0
 
     def __add__(self, other: Realised) -> Realised:
-        return Realised(
-            pieces=self.pieces + other.pieces,
-            chosen=self.chosen + other.chosen,
-            masked=self.masked + other.masked,
-            random=self.random + other.random,
-            kept=self.kept + other.kept,
-        )
+        return Realised(*map(add, astuple(self), astuple(other)))
 
     def shares(self) -> dict[str, float]:
         """`chosen` as a share of all pieces; `masked`, `random` and `kept` as shares of the chosen."""
-        pieces, chosen = max(1, self.pieces), max(1, self.chosen)
-        return {
-            "chosen": self.chosen / pieces,
-            "masked": self.masked / chosen,
-            "random": self.random / chosen,
-            "kept": self.kept / chosen,
-        }
+        of_chosen = {name: getattr(self, name) / max(1, self.chosen) for name in ("masked", "random", "kept")}
+        return {"chosen": self.chosen / max(1, self.pieces), **of_chosen}
 
 
 def realised(masked: Masked, mask_id: int) -> Realised:

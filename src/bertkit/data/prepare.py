@@ -6,6 +6,8 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
@@ -13,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bertkit.data.corpus import CorpusReading, Mark, find_files, read_chunks
-from bertkit.data.cutting import CutChunk, Cutting, DocumentCutter, cut_all
+from bertkit.data.cutting import CutChunk, DocumentCutter, cut_all
 from bertkit.data.files import STANDARD_INPUT
-from bertkit.data.journal import PROBLEMS, Journal, abandon, check_same, claim, finish
+from bertkit.data.journal import JOURNAL, PROBLEMS, Journal, abandon, check_same, claim
 from bertkit.data.shards import (
     COUNTS,
     MANIFEST,
@@ -88,18 +90,6 @@ class Statistics:
         }
 
 
-def count_shards(folder: Path, entries: Iterable[ShardEntry], tokenizer: Tokenizer) -> Statistics:
-    """The statistics of shards in a folder.
-
-    Raises:
-        UserError: one is missing or damaged.
-    """
-    statistics = Statistics(tokenizer)
-    for entry in entries:
-        statistics.add(entry.split, map_documents(folder / entry.file, entry))
-    return statistics
-
-
 def samples(documents: Documents, tokenizer: Tokenizer) -> list[str]:
     """Some sentences from all over the documents, as the model sees them: pieces with spaces between."""
     found = []
@@ -113,9 +103,9 @@ def samples(documents: Documents, tokenizer: Tokenizer) -> list[str]:
 
 def _sum(left: Counts, right: Counts) -> Counts:
     """Both histograms as one."""
-    longer, shorter = (left, right) if len(left) >= len(right) else (right, left)
-    total = longer.copy()
-    total[: len(shorter)] += shorter
+    total = np.zeros(max(len(left), len(right)), np.int64)
+    for part in (left, right):
+        total[: len(part)] += part
     return total
 
 
@@ -229,9 +219,11 @@ def prepare(
         KeyboardInterrupt: Ctrl-C; the same call continues, unless standard input was read.
         OSError: the disk is full, for example; the same call continues.
     """
-    return _Preparation(texts, tokenizer, Path(out), options or Options(), strict, listener).run(
-        workers or _processors(), overwrite
-    )
+    if workers is None:
+        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        workers = usable or 1
+    preparation = _Preparation(texts, tokenizer, Path(out), options or Options(), strict, listener)
+    return preparation.run(workers, overwrite)
 
 
 class _Preparation:
@@ -253,9 +245,10 @@ class _Preparation:
         for path in self._files:
             options.reading.check(path)
         self._tokenizer = tokenizer
-        self._cutting = Cutting.of(tokenizer, Splitting.parse(options.sentences), options.words)
+        splitting = Splitting.parse(options.sentences)
+        self._cutter = partial(DocumentCutter, tokenizer, splitting, options.words)
         # What is not installed is better found here than in every worker.
-        DocumentCutter(self._cutting)
+        self._cutter()
         self._out = out
         self._options = options
         self._strict = strict
@@ -272,14 +265,19 @@ class _Preparation:
         claim(self._out, overwrite)
         with Journal(self._out) as journal:
             self._state = journal.load()
-            self._problems = journal.count_problems()
-            self._agree(journal)
+            self._problems = sum(1 for _ in journal.problems())
+            plan = {"files": [str(path) for path in self._files], "options": self._plan()}
+            before = journal.read("plan")
+            if before is None:
+                journal.save(self._state, {"plan": plan})
+            else:
+                check_same(self._out, before, plan, self._state)
             self._gatherers = {split: self._gatherer(split) for split in _SPLITS}
             if self._listener:
                 self._listener.started(len(self._files), self._progress())
             self._read(journal, workers)
             report = self._finish(journal)
-        finish(self._out)
+        (self._out / JOURNAL).unlink(missing_ok=True)
         result = {
             "shards": str(self._out),
             **report,
@@ -289,15 +287,6 @@ class _Preparation:
         if self._listener:
             self._listener.finished(result)
         return result
-
-    def _agree(self, journal: Journal) -> None:
-        """Compare with what the journal is about; a new one is told."""
-        plan = {"files": [str(path) for path in self._files], "options": self._plan()}
-        before = journal.read("plan")
-        if before is None:
-            journal.save(self._state, {"plan": plan})
-        else:
-            check_same(self._out, before, plan, self._state)
 
     def _plan(self) -> dict[str, Any]:
         """All that decides the shards beside the text."""
@@ -329,7 +318,7 @@ class _Preparation:
         # Whether journal and state are of one moment.
         whole = True
         try:
-            for mark, cut in cut_all(chunks, self._cutting, workers):
+            for mark, cut in cut_all(chunks, self._cutter, workers):
                 if self._strict and cut.problems:
                     raise UserError(cut.problems[0][1])
                 whole = False
@@ -380,7 +369,9 @@ class _Preparation:
         self._save(journal)
         entries = sorted(self._state.entries, key=lambda entry: (_SPLITS.index(entry.split), entry.file))
         self._check_some(entries)
-        statistics = count_shards(self._out, entries, self._tokenizer)
+        statistics = Statistics(self._tokenizer)
+        for entry in entries:
+            statistics.add(entry.split, map_documents(self._out / entry.file, entry))
         first = map_documents(self._out / entries[0].file, entries[0])
         report = {
             **statistics.summary(),
@@ -390,7 +381,7 @@ class _Preparation:
             "duplicates": self._state.duplicates,
             "dropped": self._state.dropped,
             "problems": self._problems,
-            "first_problems": journal.first_problems(PROBLEMS_SHOWN),
+            "first_problems": list(islice(journal.problems(), PROBLEMS_SHOWN)),
             "samples": samples(first, self._tokenizer),
         }
         self._tokenizer.save(self._out)
@@ -398,7 +389,12 @@ class _Preparation:
         if self._problems:
             with (self._out / PROBLEMS).open("w", encoding="utf-8", errors="backslashreplace") as file:
                 file.writelines(f"{sentence}\n" for sentence in journal.problems())
-        self._write_manifest(entries, report)
+        # Last of all, and whole or not at all: the manifest makes the folder one of shards.
+        files = [asdict(entry) for entry in self._state.files]
+        content = {"options": self._plan(), "files": files, "report": report}
+        partial_file = self._out / f"{MANIFEST}.part"
+        write_bytes(partial_file, manifest_text(entries, self._tokenizer, content).encode())
+        partial_file.replace(self._out / MANIFEST)
         return report
 
     def _check_some(self, entries: Sequence[ShardEntry]) -> None:
@@ -415,19 +411,3 @@ class _Preparation:
             f"There is no document with a word in {', '.join(map(str, self._files[:3]))}"
             f"{' and others' if len(self._files) > 3 else ''}; {self._problems} places could not be read."
         )
-
-    def _write_manifest(self, entries: Sequence[ShardEntry], report: dict[str, Any]) -> None:
-        """Last of all, and whole or not at all: it makes the folder one of shards."""
-        content = {
-            "options": self._plan(),
-            "files": [asdict(entry) for entry in self._state.files],
-            "report": report,
-        }
-        partial = self._out / f"{MANIFEST}.part"
-        write_bytes(partial, manifest_text(entries, self._tokenizer, content).encode())
-        partial.replace(self._out / MANIFEST)
-
-
-def _processors() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

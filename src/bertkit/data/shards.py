@@ -195,12 +195,25 @@ def open_shards(folder: Path) -> Shards:
     Raises:
         UserError: it is no such folder, or its files are missing, cut short, or of another vocabulary.
     """
-    manifest = _read_manifest(folder)
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{folder} is no folder of shards: it has no {MANIFEST}. `bertkit prepare` makes one; if it was "
+            "interrupted, say the same command again."
+        ) from None
+    except NotADirectoryError:
+        raise UserError(f"{folder} is a file; shards are a folder that `bertkit prepare` makes.") from None
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}); prepare the text again.") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise UserError(f"{path} is no manifest of format {FORMAT}; prepare the text again.")
     try:
         entries = tuple(ShardEntry(**entry) for entry in manifest["shards"])
         fingerprint = manifest["vocabulary"]["fingerprint"]
     except (KeyError, TypeError):
-        raise UserError(f"{folder / MANIFEST} lacks what a manifest says; prepare the text again.") from None
+        raise UserError(f"{path} lacks what a manifest says; prepare the text again.") from None
     for entry in entries:
         path = folder / entry.file
         if not path.is_file():
@@ -216,8 +229,8 @@ def open_shards(folder: Path) -> Shards:
     return Shards(folder, entries, manifest, tokenizer)
 
 
-def write_shard(path: Path, documents: Documents, vocabulary_size: int) -> None:
-    """Write one shard, and force it to the disk.
+def write_shard(path: Path, split: Split, documents: Documents, vocabulary_size: int) -> ShardEntry:
+    """Write one shard, and force it to the disk; what the manifest is to say of it.
 
     Raises:
         OSError: with the name of the file, for example where the disk is full.
@@ -232,6 +245,15 @@ def write_shard(path: Path, documents: Documents, vocabulary_size: int) -> None:
     if documents.words is not None:
         arrays["words"] = documents.words.astype(np.uint8)
     write_bytes(path, save(arrays))
+    return ShardEntry(
+        file=path.name,
+        split=split,
+        bytes=path.stat().st_size,
+        sha256=sha256(path),
+        documents=len(documents),
+        sentences=len(documents.sentences) - 1,
+        pieces=len(documents.ids),
+    )
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -247,19 +269,6 @@ def write_bytes(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
-
-
-def entry_of(path: Path, split: Split, documents: Documents) -> ShardEntry:
-    """What the manifest is to say of a shard that has been written."""
-    return ShardEntry(
-        file=path.name,
-        split=split,
-        bytes=path.stat().st_size,
-        sha256=sha256(path),
-        documents=len(documents),
-        sentences=len(documents.sentences) - 1,
-        pieces=len(documents.ids),
-    )
 
 
 def piece_type(vocabulary_size: int) -> type[np.unsignedinteger[Any]]:
@@ -326,24 +335,6 @@ def map_documents(path: Path, entry: ShardEntry) -> Documents:
     )
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            f"{folder} is no folder of shards: it has no {MANIFEST}. `bertkit prepare` makes one; if it was "
-            "interrupted, say the same command again."
-        ) from None
-    except NotADirectoryError:
-        raise UserError(f"{folder} is a file; shards are a folder that `bertkit prepare` makes.") from None
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}); prepare the text again.") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError(f"{path} is no manifest of format {FORMAT}; prepare the text again.")
-    return content
-
-
 class Gatherer:
     """Gathers the documents of one split until they fill a shard.
 
@@ -396,12 +387,11 @@ class Gatherer:
         """Write what is gathered, if anything is, and return its shard."""
         if not self._parts:
             return []
-        documents = self.pending
         path = self._folder / f"{self._split}-{self._written:05d}.safetensors"
-        write_shard(path, documents, self._vocabulary_size)
+        entry = write_shard(path, self._split, self.pending, self._vocabulary_size)
         self._parts, self._pieces = [], 0
         self._written += 1
-        return [entry_of(path, self._split, documents)]
+        return [entry]
 
     @property
     def pending(self) -> Documents:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bertkit.data.batches import Rows, cut_by_pieces
-from bertkit.data.masking import Masked, Masker, Masking
+from bertkit.data.masking import Masked, Masker
 from bertkit.data.packed import Sequences
 from bertkit.data.pairs import Spans, build_spans, lay_out
 from bertkit.data.shards import Documents, ShardEntry, Shards, Split
@@ -84,10 +84,7 @@ class Windows:
         self._pieces = pieces
         self._length = length
         self._seed = seed
-        self._masker = Masker(
-            shards.tokenizer,
-            Masking(objective.masking, objective.rate, objective.mask_share, objective.random_share),
-        )
+        self._masker = Masker(shards.tokenizer, objective)
         self._held: tuple[tuple[int, int], _Window] | None = None
 
     @property

@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from bertkit.data.files import COMPRESSIONS, not_utf8, open_bytes, read_lines, undecoded
+from bertkit.data.files import COMPRESSIONS, open_bytes, read_lines, undecoded
 from bertkit.errors import UserError, nearest
 
 Column = str | int
@@ -197,8 +197,8 @@ def _checked(cells: list[str], width: int, places: list[int]) -> list[Any] | str
         much = "few" if len(cells) < width else "many"
         return f"too {much} columns, {len(cells)} where the first row has {width}; mend or remove the row."
     for cell in cells:
-        if byte := undecoded(cell):
-            return not_utf8(byte)
+        if problem := undecoded(cell):
+            return problem
     return [cells[place] for place in places]
 
 
@@ -266,8 +266,8 @@ def _jsonl(path: Path, asked: list[Column], header: bool | None) -> Iterator[Rec
 
 def json_cells(line: str, asked: Sequence[Column]) -> list[Any] | str:
     """The asked keys of a line of JSON lines, or a sentence about what is wrong with it."""
-    if byte := undecoded(line):
-        return not_utf8(byte)
+    if problem := undecoded(line):
+        return problem
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:

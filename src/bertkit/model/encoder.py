@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 
 import torch
@@ -17,14 +18,9 @@ from bertkit.model.attention import Plan, SelfAttention, plan
 from bertkit.model.layers import Dropout, initialise
 from bertkit.model.positions import POSITIONS, Rotation
 
-
-def _gelu_tanh(hidden: torch.Tensor) -> torch.Tensor:
-    return F.gelu(hidden, approximate="tanh")
-
-
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "gelu": F.gelu,
-    "gelu_tanh": _gelu_tanh,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),
     "relu": F.relu,
 }
 

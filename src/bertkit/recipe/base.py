@@ -93,24 +93,20 @@ def add_settings(changes: Changes, settings: Sequence[str], options: Mapping[str
         UserError: a setting that is not written so.
     """
     for text in settings:
-        section, key, value = _assignment(text)
+        name, equals, given = text.partition("=")
+        section, dot, key = name.strip().partition(".")
+        if not (equals and dot):
+            raise UserError(f"A setting is written SECTION.KEY=VALUE, not {text!r}.")
+        try:
+            value = tomllib.loads(f"value = {given}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = given.strip()
         if section == "model" and key.startswith("options."):
             changed = changes.setdefault("model", {}).setdefault("options", dict(options))
             changed[key.removeprefix("options.")] = value
         else:
             changes.setdefault(section, {})[key] = value
     return changes
-
-
-def _assignment(text: str) -> tuple[str, str, Any]:
-    name, equals, value = text.partition("=")
-    section, dot, key = name.strip().partition(".")
-    if not (equals and dot):
-        raise UserError(f"A setting is written SECTION.KEY=VALUE, not {text!r}.")
-    try:
-        return section, key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return section, key, value.strip()
 
 
 def read_table(path: Path, what: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from bertkit.errors import UserError, check_at_least, check_choice, nearest
 from bertkit.recipe.base import add_settings, from_table, read_table
@@ -110,35 +110,31 @@ class Study:
             UserError: no such file, not TOML, an unknown key (the nearest is offered), a value out of range.
         """
         table = read_table(path, "study")
+        known = ["question", "seeds", "stages", "variants"]
+        stages, variants = table.get("stages", {}), table.get("variants", [])
+        question = table.get("question")
         try:
-            return cls._of(table, path)
+            for key in table:
+                if key not in known:
+                    raise UserError(f"There is no key {key!r} in a study.{nearest(key, known)}")
+            if not isinstance(stages, dict) or not all(isinstance(part, dict) for part in stages.values()):
+                raise UserError("stages are tables: [stages.NAME].")
+            if not isinstance(variants, list) or not all(isinstance(part, dict) for part in variants):
+                raise UserError("variants are tables: [[variants]].")
+            if not isinstance(question, str) or not question:
+                raise UserError("The key 'question' is missing: what is to be answered, in one sentence.")
+            return cls(
+                name=path.stem,
+                question=question,
+                seeds=table.get("seeds", 3),
+                stages={name: from_table(Stage, part, f"stages.{name}.") for name, part in stages.items()},
+                variants=tuple(
+                    from_table(Variant, part, f"variants[{place}].") for place, part in enumerate(variants, 1)
+                ),
+                path=path,
+            )
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
-
-    @classmethod
-    def _of(cls, table: dict[str, Any], path: Path) -> Study:
-        known = ["question", "seeds", "stages", "variants"]
-        for key in table:
-            if key not in known:
-                raise UserError(f"There is no key {key!r} in a study.{nearest(key, known)}")
-        stages, variants = table.get("stages", {}), table.get("variants", [])
-        if not isinstance(stages, dict) or not all(isinstance(part, dict) for part in stages.values()):
-            raise UserError("stages are tables: [stages.NAME].")
-        if not isinstance(variants, list) or not all(isinstance(part, dict) for part in variants):
-            raise UserError("variants are tables: [[variants]].")
-        question = table.get("question")
-        if not isinstance(question, str) or not question:
-            raise UserError("The key 'question' is missing: what is to be answered, in one sentence.")
-        return cls(
-            name=path.stem,
-            question=question,
-            seeds=table.get("seeds", 3),
-            stages={name: from_table(Stage, part, f"stages.{name}.") for name, part in stages.items()},
-            variants=tuple(
-                from_table(Variant, part, f"variants[{place}].") for place, part in enumerate(variants, 1)
-            ),
-            path=path,
-        )
 
     def lineage(self, variant: Variant) -> list[Variant]:
         """The variant and those it comes after, the first one first."""

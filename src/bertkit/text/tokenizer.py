@@ -153,7 +153,10 @@ class Tokenizer:
         elif (folder / VOCABULARY_FILE).is_file():
             path = folder / VOCABULARY_FILE
             pieces = _read_pieces(path)
-            settings = {"do_lower_case": not any(map(_has_capital, pieces))}
+            # No text is cut into a name in brackets, such as the `<S>` of the released Chinese vocabulary,
+            # which is of an uncased model.
+            capital = any(piece != piece.lower() and not _BRACKETED.fullmatch(piece) for piece in pieces)
+            settings = {"do_lower_case": not capital}
         else:
             raise UserError(
                 f"{folder} has neither {TOKENIZER_FILE} nor {VOCABULARY_FILE}: without its vocabulary a "
@@ -257,7 +260,8 @@ def assumed_settings(folder: Path) -> tuple[str, ...]:
 
 
 def _read_pieces(path: Path) -> list[str]:
-    _check_size(path)
+    if path.is_file() and path.stat().st_size > LONGEST_FILE:
+        raise UserError(f"{path} has {path.stat().st_size:,} bytes: this is no vocabulary of BERT's.")
     try:
         # Not splitlines(): a vocabulary may hold U+2028 and others that it takes for line ends.
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -269,18 +273,6 @@ def _read_pieces(path: Path) -> list[str]:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise UserError(f"{path}, line {line} is not UTF-8: this is no vocabulary of BERT's.") from None
     return lines if lines[-1] else lines[:-1]
-
-
-def _has_capital(piece: str) -> bool:
-    """Whether only a cased model can use `piece`. No text is cut into a name in brackets, such as the `<S>`
-    of the released Chinese vocabulary, which is of an uncased model.
-    """
-    return piece != piece.lower() and not _BRACKETED.fullmatch(piece)
-
-
-def _check_size(path: Path) -> None:
-    if path.is_file() and path.stat().st_size > LONGEST_FILE:
-        raise UserError(f"{path} has {path.stat().st_size:,} bytes: this is no vocabulary of BERT's.")
 
 
 def _read_tokenizer_json(path: Path) -> tuple[list[str], dict[str, Any]]:
@@ -295,28 +287,19 @@ def _read_tokenizer_json(path: Path) -> tuple[list[str], dict[str, Any]]:
         if not isinstance(part, dict):
             raise UserError(f"{path}: {name} must be an object, not {quoted(part)}.")
     model, normaliser = parts["model"], parts["normalizer"]
-    found = {
-        "model": model.get("type"),
-        "normalizer": normaliser.get("type"),
-        "pre_tokenizer": parts["pre_tokenizer"].get("type"),
-        "unk_token": model.get("unk_token"),
-        "continuing_subword_prefix": model.get("continuing_subword_prefix"),
-        "max_input_chars_per_word": model.get("max_input_chars_per_word"),
-        "clean_text": normaliser.get("clean_text"),
+    found_and_wanted = {
+        "model": (model.get("type"), "WordPiece"),
+        "normalizer": (normaliser.get("type"), "BertNormalizer"),
+        "pre_tokenizer": (parts["pre_tokenizer"].get("type"), "BertPreTokenizer"),
+        "unk_token": (model.get("unk_token"), UNK),
+        "continuing_subword_prefix": (model.get("continuing_subword_prefix"), "##"),
+        "max_input_chars_per_word": (model.get("max_input_chars_per_word"), MAX_WORD_CHARACTERS),
+        "clean_text": (normaliser.get("clean_text"), True),
     }
-    wanted = {
-        "model": "WordPiece",
-        "normalizer": "BertNormalizer",
-        "pre_tokenizer": "BertPreTokenizer",
-        "unk_token": UNK,
-        "continuing_subword_prefix": "##",
-        "max_input_chars_per_word": MAX_WORD_CHARACTERS,
-        "clean_text": True,
-    }
-    for name, value in wanted.items():
-        if found[name] != value:
+    for name, (found, wanted) in found_and_wanted.items():
+        if found != wanted:
             raise UserError(
-                f"{path}: {name} is {quoted(found[name])}, and BERT's tokenizer needs {quoted(value)}."
+                f"{path}: {name} is {quoted(found)}, and BERT's tokenizer needs {quoted(wanted)}."
             )
     vocabulary = _vocabulary(path, model.get("vocab"), content.get("added_tokens", []))
     for name in ("lowercase", "handle_chinese_chars"):

@@ -7,19 +7,21 @@ words.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice, repeat
-from typing import Any, Protocol
+from typing import Any
+from unicodedata import normalize
 
 import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
 from bertkit.errors import UserError, nearest
-from bertkit.text.tokenizer import MAX_WORD_CHARACTERS, SPECIALS, UNK, Tokenizer
-from bertkit.text.words import WordCounter, check_room, fold_case, select
+from bertkit.text.tokenizer import MAX_WORD_CHARACTERS, SPECIALS, UNK, Tokenizer, encodable, make_normaliser
 
 CONTINUATION = "##"
+MOST_TOKENS = 1_000_000
+MOST_WORDS = 5_000_000
 
 LONGEST_WORD = 50
 ROUNDS = 4
@@ -27,9 +29,93 @@ HIGHEST_THRESHOLD = 10_000_000
 SLACK = 0.05
 
 
-def learn_topdown(
-    counts: Mapping[str, int], *, size: int, reserved: Sequence[str], alphabet: int, min_frequency: int
-) -> list[str]:
+class WordCounter:
+    """Counts the words of a text as BERT cuts them, in memory that the length of the text does not set.
+
+    What stands between two spaces is counted as it is, and each different such token is cleaned and cut
+    once: ten times as fast as cleaning the text, and the same, for no rule of BERT's looks across a space.
+    Of more than five million words the rarest are forgotten.
+    """
+
+    def __init__(
+        self, *, lowercase: bool = True, strip_accents: bool | None = None, split_cjk: bool = True
+    ) -> None:
+        self._normaliser = make_normaliser(
+            lowercase=lowercase, strip_accents=strip_accents, split_cjk=split_cjk
+        )
+        self._splitter = pre_tokenizers.BertPreTokenizer()
+        self._tokens: Counter[str] = Counter()
+        self._words: Counter[str] = Counter()
+
+    def add(self, text: str) -> None:
+        """Count the words of one text."""
+        self._tokens.update(text.replace("\n", " ").split(" "))
+        if len(self._tokens) > MOST_TOKENS:
+            self._cut()
+
+    def counts(self) -> Counter[str]:
+        """How often each word occurred so far."""
+        self._cut()
+        return Counter(self._words)
+
+    def _cut(self) -> None:
+        """Turn the tokens counted since the last time into words."""
+        for token, count in self._tokens.items():
+            clean = self._normaliser.normalize_str(encodable(token))
+            for word, _ in self._splitter.pre_tokenize_str(clean):
+                self._words[word] += count
+        self._tokens.clear()
+        rare = 0
+        while len(self._words) > MOST_WORDS:
+            rare += 1
+            self._words = Counter({word: count for word, count in self._words.items() if count > rare})
+
+
+def select(
+    counts: Mapping[str, int], *, longest: int, reserved: Sequence[str], alphabet: int
+) -> list[tuple[str, int]]:
+    """The words to learn from with their counts, the most frequent first.
+
+    Args:
+        counts: how often each word occurs.
+        longest: characters of a word at most.
+        reserved: words spelled like one of these are left out.
+        alphabet: characters at most, the most frequent ones; words with another are left out.
+    """
+    known = frozenset(reserved)
+    candidates = [(word, n) for word, n in counts.items() if len(word) <= longest and word not in known]
+    characters: Counter[str] = Counter()
+    for word, count in candidates:
+        for character in word:
+            characters[character] += count
+    allowed = set(sorted(characters, key=lambda character: (-characters[character], character))[:alphabet])
+    words = [(word, count) for word, count in candidates if allowed.issuperset(word)]
+    return sorted(words, key=lambda item: item[1], reverse=True)[:MOST_WORDS]
+
+
+def fold_case(counts: Mapping[str, int]) -> Counter[str]:
+    """The counts of words after NFKC case folding, which is how keras_nlp lower-cases.
+
+    It goes further than BERT's lower-casing: an ellipsis character becomes three periods and ß two letters.
+    """
+    folded: Counter[str] = Counter()
+    for word, count in counts.items():
+        # Some signs fold to a space and an accent, and no piece holds a space.
+        for part in normalize("NFKC", normalize("NFKC", word).casefold()).split():
+            folded[part] += count
+    return folded
+
+
+def check_room(size: int, needed: int) -> None:
+    """Raise `UserError` if the pieces that every word may need are more than the size asked for."""
+    if needed > size:
+        raise UserError(
+            f"A vocabulary of {size} pieces has no room for the reserved pieces and the single characters of "
+            f"this text, which are {needed}; ask for more pieces or for a smaller alphabet."
+        )
+
+
+def learn_topdown(counts: Mapping[str, int], options: VocabularyOptions, min_frequency: int) -> list[str]:
     """Search the frequency threshold whose vocabulary is at most `size` pieces, and at most 5 % fewer.
 
     The result is that of `learn` in tensorflow_text/tools/wordpiece_vocab/wordpiece_tokenizer_learner_lib.py
@@ -39,15 +125,14 @@ def learn_topdown(
 
     Args:
         counts: how often each word occurs.
-        size: pieces at most.
-        reserved: pieces to put first.
-        alphabet: characters at most.
+        options: pieces at most, those to put first, and characters at most.
         min_frequency: the lowest threshold.
 
     Raises:
         UserError: the characters alone are more than `size` pieces.
     """
-    words = select(counts, longest=LONGEST_WORD, reserved=reserved, alphabet=alphabet)
+    size, reserved = options.size, options.reserved
+    words = select(counts, longest=LONGEST_WORD, reserved=reserved, alphabet=options.alphabet)
     characters = sorted({character for word, _ in words for character in word})
     check_room(size, len(reserved) + len(characters))
     low = max(min(counts.values()), min_frequency)
@@ -110,32 +195,17 @@ ALPHABET = 1_000
 _WORDS_A_LINE = 1_000
 
 
-class Learner(Protocol):
-    """Counts of words to pieces."""
-
-    def __call__(
-        self,
-        counts: Mapping[str, int],
-        *,
-        size: int,
-        reserved: Sequence[str],
-        alphabet: int,
-        min_frequency: int,
-    ) -> list[str]:
-        """Learn at most `size` pieces."""
-
-
 @dataclass(frozen=True)
 class Algorithm:
     """A row of the table of learners.
 
     Attributes:
-        learn: the learner.
+        learn: from counts of words, options and the least number of occurrences to pieces.
         min_frequency: how often a piece must occur where nobody says.
         folds_case: whether an uncased vocabulary is learned from `fold_case`d words.
     """
 
-    learn: Learner
+    learn: Callable[[Mapping[str, int], VocabularyOptions, int], list[str]]
     min_frequency: int
     folds_case: bool
 
@@ -175,16 +245,21 @@ class VocabularyOptions:
                 f"There is no vocabulary algorithm {self.algorithm!r}."
                 f"{nearest(self.algorithm, list(ALGORITHMS))}"
             )
-        _check_reserved(self.reserved)
+        missing = [name for name in SPECIALS if name not in self.reserved]
+        if missing:
+            raise UserError(
+                f"The reserved pieces lack {', '.join(missing)}, which BERT needs; reserve them too."
+            )
+        for name, count in Counter(self.reserved).items():
+            if count > 1:
+                raise UserError(f"The piece {name!r} is reserved twice; an id has one piece.")
+            if name.split() != [name]:
+                raise UserError(f"The reserved piece {name!r} is empty or holds a space, which no piece may.")
 
     @property
     def cleaning(self) -> dict[str, Any]:
         """What is done to a text before it is cut."""
-        return {
-            "lowercase": self.lowercase,
-            "strip_accents": self.strip_accents,
-            "split_cjk": self.split_cjk,
-        }
+        return {name: getattr(self, name) for name in ("lowercase", "strip_accents", "split_cjk")}
 
 
 @dataclass(frozen=True)
@@ -250,30 +325,11 @@ def learn_from_counts(counts: Mapping[str, int], options: VocabularyOptions) -> 
     words = fold_case(counts) if row.folds_case and options.lowercase else counts
     if not words:
         raise UserError("There is no word in the text to learn a vocabulary from.")
-    return row.learn(
-        words,
-        size=options.size,
-        reserved=options.reserved,
-        alphabet=options.alphabet,
-        min_frequency=row.min_frequency if options.min_frequency is None else options.min_frequency,
-    )
+    least = row.min_frequency if options.min_frequency is None else options.min_frequency
+    return row.learn(words, options, least)
 
 
-def _check_reserved(reserved: Sequence[str]) -> None:
-    """Raise `UserError` unless these can be the first pieces of a vocabulary of BERT's."""
-    missing = [name for name in SPECIALS if name not in reserved]
-    if missing:
-        raise UserError(f"The reserved pieces lack {', '.join(missing)}, which BERT needs; reserve them too.")
-    for name, count in Counter(reserved).items():
-        if count > 1:
-            raise UserError(f"The piece {name!r} is reserved twice; an id has one piece.")
-        if name.split() != [name]:
-            raise UserError(f"The reserved piece {name!r} is empty or holds a space, which no piece may.")
-
-
-def learn_wordpiece(
-    counts: Mapping[str, int], *, size: int, reserved: Sequence[str], alphabet: int, min_frequency: int
-) -> list[str]:
+def learn_wordpiece(counts: Mapping[str, int], options: VocabularyOptions, min_frequency: int) -> list[str]:
     """Join the most frequent pair of pieces until there are `size`, with the trainer of `tokenizers`.
 
     The trainer numbers the pieces inside words (`##a`) in the order of a hash table, which differs from run
@@ -284,17 +340,16 @@ def learn_wordpiece(
     Raises:
         UserError: the characters alone are more than `size` pieces.
     """
-    words = select(counts, longest=MAX_WORD_CHARACTERS, reserved=reserved, alphabet=alphabet)
+    reserved = options.reserved
+    words = select(counts, longest=MAX_WORD_CHARACTERS, reserved=reserved, alphabet=options.alphabet)
     characters = sorted({character for word, _ in words for character in word})
-    inside = sorted({character for word, _ in words for character in word[1:]})
-    singles = list(
-        dict.fromkeys([*reserved, *characters, *(CONTINUATION + character for character in inside)])
-    )
-    check_room(size, len(singles))
+    inside = sorted({CONTINUATION + character for word, _ in words for character in word[1:]})
+    singles = list(dict.fromkeys([*reserved, *characters, *inside]))
+    check_room(options.size, len(singles))
     rust = tokenizers.Tokenizer(models.WordPiece(unk_token=UNK))
     rust.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     trainer = trainers.WordPieceTrainer(
-        vocab_size=size,
+        vocab_size=options.size,
         min_frequency=min_frequency,
         special_tokens=singles,
         continuing_subword_prefix=CONTINUATION,
