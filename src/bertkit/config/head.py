@@ -95,9 +95,6 @@ class HeadConfig:
         check_at_least("head", "dropout", self.dropout, 0)
         if self.dropout >= 1:
             raise UserError(f"head: dropout must be below 1, not {quoted(self.dropout)}.")
-        self._check_kind()
-
-    def _check_kind(self) -> None:
         kind = HEAD_KINDS[self.kind]
         if self.kind == "classify" and len(self.labels) < 2:
             raise UserError(

@@ -253,8 +253,7 @@ def read_chunks(
         UserError: a file cannot be read to its end; what stands before was yielded.
     """
     for index in range(start.file, len(files)):
-        skip = start.documents if index == start.file else 0
-        yield from _chunks(files[index], reading, index, skip)
+        yield from _chunks(files[index], reading, index, start.documents if index == start.file else 0)
 
 
 def _chunks(path: Path, reading: CorpusReading, index: int, skip: int) -> Iterator[tuple[Mark, Chunk]]:

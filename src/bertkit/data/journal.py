@@ -150,11 +150,15 @@ class Journal:
         rows = [
             (name, json.dumps(content)) for name, content in {"progress": progress, **(plan or {})}.items()
         ]
-        blobs = [
-            (split, name, array.tobytes())
-            for split, documents in state.pending.items()
-            for name, array in _arrays(documents).items()
-        ]
+        blobs = []
+        for split, documents in state.pending.items():
+            arrays = {
+                f"ids:{documents.ids.dtype.str}": documents.ids,
+                "sentences": documents.sentences.astype(np.int64),
+                "documents": documents.documents.astype(np.int64),
+                "words": documents.words,
+            }
+            blobs += [(split, name, a.tobytes()) for name, a in arrays.items() if a is not None]
         with self._said():
             self._base.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", rows)
             self._base.execute("DELETE FROM pending")
@@ -199,15 +203,6 @@ class Journal:
             raise
         except sqlite3.DatabaseError:
             raise UserError(f"{self.path} is damaged; say --overwrite to begin anew.") from None
-
-
-def _arrays(documents: Documents) -> dict[str, npt.NDArray[Any]]:
-    arrays = {
-        f"ids:{documents.ids.dtype.str}": documents.ids,
-        "sentences": documents.sentences.astype(np.int64),
-        "documents": documents.documents.astype(np.int64),
-    }
-    return arrays if documents.words is None else arrays | {"words": documents.words}
 
 
 PROBLEMS = "problems.txt"

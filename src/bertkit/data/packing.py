@@ -47,14 +47,6 @@ Cutter = Callable[[int, int], list[Cut]]
 """From the numbers of pieces of two texts to the sequences that they are read as, at least one."""
 
 
-def window_cutter(reading: Reading, specials: int) -> Cutter | None:
-    """What cuts texts into the windows of `reading`, each with so many special pieces; None: it has none."""
-    if not reading.window:
-        return None
-    room = reading.window - specials
-    return windows(room, reading.stride or max(1, room * 3 // 4))
-
-
 def windows(room: int, stride: int) -> Cutter:
     """As many sequences of at most `room` pieces as it takes to read all.
 
@@ -137,13 +129,13 @@ def encode_texts(
     reading = Reading(max_length=max_length, pad_to=pad_to, window=window, stride=stride)
     if second is not None and len(second) != len(first):
         raise ValueError(f"{len(first)} first texts, but {len(second)} second texts")
-    in_windows = window_cutter(reading, specials)
-    cut = in_windows or _truncation(max_length - specials)
+    room = reading.longest - specials
+    cut = windows(room, stride or max(1, room * 3 // 4)) if window else _truncation(room)
     pieces, spans_M22, index, truncated = _cut_texts(tokenizer, first, second, cut)
     paired_M = np.full(len(spans_M22), second is not None)
     first_M2, second_M2 = spans_M22[:, 0], spans_M22[:, 1]
     laid, _, _ = with_specials(pieces, first_M2, second_M2, paired_M, tokenizer, pad_to=pad_to)
-    return replace(laid, truncated=truncated, windows=index if in_windows else None)
+    return replace(laid, truncated=truncated, windows=index if window else None)
 
 
 def _cut_texts(

@@ -212,7 +212,8 @@ def _cut_none(cut: _Cut) -> None:
     """
     room = cut.length - 2
     for document in range(len(cut.documents) - 1):
-        starts = _parts(cut.starts[cut.documents[document] : cut.documents[document + 1] + 1], room)
+        whole = cut.starts[cut.documents[document] : cut.documents[document + 1] + 1]
+        starts = [at for begin, end in pairwise(whole) for at in range(begin, end, room)] + whole[-1:]
         at, end = 0, len(starts) - 1
         while at < end:
             stop = bisect_right(starts, starts[at] + cut.target(room), at + 1) - 1
@@ -220,15 +221,6 @@ def _cut_none(cut: _Cut) -> None:
             if starts[stop] - starts[at] > 1:
                 cut.rows.append((starts[at], starts[stop], starts[stop], starts[stop], NO_PAIR, document))
             at = stop
-
-
-def _parts(starts: list[int], room: int) -> list[int]:
-    """`starts` of sentences with more of them, so that no sentence is longer than `room`."""
-    parts: list[int] = []
-    for begin, end in pairwise(starts):
-        parts.extend(range(begin, end, room))
-    parts.append(starts[-1])
-    return parts
 
 
 PAIRS: dict[Pairs, Callable[[_Cut], None]] = {"nsp": _cut_nsp, "sop": _cut_sop, "none": _cut_none}

@@ -272,7 +272,17 @@ class _Preparation:
                 journal.save(self._state, {"plan": plan})
             else:
                 check_same(self._out, before, plan, self._state)
-            self._gatherers = {split: self._gatherer(split) for split in _SPLITS}
+            self._gatherers = {
+                split: Gatherer(
+                    self._out,
+                    split,
+                    self._tokenizer.size,
+                    self._options.shard_pieces,
+                    self._state.pending.get(split),
+                    sum(entry.split == split for entry in self._state.entries),
+                )
+                for split in _SPLITS
+            }
             if self._listener:
                 self._listener.started(len(self._files), self._progress())
             self._read(journal, workers)
@@ -300,16 +310,6 @@ class _Preparation:
             "split_cjk": tokenizer.split_cjk,
             "version": __version__,
         }
-
-    def _gatherer(self, split: Split) -> Gatherer:
-        return Gatherer(
-            self._out,
-            split,
-            self._tokenizer.size,
-            self._options.shard_pieces,
-            self._state.pending.get(split),
-            sum(entry.split == split for entry in self._state.entries),
-        )
 
     def _read(self, journal: Journal, workers: int) -> None:
         """All documents, into shards but for the last ones."""
@@ -371,8 +371,7 @@ class _Preparation:
         self._check_some(entries)
         statistics = Statistics(self._tokenizer)
         for entry in entries:
-            statistics.add(entry.split, map_documents(self._out / entry.file, entry))
-        first = map_documents(self._out / entries[0].file, entries[0])
+            statistics.add(entry.split, map_documents(self._out, entry))
         report = {
             **statistics.summary(),
             "files": len(self._files),
@@ -382,7 +381,7 @@ class _Preparation:
             "dropped": self._state.dropped,
             "problems": self._problems,
             "first_problems": list(islice(journal.problems(), PROBLEMS_SHOWN)),
-            "samples": samples(first, self._tokenizer),
+            "samples": samples(map_documents(self._out, entries[0]), self._tokenizer),
         }
         self._tokenizer.save(self._out)
         np.save(self._out / COUNTS, statistics.counts)

@@ -140,12 +140,8 @@ class Shards:
         return tuple(entry for entry in self.entries if entry.split == split)
 
     def read(self, entry: ShardEntry) -> Documents:
-        """The documents of one shard; the pieces stay on the disk until they are looked at.
-
-        Raises:
-            UserError: the shard is missing, cut short, or not what the manifest says.
-        """
-        return map_documents(self.folder / entry.file, entry)
+        """The documents of one shard; see `map_documents`."""
+        return map_documents(self.folder, entry)
 
     @cached_property
     def counts(self) -> npt.NDArray[np.int64]:
@@ -315,12 +311,13 @@ def map_arrays(path: Path) -> dict[str, Array]:
     return arrays
 
 
-def map_documents(path: Path, entry: ShardEntry) -> Documents:
-    """The documents of one shard; the pieces stay on the disk until they are looked at.
+def map_documents(folder: Path, entry: ShardEntry) -> Documents:
+    """The documents of one shard of a folder; the pieces stay on the disk until they are looked at.
 
     Raises:
         UserError: the shard is missing, cut short, or not what the manifest's `entry` says.
     """
+    path = folder / entry.file
     arrays = map_arrays(path)
     sizes = {"ids": entry.pieces, "sentences": entry.sentences + 1, "documents": entry.documents + 1}
     for name, size in sizes.items():

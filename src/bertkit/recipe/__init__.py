@@ -11,10 +11,7 @@ from bertkit.recipe.finetune import (
     VocabularyRecipe,
 )
 from bertkit.recipe.parts import OWN_RATES, ModelRecipe, OptimiserName, OptimiserRecipe, Schedule
-from bertkit.recipe.pretrain import (
-    ObjectiveRecipe,
-    PretrainRecipe,
-)
+from bertkit.recipe.pretrain import ObjectiveRecipe, PretrainRecipe
 
 __all__ = [
     "OWN_RATES",

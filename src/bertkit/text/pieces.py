@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,11 +34,8 @@ class Pieces:
     words: npt.NDArray[np.bool_] | None = None
 
 
-class Cutter(Protocol):
-    """Sentences to pieces."""
-
-    def __call__(self, sentences: Sequence[str]) -> Pieces:
-        """Cut them, in order; no sentence holds a line's end."""
+Cutter = Callable[[Sequence[str]], Pieces]
+"""Sentences to pieces, in order; no sentence holds a line's end."""
 
 
 class TokenCutter:
