@@ -270,6 +270,7 @@ def test_which_kind_of_run_it_is_stands_in_its_recipe(tmp_path: Path) -> None:
         ('{"version": "0.1.0"}', "'interval' is missing"),
         (json.dumps({**RESULT, "baselines": {}, "rows": -1}), "'rows' is -1, and not a count"),
         (json.dumps({**RESULT, "interval": [1]}), "'interval' has 1 figures"),
+        (json.dumps({**RESULT, "metric": ""}), "'metric' is '', and none of a task of the kind 'classify'"),
     ],
 )
 def test_a_damaged_result_is_told(tmp_path: Path, damage: str, words: str) -> None:

@@ -166,10 +166,12 @@ def _outcome(done: Record) -> Outcome:
 
 
 def _scores(kind: Kind, result: Record) -> Scores:
-    interval, told = result.interval("interval"), result.part("baselines")
+    interval, told, metric = result.interval("interval"), result.part("baselines"), result.text("metric")
+    if metric not in {each.name for each in kind.metrics}:
+        raise result.fault(f"'metric' is {metric!r}, and none of a task of the kind {kind.name!r}")
     return Scores.of(
         kind,
-        metric=result.text("metric"),
+        metric=metric,
         score=result.number("score"),
         interval=interval,
         rows=result.whole("rows"),
