@@ -54,7 +54,7 @@ WRONG = {
     "one tag": ({"kind": "tag", "pooling": "none", "labels": ("a",)}, "has at least 2 labels"),
     "pooled tags": ({"kind": "tag", "labels": ("a", "b")}, "cannot have the pooling 'pooler'"),
     "no vector": ({"labels": ("a", "b"), "pooling": "none"}, "cannot have the pooling 'none'"),
-    "loss": ({"kind": "regress", "labels": ("a",)}, "is squared, not softmax"),
+    "loss": ({"kind": "regress", "labels": ("a",), "loss": "softmax"}, "is squared, not softmax"),
     "kind": ({"kind": "rank"}, "kind cannot be 'rank'"),
     "two layers": ({"labels": ("a", "b"), "transform": True, "hidden_size": 3}, "transform"),
 }
