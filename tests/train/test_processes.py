@@ -16,6 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from bertkit import api
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.restarts import read_restarts
 from bertkit.train.processes import ALONE, is_first, join_processes, restarted
@@ -109,17 +110,17 @@ def write(recipe: PretrainRecipe, path: Path, **changes: dict[str, Any]) -> Path
 
 def test_killed_at_any_moment_a_run_goes_on_bit_for_bit(restoring: PretrainRecipe, tmp_path: Path) -> None:
     # A checkpoint after every step, so that many kills fall into the writing of one.
-    recipe = write(restoring, tmp_path / "recipe.toml", training={"steps": 60, "save_every": 0.0})
-    finish(start(recipe, tmp_path / "whole"))
+    recipe = write(restoring, tmp_path / "recipe.toml", training={"steps": 40, "save_every": 0.0})
+    api.pretrain(recipe=recipe, out=tmp_path / "whole")
     chance = random.Random(8)
     killed = tmp_path / "killed"
-    for reached in (1, 20, 40):
+    for reached in (1, 20):
         process = start(recipe, killed, *(["--resume"] if killed.exists() else []))
         wait_for_steps(killed, reached + chance.randrange(8), process)
         time.sleep(chance.random() * 0.05)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-    finish(start(recipe, killed, "--resume"))
+    api.pretrain(recipe=recipe, out=killed, resume=True)
     first, second = weights(tmp_path / "whole"), weights(killed)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert losses(tmp_path / "whole") == losses(killed)
