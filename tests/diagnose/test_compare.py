@@ -228,8 +228,17 @@ def test_a_run_that_is_not_finished_says_so_and_the_next_is_the_first(tmp_path: 
     assert found["rows"][2]["difference"]["interval"][0] > 0
     for run in runs[1:]:
         (run / "result.json").unlink()
-    assert compare(runs)["first"] is None
+    assert (compare(runs)["first"], compare(runs)["kind"]) == (None, "classify")
     assert "No run is finished." in write_comparison(tmp_path / "page.html", compare(runs)).read_text()
+
+
+def test_runs_without_a_result_are_of_the_kind_that_their_recipes_ask_for(tmp_path: Path) -> None:
+    runs = [write_finetuning(tmp_path / name, 0.5) for name in ("a", "b")]
+    for run in runs:
+        (run / "result.json").unlink()
+        recipe = Recipe().with_changes({"task": {"name": "", "kind": "regress"}})
+        (run / "recipe.toml").write_text(recipe.to_toml())
+    assert compare(runs)["kind"] == "regress"
 
 
 def test_recipe_keys_that_differ(tmp_path: Path) -> None:

@@ -371,6 +371,26 @@ def test_a_run_that_goes_on_is_told_as_far_as_it_is(tmp_path: Path) -> None:
     assert examine(run).verdict.startswith("It is not done, and has logged nothing yet.")
 
 
+def test_the_best_score_so_far_of_an_error_is_its_lowest(tmp_path: Path) -> None:
+    recipe = trained().with_changes({"task": {"kind": "regress", "metric": "mse"}})
+    log = finetuning_log()
+    scores = iter((0.9, 0.4, 0.5, 0.7))
+    for record in (each for each in log if each["event"] == "evaluation"):
+        record |= {"metric": "mse", "score": (score := next(scores)), "interval": [score - 0.1, score + 0.1]}
+    found = examine(write_run(tmp_path / "run", recipe, None, {".": log}, None))
+    assert "its best score so far is 0.400 [0.300, 0.500]" in found.verdict
+
+
+def test_of_a_run_that_lasts_as_long_as_there_is_time_no_number_of_epochs_is_told(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", trained(budget=30.0), None, {".": finetuning_log()}, None)
+    assert examine(run).verdict.startswith("It is not done: it is at epoch 4.00, its best score so far is ")
+    history = read_history(run)
+    assert (history.planned(history.track), history.share_done(history.track)) == (0, 0.0)
+    done = write_run(tmp_path / "done", trained(budget=30.0), RESULT, {".": finetuning_log()})
+    history = read_history(done)
+    assert (history.planned(history.track), history.share_done(history.track)) == (80, 1.0)
+
+
 def test_the_stretches_that_a_log_lacks_are_told(tmp_path: Path) -> None:
     log = [record for record in finetuning_log() if not 30 < record["step"] < 40]
     said = {answer.question: answer.words for answer in examine(finetuned(tmp_path / "run", log)).answers}

@@ -250,6 +250,8 @@ def test_a_run_that_was_begun_again_says_why_and_what_with(tmp_path: Path) -> No
         "Begun again After step 20 it began again from the beginning with optimiser.lr=2e-05. It rose to <9>."
     ) in text
     assert "highest rate 2e-05, adamw" in text
+    (run / "recipe.toml").write_text("[training]\nbudget = 45.0\n")
+    assert "epochs what fits into 45 min" in Page(write_report(run)).text
     assert f"bertkit finetune --recipe {run}/recipe.toml --set optimiser.lr=2e-05 -o {run}-again" in text
 
 

@@ -177,6 +177,40 @@ def test_each_fault_of_a_fine_tuning_is_found(name: str) -> None:
     assert name in names(FAULTS_OF_FINETUNING[name])
 
 
+def by_error(run: RunHistory[Recipe]) -> RunHistory[Recipe]:
+    """The run with errors, of which the lowest is best, in place of scores."""
+    tracks = [
+        replace(
+            seed, evaluations=[replace(each, score=1 - each.score, higher=False) for each in seed.evaluations]
+        )
+        for seed in run.tracks
+    ]
+    assert run.scores is not None
+    return replace(run, tracks=tracks, scores=replace(run.scores, metric="mse", blind=None, rival=None))
+
+
+@pytest.mark.parametrize("name", ["learned_by_heart", "too_short", "rate_not_decayed"])
+def test_of_errors_the_lowest_is_best(name: str) -> None:
+    assert names(by_error(FAULTS_OF_FINETUNING[name])) == [name]
+    assert names(by_error(HEALTHY_FINETUNING["one seed"])) == []
+
+
+def test_how_far_errors_are_apart_depends_on_their_unit() -> None:
+    assert names(by_error(FAULTS_OF_FINETUNING["seeds_disagree"])) == []
+    small = FAULTS_OF_FINETUNING["dev_too_small"]
+    assert small.scores is not None
+    assert "dev_too_small" not in names(replace(small, scores=replace(small.scores, metric="mse")))
+
+
+@pytest.mark.parametrize("name", ["learned_by_heart", "too_short", "rate_not_decayed", "seeds_disagree"])
+def test_where_there_is_a_budget_no_number_of_epochs_is_proposed(name: str) -> None:
+    run = FAULTS_OF_FINETUNING[name]
+    timed = replace(run, recipe=run.recipe.with_changes({"training": {"budget": 30.0}}))
+    (finding,) = check_after(timed)
+    assert finding.check == name
+    assert "training.epochs" not in [change.key for change in finding.changes]
+
+
 def test_a_fault_has_one_name() -> None:
     found = {name: names(run) for name, run in FAULTS_OF_FINETUNING.items()}
     assert found.pop("gradient_vanished") == ["stuck", "gradient_vanished"]

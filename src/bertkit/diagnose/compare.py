@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bertkit.config.head import USUAL_KIND
 from bertkit.config.terms import MASKED, PAIRS
 from bertkit.diagnose.groups import (
     Difference,
@@ -22,8 +21,9 @@ from bertkit.diagnose.groups import (
 )
 from bertkit.errors import UserError
 from bertkit.runs.folder import check_is_run
-from bertkit.runs.history import is_finetuning
+from bertkit.runs.history import History, is_finetuning
 from bertkit.runs.reader import read_history
+from bertkit.tasks.registry import kind_of
 from bertkit.version import __version__
 
 Row = dict[str, Any]
@@ -69,7 +69,7 @@ def compare(runs: Sequence[Path]) -> dict[str, Any]:
     recipe = differing([history.recipe.flat() for history in histories])
     first = next(iter(groups.values()), None)
     return {
-        "kind": _kind(first) if first else USUAL_KIND if finetuned[0] else PRETRAINING,
+        "kind": _kind(first) if first else _asked(histories[0]),
         "task": first.task if isinstance(first, Finetuned) else None,
         "metric": first.metric.name if isinstance(first, Finetuned) else None,
         "rows": _rows(runs, groups, recipe),
@@ -112,6 +112,11 @@ def _check_alike(groups: Mapping[Path, Group]) -> None:
 
 def _kind(group: Group) -> str:
     return group.kind.name if isinstance(group, Finetuned) else PRETRAINING
+
+
+def _asked(history: History) -> str:
+    """The same of a run that has no result yet."""
+    return kind_of(history.recipe.task).name if is_finetuning(history) else PRETRAINING
 
 
 def _names(runs: Sequence[Path]) -> list[str]:

@@ -23,7 +23,7 @@ from bertkit.diagnose.pictures import DEV, MAJORITY, NGRAM
 from bertkit.diagnose.sections import Told, gradients_by_layer, one_each
 from bertkit.diagnose.verdict import losses
 from bertkit.diagnose.wording import capital, duration, perplexity, said, title
-from bertkit.recipe import Recipe
+from bertkit.recipe import Recipe, TrainingRecipe
 from bertkit.runs.history import mean
 from bertkit.runs.records import number
 from bertkit.tasks.kinds import get_kind
@@ -72,7 +72,7 @@ def labelled_facts(told: Told) -> str:
         training, optimiser = asked.training, asked.optimiser
         found |= {
             "start": Path(asked.model.start).name,
-            "epochs": f"{training.epochs}" if not training.steps else f"up to {training.steps:,} steps",
+            "epochs": _length(training),
             "batch": f"{asked.batch.sequences} sequences",
             "highest rate": f"{optimiser.lr:g}, {optimiser.name}",
         }
@@ -83,6 +83,12 @@ def labelled_facts(told: Told) -> str:
         "pieces a second": f"{result['pieces_per_second']:,.0f}",
     }
     return facts(found, heading="What was run")
+
+
+def _length(training: TrainingRecipe) -> str:
+    if training.budget:
+        return f"what fits into {duration(60 * training.budget)}"
+    return f"up to {training.steps:,} steps" if training.steps else f"{training.epochs}"
 
 
 def loss(told: Told) -> str:

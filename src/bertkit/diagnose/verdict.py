@@ -219,11 +219,12 @@ def _how_far(run: RunHistory[Recipe]) -> str:
         return "It is not done, and has logged nothing yet."
     last, training = begun[-1], run.recipe.training
     who = f"seed {last.seed} of {training.seeds}" if training.seeds > 1 else "it"
-    where = f"{who} is at epoch {last.place:.2f} of {training.epochs}"
+    of = "" if training.budget else f" of {training.epochs}"
+    where = f"{who} is at epoch {last.place:.2f}{of}"
     scored = [each for track in begun for each in track.evaluations if math.isfinite(each.score)]
     so_far = ""
     if scored:
-        best = max(scored, key=lambda each: each.score)
+        best = max(scored, key=lambda each: each.value)
         so_far = f", its best score so far is {best.score:.3f} [{best.low:.3f}, {best.high:.3f}]"
     return f"It is not done: {where}{so_far}."
 

@@ -108,6 +108,8 @@ def trainable(model: ModelRecipe) -> tuple[Change, ...]:
 
 def longer(training: TrainingRecipe, times: int) -> tuple[Change, ...]:
     """So many times the updates of a fine-tuning, also where its recipe caps them; they act together."""
+    if training.budget:
+        return (Change("training.budget", times * training.budget, together=True),)
     changes = [Change("training.epochs", times * training.epochs, together=True)]
     if training.steps:
         changes.append(Change("training.steps", times * training.steps, together=True))

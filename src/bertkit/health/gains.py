@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bertkit.health.advice import PRETRAINED, WARMUP, longer, notable
 from bertkit.health.labelled import some_stuck
@@ -66,7 +67,9 @@ def learned_by_heart(run: RunHistory[Recipe]) -> Finding | None:
         return None
     best = mean([_best(seed.evaluations).place for seed in lost])
     first, last = _lowest_and_last(lost)
-    changes = [Change("training.epochs", max(1, round(best)))] if run.recipe.training.epochs > best else []
+    training = run.recipe.training
+    shorter = training.epochs > best and not training.budget
+    changes = [Change("training.epochs", max(1, round(best)))] if shorter else []
     if run.recipe.head.dropout == 0:
         changes.append(Change("head.dropout", 0.1))
     changes.append(PRETRAINED if run.fresh else Change(words="more labelled rows"))
@@ -90,12 +93,12 @@ def _by_heart(run: RunHistory[Recipe], seed: Track) -> bool:
         scored[-1].train_loss < TAKEN_IN * known
         and scored[-1].loss > DEV_ROSE * lowest
         and best.place <= EARLY * scored[-1].place
-        and scored[-1].score < best.score
+        and scored[-1].value < best.value
     )
 
 
 def _best(scored: Sequence[Evaluation]) -> Evaluation:
-    return max(scored, key=lambda each: each.score if math.isfinite(each.score) else -math.inf)
+    return max(scored, key=lambda each: each.value if math.isfinite(each.value) else -math.inf)
 
 
 def _lowest_and_last(seeds: Sequence[Track]) -> tuple[float, float]:
@@ -136,6 +139,8 @@ def seeds_disagree(run: RunHistory[Recipe]) -> Finding | None:
     outcomes = [seed.outcome for seed in run.tracks if seed.outcome is not None]
     if len(outcomes) < FEWEST_SEEDS or _some_lost(run, outcomes):
         return None
+    if run.scores is not None and not run.scores.higher:  # Errors have the unit of what they are of.
+        return None
     deviation = statistics.stdev(outcome.score for outcome in outcomes)
     half = mean(
         [(best.high - best.low) / 2 for s in run.tracks if s.evaluations for best in [_best(s.evaluations)]]
@@ -150,7 +155,7 @@ def seeds_disagree(run: RunHistory[Recipe]) -> Finding | None:
     optimiser, scores = run.recipe.optimiser, [outcome.score for outcome in outcomes]
     changes = [Change("optimiser.lr", optimiser.lr / 2)]
     if not run.recipe.training.steps:
-        changes.append(Change("training.epochs", 2 * run.recipe.training.epochs))
+        changes += [replace(change, together=False) for change in longer(run.recipe.training, 2)]
     if optimiser.warmup < WARMUP / 2:
         changes.insert(0, Change("optimiser.warmup", WARMUP))
     return notable(
@@ -169,7 +174,7 @@ def _some_lost(run: RunHistory[Recipe], outcomes: Sequence[Outcome]) -> bool:
 def dev_too_small(run: RunHistory[Recipe]) -> Finding | None:
     """So few dev rows that a score above a baseline can't be told from it."""
     scores = run.scores
-    if scores is None or scores.blind is None:
+    if scores is None or scores.blind is None or not scores.higher:
         return None
     baselines = [each.score for each in (scores.blind, scores.rival) if each is not None]
     rivals = [each for each in baselines if scores.low <= each < scores.score]
@@ -202,20 +207,21 @@ def rate_not_decayed(run: RunHistory[Recipe]) -> Finding | None:
     constant = run.recipe.optimiser.schedule == "constant"
     done = max(1, math.ceil(mean([seed.place for seed in high])))
     changes = [Change("optimiser.schedule", "linear")] if constant else [Change("training.epochs", done)]
+    as_asked = run.recipe.training.budget or done == run.recipe.training.epochs
     return notable(
         "possible",
         f"The run ended with a rate of {high[0].steps[-1].learning_rate:.1g}, "
         f"{high[0].steps[-1].learning_rate / _highest(high[0]):.0%} of its highest"
         + (", and a score below its best." if constant else ": it was ended before its schedule was."),
         "The last updates, at a rate near zero, are those that settle a model; this one has not had them.",
-        *tuple(change for change in changes if constant or change.value != run.recipe.training.epochs),
+        *tuple(change for change in changes if constant or not as_asked),
     )
 
 
 def _ended_high(seed: Track) -> bool:
     last, best = seed.evaluations[-1], _best(seed.evaluations)
     return (
-        last.score < best.score and bool(seed.steps) and seed.steps[-1].learning_rate > HIGH * _highest(seed)
+        last.value < best.value and bool(seed.steps) and seed.steps[-1].learning_rate > HIGH * _highest(seed)
     )
 
 

@@ -115,6 +115,7 @@ class Evaluation:
         loss: nats; of pretraining that of the masked pieces.
         train_loss: mean over the steps since the evaluation before.
         score: of the task's own metric, between `low` and `high`.
+        higher: whether higher scores are the better ones.
         accuracy: share of held-out masked pieces that were restored.
         pair_accuracy: share of held-out pairs that were told right.
         pairs: how many there were.
@@ -127,14 +128,20 @@ class Evaluation:
     score: float = NAN
     low: float = NAN
     high: float = NAN
+    higher: bool = True
     accuracy: float = NAN
     pair_accuracy: float = NAN
     pairs: float = NAN
 
+    @property
+    def value(self) -> float:
+        """The score, the higher the better."""
+        return self.score if self.higher else -self.score
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one seed that is done; see `train.results.SeedResult`."""
+    """What came of one seed that is done; see `runs.result.SeedResult`."""
 
     score: float
     status: str
@@ -332,7 +339,14 @@ class RunHistory(Generic[RecipeOf]):
     def planned(self, track: Track) -> int:
         """Updates that a model was to get; 0 where nothing tells."""
         training = self.recipe.training
-        if not isinstance(training, TrainingRecipe) or not track.steps or not track.place > 0:
+        if training.budget and track.outcome is not None:
+            return track.last_step
+        if (
+            training.budget
+            or not isinstance(training, TrainingRecipe)
+            or not track.steps
+            or not track.place > 0
+        ):
             return training.steps
         whole = round(track.last_step / track.place * training.epochs)
         return min(whole, training.steps or whole)

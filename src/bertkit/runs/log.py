@@ -19,6 +19,7 @@ from bertkit.recipe.parts import Phase
 from bertkit.runs.folder import METRICS
 from bertkit.runs.history import HEALTH, NAN, Evaluation, Health, Step, Track
 from bertkit.runs.records import Record, read_records
+from bertkit.tasks import kinds
 from bertkit.text.jsons import to_json
 
 LOG = "log.txt"
@@ -212,6 +213,7 @@ def _evaluation(record: Record, phase: Phase) -> Evaluation:
             pairs=record.number("pairs", NAN),
         )
     low, high = record.interval("interval")
+    metric = kinds.METRICS.get(record.text("metric")) if record.has("metric") else None
     return Evaluation(
         step=step,
         place=record.number(PLACE[phase]),
@@ -220,6 +222,7 @@ def _evaluation(record: Record, phase: Phase) -> Evaluation:
         score=record.number("score"),
         low=low,
         high=high,
+        higher=metric is None or metric.higher,
     )
 
 
