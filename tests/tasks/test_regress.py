@@ -48,12 +48,18 @@ def test_scores_are_read_as_numbers(tmp_path: Path) -> None:
         ("inf", r"line 3: the score 'inf' is not a finite number"),
         ("-1e999", r"line 3: the score '-1e999' is not a finite number"),
         ("nan", r"line 3: the score 'nan' is not a finite number"),
+        ("2e18", r"line 3: the score '2e18' is beyond 1e\+18; give scores in a larger unit"),
+        ("1.000001", r"the scores, from 1 to 1\.000001, are too much alike"),
         ("1", r"every row has the score 1; learning needs rows of different ones"),
     ],
 )
 def test_what_is_no_score_is_refused(tmp_path: Path, cell: str, said: str) -> None:
     with pytest.raises(UserError, match=rf"train\.csv.*{said}"):
         load_examples(own(tmp_path, f'text,score\nx,1\ny,"{cell}"\n'), "train")
+
+
+def test_a_score_that_is_no_number_is_the_worst() -> None:
+    assert [metric.best([np.nan, 0.25, 0.5]) for metric in (PEARSON, MSE)] == [2, 1]
 
 
 def test_dev_may_have_one_score(tmp_path: Path) -> None:

@@ -180,6 +180,11 @@ def test_a_model_of_the_other_kind_is_refused(toy: Recipe, scores: Recipe, tmp_p
         api.finetune("stsb", out=tmp_path / "no", changes={"task": {"kind": "classify"}})
 
 
+def test_a_temperature_of_numbers_is_refused(scores: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="a temperature is of probabilities, and the task asks for numbers"):
+        api.finetune(recipe=scores.with_changes({"training": {"temperature": True}}), out=tmp_path / "run")
+
+
 def test_scores_of_a_model_that_broke_are_said_in_json() -> None:
     outputs = np.full((3, 1), np.nan, dtype=np.float32)
     assert np.isnan(REGRESS.predict(outputs)).all()

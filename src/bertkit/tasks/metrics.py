@@ -63,8 +63,10 @@ class Metric:
         return one > other if self.higher else one < other
 
     def best(self, scores: Sequence[float]) -> int:
-        """Where the best of some scores stands first."""
-        return scores.index((max if self.higher else min)(scores))
+        """Where the best of some scores stands first; one that is no number is worse than all others."""
+        sign = 1 if self.higher else -1
+        worth = [-math.inf if math.isnan(score) else sign * score for score in scores]
+        return worth.index(max(worth))
 
     def beats(self, interval: Sequence[float], score: float) -> bool:
         """Whether all of an interval is better than a score."""

@@ -20,6 +20,10 @@ POINTS = 2_000
 """Rows that a result names with their numbers, for the picture."""
 SAME = 0.01
 """Of the targets' deviation: predictions that lie no further apart are one number."""
+_GREATEST = 1e18
+"""Of a score: its square is one that float32 holds."""
+# Of scores whose range is a smaller share of their size, numbers of seven digits tell too few apart.
+_ALIKE = 1e-5
 _ALPHA = 1.0
 # Sums of squares that are so much smaller than what they are the difference of are rounding.
 _ROUNDING = 1e-9
@@ -30,6 +34,11 @@ def _targets(column: LabelColumn) -> tuple[Targets, Names]:
     if column.to_learn and np.ptp(values) == 0:
         raise UserError(
             f"{column.path}: every row has the score {values[0]:g}; learning needs rows of different ones."
+        )
+    if column.to_learn and np.ptp(values) < _ALIKE * np.abs(values).max():
+        raise UserError(
+            f"{column.path}: the scores, from {values.min():.9g} to {values.max():.9g}, are too much alike "
+            "for numbers of seven digits, which a model has; take the same number from each."
         )
     return Targets.single(values), NAMES
 
@@ -42,6 +51,10 @@ def _number(column: LabelColumn, row: int) -> float:
         raise UserError(f"{column.place(row)}: the score {cell!r} is not a number.") from None
     if not math.isfinite(value):
         raise UserError(f"{column.place(row)}: the score {cell!r} is not a finite number.")
+    if abs(value) > _GREATEST:
+        raise UserError(
+            f"{column.place(row)}: the score {cell!r} is beyond {_GREATEST:g}; give scores in a larger unit."
+        )
     return value
 
 

@@ -208,7 +208,7 @@ class Classification:
             **hub_card(prepared.start),
             "restarts": [asdict(restart) for restart in self._restarts],
         }
-        if recipe.training.temperature and prepared.kind.scale is None:
+        if recipe.training.temperature:
             card["temperature"] = fit_temperature(
                 logarithms(np.exp(self._answers.outputs)), prepared.dev.known.values
             )

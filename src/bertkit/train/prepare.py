@@ -109,6 +109,10 @@ def prepare(recipe: Recipe) -> Prepared:
     """
     task = find_task(recipe.task)
     start = find_model(recipe.model.start)
+    if recipe.training.temperature and not KINDS[task.kind].labels:
+        raise UserError(
+            "training: a temperature is of probabilities, and the task asks for numbers; leave it out."
+        )
     train, labels = load_examples(task, "train")
     dev, _ = load_examples(task, "dev", labels)
     tokenizer, config = _starting_point(recipe, start, train)
