@@ -4,11 +4,15 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+import torch
 from trained import StopsAfter, equal, fit, records
 
 from bertkit import api, load
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.runs.findings import Finding
+from bertkit.train.listener import Listener
+from bertkit.train.processes import Processes, ProcessLost
 
 
 @pytest.fixture
@@ -90,3 +94,63 @@ def test_pages_of_several_seeds_are_written(restoring: PretrainRecipe, tmp_path:
     several = restoring.with_changes({"training": {"seeds": 2, "steps": 4}})
     result = api.pretrain(recipe=several, out=tmp_path / "run")
     assert f"{result['heldout']['mlm_loss']:.3f}" in (tmp_path / "run" / "report.html").read_text()
+
+
+class EvaluatedAt(Listener):
+    """Notes the step of each evaluation."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def evaluated(self, step: int, figures: object, best: bool) -> None:
+        self.steps.append(step)
+
+
+def test_a_process_lost_in_an_evaluation_loses_no_evaluation(
+    toy: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit(toy, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        calls = count(1)
+
+        def lost_in_the_second(self: Processes, numbers: object) -> object:
+            if next(calls) == 2:
+                raise ProcessLost("Another process of this run is gone.")
+            return numbers
+
+        patch.setattr(Processes, "same", lost_in_the_second)
+        saving = toy.with_changes({"training": {"save_every": 0.0}})
+        with pytest.raises(ProcessLost, match=r"ends after step 18; the last checkpoint is step-00000017"):
+            fit(saving, tmp_path / "cut")
+    fit(saving, tmp_path / "cut", resume=True)
+    assert records(tmp_path / "cut", "evaluation") == records(tmp_path / "whole", "evaluation")
+    assert equal(tmp_path / "cut", tmp_path / "whole")
+
+
+def test_what_the_evaluation_of_the_last_step_finds_ends_the_seed_too(
+    toy: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object) -> list[Finding]:
+        return [Finding("inputs_alike", "grave", "likely", "seen", "means")]
+
+    monkeypatch.setattr("bertkit.train.watching.Watching.evaluated", lost)
+    short, heard = {"training": {"steps": 5, "on_collapse": "stop"}}, EvaluatedAt()
+    result = fit(toy.with_changes(short), tmp_path / "run", listener=heard)
+    assert (heard.steps, result["seeds"][0]["collapse"]) == ([5], "inputs_alike")
+
+
+def test_no_process_has_a_gradient_of_what_none_trains() -> None:
+    class OneOfTwo(Processes):
+        """The other one gives what this one gives, and a gradient of the second parameter."""
+
+        def add(self, tensor: torch.Tensor) -> None:
+            if len(tensor) == 6:
+                tensor[4] += 1
+
+    used, elsewhere, unused = (torch.nn.Parameter(torch.ones(size)) for size in (2, 3, 5))
+    used.grad = torch.full((2,), 7.0)
+    OneOfTwo(0, 2).add_gradients([used, elsewhere, unused], 1.0, 3, False)
+    assert used.grad.tolist() == [7.0, 7.0]
+    assert elsewhere.grad is not None
+    assert elsewhere.grad.tolist() == [0.0] * 3
+    assert unused.grad is None

@@ -195,7 +195,7 @@ def mistakes_section(mistakes: Sequence[Mistake], of_best: str = "") -> str:
     """The section; nothing where there are no mistakes.
 
     Args:
-        mistakes: as `train.results.mistakes` and `train.explain.explain_mistakes` leave them.
+        mistakes: as `Kind.mistakes` and `train.explain.explain_mistakes` leave them.
         of_best: words that say of which seed they are.
     """
     if not mistakes:

@@ -35,7 +35,7 @@ def explain_mistakes(
     Args:
         folder: the model that made the mistakes.
         prepared: the run's data.
-        mistakes: as `train.results.mistakes` lists them.
+        mistakes: as `Kind.mistakes` lists them.
         trained_pieces: how many the model was trained on.
     """
     model = read_model_folder(folder)

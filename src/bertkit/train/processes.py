@@ -50,7 +50,8 @@ class Processes:
         """Sum the gradients of all processes, in place, and what goes with them.
 
         Args:
-            parameters: the same in all processes; one without a gradient counts as zero.
+            parameters: the same in all processes; one without a gradient counts as zero where another
+                process has one of it.
             loss: this process's share.
             pieces: that it computed.
             interrupted: whether a signal came here.
@@ -60,12 +61,15 @@ class Processes:
         """
         if self.count == 1:
             return loss, pieces, interrupted
-        tail = torch.tensor([loss, pieces, float(interrupted)], dtype=torch.float64)
+        given = [float(parameter.grad is not None) for parameter in parameters]
+        tail = torch.tensor([loss, pieces, float(interrupted), *given], dtype=torch.float64)
         self.add(tail)
-        for parameter in parameters:
-            if parameter.grad is None:
+        for parameter, count in zip(parameters, tail[3:].tolist(), strict=True):
+            if count and parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if not gradients:
+            return float(tail[0]), float(tail[1]), bool(tail[2])
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         self.add(flat)
         parts = torch.split(flat, [gradient.numel() for gradient in gradients])

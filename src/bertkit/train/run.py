@@ -84,10 +84,13 @@ class Pace:
         return {"fraction": self.moment.fraction}
 
     def is_due(self) -> bool:
-        """Whether an evaluation follows the step that was just made, beside that at the end of the run."""
+        """Whether an evaluation follows the step that was just made.
+
+        The last one over text is the end's; one of rows may still find that the run is lost.
+        """
         progress, manner = self._progress, self._manner
         if manner.steps_per_epoch:
-            return progress.step % manner.steps_per_epoch == 0
+            return progress.step % manner.steps_per_epoch == 0 or progress.step == manner.steps
         due = int(self.moment.fraction * manner.evaluations)
         if due <= progress.evaluations or progress.step == manner.steps:
             return False
@@ -178,7 +181,8 @@ class Scorer:
         progress, where = self._progress, self._pace.at(self._progress.step)
         self._folder.log.record("evaluation", progress.step, **where, **found.figures)
         # What another attempt goes back behind is not to be the best of that attempt.
-        doubted = self._goes_back and self._watching.doubts(self._pace.done)
+        doubts = self._goes_back and self._watching.doubts(self._pace.done)
+        doubted = bool(self._source.processes.agree(float(doubts)))
         best = progress.evaluated(found, doubted=doubted)
         if best and self._keeps_best:
             self._folder.write_model()
@@ -211,6 +215,8 @@ class Run:
         self.folder = SeedFolder(place, self.objective, self.optimiser, self.restarts, self.processes)
         self.progress = self.folder.progress
         self.from_step = self.progress.step
+        # Whether all that follows the step that was made last is done, so that one may go on behind it.
+        self.whole = self.progress.opened
         self.pace = Pace(self.manner, self.progress)
         self.began = time.monotonic()
         restarting = self.training.on_collapse == "restart"
@@ -245,6 +251,7 @@ class Run:
             self.log.say(f"seed {self.place.seed}: step {progress.step}, processes: {self.processes.count}")
             try:
                 self.scorer.open(self.place.minutes)
+                self.whole = True
                 if self.processes.total(float(interrupted())):
                     raise Interrupted
                 if not (progress.enough or progress.collapse):
@@ -257,7 +264,7 @@ class Run:
                 raise
             except ProcessLost as error:
                 self._note()
-                raise self.folder.lost(error) from None
+                raise self.folder.lost(error, save=self.whole) from None
             except Diverged as error:
                 # The update was not made, but where an evaluation found it.
                 self.scorer.broke(error.step, error.loss)
@@ -335,6 +342,7 @@ class Run:
 
     def _after_step(self, record: StepRecord) -> bool:
         progress, sums = self.progress, self.objective.sums
+        self.whole = False
         progress.stepped(record)
         where = self.pace.at(record.step)
         figures = {
@@ -355,6 +363,7 @@ class Run:
         if self.pace.is_due():
             found += self.scorer.evaluate()
         self._end_if_lost(found)
+        self.whole = True
         return progress.enough or bool(progress.collapse)
 
     def _end(self) -> None:

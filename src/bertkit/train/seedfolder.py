@@ -114,9 +114,10 @@ class SeedFolder:
         add_restart(self.path, restart)
         return restart
 
-    def lost(self, error: ProcessLost) -> ProcessLost:
-        """Save what can be saved, and say what is left."""
-        self.save()
+    def lost(self, error: ProcessLost, *, save: bool) -> ProcessLost:
+        """Save what can be saved, if anything, and say what is left."""
+        if save:
+            self.save()
         self.log.say(f"{error} stopped after step {self.progress.step}")
         paths = self._checkpoints.paths()
         left = f"the last checkpoint is {paths[-1].name}" if paths else "there is no checkpoint"
