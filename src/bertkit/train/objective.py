@@ -18,6 +18,7 @@ from bertkit.model.compute import Compute
 from bertkit.model.optimisers import build_optimiser
 from bertkit.model.terms import Sums
 from bertkit.recipe import OptimiserRecipe, PretrainRecipe, Recipe
+from bertkit.runs.history import NEWEST
 from bertkit.runs.restarts import Restart
 from bertkit.train.listener import Listener, Plan
 from bertkit.train.loop import Batch, Diverged, StepRecord, run_steps
@@ -85,6 +86,11 @@ class Progress:
         self.seconds += record.seconds
         self.loss += record.loss
         self.loss_steps += 1
+
+    def smooth(self, loss: float | None) -> None:
+        """Take the training loss of the newest step, where it has one."""
+        if loss is not None:
+            self.smoothed += max(NEWEST, 1 / self.step) * (loss - self.smoothed)
 
     def evaluated(self, found: Evaluated, *, doubted: bool) -> bool:
         """Take an evaluation; whether it is the best yet, where `doubted` only as the first."""

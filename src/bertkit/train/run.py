@@ -11,7 +11,6 @@ from bertkit.errors import UserError
 from bertkit.health.watch import Watch
 from bertkit.model.optimisers import build_optimiser
 from bertkit.runs.findings import Finding
-from bertkit.runs.history import NEWEST
 from bertkit.runs.log import BROKE
 from bertkit.runs.restarts import Collapsed, changed, may_restart, read_restarts, remembered
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, deferred_signals, run_steps
@@ -215,8 +214,7 @@ class Run:
         self.folder = SeedFolder(place, self.objective, self.optimiser, self.restarts, self.processes)
         self.progress = self.folder.progress
         self.from_step = self.progress.step
-        # Whether all that follows the step that was made last is done, so that one may go on behind it.
-        self.whole = self.progress.opened
+        self.whole = self.progress.opened  # What follows the newest step is done, too.
         self.pace = Pace(self.manner, self.progress)
         self.began = time.monotonic()
         restarting = self.training.on_collapse == "restart"
@@ -354,9 +352,7 @@ class Run:
             **sums.of_step(record.pieces, record.seconds),
         }
         sums.clear()
-        if self.manner.loss in figures:  # Smoothed over the last hundred steps.
-            share = max(NEWEST, 1 / record.step)
-            progress.smoothed += share * (figures[self.manner.loss] - progress.smoothed)
+        progress.smooth(figures.get(self.manner.loss))
         self.log.record("train", record.step, **figures)
         self.listener.stepped(record, self.pace.moment.fraction, figures)
         found = self.watching.stepped(record, self.log, where, self.pace.done)
