@@ -49,7 +49,6 @@ SOURCES = {
 MOST_LINES = {ast.Module: 450, ast.ClassDef: 200, ast.FunctionDef: 60}
 # What every command has by these names: the table of commands asks for them.
 OF_COMMANDS = {"add_arguments", "run", "EXAMPLES", "FLAGS"}
-STILL_TWICE = {"diagnose.Row", "train.SHARE"}
 
 
 def imports(module: str, source: str) -> set[str]:
@@ -189,7 +188,7 @@ def test_a_public_name_is_defined_in_one_module_of_a_room() -> None:
         names = defined(path.read_text("utf-8")) - (OF_COMMANDS if room(module) == "cli" else set())
         for name in names:
             places.setdefault(f"{room(module)}.{name}", []).append(module)
-    assert {name for name, modules in places.items() if len(modules) > 1} <= STILL_TWICE
+    assert not {name for name, modules in places.items() if len(modules) > 1}
 
 
 def test_only_the_room_of_runs_opens_the_files_of_a_run() -> None:

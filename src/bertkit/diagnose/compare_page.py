@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 
 from bertkit.config.terms import MASKED
 from bertkit.diagnose.charts import Bar, draw_forest
-from bertkit.diagnose.compare import PRETRAINING
+from bertkit.diagnose.compare import PRETRAINING, Row
 from bertkit.diagnose.page import figure, header, key, note, side, table, write_page
 from bertkit.diagnose.pictures import DEV, TRAIN
 from bertkit.diagnose.wording import capital, duration, with_interval
 from bertkit.tasks.kinds import KINDS
 
 Found = Mapping[str, Any]
-Row = Mapping[str, Any]
 
 
 class Scale(NamedTuple):

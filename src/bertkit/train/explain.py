@@ -16,7 +16,7 @@ from bertkit.train.prepare import Prepared
 
 EXPLAINED = 12
 """Mistakes at most: what a reader looks at."""
-SHARE = 0.02
+SHARE_OF_TRAINING = 0.02
 LEAST_PIECES = 20_000
 """The pieces computed for it are kept to this share of those trained on, or to this many if that is more."""
 
@@ -41,7 +41,7 @@ def explain_mistakes(
     model = read_model_folder(folder)
     assert model.head is not None, "a run of fine-tuning keeps its head"
     classifier = Classifier(model.encoder, model.head)
-    room = max(LEAST_PIECES, SHARE * trained_pieces)
+    room = max(LEAST_PIECES, SHARE_OF_TRAINING * trained_pieces)
     for mistake in mistakes[:EXPLAINED]:
         row = prepared.dev.lines.index(mistake["line"])
         if prepared.dev_sequences.windows is not None and prepared.dev_sequences.windows.counts[row] > 1:
