@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,13 @@ import numpy.typing as npt
 from bertkit.checkpoint.atomic import replace_file
 from bertkit.config.terms import MASKED
 from bertkit.errors import UserError
-from bertkit.runs.records import DAMAGED, write_json
+from bertkit.runs.records import DAMAGED, read_object, write_json
 from bertkit.tasks.examples import Targets
 
 SEED_RESULT = "seed.json"
 ANSWERS = "answers.safetensors"
+OF_SEED = ("steps", "heldout", "train_mlm_loss", "through_at", "restarts", "seconds")
+"""What the result of a pretraining run has of each of its seeds."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,17 @@ class SeedResult:
 
     @classmethod
     def read(cls, folder: Path) -> SeedResult | None:
-        """The result of a seed that is done, else None."""
-        path = folder / SEED_RESULT
-        return cls(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        """The result of a seed that is done, else None.
+
+        Raises:
+            UserError: the file is damaged, or of another version.
+        """
+        if (found := read_object(folder / SEED_RESULT)) is None:
+            return None
+        try:
+            return cls(**found.values)
+        except TypeError:
+            raise found.fault("it is no result of a seed") from None
 
 
 @dataclass(frozen=True)
@@ -115,8 +124,7 @@ class PretrainedSeed:
 
     def summary(self) -> dict[str, Any]:
         """Its entry among those of all seeds."""
-        told = ("steps", "heldout", "train_mlm_loss", "through_at", "restarts", "seconds")
-        return {"seed": self.seed, "loss": self.loss, **{key: self.values[key] for key in told}}
+        return {"seed": self.seed, "loss": self.loss, **{key: self.values[key] for key in OF_SEED}}
 
     def write(self, folder: Path) -> None:
         """Keep it in the folder of the seed: a seed with this file is done."""
@@ -124,9 +132,13 @@ class PretrainedSeed:
 
     @classmethod
     def read(cls, folder: Path) -> PretrainedSeed | None:
-        """The result of a seed that is done, else None."""
-        path = folder / SEED_RESULT
-        if not path.is_file():
+        """The result of a seed that is done, else None.
+
+        Raises:
+            UserError: the file is damaged, or of another version.
+        """
+        if (found := read_object(folder / SEED_RESULT)) is None:
             return None
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return cls(values.pop("seed"), values)
+        if missing := [key for key in OF_SEED if key not in found.values]:
+            raise found.fault(f"{missing[0]!r} is missing")
+        return cls(found.whole("seed"), {key: each for key, each in found.values.items() if key != "seed"})
