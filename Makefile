@@ -28,7 +28,7 @@ demo: $(INSTALLED)
 
 # One process a core, each with one thread; a file stays together, for its tests share what they train.
 test: $(INSTALLED_DEV)
-	@$(BIN)/python -m pytest -q -m "not slow" -n logical --maxprocesses 8 --dist loadfile
+	@$(BIN)/python -m pytest -q -m "not slow" -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(INSTALLED_DEV)
 	@$(BIN)/python -m pytest -q
