@@ -19,6 +19,7 @@ from bertkit.errors import UserError
 from bertkit.infer.model import load
 from bertkit.infer.score import score, summarise_pairs
 from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
+from bertkit.runs.folder import seed_folder
 from bertkit.runs.result import Answers
 from bertkit.tasks.kinds import KINDS, METRICS
 from bertkit.tasks.load import load_examples
@@ -123,7 +124,7 @@ def answers(run: Path, result: Mapping[str, Any]) -> list[npt.NDArray[Any]]:
     """What each dev sentence adds to the metrics, of each seed of a fine-tuning run."""
     found = []
     for each in result["seeds"]:
-        done = Answers.read(run if len(result["seeds"]) == 1 else run / f"seed-{each['seed']}")
+        done = Answers.read(seed_folder(run, each["seed"], len(result["seeds"])))
         if done is None:
             raise UserError(f"{run} has lost the answers of seed {each['seed']}; make the demo again.")
         found.append(done.adds)

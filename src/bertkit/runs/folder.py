@@ -172,6 +172,11 @@ def check_is_run(run: Path) -> None:
     raise UserError(f"{what} Give the folder that -o named.")
 
 
+def seed_folder(out: Path, seed: int, seeds: int) -> Path:
+    """Where one of so many seeds of the run at `out` leaves what it makes."""
+    return out if seeds == 1 else out / f"seed-{seed}"
+
+
 def seed_folders(run: Path) -> dict[int | None, Path]:
     """The folders of a run's seeds by seed; None stands for the only one, in the run itself."""
     if (run / METRICS).is_file():

@@ -24,6 +24,7 @@ from bertkit.model.compute import Compute
 from bertkit.model.heads import Classifier
 from bertkit.model.terms import Sums
 from bertkit.recipe import Recipe
+from bertkit.runs.folder import seed_folder
 from bertkit.runs.restarts import Restart, changed
 from bertkit.runs.result import Answers, SeedResult
 from bertkit.tasks.calibration import fit_temperature, logarithms
@@ -38,7 +39,6 @@ from bertkit.train.objective import (
     Progress,
     Source,
     seconds_a_step,
-    seed_folder,
 )
 from bertkit.train.prepare import Prepared, build_classifier, prepare
 from bertkit.train.processes import Processes
@@ -294,7 +294,7 @@ class Labelled(Source):
 
     def aggregate(self, out: Path, outcomes: list[SeedResult], plan: LabelledPlan) -> dict[str, Any]:
         """The content of `result.json`, with what moved the best seed's model to its mistakes."""
-        answers = [read_answers(seed_folder(out, each.seed, len(outcomes)), each.seed) for each in outcomes]
+        answers = [_answers_of(seed_folder(out, each.seed, len(outcomes)), each.seed) for each in outcomes]
         result = aggregate(
             self.prepared, plan.parameters, plan.precision, outcomes, answers, self._cache.seconds
         )
@@ -310,7 +310,7 @@ class Labelled(Source):
         return result
 
 
-def read_answers(folder: Path, seed: int) -> Answers:
+def _answers_of(folder: Path, seed: int) -> Answers:
     """What a seed that is done said of each dev row.
 
     Raises:

@@ -233,11 +233,6 @@ class Source(Protocol):
         """The content of `result.json`; its `best_seed`, where there are several, is the one to keep."""
 
 
-def seed_folder(out: Path, seed: int, seeds: int) -> Path:
-    """Where one of so many seeds of the run at `out` leaves what it makes."""
-    return out if seeds == 1 else out / f"seed-{seed}"
-
-
 def seconds_a_step(
     objective: Any,
     recipe: OptimiserRecipe,

@@ -13,11 +13,11 @@ from bertkit.health.preflight import SECONDS, Preflight
 from bertkit.model.compute import Compute, flush_denormals
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import append_findings
-from bertkit.runs.folder import check_run, open_run, write_result
+from bertkit.runs.folder import check_run, open_run, seed_folder, write_result
 from bertkit.train.labelled import Labelled
 from bertkit.train.listener import Listener, Plan
 from bertkit.train.loop import deferred_signals
-from bertkit.train.objective import Source, seed_folder
+from bertkit.train.objective import Source
 from bertkit.train.preflight import measure_all, measure_quickly
 from bertkit.train.processes import (
     ALONE,
