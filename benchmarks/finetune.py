@@ -57,7 +57,7 @@ class Work:
         self.sequences = sequences
         self.labels = torch.from_numpy(labels)
         self.batches = epoch_batches(sequences.lengths, BatchRecipe(sequences=BATCH), seed=0, epoch=0)
-        self.pieces = float(np.mean([sequences.lengths[rows].sum() for rows in self.batches]))
+        self.tokens = float(np.mean([sequences.lengths[rows].sum() for rows in self.batches]))
         self.rows = len(sequences) / len(self.batches)
 
     def turn(self) -> Callable[[], np.ndarray[Any, Any]]:
@@ -146,13 +146,13 @@ def compare_training(
         ("transformers best", best, work.rows),
         ("transformers default", default, BATCH),
     ):
-        pieces = work.pieces * rows / work.rows
+        tokens = work.tokens * rows / work.rows
         emit("finetune", rows / seconds, "sentences/s", model=name, system=system)
-        emit("finetune", pieces / seconds, "pieces/s", model=name, system=system)
+        emit("finetune", tokens / seconds, "tokens/s", model=name, system=system)
     emit("finetune", (default / BATCH) / (ours / work.rows), "times transformers default", model=name)
     emit("finetune", best / ours, "times transformers best", model=name)
     floor = floor_seconds(classifier, work)
-    emit("floor", floor * 1e3, "ms a step", model=name, pieces=round(work.pieces))
+    emit("floor", floor * 1e3, "ms a step", model=name, tokens=round(work.tokens))
     emit("finetune", ours * 1e3, "ms a step", model=name)
     emit("finetune", ours / floor, "times the floor", model=name)
 
@@ -188,7 +188,7 @@ def compare_prediction(texts: list[str], folder: Path, rounds: int) -> None:
 
     times = interleaved(
         {
-            "bertkit, mean of all pieces": ours(classifier),
+            "bertkit, mean of all tokens": ours(classifier),
             "bertkit, [CLS] alone": ours(first),
             "sentence-transformers": lambda: peer.encode(texts, show_progress_bar=False),
         },
@@ -196,7 +196,7 @@ def compare_prediction(texts: list[str], folder: Path, rounds: int) -> None:
     )
     for system, seconds in times.items():
         emit("predict", seconds, "s", sentences=len(texts), model="MiniLM", system=system)
-    ratio = times["sentence-transformers"] / times["bertkit, mean of all pieces"]
+    ratio = times["sentence-transformers"] / times["bertkit, mean of all tokens"]
     emit("predict", ratio, "times sentence-transformers", model="MiniLM")
 
 

@@ -13,8 +13,8 @@ import torch
 from bertkit.model.compute import LARGE, Compute, Computing, gemm_rate
 from common import emit, emit_machine, median_seconds
 
-# [pieces, in] x [in, out] of one step: all-MiniLM-L6-v2 at 370 pieces (a batch of 32 CoLA sentences), and
-# the article's sizes. The last of each is a weight's gradient, [in, pieces] x [pieces, out].
+# [tokens, in] x [in, out] of one step: all-MiniLM-L6-v2 at 370 tokens (a batch of 32 CoLA sentences), and
+# the article's sizes. The last of each is a weight's gradient, [in, tokens] x [tokens, out].
 STEPS = {
     "minilm": [(370, 384, 1152), (370, 384, 384), (370, 384, 1536), (370, 1536, 384), (384, 370, 1536)],
     "blog": [(370, 512, 1536), (370, 512, 512), (370, 512, 1024), (370, 1024, 512), (512, 370, 1024)],

@@ -1,8 +1,8 @@
-"""Text to pieces: megabytes a second and core of `bertkit prepare`, beside the `datasets` way.
+"""Text to tokens: megabytes a second and core of `bertkit prepare`, beside the `datasets` way.
 
 The other way is the usual one: `load_dataset`, `map` with a fast tokenizer in batches over two processes, and
-the pieces saved; without sentences, held-out documents, duplicates or a journal. Both begin from the same
-file of documents, use two processes, and leave their pieces on the disk. Without `datasets` installed
+the tokens saved; without sentences, held-out documents, duplicates or a journal. Both begin from the same
+file of documents, use two processes, and leave their tokens on the disk. Without `datasets` installed
 (`pip install datasets`) only bertkit is measured.
 """
 

@@ -4,10 +4,10 @@ Both sides make the same updates of the same sequences with the same masks and t
 dropout, in bf16 where it is native. Ours is the loop of `bertkit pretrain`, which cuts and masks the text as
 it goes. Theirs is at its best: what it reads is ready, sequences of like length go together and are padded to
 the longest of their part, attention is PyTorch's fused one, AdamW is one fused kernel. Each side computes
-a step at once or in parts, whichever is faster here. Their head computes the logits of all pieces, ours those
+a step at once or in parts, whichever is faster here. Their head computes the logits of all tokens, ours those
 of the masked.
 
-Pieces a second are those of the text; pads do not count. The share of the rate of matrix products is of the
+Tokens a second are those of the text; pads do not count. The share of the rate of matrix products is of the
 arithmetic that a step needs (`bertkit.model.work`), for both sides.
 """
 
@@ -51,17 +51,17 @@ RATE = 5e-4
 WARMUP = 200  # steps of the race
 SLICE = 30.0  # seconds of a turn in the race
 STEPS_GROUPED = 16  # whose sequences transformers groups by length in the race
-# A step at once (0) or in parts: of so many pieces, of so many sequences.
+# A step at once (0) or in parts: of so many tokens, of so many sequences.
 PARTS = {"bertkit": (0, 1_024), "transformers": (0, 8)}
 IGNORED = -100  # what transformers calls a place without a target
 
 
 @dataclass(frozen=True)
 class Block:
-    """What is timed of one size of model: so many steps of about so many pieces."""
+    """What is timed of one size of model: so many steps of about so many tokens."""
 
     steps: int
-    pieces: int
+    tokens: int
 
 
 SIZES = {"mini": Block(4, 4_096), "small": Block(2, 4_096), "base": Block(2, 2_048)}
@@ -82,9 +82,9 @@ class Setting:
                 "corpus": {"shards": str(self.shards)},
                 "model": {"start": self.size, "options": {"hidden_dropout": 0.0}},
                 "objective": {"pairs": self.pairs},
-                "batch": {"pieces": SIZES[self.size].pieces, "length": LENGTH, "at_once": at_once},
+                "batch": {"tokens": SIZES[self.size].tokens, "length": LENGTH, "at_once": at_once},
                 "optimiser": {"lr": RATE},
-                "training": {"heldout_pieces": 16_384, "steps": 1_000},
+                "training": {"heldout_tokens": 16_384, "steps": 1_000},
             }
         )
 
@@ -125,13 +125,13 @@ class Ours:
         self.train(lambda step: RATE if step < steps else None)
 
     def heldout_loss(self) -> float:
-        """Loss of the held-out masked pieces."""
+        """Loss of the held-out masked tokens."""
         return score(self.objective.model, self.source.heldout.parts, Compute.choose("auto"))["mlm_loss"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One sequence of S pieces, not padded yet; `pair` is its label as in `PretrainingBatch`."""
+    """One sequence of S tokens, not padded yet; `pair` is its label as in `PretrainingBatch`."""
 
     ids_S: torch.Tensor
     segments_S: torch.Tensor
@@ -220,7 +220,7 @@ class Theirs:
             self.update(parts, RATE)
 
     def heldout_loss(self) -> float:
-        """Loss of the held-out masked pieces."""
+        """Loss of the held-out masked tokens."""
         assert self.source.heldout is not None
         loss, targets = 0.0, 0
         self.model.eval()
@@ -287,7 +287,7 @@ def compare_speed(setting: Setting, rounds: int) -> dict[str, int]:
     about["mean_length"] = round(float(lengths.mean()), 1)
     for name, taken in times.items():
         detail = {**about, "system": name, "at_once": ways[name][0]}
-        emit("pretrain", lengths.sum() / taken, "pieces/s", **detail)
+        emit("pretrain", lengths.sum() / taken, "tokens/s", **detail)
         emit("pretrain", flops / taken / rate, "of the rate of matrix products", **detail)
     emit("pretrain", times["transformers"] / times["bertkit"], "times transformers", **about)
     emit("gemm", rate / 1e9, "GFLOP/s", precision=compute.precision)

@@ -71,7 +71,7 @@ MASKS = (
     Mask("key", r"version", "a version of the code"),
     Mask("words", r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "a date"),
     Mask("words", r"\b\d+ h \d\d min\b|\b[\d,.]+ (min|s|ms)\b", "a time"),
-    Mask("words", r"[\d,.]+ (pieces|rows|texts|sentences|[kM]?B)(/s| a second)", "a speed"),
+    Mask("words", r"[\d,.]+ (tokens|rows|texts|sentences|[kM]?B)(/s| a second)", "a speed"),
     Mask("words", r"(?<= a second</dt><dd>)[\d,.]+|(?<=of the GEMM rate</dt><dd>)[\d,.]+", "a speed"),
     Mask("words", r"[\d,.]+ GFLOP/s", "a speed"),
     Mask(
@@ -167,7 +167,7 @@ def micro(tree: Path) -> Iterator[Command]:
     yield words_of(
         f"prepare {text} --vocab {vocabulary} -o micro/shards --heldout 5% --sentences lines --workers 1"
     )
-    fewer = "--set training.evaluations=3 --set training.heldout_pieces=3000 --set training.watch_every=10"
+    fewer = "--set training.evaluations=3 --set training.heldout_tokens=3000 --set training.watch_every=10"
     pretrain = f"pretrain micro/shards {FIXED} {fewer}"
     yield words_of(f"{pretrain} --recipe {tree}/recipes/micro.toml --steps 60 -o micro/run")
     yield words_of(

@@ -1,4 +1,4 @@
-"""A vocabulary of 30,000 pieces from the whole corpus: seconds and peak memory of the command itself.
+"""A vocabulary of 30,000 tokens from the whole corpus: seconds and peak memory of the command itself.
 
 It is one run, for it is long. The command is a process of its own, so that its peak is not this one's.
 """
@@ -22,7 +22,7 @@ def main() -> None:
     """Print every figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--algorithm", default="wordpiece", help="wordpiece or topdown")
-    parser.add_argument("--size", type=int, default=SIZE, help="pieces to ask for")
+    parser.add_argument("--size", type=int, default=SIZE, help="tokens to ask for")
     arguments = parser.parse_args()
     files = corpus()
     emit_machine()

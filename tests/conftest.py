@@ -56,7 +56,7 @@ def standard_input() -> Iterator[Callable[[bytes], None]]:
 
 @pytest.fixture(scope="session")
 def random_sequences() -> Callable[..., Sequences]:
-    """A function (lengths, vocabulary=99, seed=0) -> sequences of random pieces, each of two segments."""
+    """A function (lengths, vocabulary=99, seed=0) -> sequences of random tokens, each of two segments."""
 
     def make(lengths: list[int], vocabulary: int = 99, seed: int = 0) -> Sequences:
         generator = np.random.default_rng(seed)

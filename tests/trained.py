@@ -49,6 +49,6 @@ def equal(one: Path, other: Path) -> bool:
 def records(out: Path, event: str = "train", log: str = "metrics.jsonl") -> list[dict[str, Any]]:
     """The lines of a log that tell of an event, without the speeds."""
     lines = [json.loads(line) for line in (out / log).read_text().splitlines()]
-    timed = ("pieces_per_second", "gemm_share")
+    timed = ("tokens_per_second", "gemm_share")
     kept = [line for line in lines if line["event"] == event]
     return [{key: value for key, value in line.items() if key not in timed} for line in kept]

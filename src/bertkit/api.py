@@ -46,7 +46,7 @@ def prepare(
     strict: bool = False,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Cut text into pieces, and leave a folder of shards for `pretrain`: what `bertkit prepare` does.
+    """Cut text into tokens, and leave a folder of shards for `pretrain`: what `bertkit prepare` does.
 
     Arguments, result and errors are those of `bertkit.data.prepare.prepare`, but `tokenizer` may also be the
     path of a `vocab.txt` (uncased) or of a folder with a tokenizer. More than one of the `workers` need the

@@ -23,7 +23,7 @@ from bertkit.model.encoder import ACTIVATIONS, Encoder
 from bertkit.model.heads import ClassificationHead
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
 
-PIECES = [*SPECIALS, "the", "cat", "sat", "##s", "on", "mat", "."]
+TOKENS = [*SPECIALS, "the", "cat", "sat", "##s", "on", "mat", "."]
 CONFIG = ModelConfig(
     vocabulary_size=12, layers=2, hidden_size=28, heads=7, feedforward_size=44, max_positions=13
 )
@@ -34,7 +34,7 @@ SIGMOID = HeadConfig(labels=("a", "b"), pooling="cls", hidden_size=9, loss="sigm
 def write(path: Path, config=CONFIG, head=HEAD, card=None, **options) -> tuple[Encoder, ClassificationHead]:
     encoder = Encoder(config)
     made = None if head is None else ClassificationHead(head, config)
-    write_model_folder(path, encoder, made, Tokenizer.from_vocabulary(PIECES), card or {}, **options)
+    write_model_folder(path, encoder, made, Tokenizer.from_vocabulary(TOKENS), card or {}, **options)
     return encoder, made
 
 
@@ -87,7 +87,7 @@ def test_there_and_back(config, head, kind, tmp_path):
     assert folder.head_config == head
     assert folder.card == {"task": "toy", "score": 0.5}
     assert folder.new == folder.unused == ()
-    assert folder.tokenizer.vocabulary == PIECES
+    assert folder.tokenizer.vocabulary == TOKENS
     for before, after in ((encoder, folder.encoder), (made, folder.head)):
         if before is not None:
             assert not after.training
@@ -182,11 +182,11 @@ WRONG_CONFIGS = {
     ),
     "fewer layers": ({"num_hidden_layers": 1}, "no part named bert.encoder.layer.1"),
     "width": ({"intermediate_size": 45}, r"shape \[44, 28\], not \[45, 28\]"),
-    "vocabulary": ({"vocab_size": 13}, r"12 pieces and the model 13: .*resize_token_embeddings\(12\)"),
-    "fewer rows": ({"vocab_size": 11}, "has 12 pieces and the model 11: it is another model's"),
+    "vocabulary": ({"vocab_size": 13}, r"12 tokens and the model 13: .*resize_token_embeddings\(12\)"),
+    "fewer rows": ({"vocab_size": 11}, "has 12 tokens and the model 11: it is another model's"),
     "other head": ({"architectures": ["BertForRanking"]}, r"architectures is \['BertForRanking'\]; bertkit"),
     "other problem": ({"problem_type": "ranking"}, "problem_type is 'ranking'"),
-    "a head on pieces": (
+    "a head on tokens": (
         {"architectures": ["BertForQuestionAnswering"]},
         "qa_outputs.weight, .* are missing",
     ),
@@ -244,7 +244,7 @@ def test_a_config_of_our_own_is_what_its_file_gives_back(head):
 
 def test_no_value_of_a_config_makes_reading_fail_otherwise():
     odd = [None, True, -1, 0, 2.5, "x", "", [], [1], {}, {"0": 1, "1": []}, [None], float("nan")]
-    contents = [write_bert(CONFIG, HEAD, Tokenizer.from_vocabulary(PIECES)), write_own(CONFIG, SIGMOID)]
+    contents = [write_bert(CONFIG, HEAD, Tokenizer.from_vocabulary(TOKENS)), write_own(CONFIG, SIGMOID)]
     contents += [{**contents[1], part: {**contents[1][part]}} for part in ("model", "head")]
     refused = 0
     for content, part in zip(contents, (None, None, "model", "head"), strict=True):
@@ -282,7 +282,7 @@ def test_a_folder_without_vocabulary_is_refused(tmp_path):
 
 def test_another_vocabulary_of_the_same_size_is_refused(tmp_path):
     write(tmp_path / "model")
-    Tokenizer.from_vocabulary([*PIECES[:-1], "!"]).save(tmp_path / "model")
+    Tokenizer.from_vocabulary([*TOKENS[:-1], "!"]).save(tmp_path / "model")
     with pytest.raises(UserError, match="not the one the model was trained with"):
         read_model_folder(tmp_path / "model")
 

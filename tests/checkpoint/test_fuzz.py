@@ -312,7 +312,7 @@ def test_a_pickle_that_was_made_to_harm(models, changes) -> None:
         ("layer_norm_eps", float("inf"), "norm_eps cannot be inf"),
         ("type_vocab_size", True, "segment_types must be a number"),
         ("hidden_act", ["gelu"], r"hidden_act \['gelu'\] is not known"),
-        ("vocab_size", 10**7, "the vocabulary has 17 pieces and the model 10000000"),
+        ("vocab_size", 10**7, "the vocabulary has 17 tokens and the model 10000000"),
     ],
 )
 def test_absurd_configs_are_refused_in_a_sentence(models, key: str, value: object, words: str) -> None:

@@ -17,7 +17,7 @@ from bertkit.model.heads import ClassificationHead
 from bertkit.model.pretraining import MaskedHead, PairHead
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
 
-PIECES = [*SPECIALS, "the", "cat", "sat", "##s", "on", "mat", "."]
+TOKENS = [*SPECIALS, "the", "cat", "sat", "##s", "on", "mat", "."]
 CONFIG = ModelConfig(
     vocabulary_size=12, layers=1, hidden_size=28, heads=7, feedforward_size=44, max_positions=13
 )
@@ -31,7 +31,7 @@ def write(path: Path, config: ModelConfig = CONFIG, *, masked: bool = True, pair
     heads = MaskedHead(config) if masked else None, PairHead(config) if pair else None
     if masked:
         torch.nn.init.normal_(heads[0].bias)
-    tokenizer = Tokenizer.from_vocabulary(PIECES)
+    tokenizer = Tokenizer.from_vocabulary(TOKENS)
     write_model_folder(path, encoder, None, tokenizer, {"steps": 7}, masked=heads[0], pair=heads[1])
     return encoder, *heads
 
@@ -137,7 +137,7 @@ def test_a_decoder_of_its_own_is_refused(end, tmp_path):
         read_model_folder(tmp_path / "model")
     # Beside a fine-tuned head it is of no use, and no harm; and no name is there that was not before.
     head = ClassificationHead(HeadConfig(labels=("no", "yes")), CONFIG)
-    tokenizer = Tokenizer.from_vocabulary(PIECES)
+    tokenizer = Tokenizer.from_vocabulary(TOKENS)
     write_model_folder(tmp_path / "tuned", Encoder(CONFIG), head, tokenizer, {})
     change_weights(tmp_path / "tuned", lambda t: t.update({name: torch.ones(12, 28)}))
     assert read_model_folder(tmp_path / "tuned").unused == (name,)

@@ -161,7 +161,7 @@ def test_a_folder_of_pytorch_pretrained_bert(name, folder, tiny_masked_model):
     assert read_model_folder(folder).tokenizer.lowercase
 
 
-def test_either_file_of_pieces_is_enough(folder, tiny_masked_model):
+def test_either_file_of_tokens_is_enough(folder, tiny_masked_model):
     wanted = read_model_folder(tiny_masked_model).tokenizer
     (folder / "vocab.txt").unlink()
     assert read_model_folder(folder).tokenizer.vocabulary == wanted.vocabulary

@@ -16,7 +16,7 @@ from bertkit.demo.report import demo_verdict
 from bertkit.infer.model import load
 
 SMALL = Sizes(
-    text=700, vocabulary=800, steps=6, pieces=256, labels=48, epochs=2, sequences=16, seeds=2, dev=128
+    text=700, vocabulary=800, steps=6, tokens=256, labels=48, epochs=2, sequences=16, seeds=2, dev=128
 )
 
 

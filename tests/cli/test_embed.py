@@ -45,7 +45,7 @@ def test_npy_in_order_and_in_blocks(
     np.testing.assert_allclose(found, expected, atol=1e-5)
     texts.write_text("the cat " * 9, encoding="utf-8")
     assert main(["embed", str(tiny_model), str(texts), "-o", str(out), "--overwrite"]) == 0
-    assert "1 texts were cut to 13 pieces" in capsys.readouterr().err
+    assert "1 texts were cut to 13 tokens" in capsys.readouterr().err
     assert np.load(out).shape == (1, 12)
 
 

@@ -62,7 +62,7 @@ def test_what_is_wrong_is_said_in_a_line(run, tiny_model: Path, tmp_path: Path) 
         f"is a file; to fill the texts in it say --file {tmp_path / 'a.txt'}": run(tmp_path / "a.txt"),
         "Give either texts or --file": run("[MASK]", "--file", tmp_path / "a.txt"),
         "--top must be at least 1": run("[MASK]", "--top", 0),
-        "no head for masked pieces, but one that gives a text one label": run("[MASK]", model=tiny_model),
+        "no head for masked tokens, but one that gives a text one label": run("[MASK]", model=tiny_model),
         "bertkit pretrain SHARDS --model tiny": run("[MASK]", model="tiny"),
     }
     for sentence, (code, _, err) in wrong.items():

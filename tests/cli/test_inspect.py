@@ -24,9 +24,9 @@ def test_people_see_everything_in_lines(tiny_model: Path, capsys) -> None:
     assert lines["model"] == str(tiny_model)
     assert lines["labels"] == "bad, good, odd"
     assert lines["encoder"] == "2 layers of 12, 3 heads, feed-forward 20 (gelu)"
-    assert lines["vocabulary"] == "17 pieces, lower case, accents stripped"
+    assert lines["vocabulary"] == "17 tokens, lower case, accents stripped"
     assert lines["head"] == "3 classes, pooling pooler, softmax"
-    assert lines["trained"] == "on toy, f1 0.500 [0.400, 0.600], texts up to 13 pieces"
+    assert lines["trained"] == "on toy, f1 0.500 [0.400, 0.600], texts up to 13 tokens"
     assert lines["files"].startswith("bertkit.json ")
     assert lines["model.safetensors"].endswith(" kB")
 
@@ -58,8 +58,8 @@ def test_what_a_folder_of_others_leaves_open(tiny_model: Path, tmp_path: Path, c
     assert main(["inspect", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "float16; read as float32" in out
-    assert "lower-cased exactly if no piece" in out
-    assert "of a text: cls over its pieces" in out
+    assert "lower-cased exactly if no token" in out
+    assert "of a text: cls over its tokens" in out
 
 
 WRONG_NOTES = [

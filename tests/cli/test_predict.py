@@ -78,7 +78,7 @@ def test_odd_lines_keep_their_places(predict, tmp_path: Path) -> None:
         f"bertkit: {path}, line 4: the byte 0xe9 is not UTF-8 text; convert the file first, "
         "for example with `iconv -f LATIN1 -t UTF-8`.",
         f"bertkit: {path}, line 8: the text is empty; fill it in or remove the row.",
-        "bertkit: 1 texts were cut to 13 pieces.",
+        "bertkit: 1 texts were cut to 13 tokens.",
         "bertkit: 4 of 9 rows have no answer.",
     ]
 

@@ -31,7 +31,7 @@ def test_a_report_for_people_and_one_for_programs(text: Path, capsys) -> None:
     code, printed, errors = run(capsys, text, "--heldout", "0%", "--json")
     assert code == 0
     result = json.loads(printed)
-    assert (result["documents"], result["sentences"], result["pieces"]) == (2, 4, 15)
+    assert (result["documents"], result["sentences"], result["tokens"]) == (2, 4, 15)
     assert result["samples"] == ["the cat sat .", "the cat .", "[UNK] dog ."]
     assert "2, of which 0 held out" in errors
     assert "1 duplicates, 0 without a word" in errors

@@ -40,14 +40,14 @@ def test_sentences(run, tiny_masked_model: Path, tmp_path: Path) -> None:
     assert code == 0
     rows = [line.split("\t") for line in out.splitlines()]
     assert [row[0] for row in rows] == [f"{each['score']:.2f}" for each in expected]
-    assert [row[1] for row in rows] == [f"{each['score'] / each['pieces']:.2f}" for each in expected]
+    assert [row[1] for row in rows] == [f"{each['score'] / each['tokens']:.2f}" for each in expected]
     assert rows[1][2] == "a dog"
     summary, unknown = err.splitlines()
-    assert summary.startswith("3 sentences of 8 pieces: perplexity ")
-    assert unknown.startswith("bertkit: 1 pieces are [UNK]")
+    assert summary.startswith("3 sentences of 8 tokens: perplexity ")
+    assert unknown.startswith("bertkit: 1 tokens are [UNK]")
     code, out, _ = run(tmp_path / "a.txt", "--json")
     result = json.loads(out)
-    assert (result["sentences"], result["pieces"], result["unknown"]) == (3, 8, 1)
+    assert (result["sentences"], result["tokens"], result["unknown"]) == (3, 8, 1)
     assert result["score"] == pytest.approx(sum(each["score"] for each in expected), abs=1e-4)
     assert [row["text"] for row in result["rows"]] == texts
 
@@ -99,10 +99,10 @@ def test_what_is_wrong_is_said_in_a_line(run, tiny_model: Path, tmp_path: Path) 
         "there is no key 'kind'": run(pairs, "--group", "kind"),
         "--column is for sentences": run(pairs, "--good", "good", "--column", "good"),
         "line 2: column 1 holds a NUL byte": run(tmp_path / "empty.txt"),
-        "line 2 has no piece that could be scored": run(tmp_path / "blank.txt"),
-        "line 1 has 17 pieces with the special ones": run(tmp_path / "long.txt"),
+        "line 2 has no token that could be scored": run(tmp_path / "blank.txt"),
+        "line 1 has 17 tokens with the special ones": run(tmp_path / "long.txt"),
         "There is no file": run(tmp_path / "none.jsonl"),
-        "no head for masked pieces": run(pairs, model=tiny_model),
+        "no head for masked tokens": run(pairs, model=tiny_model),
     }
     for sentence, (code, _, err) in wrong.items():
         assert code == 2

@@ -37,7 +37,7 @@ def test_a_vocabulary_and_its_report(text: Path, capsys) -> None:
     assert result["held_out"]["fertility"] >= 1
     assert result["held_out"]["unknown"] == 0
     assert result["fingerprint"] == Tokenizer.from_vocabulary(out).fingerprint
-    assert "40 pieces" in errors
+    assert "40 tokens" in errors
     assert "300 texts" in errors
     assert list(out.parent.iterdir()) == [out]
 
@@ -49,16 +49,16 @@ def test_all_texts_are_learned_from_held_out_or_not(text: Path, capsys) -> None:
     assert "bb" in out.read_text().splitlines()
 
 
-def test_too_few_pieces_are_spoken_of(text: Path, capsys) -> None:
+def test_too_few_tokens_are_spoken_of(text: Path, capsys) -> None:
     out = text.with_name("vocab.txt")
     _, printed, _ = run(capsys, text, "--size", 990, "-o", out, "--algorithm", "topdown")
     assert "fewer than the 990 asked for: the thresholds of topdown" in printed
     _, printed, _ = run(capsys, text, "--size", 990, "-o", out, "--overwrite", "--held-out", 0)
-    assert "fewer than the 990 asked for: the text has no more pieces" in printed
+    assert "fewer than the 990 asked for: the text has no more tokens" in printed
     assert "held out    nothing" in printed
 
 
-def test_case_accents_and_reserved_pieces(text: Path, capsys) -> None:
+def test_case_accents_and_reserved_tokens(text: Path, capsys) -> None:
     out = text.with_name("vocab.txt")
     assert run(capsys, text, "--size", 99, "-o", out)[0] == 0
     assert "grune" in out.read_text().split()
@@ -84,7 +84,7 @@ def test_several_files_of_several_formats(text: Path, capsys) -> None:
     ("arguments", "sentence"),
     [
         (["--size", "0"], "size must be a number of at least 1"),
-        (["--size", "99", "--reserved", "[PAD]"], "reserved pieces lack"),
+        (["--size", "99", "--reserved", "[PAD]"], "reserved tokens lack"),
         (["--size", "7"], "has no room"),
         (["--size", "99", "missing.txt"], "no file missing.txt"),
     ],

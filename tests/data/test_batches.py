@@ -18,7 +18,7 @@ def some_lengths(count: int) -> Rows:
     lengths=st.lists(st.integers(2, 60), min_size=1, max_size=90),
     sequences=st.integers(1, 11),
     order=st.sampled_from([(True, True), (True, False), (False, False)]),
-    alike=st.sampled_from(["sequences", "pieces"]),
+    alike=st.sampled_from(["sequences", "tokens"]),
     epoch=st.integers(0, 3),
 )
 def test_every_row_is_in_exactly_one_batch(
@@ -54,14 +54,14 @@ def test_batches_of_like_length_have_as_many_sequences() -> None:
     assert np.mean([np.ptp(lengths[batch]) for batch in batches]) < 3 < np.ptp(lengths)
 
 
-def test_batches_of_like_length_have_about_as_many_pieces() -> None:
+def test_batches_of_like_length_have_about_as_many_tokens() -> None:
     lengths = some_lengths(1_300)
-    batches = epoch_batches(lengths, BatchRecipe(sequences=13, alike="pieces"), 0, 0)
-    pieces = np.array([lengths[batch].sum() for batch in batches])
+    batches = epoch_batches(lengths, BatchRecipe(sequences=13, alike="tokens"), 0, 0)
+    tokens = np.array([lengths[batch].sum() for batch in batches])
     spread = np.mean([np.ptp(lengths[batch]) for batch in batches])
     assert len(batches) == 100
-    assert pieces.min() > 0.75 * pieces.mean()
-    assert pieces.max() < 1.25 * pieces.mean()
+    assert tokens.min() > 0.75 * tokens.mean()
+    assert tokens.max() < 1.25 * tokens.mean()
     assert spread < 3 < np.ptp(lengths)
 
 
@@ -75,6 +75,6 @@ def test_batches_by_length_are_still_random() -> None:
 @pytest.mark.parametrize("longest_first", [True, False])
 def test_one_very_long_row_leaves_no_batch_empty(longest_first: bool) -> None:
     lengths = np.array([5_000, *[3] * 20] if longest_first else [*[3] * 20, 5_000])
-    batches = epoch_batches(lengths, BatchRecipe(sequences=4, alike="pieces"), 0, 0)
+    batches = epoch_batches(lengths, BatchRecipe(sequences=4, alike="tokens"), 0, 0)
     assert len(batches) == 6
     assert all(len(batch) for batch in batches)

@@ -38,16 +38,16 @@ seeds = st.integers(0, 2**32)
 
 def budget(sequence: list[int], rate: float) -> int:
     wanted = max(1, round(len(sequence) * rate))
-    return min(wanted, sum(piece not in (CLS, SEP) for piece in sequence))
+    return min(wanted, sum(token not in (CLS, SEP) for token in sequence))
 
 
 def words_of(ids: list[int], begins: list[bool] | None = None) -> list[list[int]]:
-    """The loop of google-research/bert, but that a special piece ends a word; indices of pieces."""
+    """The loop of google-research/bert, but that a special token ends a word; indices of tokens."""
     words: list[list[int]] = []
-    for at, piece in enumerate(ids):
-        if piece in (CLS, SEP):
+    for at, token in enumerate(ids):
+        if token in (CLS, SEP):
             continue
-        start = piece in BEGINS if begins is None else begins[at]
+        start = token in BEGINS if begins is None else begins[at]
         if not start and words and words[-1][-1] == at - 1:
             words[-1].append(at)
         else:
@@ -59,13 +59,13 @@ def mask(
     policy: MaskingPolicy, batch: list[list[int]], rate: float = 0.15, seed: int = 0, words=None, **shares
 ) -> Masked:
     masker = Masker(tokenizer, ObjectiveRecipe(masking=policy, rate=rate, **shares))
-    ids = np.array([piece for sequence in batch for piece in sequence], dtype=np.int32)
+    ids = np.array([token for sequence in batch for token in sequence], dtype=np.int32)
     flags = None if words is None else np.array([flag for sequence in words for flag in sequence])
     return masker(ids, [len(sequence) for sequence in batch], np.random.default_rng(seed), flags)
 
 
 def chosen_of(masked: Masked, batch: list[list[int]]) -> list[list[int]]:
-    """The places of the chosen pieces of each sequence, counted in the sequence."""
+    """The places of the chosen tokens of each sequence, counted in the sequence."""
     chosen, start = [], 0
     for sequence in batch:
         inside = (masked.masked_M >= start) & (masked.masked_M < start + len(sequence))
@@ -84,7 +84,7 @@ def test_the_table_has_every_policy_of_the_recipe() -> None:
 def test_what_holds_for_every_policy(
     policy: MaskingPolicy, batch: list[list[int]], rate: float, seed: int
 ) -> None:
-    before = np.array([piece for sequence in batch for piece in sequence])
+    before = np.array([token for sequence in batch for token in sequence])
     masked = mask(policy, batch, rate, seed)
     assert masked.ids_T.dtype == masked.masked_M.dtype == masked.targets_M.dtype == np.int64
     assert (np.diff(masked.masked_M) > 0).all()
@@ -103,8 +103,8 @@ def test_what_holds_for_every_policy(
 
 @settings(deadline=None)
 @given(batch=batches, rate=rates, seed=seeds)
-def test_pieces_fill_the_budget_exactly(batch: list[list[int]], rate: float, seed: int) -> None:
-    masked = mask("piece", batch, rate, seed)
+def test_tokens_fill_the_budget_exactly(batch: list[list[int]], rate: float, seed: int) -> None:
+    masked = mask("token", batch, rate, seed)
     for sequence, chosen in zip(batch, chosen_of(masked, batch), strict=True):
         assert len(chosen) == budget(sequence, rate)
 
@@ -132,7 +132,7 @@ def test_the_number_is_that_of_the_original_at_halves() -> None:
     for length, number in [(3, 1), (10, 2), (16, 2), (17, 3), (30, 4), (128, 19), (512, 77)]:
         assert max(1, round(length * 0.15)) == number
         batch = [[CLS, *[A] * (length - 2), SEP]]
-        assert len(mask("piece", batch).masked_M) == number
+        assert len(mask("token", batch).masked_M) == number
 
 
 @policies
@@ -154,7 +154,7 @@ def test_a_word_longer_than_the_budget_is_never_chosen(policy: MaskingPolicy) ->
 def test_a_segment_that_begins_inside_a_word_has_a_word_of_its_own(policy: MaskingPolicy) -> None:
     batch = [[CLS, X, SEP, Y, Z, SEP]]
     words = {tuple(mask(policy, batch, 0.3, seed).masked_M.tolist()) for seed in range(40)}
-    assert (1,) in words  # Of the two pieces of the budget, `[CLS] ##x [SEP]` one
+    assert (1,) in words  # Of the two tokens of the budget, `[CLS] ##x [SEP]` one
     assert words <= {(1,), (3, 4)}
 
 
@@ -175,11 +175,11 @@ def test_words_of_a_segmenter() -> None:
 
 def test_lengths_that_are_not_those_of_the_batch() -> None:
     masker = Masker(tokenizer, ObjectiveRecipe())
-    with pytest.raises(ValueError, match="lengths add up to 3, and there are 4 pieces"):
+    with pytest.raises(ValueError, match="lengths add up to 3, and there are 4 tokens"):
         masker(np.array([CLS, A, B, SEP]), [3], np.random.default_rng(0))
 
 
-def test_a_vocabulary_of_special_pieces() -> None:
+def test_a_vocabulary_of_special_tokens() -> None:
     bare = Tokenizer.from_vocabulary(SPECIALS)
     with pytest.raises(UserError, match="`bertkit vocab`"):
         Masker(bare, ObjectiveRecipe())
@@ -191,8 +191,8 @@ def test_a_vocabulary_of_special_pieces() -> None:
 # --- statistics, with fixed seeds -------------------------------------------------------------------------
 
 
-def words_and_pieces(sequences: int, length: int, seed: int) -> tuple[np.ndarray, list[int]]:
-    """Random sequences with words of one to some pieces."""
+def words_and_tokens(sequences: int, length: int, seed: int) -> tuple[np.ndarray, list[int]]:
+    """Random sequences with words of one to some tokens."""
     random = np.random.default_rng(seed)
     ids = random.integers(5, 15, (sequences, length))
     ids[:, 0], ids[:, -1] = CLS, SEP
@@ -204,7 +204,7 @@ def total(policy: MaskingPolicy, masking: ObjectiveRecipe, vocabulary: Tokenizer
     masker, random = Masker(vocabulary, masking), np.random.default_rng(5)
     counts = Realised()
     for seed in range(20):
-        counts += realised(masker(*words_and_pieces(100, 60, seed), random), MASK)
+        counts += realised(masker(*words_and_tokens(100, 60, seed), random), MASK)
     return counts
 
 
@@ -212,15 +212,15 @@ def total(policy: MaskingPolicy, masking: ObjectiveRecipe, vocabulary: Tokenizer
 @pytest.mark.parametrize("shares", [(0.8, 0.1), (0.5, 0.5), (1.0, 0.0), (0.0, 1.0), (0.3, 0.2)])
 def test_shares_of_the_chosen(policy: MaskingPolicy, shares: tuple[float, float]) -> None:
     counts = total(policy, ObjectiveRecipe(masking=policy, mask_share=shares[0], random_share=shares[1]))
-    assert counts.pieces == 120_000
+    assert counts.tokens == 120_000
     assert counts.chosen == counts.masked + counts.random + counts.kept
-    # One in ten random pieces is by chance the one that was there.
+    # One in ten random tokens is by chance the one that was there.
     masked, random = shares
     expected = np.array([masked, random * 0.9, 1 - masked - random * 0.9])
     observed = np.array([counts.masked, counts.random, counts.kept])
     assert (observed[expected < 1e-9] == 0).all()
     used = expected > 1e-9
-    # Pieces of a span share their fate: as many throws as there are spans, of two pieces in the mean or so.
+    # Tokens of a span share their fate: as many throws as there are spans, of two tokens in the mean or so.
     throws = 3 if policy == "span" else 1
     if used.sum() > 1:
         result = stats.chisquare(observed[used] / throws, expected[used] * counts.chosen / throws)
@@ -229,7 +229,7 @@ def test_shares_of_the_chosen(policy: MaskingPolicy, shares: tuple[float, float]
 
 @policies
 def test_the_share_that_is_chosen(policy: MaskingPolicy) -> None:
-    # 60 * 0.15 = 9 pieces; words are almost always short enough to fill it.
+    # 60 * 0.15 = 9 tokens; words are almost always short enough to fill it.
     chosen = total(policy, ObjectiveRecipe(masking=policy)).chosen
     assert chosen <= 20 * 100 * 9
     assert chosen >= 20 * 100 * 9 * 0.999
@@ -241,38 +241,38 @@ def test_the_share_that_is_chosen(policy: MaskingPolicy) -> None:
 def test_realised_counts_by_hand() -> None:
     masked = Masked(np.array([CLS, MASK, B, C, MASK, SEP]), np.array([1, 2, 3, 4]), np.array([A, B, D, E]))
     counts = realised(masked, MASK)
-    assert counts == Realised(pieces=6, chosen=4, masked=2, random=1, kept=1)
-    both = (counts + Realised(pieces=2)).shares()
+    assert counts == Realised(tokens=6, chosen=4, masked=2, random=1, kept=1)
+    both = (counts + Realised(tokens=2)).shares()
     assert both == {"chosen": 0.5, "masked": 0.5, "random": 0.25, "kept": 0.25}
     assert Realised().shares() == {"chosen": 0, "masked": 0, "random": 0, "kept": 0}
 
 
 @policies
-def test_random_pieces_are_all_the_ordinary_ones_alike(policy: MaskingPolicy) -> None:
+def test_random_tokens_are_all_the_ordinary_ones_alike(policy: MaskingPolicy) -> None:
     masker, random = (
         Masker(tokenizer, ObjectiveRecipe(masking=policy, rate=0.5, mask_share=0, random_share=1)),
         np.random.default_rng(1),
     )
-    masked = masker(*words_and_pieces(200, 60, 1), random)
+    masked = masker(*words_and_tokens(200, 60, 1), random)
     counts = np.bincount(masked.ids_T[masked.masked_M], minlength=15)
     assert (counts[:5] == 0).all()
     assert stats.chisquare(counts[5:]).pvalue > 1e-3
 
 
-def test_every_piece_is_chosen_alike() -> None:
-    counts = places("piece", [CLS, *[A] * 12, SEP, *[B] * 6, SEP], 2_000, 0.15).sum(axis=0)
+def test_every_token_is_chosen_alike() -> None:
+    counts = places("token", [CLS, *[A] * 12, SEP, *[B] * 6, SEP], 2_000, 0.15).sum(axis=0)
     assert counts[[0, 13, 20]].sum() == 0
     assert stats.chisquare(counts[[*range(1, 13), *range(14, 20)]]).pvalue > 1e-3
 
 
-def test_every_pair_of_pieces_is_chosen_alike() -> None:
-    _, counts = np.unique(places("piece", [CLS, A, B, C, D, SEP], 3_000, 0.34), axis=0, return_counts=True)
+def test_every_pair_of_tokens_is_chosen_alike() -> None:
+    _, counts = np.unique(places("token", [CLS, A, B, C, D, SEP], 3_000, 0.34), axis=0, return_counts=True)
     assert len(counts) == 6
     assert stats.chisquare(counts).pvalue > 1e-3
 
 
 def test_what_is_chosen_in_one_sequence_says_nothing_about_the_next() -> None:
-    chosen = places("piece", [CLS, A, B, C, SEP], 4_000, 0.15).argmax(axis=1)
+    chosen = places("token", [CLS, A, B, C, SEP], 4_000, 0.15).argmax(axis=1)
     table = np.zeros((3, 3))
     np.add.at(table, (chosen[::2] - 1, chosen[1::2] - 1), 1)
     assert stats.chi2_contingency(table).pvalue > 1e-3
@@ -286,7 +286,7 @@ def test_every_word_of_one_length_is_chosen_alike() -> None:
 
 
 def places(policy: MaskingPolicy, sequence: list[int], times: int, rate: float) -> np.ndarray:
-    """Whether each piece is chosen, in each of a batch of equal sequences, [times, pieces]."""
+    """Whether each token is chosen, in each of a batch of equal sequences, [times, tokens]."""
     masked = mask(policy, [sequence] * times, rate)
     chosen = np.zeros(times * len(sequence), dtype=np.int64)
     chosen[masked.masked_M] = 1
@@ -299,14 +299,14 @@ def test_spans_lie_together_and_have_the_lengths_of_the_paper() -> None:
     expected = chances / chances.sum()
     assert stats.chisquare(np.bincount(lengths)[1:], expected * 100_000).pvalue > 1e-3
     assert lengths.mean() == pytest.approx(3.8, abs=0.02)  # the paper's figure 2
-    # In a long text with a small budget spans rarely meet: runs of chosen pieces have nearly those lengths.
+    # In a long text with a small budget spans rarely meet: runs of chosen tokens have nearly those lengths.
     masked = mask("span", [[CLS, *[A] * 50_000, SEP]] * 4, 0.01).masked_M
     ends = np.flatnonzero(np.diff(masked, prepend=-5, append=10**6) > 1)
     assert np.diff(ends).mean() == pytest.approx(3.8, abs=0.25)
     assert 9 <= np.diff(ends).max() <= 20
 
 
-def test_the_pieces_of_a_span_share_one_fate() -> None:
+def test_the_tokens_of_a_span_share_one_fate() -> None:
     for seed in range(200):
         places = np.arange(1, 21)
         candidates = Candidates(places, np.zeros(20, np.int64), np.arange(20), np.array([6]))
@@ -323,8 +323,8 @@ def test_the_pieces_of_a_span_share_one_fate() -> None:
     assert together.mean() > 0.9
 
 
-@pytest.mark.parametrize("policy", ["piece", "whole-word"])
-def test_each_piece_has_a_fate_of_its_own(policy: MaskingPolicy) -> None:
+@pytest.mark.parametrize("policy", ["token", "whole-word"])
+def test_each_token_has_a_fate_of_its_own(policy: MaskingPolicy) -> None:
     masked = mask(policy, [[CLS, *[A, X] * 1_000, SEP]], 0.5, mask_share=0.5, random_share=0)
     hidden = masked.ids_T[masked.masked_M] == MASK
     near = np.diff(masked.masked_M) == 1

@@ -23,7 +23,7 @@ seeds = st.integers(0, 2**32)
 
 
 def corpus(sizes: list[list[int]], words: bool = False) -> Documents:
-    """Documents from the pieces of each of their sentences; every piece's id is its own number and 5."""
+    """Documents from the tokens of each of their sentences; every token's id is its own number and 5."""
     sentences = np.cumsum([0, *(size for document in sizes for size in document)])
     documents = np.cumsum([0, *map(len, sizes)])
     ids = np.arange(5, 5 + sentences[-1]).astype(np.uint16)
@@ -163,7 +163,7 @@ def test_nsp_halves_and_middles() -> None:
 
 
 def test_nsp_fills_false_pairs_from_a_random_sentence_of_a_random_document() -> None:
-    # Target 10: a has 4 pieces, so b takes sentences until there are 6, or its document ends.
+    # Target 10: a has 4 tokens, so b takes sentences until there are 6, or its document ends.
     documents = corpus([[4]] * 2_000 + [[3, 3, 3, 3]] * 2_000)
     spans = build(documents, "nsp", 13)
     other = spans.document < 2_000
@@ -177,7 +177,7 @@ def test_nsp_fills_false_pairs_from_a_random_sentence_of_a_random_document() -> 
 
 
 def test_short_targets_are_drawn_once_a_document() -> None:
-    # Sentences of one piece: a true pair's size is exactly the target, 2 to 17 alike.
+    # Sentences of one token: a true pair's size is exactly the target, 2 to 17 alike.
     documents = corpus([[1] * 200] * 1_500)
     spans = build(documents, "nsp", 20, short_share=1.0)
     counts = np.bincount(usual_sizes(spans), minlength=18)
@@ -189,7 +189,7 @@ def test_short_targets_are_drawn_once_a_document() -> None:
 
 
 def usual_sizes(spans: Spans) -> np.ndarray:
-    """The commonest number of pieces in the true pairs of each document."""
+    """The commonest number of tokens in the true pairs of each document."""
     true = spans.labels == 0
     sizes = (np.diff(spans.first) + np.diff(spans.second))[true, 0]
     table = np.zeros((spans.document.max() + 1, sizes.max() + 1))
@@ -198,7 +198,7 @@ def usual_sizes(spans: Spans) -> np.ndarray:
 
 
 def test_truncation_takes_from_both_ends_by_coin() -> None:
-    # a has 20 pieces and b 20; of room for 17, a keeps 9 and b 8: 11 and 12 throws of a coin.
+    # a has 20 tokens and b 20; of room for 17, a keeps 9 and b 8: 11 and 12 throws of a coin.
     documents = corpus([[20]] * 3_000)
     spans = build(documents, "nsp", 20)
     for span, lost in ((spans.first, 11), (spans.second, 12)):
@@ -245,7 +245,7 @@ def test_sop_uses_every_sentence_once() -> None:
             ],
             axis=1,
         )
-        # Ten pieces are aimed at: 3 + 4 + 5 twice, cut to ten; 3; and 6 + 1 + 2.
+        # Ten tokens are aimed at: 3 + 4 + 5 twice, cut to ten; 3; and 6 + 1 + 2.
         assert len(spans) == 4
         assert (np.diff(chunks)[2:, 0] == [3, 9]).all()
         assert (np.diff(spans.first) + np.diff(spans.second))[:2].tolist() == [[10], [10]]
@@ -272,7 +272,7 @@ def test_none_cuts_a_long_sentence_and_fills_up_its_rest() -> None:
     assert spans.first.tolist() == [[0, 3], [3, 11], [11, 19], [19, 27], [27, 30]]
 
 
-def test_none_leaves_out_single_pieces_only() -> None:
+def test_none_leaves_out_single_tokens_only() -> None:
     assert build(corpus([[1], [9], [17], [8, 1]]), "none", 10).first.tolist() == [
         *[[1, 9]],
         *[[10, 18], [18, 26]],
@@ -282,7 +282,7 @@ def test_none_leaves_out_single_pieces_only() -> None:
 
 @settings(deadline=None)
 @given(sizes=sizes, length=lengths, seed=seeds, short=st.sampled_from([0.0, 0.3]))
-def test_none_uses_every_piece_once_in_order(
+def test_none_uses_every_token_once_in_order(
     sizes: list[list[int]], length: int, seed: int, short: float
 ) -> None:
     spans = build(corpus(sizes), "none", length, short, seed)
@@ -291,14 +291,14 @@ def test_none_uses_every_piece_once_in_order(
         used[begin:end] += 1
     assert (used <= 1).all()
     left = np.flatnonzero(used == 0)
-    # What is left out are single pieces: no two of a document lie together.
+    # What is left out are single tokens: no two of a document lie together.
     neighbours = np.diff(left) == 1
     assert (np.diff(owners(corpus(sizes), left))[neighbours] > 0).all()
     assert (np.diff(spans.first[:, 0]) > 0).all()
 
 
 def test_none_makes_the_share_of_short_ones() -> None:
-    # Sentences of one piece, so that a sequence's size is its target: 18 of room, or 2 to 18 alike.
+    # Sentences of one token, so that a sequence's size is its target: 18 of room, or 2 to 18 alike.
     spans = build(corpus([[1] * 60_000]), "none", 20, short_share=0.3)
     counts = np.bincount(np.diff(spans.first)[:-1, 0])
     expected = np.array([0.3 / 17] * 16 + [0.7 + 0.3 / 17]) * counts.sum()

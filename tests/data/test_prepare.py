@@ -45,7 +45,7 @@ def run(texts: Any, out: Path, options: Options = ALL, **more: Any) -> dict[str,
 
 
 def contents(folder: Path, split: Split = "train") -> list[list[str]]:
-    """Documents as lists of sentences, each its pieces with spaces between."""
+    """Documents as lists of sentences, each its tokens with spaces between."""
     shards = open_shards(folder)
     found = []
     for entry in shards.of(split):
@@ -97,18 +97,18 @@ def test_lines_of_json_become_documents_of_sentences(tmp_path: Path) -> None:
     expected = [["a cat sat .", "dog ##s ran !", "cat ##s"], ["[UNK] ran"]]
     assert contents(tmp_path / "out") == expected
     counts = open_shards(tmp_path / "out").counts
-    pieces = " ".join(sentence for document in expected for sentence in document).split()
+    tokens = " ".join(sentence for document in expected for sentence in document).split()
     assert {TOKENIZER.vocabulary[i]: n for i, n in enumerate(counts) if n} == {
-        piece: pieces.count(piece) for piece in pieces
+        token: tokens.count(token) for token in tokens
     }
-    assert (result["documents"], result["sentences"], result["pieces"], result["words"]) == (2, 4, 12, 10)
+    assert (result["documents"], result["sentences"], result["tokens"], result["words"]) == (2, 4, 12, 10)
     assert (result["duplicates"], result["dropped"], result["problems"]) == (1, 2, 0)
-    assert (result["pieces_per_word"], result["unknown"]) == (1.2, 0.1)
+    assert (result["tokens_per_word"], result["unknown"]) == (1.2, 0.1)
     assert result["sentence_lengths"]["50"] == 2
     assert result["sentence_lengths"]["100"] == 4
     assert result["document_lengths"]["100"] == 10
     assert result["samples"] == ["a cat sat .", "cat ##s", "[UNK] ran"]
-    assert result["splits"]["heldout"] == {"documents": 0, "sentences": 0, "pieces": 0}
+    assert result["splits"]["heldout"] == {"documents": 0, "sentences": 0, "tokens": 0}
 
 
 def test_the_manifest_says_what_was_done(corpus: list[Path], tmp_path: Path) -> None:
@@ -214,18 +214,18 @@ def test_the_held_out_are_chosen_by_their_text(tmp_path: Path) -> None:
     # A binomial of 300 and 0.1 is between 15 and 45 in all but 0.4 % of all texts.
     assert 15 <= len(held) <= 45
     assert len(held) + len(contents(tmp_path / "a")) == 300
-    assert open_shards(tmp_path / "a").counts.sum() == open_shards(tmp_path / "a").of("train")[0].pieces
+    assert open_shards(tmp_path / "a").counts.sum() == open_shards(tmp_path / "a").of("train")[0].tokens
 
 
 def test_shards_are_full_and_do_not_depend_on_workers(corpus: list[Path], tmp_path: Path) -> None:
-    options = Options(heldout=0.2, shard_pieces=30)
+    options = Options(heldout=0.2, shard_tokens=30)
     result = run(corpus, tmp_path / "one", options)
     assert (result["documents"], result["duplicates"]) == (37, 3)
     run(corpus, tmp_path / "two", options, workers=2)
     assert files(tmp_path / "one") == files(tmp_path / "two")
     entries = open_shards(tmp_path / "one").of("train")
     assert len(entries) > 3
-    assert all(30 <= entry.pieces < 50 for entry in entries[:-1])
+    assert all(30 <= entry.tokens < 50 for entry in entries[:-1])
 
 
 class Killed(BaseException):
@@ -233,7 +233,7 @@ class Killed(BaseException):
 
 
 def test_it_goes_on_after_a_kill_anywhere(corpus: list[Path], tmp_path: Path, monkeypatch) -> None:
-    options = Options(heldout=0.2, shard_pieces=30)
+    options = Options(heldout=0.2, shard_tokens=30)
     run(corpus, tmp_path / "whole", options)
     whole = files(tmp_path / "whole")
     places = [(shards, "write_shard"), (Journal, "save"), (Journal, "see"), (prepare, "write_bytes")]
@@ -277,12 +277,12 @@ class Listener:
     def finished(self, result): pass
 vocabulary, text, out, workers = sys.argv[1:]
 prepare.prepare([text], Tokenizer.from_vocabulary(vocabulary), out,
-    prepare.Options(heldout=0.1, shard_pieces=500), workers=int(workers), listener=Listener())
+    prepare.Options(heldout=0.1, shard_tokens=500), workers=int(workers), listener=Listener())
 """
 
 
 def test_real_processes_are_killed_and_go_on(tmp_path: Path) -> None:
-    (tmp_path / "vocab.txt").write_text("".join(f"{piece}\n" for piece in TOKENIZER.vocabulary))
+    (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in TOKENIZER.vocabulary))
     text = tmp_path / "t.jsonl.gz"
     text.write_bytes(gzip.compress(json_lines(*numbers(4000))))
 
@@ -379,7 +379,7 @@ def test_what_changed_in_between_is_listed(corpus: list[Path], tmp_path: Path) -
 
 
 def test_overwriting_begins_anew(corpus: list[Path], tmp_path: Path) -> None:
-    half(corpus, tmp_path / "out", Options(heldout=0.2, shard_pieces=20))
+    half(corpus, tmp_path / "out", Options(heldout=0.2, shard_tokens=20))
     assert list((tmp_path / "out").glob("*.safetensors"))
     run(corpus, tmp_path / "out", overwrite=True)
     run(corpus, tmp_path / "whole")
@@ -457,7 +457,7 @@ def test_standard_input_is_read_once(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_a_full_disk_names_the_file_and_is_continued(corpus: list[Path], tmp_path: Path, monkeypatch) -> None:
-    options = Options(heldout=0.2, shard_pieces=30)
+    options = Options(heldout=0.2, shard_tokens=30)
     real = os.fsync
 
     def full(handle: int) -> None:
@@ -589,8 +589,8 @@ def test_a_segmenter_that_is_not_installed(corpus: list[Path], tmp_path: Path, m
 
 
 def test_from_python(corpus: list[Path], tmp_path: Path) -> None:
-    (tmp_path / "vocab.txt").write_text("".join(f"{piece}\n" for piece in TOKENIZER.vocabulary))
+    (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in TOKENIZER.vocabulary))
     result = bertkit.prepare(corpus, tmp_path / "vocab.txt", tmp_path / "out", ALL, workers=1)
     assert result["documents"] == 37
     again = bertkit.prepare(corpus, tmp_path / "out", tmp_path / "again", ALL, workers=1)
-    assert again["pieces"] == result["pieces"]
+    assert again["tokens"] == result["tokens"]

@@ -13,7 +13,7 @@ from bertkit.data.shards import (
     manifest_text,
     map_arrays,
     open_shards,
-    piece_type,
+    token_type,
     write_shard,
 )
 from bertkit.errors import UserError
@@ -23,7 +23,7 @@ TOKENIZER = Tokenizer.from_vocabulary([*SPECIALS, "a", "cat", "sat", "##s"])
 
 
 def make(documents: list[list[list[int]]], words: bool = False) -> Documents:
-    """Documents of sentences of pieces."""
+    """Documents of sentences of tokens."""
     sentences = [sentence for document in documents for sentence in document]
     ids = np.array([i for sentence in sentences for i in sentence], np.uint16)
     return Documents(
@@ -92,7 +92,7 @@ def test_shards_do_not_depend_on_how_documents_arrive(tmp_path_factory, corpus, 
         arrays = map_arrays(folder / entry.file)
         read = Documents(arrays["ids"], arrays["sentences"], arrays["documents"])
         assert unmake(read) == documents
-        assert (entry.documents, entry.pieces) == (len(documents), len(read.ids))
+        assert (entry.documents, entry.tokens) == (len(documents), len(read.ids))
 
 
 def test_gathering_goes_on_with_what_was_pending(tmp_path) -> None:
@@ -104,9 +104,9 @@ def test_gathering_goes_on_with_what_was_pending(tmp_path) -> None:
     assert len(second) == 0
 
 
-def test_pieces_take_as_few_bytes_as_the_vocabulary_allows(tmp_path) -> None:
-    assert piece_type(2**16) is np.uint16
-    assert piece_type(2**16 + 1) is np.uint32
+def test_tokens_take_as_few_bytes_as_the_vocabulary_allows(tmp_path) -> None:
+    assert token_type(2**16) is np.uint16
+    assert token_type(2**16 + 1) is np.uint32
     for size, kind in ((99, np.uint16), (2**17, np.uint32)):
         write_shard(tmp_path / "s", "train", make(CORPUS), size)
         assert map_arrays(tmp_path / "s")["ids"].dtype == kind
@@ -130,7 +130,7 @@ def test_a_folder_is_read_as_it_was_written(folder) -> None:
     (entry,) = shards.of("train")
     assert unmake(shards.read(entry)) == CORPUS
     assert shards.read(entry).words.tolist() == (shards.read(entry).ids % 2 == 0).tolist()
-    assert [entry.pieces for entry in shards.of("heldout")] == [3]
+    assert [entry.tokens for entry in shards.of("heldout")] == [3]
     assert shards.counts.tolist() == list(range(9))
     assert shards.tokenizer.vocabulary == TOKENIZER.vocabulary
     assert len(shards.fingerprint) == 64

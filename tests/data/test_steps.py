@@ -12,17 +12,17 @@ from bertkit.recipe.pretrain import Pairs
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
 
 PLAIN = ObjectiveRecipe(pairs="none", short_share=0.0)
-# Every piece of the corpus is another one, so that where it came from shows.
-PIECES = 2_000
+# Every token of the corpus is another one, so that where it came from shows.
+TOKENS = 2_000
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Shards]:
-    """A function: that many shards, the pieces numbered through, with documents of 3 sentences of 1 to 9."""
+    """A function: that many shards, the tokens numbered through, with documents of 3 sentences of 1 to 9."""
 
     def make(count: int) -> Shards:
         folder = tmp_path_factory.mktemp("shards")
-        tokenizer = Tokenizer.from_vocabulary([*SPECIALS, *(f"w{i}" for i in range(PIECES))])
+        tokenizer = Tokenizer.from_vocabulary([*SPECIALS, *(f"w{i}" for i in range(TOKENS))])
         random = np.random.default_rng(0)
         entries, first = [], len(SPECIALS)
         for number in range(count):
@@ -40,21 +40,21 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Shards]:
 
 
 def windows(shards: Shards, objective: ObjectiveRecipe = PLAIN, seed: int = 3) -> Windows:
-    return Windows(shards, "train", objective, pieces=60, length=16, seed=seed)
+    return Windows(shards, "train", objective, tokens=60, length=16, seed=seed)
 
 
 def words(masks: Masks) -> list[int]:
-    return [piece for piece in masks.sequences.ids.tolist() if piece >= len(SPECIALS)]
+    return [token for token in masks.sequences.ids.tolist() if token >= len(SPECIALS)]
 
 
 @pytest.mark.parametrize("count", [1, 5, 2 * SHARDS_AT_ONCE + 1])
-def test_an_epoch_has_every_piece_once(corpus: Callable[[int], Shards], count: int) -> None:
+def test_an_epoch_has_every_token_once(corpus: Callable[[int], Shards], count: int) -> None:
     shards = corpus(count)
     made = windows(shards)
-    seen = [piece for step in range(made.steps_per_epoch) for piece in words(made.masks(step))]
-    total = sum(entry.pieces for entry in shards.entries)
+    seen = [token for step in range(made.steps_per_epoch) for token in words(made.masks(step))]
+    total = sum(entry.tokens for entry in shards.entries)
     assert len(seen) == len(set(seen))
-    # What is left over is the ends of documents with a single piece.
+    # What is left over is the ends of documents with a single token.
     assert total - 3 * count * 4 <= len(seen) <= total
 
 
@@ -89,7 +89,7 @@ def test_fixed_masks_come_back(corpus: Callable[[int], Shards]) -> None:
 
 
 @pytest.mark.parametrize("pairs", ["none", "sop", "nsp"])
-def test_steps_have_about_as_many_pieces(corpus: Callable[[int], Shards], pairs: Pairs) -> None:
+def test_steps_have_about_as_many_tokens(corpus: Callable[[int], Shards], pairs: Pairs) -> None:
     made = windows(corpus(12), ObjectiveRecipe(pairs=pairs))
     sizes = [len(made.masks(step).sequences.ids) for step in range(made.steps_per_epoch)]
     assert np.mean(sizes) == pytest.approx(60, rel=0.15)
@@ -97,7 +97,7 @@ def test_steps_have_about_as_many_pieces(corpus: Callable[[int], Shards], pairs:
 
 
 def test_a_text_shorter_than_a_step_is_used_again(corpus: Callable[[int], Shards]) -> None:
-    made = Windows(corpus(1), "train", PLAIN, pieces=100_000, length=16, seed=0)
+    made = Windows(corpus(1), "train", PLAIN, tokens=100_000, length=16, seed=0)
     assert made.steps_per_epoch == 1
     assert made.place(7) == (7, 0, 0)
     assert words(made.masks(7))
@@ -133,7 +133,7 @@ def test_all_rows_dealt_out_have_all_masks(corpus: Callable[[int], Shards]) -> N
 
 def test_a_split_without_text_is_refused(corpus: Callable[[int], Shards]) -> None:
     with pytest.raises(UserError, match="has no heldout text"):
-        Windows(corpus(1), "heldout", PLAIN, pieces=60, length=16, seed=0)
+        Windows(corpus(1), "heldout", PLAIN, tokens=60, length=16, seed=0)
 
 
 def test_one_document_has_no_other_for_pairs(tmp_path: Path) -> None:

@@ -24,16 +24,16 @@ def spaced(text: str) -> str:
 
 
 @given(st.integers(0, 3000), st.integers(1, 200), st.data())
-def test_windows_read_everything_are_full_and_not_far_apart(pieces: int, width: int, data) -> None:
+def test_windows_read_everything_are_full_and_not_far_apart(tokens: int, width: int, data) -> None:
     stride = data.draw(st.integers(1, width))
-    starts = window_starts(pieces, width, stride)
+    starts = window_starts(tokens, width, stride)
     assert starts[0] == 0
-    assert starts[-1] == max(0, pieces - width)
+    assert starts[-1] == max(0, tokens - width)
     gaps = np.diff(starts)
     assert (gaps >= 1).all()
     assert (gaps <= stride).all()
     # No window more than it takes.
-    assert len(starts) == 1 or (len(starts) - 2) * stride < pieces - width
+    assert len(starts) == 1 or (len(starts) - 2) * stride < tokens - width
 
 
 @given(st.integers(0, 400), st.integers(0, 400), st.integers(5, 90), st.data())
@@ -51,9 +51,9 @@ def test_of_two_texts_the_longer_is_in_windows_beside_the_shorter(first, second,
 def test_one_text_in_windows() -> None:
     texts = [spaced("abcdefghijklm"), "a", spaced("abcdef"), ""]
     found = encode_texts(tokenizer, texts, max_length=3, window=8, stride=4)
-    # 13 pieces in windows of 6, at most 4 apart: 0 to 7 in two steps.
+    # 13 tokens in windows of 6, at most 4 apart: 0 to 7 in two steps.
     rows = ["abcdef", "defghi", "hijklm", "a", "abcdef", ""]
-    assert found.ids.tolist() == [piece for row in rows for piece in (CLS, *ids(row), SEP)]
+    assert found.ids.tolist() == [token for row in rows for token in (CLS, *ids(row), SEP)]
     assert len(found) == 4
     assert found.lengths.tolist() == [24, 3, 8, 2]
     assert found.sizes.tolist() == [8, 8, 8, 3, 8, 2]
@@ -98,7 +98,7 @@ def test_no_texts_in_windows() -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"window": 7}, "holds 8 pieces or more, not 7"),
+        ({"window": 7}, "holds 8 tokens or more, not 7"),
         ({"window": -1}, "window must be a number of at least 0"),
         ({"window": 8, "stride": 6}, "leave gaps with a stride of 6; take one of 5 or less"),
         ({"stride": 3}, "say with window how long they are"),

@@ -111,16 +111,16 @@ def write_finetuning(folder: Path, *, labels: tuple[str, ...] = ("no", "yes"), s
             score = {"score": 0.2 + step / 1_000, "interval": [0.1, 0.5], "train_loss": 0.6}
             log.append({"event": "evaluation", **place, "loss": 0.6, **score})
     write_log(folder, log)
-    pieces = [
-        {"piece": word, "text": 0, "from": 4 * number, "to": 4 * number + 3, "push": math.sin(number)}
+    tokens = [
+        {"token": word, "text": 0, "from": 4 * number, "to": 4 * number + 3, "push": math.sin(number)}
         for number, word in enumerate(["the"] * 6)
     ]
-    explanation = {"pieces": pieces, "difference": 1.0, "baseline": 0.1, "gap": 0.001, "steps": 32}
+    explanation = {"tokens": tokens, "difference": 1.0, "baseline": 0.1, "gap": 0.001, "steps": 32}
     mistake = {"line": 7, "text": "the cat sat and ran far " + LONG, "pair": None, "label": labels[0]}
     mistake |= {"predicted": labels[1], "probability": 0.98}
     shown = CLASSIFY.summary(targets, predictions, labels, "mcc")
     done = {"seed": 0, "score": shown["score"], "last_score": 0.1, "status": "learned", "best_epoch": 2.0}
-    done |= {"steps": 200, "pieces": 999, "seconds": 3.0}
+    done |= {"steps": 200, "tokens": 999, "seconds": 3.0}
     result = {
         "task": "cola",
         "kind": "classify",
@@ -141,7 +141,7 @@ def write_finetuning(folder: Path, *, labels: tuple[str, ...] = ("no", "yes"), s
         "parameters": 11_171_074,
         "precision": "fp32",
         "seconds": 133.2,
-        "pieces_per_second": 3_120.4,
+        "tokens_per_second": 3_120.4,
         "version": "0.1.0",
     }
     (folder / "result.json").write_text(json.dumps(result))
@@ -156,7 +156,7 @@ def write_pretraining(folder: Path) -> Path:
     log: list[dict[str, Any]] = [{"event": "floors", "step": 0, "unigram": 6.2, "uniform": 9.0}]
     for step in range(1, 101):
         loss = 9.0 - step / 20
-        figures = {"loss": loss, "mlm_loss": loss, "learning_rate": 1e-3, "pieces": 99, "gemm_share": 0.4}
+        figures = {"loss": loss, "mlm_loss": loss, "learning_rate": 1e-3, "tokens": 99, "gemm_share": 0.4}
         log.append({"event": "train", "step": step, "fraction": step / 100, **figures})
         if step % 10 == 0:
             log.append(health(step, fraction=step / 100))
@@ -244,7 +244,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, lis
         "doctor seeds": (doctor_page(seeds), examined),
         "doctor pretrain": (
             doctor_page(write_pretraining(folder / "examined text")),
-            [gradients, "Loss of masked pieces", "Right on held-out text", *inside],
+            [gradients, "Loss of masked tokens", "Right on held-out text", *inside],
         ),
         "study": (write_study(folder / "rates"), ["Cola"]),
         "finetune": (write_report(two), [*shared, calibration, threshold]),
@@ -252,7 +252,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, lis
         "classes": (write_report(nine), [*shared, calibration]),
         "pretrain": (
             write_report(write_pretraining(folder / "text")),
-            ["Loss of masked pieces", "Right on held-out text", gradients],
+            ["Loss of masked tokens", "Right on held-out text", gradients],
         ),
         "compare": (compared, ["MCC", "Difference from two"]),
     }
@@ -332,7 +332,7 @@ def test_a_dark_page_is_printed_on_white_with_its_recipe(
     page.close()
 
 
-def test_pieces_have_the_colours_of_the_legend(
+def test_tokens_have_the_colours_of_the_legend(
     browser: Any, pages: dict[str, tuple[Path, list[str]]]
 ) -> None:
     page = browser.new_page(viewport={"width": 1_400, "height": 900}, color_scheme="light")

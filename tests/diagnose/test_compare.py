@@ -101,9 +101,9 @@ def write_pretraining(folder: Path, *losses: float, corpus: str = "text", **reci
         "kind": "pretraining",
         **seeds[0],
         "floors": {"unigram": 6.2, "uniform": 9.0},
-        "corpus": {"fingerprint": corpus, "pieces": 99},
+        "corpus": {"fingerprint": corpus, "tokens": 99},
         "steps": 100,
-        "pieces": 9_999,
+        "tokens": 9_999,
         "seconds": 5.0,
         "parameters": 123_456,
         "version": "0.1.0",
@@ -269,8 +269,8 @@ def test_pretrainings_have_a_difference_without_interval_and_say_why(tmp_path: P
     words = [row["difference"]["words"] for row in found["rows"][1:]]
     assert words == [
         "Lower by 0.500 nats.",
-        "Lower by 0.600 nats, but not of the same masked pieces: objective.rate differs.",
-        "No difference: their texts are not the same, nor are the pieces that are scored.",
+        "Lower by 0.600 nats, but not of the same masked tokens: objective.rate differs.",
+        "No difference: their texts are not the same, nor are the tokens that are scored.",
     ]
     assert found["rows"][3]["difference"]["value"] is None
     assert found["rows"][0]["floors"] == {"unigram": 6.2, "uniform": 9.0}

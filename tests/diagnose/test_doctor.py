@@ -74,7 +74,7 @@ def finetuning_log(
                     "loss": level + chance.gauss(0, 0.01),
                     "learning_rate": 1e-4,
                     "gradient_norm": 1.5,
-                    "pieces_per_second": 2_000.0,
+                    "tokens_per_second": 2_000.0,
                 }
             )
         scored = {"event": "evaluation", "step": (epoch + 1) * each, "epoch": epoch + 1.0, "loss": 0.55}
@@ -90,7 +90,7 @@ def pretraining_log(
     for index, loss in enumerate(losses):
         for step in range(max(0, (index - 1) * each) + 1, index * each + 1):
             figures = {"fraction": step / 100, "loss": loss, "mlm_loss": loss, "learning_rate": 1e-3}
-            figures |= {"gradient_norm": 1.5, "pieces": 99, "pieces_per_second": 2_000.0}
+            figures |= {"gradient_norm": 1.5, "tokens": 99, "tokens_per_second": 2_000.0}
             log.append({"event": "train", "step": step, **figures})
         log.append({"event": "evaluation", "step": index * each, "mlm_loss": loss, "mlm_accuracy": 0.2})
     return log

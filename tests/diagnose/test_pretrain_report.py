@@ -21,12 +21,12 @@ RESULT: dict[str, Any] = {
     "model": "mini <7>",
     "parameters": 11_171_074,
     "vocabulary_size": 8_192,
-    "corpus": {"pieces": 1_000_000, "fingerprint": "f" * 64},
+    "corpus": {"tokens": 1_000_000, "fingerprint": "f" * 64},
     "steps": 1_300,
-    "pieces": 2_660_001,
+    "tokens": 2_660_001,
     "epochs": 2.66,
     "seconds": 133.2,
-    "pieces_per_second": 19_970.4,
+    "tokens_per_second": 19_970.4,
     "train_loss": 2.2,
     "train_mlm_loss": 2.125,
     "heldout": {"step": 1_300, "mlm_loss": 2.0, "mlm_accuracy": 0.531},
@@ -52,7 +52,7 @@ def step(number: int, loss: float, **more: float) -> dict[str, Any]:
         "loss": loss,
         "mlm_loss": loss,
         "learning_rate": 1e-3 / number,
-        "pieces": 99,
+        "tokens": 99,
         "gemm_share": 0.25,
         **more,
     }
@@ -105,15 +105,15 @@ def test_it_says_what_was_found(tmp_path: Path) -> None:
     page = words_of(write_report(run))
     for words in (
         "bertkit pretraining mini <7> from text",
-        "Held-out loss 2.000, perplexity 7.4: 53.1% of the masked pieces are restored.",
+        "Held-out loss 2.000, perplexity 7.4: 53.1% of the masked tokens are restored.",
         "Knowing only how frequent words are gives 6.250 (518), knowing nothing 9.011 (8,193).",
         "It broke through the plateau of word frequencies by step 130 of 1,300",
         "parameters 11,171,074",
-        "vocabulary 8,192 pieces",
-        "pieces read 2,660,001",
+        "vocabulary 8,192 tokens",
+        "tokens read 2,660,001",
         "times the text 2.66",
         "time 2 min",
-        "pieces a second 19,970",
+        "tokens a second 19,970",
         "processes 2",
         "precision fp32",
         "of the GEMM rate 25%",
@@ -135,7 +135,7 @@ def test_it_has_its_pictures_and_nothing_from_elsewhere(tmp_path: Path) -> None:
     page = write_report(write_run(tmp_path / "run", result(), LOG))
     source = page.read_text()
     assert re.findall(r'<svg role="img" aria-label="([^"]*)"', source) == [
-        "Loss of masked pieces",
+        "Loss of masked tokens",
         "Right on held-out text",
     ]
     pictures = re.findall(r"<svg.*?</svg>", source, flags=re.DOTALL)
@@ -151,16 +151,16 @@ def test_pairs_are_told_where_there_are_pairs(tmp_path: Path) -> None:
     found = result(heldout={**RESULT["heldout"], "pair_accuracy": 0.875})
     log = [*LOG[:-1], evaluation(3, 5.5, pair_accuracy=0.75)]
     page = words_of(write_report(write_run(tmp_path / "run", found, log)))
-    assert "53.1% of the masked pieces are restored, 87.5% of the pairs told right." in page
+    assert "53.1% of the masked tokens are restored, 87.5% of the pairs told right." in page
     assert "pairs told right (chance: 50 %)" in page
-    assert "MLM loss perplexity pieces right pairs right" in page
+    assert "MLM loss perplexity tokens right pairs right" in page
 
 
 def test_a_run_that_is_not_finished_has_its_curves_and_how_to_go_on(tmp_path: Path) -> None:
     run = write_run(tmp_path / "a run", None, LOG)
     page = words_of(write_report(run))
     assert "This run has no result yet: it is going on, or was interrupted. Its last held-out loss" in page
-    assert "steps 3 pieces read 297" in page
+    assert "steps 3 tokens read 297" in page
     assert "knowing word frequencies, 6.250" in page
     assert "a run' --resume" in page
 

@@ -50,7 +50,7 @@ RESULT = {
     "parameters": 11_171_074,
     "precision": "fp32",
     "seconds": 133.2,
-    "pieces_per_second": 3_120.4,
+    "tokens_per_second": 3_120.4,
     "version": "0.1.0",
 }
 SEEDS = [
@@ -145,7 +145,7 @@ def test_it_says_what_was_found(page: Page) -> None:
         "training rows 1,300",
         "parameters 11,171,074",
         "training time 2 min",
-        "pieces a second 3,120",
+        "tokens a second 3,120",
         "knowing only the label shares, 0.611",
         "bad & odd 21 68% 10 32%",
         "fine 5 7% 63 93%",

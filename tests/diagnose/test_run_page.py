@@ -153,13 +153,13 @@ def mistake(**explanation: Any) -> dict[str, Any]:
     return {**row, "explanation": {**shared, **explanation}} if explanation else row
 
 
-def piece(start: int, end: int, push: float, text: int = 0) -> dict[str, Any]:
-    return {"piece": "x", "text": text, "from": start, "to": end, "push": push}
+def token(start: int, end: int, push: float, text: int = 0) -> dict[str, Any]:
+    return {"token": "x", "text": text, "from": start, "to": end, "push": push}
 
 
-def test_pieces_are_marked_where_they_stand_and_all_is_escaped() -> None:
-    pieces = [piece(0, 1, 2.0), piece(3, 6, -1.0), piece(6, 11, 0.01), piece(12, 13, 1.0)]
-    section = mistakes_section([mistake(pieces=pieces), mistake()])
+def test_tokens_are_marked_where_they_stand_and_all_is_escaped() -> None:
+    tokens = [token(0, 1, 2.0), token(3, 6, -1.0), token(6, 11, 0.01), token(12, 13, 1.0)]
+    section = mistakes_section([mistake(tokens=tokens), mistake()])
     marked = (
         "<mark class=wrong style='--push:100%' title='+2.00'>&lt;</mark>i&gt;"
         "<mark class=right style='--push:50%' title='-1.00'>Frä</mark>ulein "
@@ -173,14 +173,14 @@ def test_pieces_are_marked_where_they_stand_and_all_is_escaped() -> None:
 
 
 def test_a_pair_has_marks_in_both_texts_and_a_gap_is_said() -> None:
-    row = mistake(pieces=[piece(0, 2, 1.0), piece(0, 3, -0.5, text=1)], complete=False, gap=0.4)
+    row = mistake(tokens=[token(0, 2, 1.0), token(0, 3, -0.5, text=1)], complete=False, gap=0.4)
     section = mistakes_section([{**row, "text": "ab", "pair": "cde"}])
     assert re.search(r">ab</mark><br><mark class=right[^>]*>cde</mark>", section)
     assert "within 0.400. For 1 of them that is too much to trust the colours." in section
 
 
-def test_overlapping_pieces_repeat_no_character() -> None:
-    section = mistakes_section([mistake(pieces=[piece(0, 4, 1.0), piece(3, 5, 1.0), piece(3, 4, 1.0)])])
+def test_overlapping_tokens_repeat_no_character() -> None:
+    section = mistakes_section([mistake(tokens=[token(0, 4, 1.0), token(3, 5, 1.0), token(3, 4, 1.0)])])
     assert "".join(re.findall(r"<mark[^>]*title[^>]*>(.*?)</mark>", section)) == "&lt;i&gt;Fr"
 
 

@@ -15,7 +15,7 @@ RESULT |= {
     "floor",
     "label_shares",
     "steps",
-    "pieces",
+    "tokens",
     "epochs",
     "seconds",
     "heldout",
@@ -26,7 +26,7 @@ RESULT |= {
 RESULT |= {"long_from", "version"}
 SEED = {"seed", "score", "last_score", "status", "best_epoch", "steps", "seconds"}
 TRAIN = {"event", "step", "epoch", "fraction", "loss", "mlm_loss", "learning_rate", "gradient_norm"}
-TRAIN |= {"pieces_per_second"}
+TRAIN |= {"tokens_per_second"}
 AS_IT_IS = ("recipe.toml", "findings.json")
 
 

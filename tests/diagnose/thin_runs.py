@@ -26,7 +26,7 @@ KEPT = (
     "label_shares",
     "version",
     "steps",
-    "pieces",
+    "tokens",
     "epochs",
     "seconds",
     "train_loss",
@@ -36,10 +36,10 @@ KEPT = (
     "floors",
     "through_at",
     "long_from",
-    "pieces_per_second",
+    "tokens_per_second",
 )
 OF_SEED = ("seed", "score", "status", "best_epoch", "seconds")
-OF_STEPS = ("learning_rate", "gradient_norm", "pieces_per_second")
+OF_STEPS = ("learning_rate", "gradient_norm", "tokens_per_second")
 OF_RECORDS = (
     "event",
     "step",

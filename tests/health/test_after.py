@@ -489,7 +489,7 @@ HEALTHY_PRETRAINING = {
     "pairs may be told": with_pairs(pretraining(HOUR), 0.52, 500),
     "text read often, not by heart": pretraining(HOUR, epochs=11.0),
     "longer sequences at the end are slower": changed_from(
-        901, pretraining(HOUR, long_from=900), pieces_per_second=400.0
+        901, pretraining(HOUR, long_from=900), tokens_per_second=400.0
     ),
     "one layer's gradient is small in a model that learned": with_track(
         pretraining(HOUR), health=looks([1.0, 1.2, 0.9, 1e-4, 1e-5])
@@ -512,7 +512,7 @@ FAULTS_OF_PRETRAINING = {
     "nothing_won": pretraining((4.0, 4.3, 4.2, 4.1, 4.05), through=0),
     "pairs_at_chance": with_pairs(pretraining(HOUR), 0.51, 1_000),
     "rate_not_decayed": pretraining(HOUR, recipe=CONSTANT),
-    "slowed_down": changed_from(601, pretraining(HOUR), pieces_per_second=400.0),
+    "slowed_down": changed_from(601, pretraining(HOUR), tokens_per_second=400.0),
 }
 
 

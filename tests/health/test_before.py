@@ -15,11 +15,11 @@ from bertkit.health.preflight import (
     CorpusMeasures,
     Cost,
     NumberMeasures,
-    PieceMeasures,
     Preflight,
     RangeTest,
     RowMeasures,
     StartMeasures,
+    TokenMeasures,
 )
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import Finding
@@ -50,25 +50,25 @@ ASKED = Asked(
 )
 START = StartMeasures(
     rows=32,
-    pieces=400,
+    tokens=400,
     loss=0.75,
     uniform=0.693,
     gradient_norms={"embeddings": 0.5, **LAYERS, "head": 2.0},
     cls_spread={"layer 1": 0.1, "layer 2": 0.2},
-    piece_size=0.03,
+    token_size=0.03,
     position_size=0.05,
     segment_size=0.03,
 )
-PIECES = PieceMeasures(
-    pieces=80_000,
+TOKENS = TokenMeasures(
+    tokens=80_000,
     padding=0.9,
     visible_pads=0.0,
     truncated=0.01,
     unknown=0.001,
     unknown_words=["ł"],
-    pieces_a_word=1.2,
+    tokens_a_word=1.2,
     vocabulary_size=4_000,
-    cased_pieces=0.0,
+    cased_tokens=0.0,
     capitals=0.04,
     lowercase=True,
 )
@@ -105,7 +105,7 @@ NUMBERS = NumberMeasures(
 )
 BY_HEART = ByHeart(
     rows=16,
-    pieces=150,
+    tokens=150,
     prior_loss=0.69,
     rate=5e-4,
     limit=100,
@@ -137,16 +137,16 @@ COST = Cost(
 )
 CORPUS = CorpusMeasures(
     documents=1_000,
-    train_pieces=20_000_000,
-    heldout_pieces=100_000,
-    pieces_a_step=2_048,
+    train_tokens=20_000_000,
+    heldout_tokens=100_000,
+    tokens_a_step=2_048,
     epochs=0.6,
     unigram=6.9,
 )
 FINETUNE = Preflight(
     asked=ASKED,
     start=START,
-    pieces=PIECES,
+    tokens=TOKENS,
     rows=ROWS,
     by_heart=BY_HEART,
     range_test=RANGE,
@@ -155,7 +155,7 @@ FINETUNE = Preflight(
 PRETRAIN = Preflight(
     asked=replace(ASKED, phase="pretrain", steps=5_000, metric=""),
     start=replace(START, loss=9.2, uniform=9.0),
-    pieces=PIECES,
+    tokens=TOKENS,
     corpus=CORPUS,
     range_test=replace(RANGE, losses=[9.0] * 5),
     cost=COST,
@@ -209,17 +209,17 @@ FAULTS: list[tuple[str, str, Preflight]] = [
     (
         "pads_visible",
         "grave",
-        changed(FINETUNE, pieces={"visible_pads": 0.9}, start={"attention_to_pads": 0.88}),
+        changed(FINETUNE, tokens={"visible_pads": 0.9}, start={"attention_to_pads": 0.88}),
     ),
-    ("truncated", "notable", changed(FINETUNE, pieces={"truncated": 0.5})),
-    ("truncated", "notable", changed(TRAINED, pieces={"truncated": 0.5})),
-    ("unknown_pieces", "notable", changed(FINETUNE, pieces={"unknown": 0.02})),
-    ("unknown_pieces", "grave", changed(TRAINED, pieces={"unknown": 0.6})),
-    ("unknown_pieces", "grave", changed(PRETRAIN, pieces={"unknown": 0.6, "unknown_words": []})),
-    ("chopped_words", "notable", changed(FINETUNE, pieces={"pieces_a_word": 3.1})),
-    ("vocabulary_case", "grave", changed(FINETUNE, pieces={"cased_pieces": 0.3})),
-    ("vocabulary_case", "grave", changed(FINETUNE, pieces={"lowercase": False})),
-    ("vocabulary_case", "grave", changed(TRAINED, pieces={"lowercase": False})),
+    ("truncated", "notable", changed(FINETUNE, tokens={"truncated": 0.5})),
+    ("truncated", "notable", changed(TRAINED, tokens={"truncated": 0.5})),
+    ("unknown_tokens", "notable", changed(FINETUNE, tokens={"unknown": 0.02})),
+    ("unknown_tokens", "grave", changed(TRAINED, tokens={"unknown": 0.6})),
+    ("unknown_tokens", "grave", changed(PRETRAIN, tokens={"unknown": 0.6, "unknown_words": []})),
+    ("chopped_words", "notable", changed(FINETUNE, tokens={"tokens_a_word": 3.1})),
+    ("vocabulary_case", "grave", changed(FINETUNE, tokens={"cased_tokens": 0.3})),
+    ("vocabulary_case", "grave", changed(FINETUNE, tokens={"lowercase": False})),
+    ("vocabulary_case", "grave", changed(TRAINED, tokens={"lowercase": False})),
     ("text_repeated", "notable", changed(PRETRAIN, corpus={"epochs": 200.0})),
     ("few_updates", "notable", changed(PRETRAIN, asked={"steps": 120})),
     ("few_updates", "notable", changed(PRETRAIN, asked={"steps": 60, "budget_minutes": 2.0})),
@@ -329,7 +329,7 @@ def test_a_change_changes_something() -> None:
 def test_the_scale_of_positions_that_is_proposed_is_of_the_present_one() -> None:
     record = changed(FINETUNE, start={"position_size": 0.6}, asked={"position_scale": 0.5})
     (finding,) = check_before(record)
-    # Pieces are of 0.03, a twentieth of it.
+    # Tokens are of 0.03, a twentieth of it.
     assert [change.value for change in finding.changes] == ["rotary", 0.025]
 
 
@@ -412,8 +412,8 @@ def test_batches_of_one_row_are_not_sorted_for_sure() -> None:
     assert (found.check, found.weight, found.sureness) == ("file_order", "notable", "likely")
 
 
-def test_pieces_of_size_zero_have_no_ratio() -> None:
-    found = check_before(changed(FINETUNE, start={"position_size": 0.7, "piece_size": 0.0}))[0]
+def test_tokens_of_size_zero_have_no_ratio() -> None:
+    found = check_before(changed(FINETUNE, start={"position_size": 0.7, "token_size": 0.0}))[0]
     assert found.check == "embedding_scale"
     assert found.seen.endswith("what is added for their positions of 0.700.")
     assert [str(change) for change in found.changes] == ["--set model.options.initialiser_range=0.02"]

@@ -65,7 +65,7 @@ def test_a_look_sees_all_and_changes_nothing(batch: PackedBatch, pooling: str) -
 
 def test_inputs_that_are_all_alike_are_seen(batch: PackedBatch) -> None:
     model = classifier()
-    with torch.no_grad():  # No value of another piece ever reaches [CLS].
+    with torch.no_grad():  # No value of another token ever reaches [CLS].
         for block in model.encoder.blocks:
             block.attention.output.weight.zero_()
     seen = look_at(model, batch)
@@ -99,7 +99,7 @@ def test_attention_at_one_place_has_no_entropy_and_attention_everywhere_has_all(
     assert entropy_share([one, everywhere]) == pytest.approx(3 * 7 * math.log(7) / most, rel=1e-5)
 
 
-def test_a_pretrainer_is_looked_at_through_its_masked_pieces(batch: PackedBatch) -> None:
+def test_a_pretrainer_is_looked_at_through_its_masked_tokens(batch: PackedBatch) -> None:
     torch.manual_seed(0)
     model = Pretrainer(Encoder(CONFIG), MaskedHead(CONFIG), PairHead(CONFIG))
     masked = PretrainingBatch(batch, torch.tensor([1, 6, 9]), torch.tensor([7, 8, 9]))

@@ -93,7 +93,7 @@ def test_spread_by_layer_sees_what_tells_inputs_apart(classifier: Classifier, ba
     assert all(0 < value < 1 for value in found.values())
     assert classifier.training
     assert torch.equal(torch.get_rng_state(), state)
-    with torch.no_grad():  # No value of another piece ever reaches [CLS].
+    with torch.no_grad():  # No value of another token ever reaches [CLS].
         for block in classifier.encoder.blocks:
             block.attention.output.weight.zero_()
     assert max(cls_spread_by_layer(classifier, batch).values()) < 1e-6

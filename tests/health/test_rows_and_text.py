@@ -1,4 +1,4 @@
-"""Rows, their order and their pieces are measured."""
+"""Rows, their order and their tokens are measured."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bertkit.data.packing import encode_texts
 from bertkit.health.preflight import ClassMeasures, NumberMeasures
 from bertkit.health.rows import dispersion, measure_rows
-from bertkit.health.text import measure_pieces
+from bertkit.health.text import measure_tokens
 from bertkit.tasks.examples import Examples, Targets, odd_rows
 from bertkit.tasks.metrics import entropy
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
@@ -123,34 +123,34 @@ def test_neighbours_of_a_file_sorted_by_source_are_alike() -> None:
     assert found.strangers_alike < 0.6
 
 
-def test_pieces() -> None:
+def test_tokens() -> None:
     texts = ["the cats sat .", "The zebra sat", "a zebra"]
     sequences = encode_texts(TOKENIZER, texts, max_length=5)
-    found = measure_pieces(sequences, TOKENIZER, texts, max_length=5, visible_pads=False)
-    # the cat ##s | the [UNK] sat | a [UNK]: 7 words of 8 pieces; 14 of 15 places with [CLS] and [SEP].
-    assert found.pieces == 8
+    found = measure_tokens(sequences, TOKENIZER, texts, max_length=5, visible_pads=False)
+    # the cat ##s | the [UNK] sat | a [UNK]: 7 words of 8 tokens; 14 of 15 places with [CLS] and [SEP].
+    assert found.tokens == 8
     assert found.unknown == pytest.approx(2 / 8)
     assert found.unknown_words == ["zebra"]
-    assert found.pieces_a_word == pytest.approx(8 / 7)
+    assert found.tokens_a_word == pytest.approx(8 / 7)
     assert found.truncated == pytest.approx(1 / 3)
     assert found.padding == pytest.approx(1 / 15)
     assert found.capitals == pytest.approx(1 / 27)
-    assert (found.cased_pieces, found.visible_pads, found.vocabulary_size) == (0, 0, 13)
+    assert (found.cased_tokens, found.visible_pads, found.vocabulary_size) == (0, 0, 13)
 
 
 def test_visible_pads_are_counted_and_are_no_text() -> None:
     texts = ["the cat", "a dog sat"]
     sequences = encode_texts(TOKENIZER, texts, max_length=10, pad_to=10)
-    found = measure_pieces(sequences, TOKENIZER, texts, max_length=10, visible_pads=True)
+    found = measure_tokens(sequences, TOKENIZER, texts, max_length=10, visible_pads=True)
     assert found.visible_pads == pytest.approx(11 / 20)
     assert found.padding == pytest.approx(11 / 20)
-    assert (found.pieces, found.unknown) == (5, 0)
+    assert (found.tokens, found.unknown) == (5, 0)
 
 
 def test_the_case_of_a_vocabulary() -> None:
     cased = Tokenizer.from_vocabulary([*SPECIALS, "The", "the", "Cat", "##S"], lowercase=True)
     sequences = encode_texts(cased, ["The Cat"], max_length=9)
-    found = measure_pieces(sequences, cased, ["The Cat"], max_length=9, visible_pads=False)
-    assert found.cased_pieces == 0.75
+    found = measure_tokens(sequences, cased, ["The Cat"], max_length=9, visible_pads=False)
+    assert found.cased_tokens == 0.75
     assert found.capitals == pytest.approx(2 / 6)
     assert found.lowercase

@@ -93,7 +93,7 @@ def test_a_healthy_model_learns_by_heart_on_a_copy() -> None:
     found = learn_by_heart(trial(model), constant(3e-3), steps=100, seconds=600)
     assert found.ended == "learnt"
     assert found.losses[-1] < KNOWN <= min(found.losses[:-1])
-    assert (found.rows, found.pieces, found.rate, found.calmer) == (4, 22, 3e-3, None)
+    assert (found.rows, found.tokens, found.rate, found.calmer) == (4, 22, 3e-3, None)
     assert list(found.cls_spread) == ["layer 1", "layer 2"]
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -102,8 +102,8 @@ def test_a_healthy_model_learns_by_heart_on_a_copy() -> None:
 
 def test_a_model_whose_inputs_are_alike_does_not_learn_and_nothing_helps() -> None:
     model = classifier()
-    with torch.no_grad():  # The same vector for every piece: texts differ in nothing but their lengths.
-        model.encoder.embeddings.pieces.weight.zero_()
+    with torch.no_grad():  # The same vector for every token: texts differ in nothing but their lengths.
+        model.encoder.embeddings.tokens.weight.zero_()
         for block in model.encoder.blocks:
             block.attention.output.weight.zero_()
             block.attention.output.requires_grad_(False)
@@ -193,11 +193,11 @@ def test_the_start_is_measured_and_left_as_it_was() -> None:
     assert found.attention_to_pads == 0
 
 
-def test_sinusoids_are_far_larger_than_fresh_pieces() -> None:
+def test_sinusoids_are_far_larger_than_fresh_tokens() -> None:
     model = classifier(replace(CONFIG, positions="sinusoidal", initialisation="keras", embedding_norm=False))
-    pieces, positions, segments = embedding_sizes(model.encoder, BATCH)
+    tokens, positions, segments = embedding_sizes(model.encoder, BATCH)
     assert positions is not None
-    assert pieces == pytest.approx(0.05 / math.sqrt(3), rel=0.1)  # uniform between -0.05 and 0.05
+    assert tokens == pytest.approx(0.05 / math.sqrt(3), rel=0.1)  # uniform between -0.05 and 0.05
     assert positions == pytest.approx(math.sqrt(0.5))
     assert segments == pytest.approx(0.05 / math.sqrt(3), rel=0.3)
     assert embedding_sizes(classifier(replace(CONFIG, positions="rotary")).encoder, BATCH)[1] is None

@@ -21,7 +21,7 @@ TEXTS = ["the cats sat.", "a", "the old red dog ran on the mat", "", "cat mat ca
 
 
 def states(model: Path, text: str, layer: int = -1) -> np.ndarray:
-    """States of `[CLS]`, the pieces and `[SEP]`, computed alone, [S, H]."""
+    """States of `[CLS]`, the tokens and `[SEP]`, computed alone, [S, H]."""
     folder = read_model_folder(model)
     batch = encode_texts(folder.tokenizer, [text], max_length=32).batch([0])
     with torch.no_grad():
@@ -56,15 +56,15 @@ def test_layers_and_length_one(tiny_model: Path) -> None:
     np.testing.assert_allclose(found, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-5)
 
 
-def test_words_have_the_mean_of_their_pieces_and_their_places(tiny_model: Path) -> None:
+def test_words_have_the_mean_of_their_tokens_and_their_places(tiny_model: Path) -> None:
     model = bertkit.load(tiny_model, precision="fp32", window=32)
     text = "The  cats zebra sat."
     (found,) = model.embed([text], pooling="words")
     assert isinstance(found, WordVectors)
     assert found.words == ["The", "cats", "zebra", "sat", "."]
     assert [text[start:end] for start, end in found.spans] == found.words
-    pieces = states(tiny_model, text)[1:-1]  # the, cat, ##s, [UNK], sat, .
-    expected = [pieces[0], pieces[1:3].mean(0), *pieces[3:]]
+    tokens = states(tiny_model, text)[1:-1]  # the, cat, ##s, [UNK], sat, .
+    expected = [tokens[0], tokens[1:3].mean(0), *tokens[3:]]
     np.testing.assert_allclose(found.vectors, expected, atol=1e-5)
     (empty,) = model.embed([""], pooling="words")
     assert (empty.words, empty.spans, empty.vectors.shape) == ([], [], (0, 12))
@@ -73,11 +73,11 @@ def test_words_have_the_mean_of_their_pieces_and_their_places(tiny_model: Path) 
 def test_words_of_a_cut_text_end_where_it_was_cut_and_windows_have_them_all(tiny_model: Path) -> None:
     text = "the cats sat on a mat . the old dog ran on the mat"
     cut = bertkit.load(tiny_model, precision="fp32", window=0).embed([text], pooling="words")[0]
-    # 13 pieces, of which 11 are text: one before the second "on", and "cats" has two.
+    # 13 tokens, of which 11 are text: one before the second "on", and "cats" has two.
     assert cut.words == text.split()[:10]
     whole = bertkit.load(tiny_model, precision="fp32", window=10, stride=6).embed([text], pooling="words")[0]
     assert whole.words == text.split()
-    # 15 pieces in windows of 8 from 0, 3 and 7: the first answers for pieces 0 to 4, the last for 9 to 14.
+    # 15 tokens in windows of 8 from 0, 3 and 7: the first answers for tokens 0 to 4, the last for 9 to 14.
     first = states(tiny_model, "the cats sat on a mat .")[1:-1]
     last = states(tiny_model, ". the old dog ran on the mat")[1:-1]
     np.testing.assert_allclose(whole.vectors[0], first[0], atol=1e-5)
@@ -85,11 +85,11 @@ def test_words_of_a_cut_text_end_where_it_was_cut_and_windows_have_them_all(tiny
 
 
 @given(st.integers(1, 300), st.integers(1, 40), st.data())
-def test_each_piece_is_answered_for_by_one_window_that_holds_it(pieces: int, width: int, data) -> None:
-    offsets = np.array(window_starts(pieces, width, data.draw(st.integers(1, width))))
-    sizes = np.minimum(width, pieces - offsets)
+def test_each_token_is_answered_for_by_one_window_that_holds_it(tokens: int, width: int, data) -> None:
+    offsets = np.array(window_starts(tokens, width, data.draw(st.integers(1, width))))
+    sizes = np.minimum(width, tokens - offsets)
     spans = answerable(offsets, sizes)
-    assert [place for start, end in spans for place in range(start, end)] == list(range(pieces))
+    assert [place for start, end in spans for place in range(start, end)] == list(range(tokens))
     for (start, end), offset, size in zip(spans, offsets, sizes, strict=True):
         assert start >= offset
         assert end <= offset + size
@@ -115,8 +115,8 @@ def test_long_texts_are_cut_and_counted_or_read_in_windows(tiny_model: Path) -> 
         assert block == rows
         assert len(vectors) == 2
         assert (tally.rows, tally.bad, tally.truncated) == (3, 1, truncated)
-        assert tally.pieces > (240 if window else 15)
-    # The greatest over all windows is that over all pieces of them.
+        assert tally.tokens > (240 if window else 15)
+    # The greatest over all windows is that over all tokens of them.
     starts = window_starts(240, 10, 7)
     words = text.split()
     expected = np.max([states(tiny_model, " ".join(words[s : s + 10])).max(0) for s in starts], axis=0)

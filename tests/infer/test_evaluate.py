@@ -76,7 +76,7 @@ def test_without_train_the_majority_is_that_of_the_scored_rows(
 def test_every_key_that_a_result_has(tiny_model: Path, files: dict[str, str]) -> None:
     result = bertkit.evaluate(tiny_model, TaskRecipe(**files))
     keys = (
-        "task kind model rows metric score interval metrics baselines seeds seconds pieces_per_second version"
+        "task kind model rows metric score interval metrics baselines seeds seconds tokens_per_second version"
     )
     assert set(keys.split()) <= set(result)
     assert result["model"] == str(tiny_model)

@@ -11,7 +11,7 @@ from bertkit.infer.inspect import inspect
 
 def test_a_folder_of_ours(tiny_model: Path) -> None:
     found = inspect(str(tiny_model))
-    # 17 pieces, 2 segments and 32 positions of 12, and a norm.
+    # 17 tokens, 2 segments and 32 positions of 12, and a norm.
     assert found["parameters"]["embeddings"] == (17 + 2 + 32) * 12 + 24
     assert found["parameters"]["layers"] == 2 * (4 * (12 * 12 + 12) + 12 * 20 + 20 + 20 * 12 + 12 + 4 * 12)
     assert found["parameters"]["pooler"] == 12 * 12 + 12

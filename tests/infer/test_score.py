@@ -37,7 +37,7 @@ def model(tiny_masked_model: Path) -> Model:
 
 @torch.no_grad()
 def naive(theirs: BertForMaskedLM, tokenizer: Tokenizer, text: str, *, whole_words: bool) -> float:
-    """Each piece masked in a pass of its own."""
+    """Each token masked in a pass of its own."""
     encoding = tokenizer.encode(text)
     ids, total = [2, *encoding.ids, 3], 0.0
     for place in range(1, len(ids) - 1):
@@ -59,10 +59,10 @@ def test_scores_are_those_of_a_naive_loop(whole_words: bool, model: Model, tiny_
     tokenizer = Tokenizer.from_folder(tiny_masked_model)
     expected = [naive(theirs, tokenizer, text, whole_words=whole_words) for text in SENTENCES]
     assert found.scores == pytest.approx(expected, abs=1e-4)
-    assert found.pieces.tolist() == [5, 2, 9, 2, 2, 1, 3]
+    assert found.tokens.tolist() == [5, 2, 9, 2, 2, 1, 3]
     assert found.unknown.tolist() == [0, 0, 0, 0, 0, 0, 1]
     assert found.perplexity == pytest.approx(np.exp(-sum(expected) / 24), rel=1e-4)
-    # Of equal pieces, to the last bit.
+    # Of equal tokens, to the last bit.
     assert found.scores[1] == found.scores[3] == found.scores[4]
 
 
@@ -95,16 +95,16 @@ def test_whole_words_hide_what_comes_behind(model: Model, monkeypatch: pytest.Mo
 @settings(max_examples=15, deadline=None)
 @given(
     sentences=st.lists(st.sampled_from(SENTENCES), min_size=1, max_size=12),
-    pieces=st.integers(1, 60),
+    tokens=st.integers(1, 60),
     together=st.integers(1, 5),
 )
 def test_no_score_depends_on_its_neighbours(
-    model: Model, sentences: list[str], pieces: int, together: int
+    model: Model, sentences: list[str], tokens: int, together: int
 ) -> None:
     alone = {text: score(model.masked, [text]).scores[0] for text in SENTENCES}
     steps: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "PIECES", pieces)
+        patch.setattr(module, "TOKENS", tokens)
         patch.setattr(module, "SENTENCES_AT_ONCE", together)
         found = score(model.masked, sentences, progress=steps.append)
     assert found.scores == pytest.approx([alone[text] for text in sentences], abs=1e-5)
@@ -113,7 +113,7 @@ def test_no_score_depends_on_its_neighbours(
 
 def test_from_python(model: Model) -> None:
     found = model.score(["the cat sat .", "a dog"])
-    assert [list(row) for row in found] == [["text", "score", "pieces"]] * 2
+    assert [list(row) for row in found] == [["text", "score", "tokens"]] * 2
     # Beside another text it is computed in another batch: on some processors that rounds otherwise.
     assert found[1]["score"] == pytest.approx(score(model.masked, ["a dog"]).scores[0], rel=1e-6)
     with pytest.raises(UserError, match="put one text in a list"):
@@ -121,11 +121,11 @@ def test_from_python(model: Model) -> None:
 
 
 def test_what_cannot_be_scored_is_refused(model: Model) -> None:
-    with pytest.raises(UserError, match="Sentence 2 has no piece that could be scored"):
+    with pytest.raises(UserError, match="Sentence 2 has no token that could be scored"):
         model.score(["a dog", " \x00"])
-    with pytest.raises(UserError, match=r"pairs.jsonl, line 3 has 17 pieces.*positions for 16: split it"):
+    with pytest.raises(UserError, match=r"pairs.jsonl, line 3 has 17 tokens.*positions for 16: split it"):
         score(model.masked, ["cat " * 15], places=["pairs.jsonl, line 3"])
-    assert model.score(["cat " * 14])[0]["pieces"] == 14
+    assert model.score(["cat " * 14])[0]["tokens"] == 14
 
 
 def scores(*values: float) -> Scores:

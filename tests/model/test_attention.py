@@ -42,9 +42,9 @@ def test_pads_are_masked_few_and_of_their_own_sequence(lengths):
     for block, mask in zip(made.keys.split(owner_T1, 1), made.masks, strict=True):
         assert (block == block[:, :, :1]).all()
         places = block.shape[0] * block.shape[2]
-        pieces = places if mask is None else int(mask.sum())
-        assert pieces == sum(lengths[int(sequence)] for sequence in block[:, 0, 0, 0])
-        assert places - pieces <= MAX_PADS
+        tokens = places if mask is None else int(mask.sum())
+        assert tokens == sum(lengths[int(sequence)] for sequence in block[:, 0, 0, 0])
+        assert places - tokens <= MAX_PADS
 
 
 def test_like_lengths_side_by_side_are_not_copied():
@@ -95,7 +95,7 @@ def test_changing_one_sequence_leaves_the_others(random_sequences):
     assert (after[inside] - before[inside]).abs().max() > 1e-3
 
     # Not even numbers that are not numbers pass from one to another.
-    encoder.embeddings.pieces.weight[98] = torch.nan
+    encoder.embeddings.tokens.weight[98] = torch.nan
     spoilt = encoder(replace(batch, ids_T=torch.where(inside, 98, batch.ids_T % 98)))
     assert spoilt[inside].isnan().all()
     assert spoilt[~inside].isfinite().all()

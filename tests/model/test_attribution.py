@@ -70,7 +70,7 @@ def test_the_pushes_add_up_to_the_difference_of_the_logits(config: ModelConfig, 
     assert sum(found.pushes) + found.gap == pytest.approx(found.difference, abs=1e-4)
     assert found.complete
     assert abs(found.gap) <= 0.02 * max(1, abs(found.difference))
-    assert (found.pushes[0], found.pushes[-1]) == (0.0, 0.0), "the special pieces are those of the baseline"
+    assert (found.pushes[0], found.pushes[-1]) == (0.0, 0.0), "the special tokens are those of the baseline"
     assert all(found.pushes[1:-1])
 
 
@@ -92,7 +92,7 @@ def test_it_is_what_captum_finds() -> None:
         return made[:, 2] - made[:, 0]
 
     class Table(torch.nn.Module):
-        """The table of pieces for rows of sequences, as captum wants them."""
+        """The table of tokens for rows of sequences, as captum wants them."""
 
         def __init__(self, table: torch.nn.Embedding) -> None:
             super().__init__()
@@ -113,8 +113,8 @@ def test_it_is_what_captum_finds() -> None:
         def weight(self) -> torch.Tensor:
             return self.rows.table.weight
 
-    rows = Table(model.encoder.embeddings.pieces)
-    model.encoder.embeddings.pieces = Flat(rows)  # type: ignore[assignment]
+    rows = Table(model.encoder.embeddings.tokens)
+    model.encoder.embeddings.tokens = Flat(rows)  # type: ignore[assignment]
     theirs = captum.LayerIntegratedGradients(logits, rows).attribute(
         batch.ids_T[None], baselines=baseline(batch)[None], n_steps=found.steps, method="gausslegendre"
     )
@@ -137,15 +137,15 @@ def test_parts_of_the_path_make_the_whole_and_the_model_stays_as_it_was(
 ) -> None:
     model, batch = classifier(), sentence(7, 19, 11, 23)
     whole = explain(model, batch, baseline(batch), 2, 0).pushes
-    monkeypatch.setattr(attribution, "PIECES_AT_ONCE", 13)
+    monkeypatch.setattr(attribution, "TOKENS_AT_ONCE", 13)
     assert explain(model, batch, baseline(batch), 2, 0).pushes == pytest.approx(whole, abs=1e-6)
     assert model.training, "as it was"
-    assert not model.encoder.embeddings.pieces._forward_hooks
+    assert not model.encoder.embeddings.tokens._forward_hooks
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
 def test_by_hand_of_a_linear_model(random_sequences) -> None:
-    # Without layers' say, norms and dropout the logits are linear in the mean of the vectors: each piece's
+    # Without layers' say, norms and dropout the logits are linear in the mean of the vectors: each token's
     # push is its own vector's part.
     config = replace(CONFIG, layers=1, norm="pre", embedding_norm=False, hidden_dropout=0.0)
     model = classifier(config, pooling="mean", labels=("no", "yes"))
@@ -157,7 +157,7 @@ def test_by_hand_of_a_linear_model(random_sequences) -> None:
     batch = pack(random_sequences([6], vocabulary=29), [0])
     start = torch.full((6,), PAD)
     found = explain(model, batch, start, 1, 0)
-    table, output = encoder.embeddings.pieces.weight, model.head.output.weight
+    table, output = encoder.embeddings.tokens.weight, model.head.output.weight
     expected = (table[batch.ids_T] - table[start]) @ (output[1] - output[0]) / 6
     assert found.pushes == pytest.approx(expected.tolist(), abs=1e-5)
     assert found.steps == attribution.STEPS[0]

@@ -20,12 +20,12 @@ def classifier(**options) -> Classifier:
     return Classifier(Encoder(config), ClassificationHead(HeadConfig(**options), config))
 
 
-@pytest.mark.parametrize("pieces", [1, 20, 4096])
+@pytest.mark.parametrize("tokens", [1, 20, 4096])
 @pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
-def test_order_and_batches_change_nothing(loss, pieces, random_sequences):
+def test_order_and_batches_change_nothing(loss, tokens, random_sequences):
     model = classifier(labels=("a", "b"), loss=loss).train()
     sequences = random_sequences(LENGTHS)
-    found = head_outputs(model, sequences, pieces=pieces)
+    found = head_outputs(model, sequences, tokens=tokens)
     assert model.training
     assert found.dtype == np.float32
     with torch.no_grad():

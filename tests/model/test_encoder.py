@@ -81,5 +81,5 @@ def test_parameter_count_of_the_article():
 
 
 def test_too_long_a_sequence_is_refused(random_sequences):
-    with pytest.raises(UserError, match="20 pieces and the model has positions for 19"):
+    with pytest.raises(UserError, match="20 tokens and the model has positions for 19"):
         Encoder(SMALL)(pack(random_sequences([20]), [0]))

@@ -70,7 +70,7 @@ def test_truncated_normal_weights():
         else:
             assert 0.025 < parameter.abs().max() <= 0.04, name
     # A normal distribution cut at two standard deviations has 0.8796 of its deviation.
-    assert abs(parameters["encoder.embeddings.pieces.weight"].std() - 0.02 * 0.8796) < 1e-4
+    assert abs(parameters["encoder.embeddings.tokens.weight"].std() - 0.02 * 0.8796) < 1e-4
 
 
 def test_keras_weights():
@@ -78,7 +78,7 @@ def test_keras_weights():
     head = HeadConfig(labels=("a", "b"), pooling="cls", hidden_size=9, loss="sigmoid")
     parameters = dict(classifier(head, config).named_parameters())
     limits = {
-        "encoder.embeddings.pieces.weight": 0.05,
+        "encoder.embeddings.tokens.weight": 0.05,
         # keras.layers.MultiHeadAttention 3.15: Glorot of 98 in and 14 * 7 out for each of the three.
         "encoder.blocks.0.attention.qkv.weight": (6 / (98 + 98)) ** 0.5,
         "encoder.blocks.0.attention.output.weight": (6 / (98 + 98)) ** 0.5,

@@ -21,7 +21,7 @@ def test_there_is_a_loss_for_every_kind() -> None:
 
 
 def test_an_answer_is_sought_in_its_own_sequence() -> None:
-    # Two pieces and four: with equal logits a start is found with probability 1/2 and 1/4.
+    # Two tokens and four: with equal logits a start is found with probability 1/2 and 1/4.
     head = HeadConfig(kind="answer", pooling="none")
     places_B2 = torch.tensor([[1, 1], [0, 3]])
     losses = TARGETS["answer"](head, torch.zeros(6, 2), places_B2, batch_of(2, 4))

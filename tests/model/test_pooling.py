@@ -1,4 +1,4 @@
-"""From pieces to one vector a sequence, over chosen layers."""
+"""From tokens to one vector a sequence, over chosen layers."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ def batch(random_sequences):
 @pytest.mark.parametrize("norm", ["post", "pre"])
 @pytest.mark.parametrize("combine", ["sum", "concat"])
 @pytest.mark.parametrize("pooling", ["cls", "mean", "max"])
-def test_layers_are_combined_piece_by_piece_and_then_pooled(norm, combine, pooling, batch):
+def test_layers_are_combined_token_by_token_and_then_pooled(norm, combine, pooling, batch):
     encoder = Encoder(replace(CONFIG, norm=norm)).eval()
     layers = (-1, 0, 2)
     states = [encoder.states(batch, (layer,))[0] for layer in layers]
@@ -50,7 +50,7 @@ def test_the_last_layer_is_what_the_encoder_returns_and_higher_layers_are_not_co
 def test_the_greatest_of_a_channel_gets_the_gradient(batch):
     encoder = Encoder(CONFIG).eval()
     pool(encoder, batch, "max", (-1,), "sum").sum().backward()
-    assert encoder.embeddings.pieces.weight.grad.abs().sum() > 0
+    assert encoder.embeddings.tokens.weight.grad.abs().sum() > 0
 
 
 def test_a_head_is_as_wide_as_what_it_reads(batch):
@@ -88,8 +88,8 @@ def test_windows_of_a_row_are_pooled_again(pooling, random_sequences):
     torch.testing.assert_close(model.pool(rows.batch([2, 1, 0])), expected)
     torch.testing.assert_close(model(rows.batch([2, 1, 0])), model.head(expected))
     # Many rows at once, however they fall into batches, and with the windows of a row apart.
-    for pieces in (1, 16, 4096):
-        found = pooled(model, rows, pieces=pieces)
+    for tokens in (1, 16, 4096):
+        found = pooled(model, rows, tokens=tokens)
         np.testing.assert_allclose(found[[2, 1, 0]], expected.detach(), atol=1e-6)
-        logs = head_outputs(model, rows, pieces=pieces)
+        logs = head_outputs(model, rows, tokens=tokens)
         np.testing.assert_allclose(logs[[2, 1, 0]], model.head(expected).log_softmax(1).detach(), atol=1e-6)

@@ -32,7 +32,7 @@ def test_sinusoids_are_added_unscaled_and_never_trained(random_sequences):
     encoder = Encoder(replace(CONFIG, positions="sinusoidal", embedding_norm=False, hidden_dropout=0.0))
     batch = pack(random_sequences([5, 2], vocabulary=13), [0, 1])
     embeddings = encoder.embeddings
-    added = embeddings(batch) - embeddings.pieces(batch.ids_T) - embeddings.segments(batch.segments_T)
+    added = embeddings(batch) - embeddings.tokens(batch.ids_T) - embeddings.segments(batch.segments_T)
     torch.testing.assert_close(added, sinusoids(CONFIG)[[0, 1, 2, 3, 4, 0, 1]])
     assert not any("positions" in name for name in encoder.state_dict())
 

@@ -46,7 +46,7 @@ def test_logits_are_those_of_the_whole_sequences(options, batch):
     activation = F.relu if config.activation == "relu" else F.gelu
     raised = activation(F.linear(hidden_TH, model.masked.transform.weight, model.masked.transform.bias))
     normed = F.layer_norm(raised, [28], model.masked.norm.weight, model.masked.norm.bias, config.norm_eps)
-    expected = normed @ model.encoder.embeddings.pieces.weight.T + model.masked.bias
+    expected = normed @ model.encoder.embeddings.tokens.weight.T + model.masked.bias
     torch.testing.assert_close(logits_MV, expected[MASKED])
     torch.testing.assert_close(pairs_B2, model.pair(model.encoder.pool(hidden_TH[[0, 7, 10]])))
     assert pairs_B2.shape == (3, 2)
@@ -61,12 +61,12 @@ def test_no_pairs_need_no_pooler(batch):
         pretrainer(replace(CONFIG, pooler=False))
 
 
-def test_the_table_of_pieces_is_one_parameter(batch):
+def test_the_table_of_tokens_is_one_parameter(batch):
     model = pretrainer()
     assert sum(parameter.numel() == 99 * 28 for parameter in model.parameters()) == 1
     F.cross_entropy(model(batch)[0], batch.targets_M).backward()
-    table = model.encoder.embeddings.pieces.weight
-    # Pieces that are not in the batch are reached through the output alone.
+    table = model.encoder.embeddings.tokens.weight
+    # Tokens that are not in the batch are reached through the output alone.
     absent = sorted(set(range(99)) - set(batch.inputs.ids_T.tolist()))
     assert (table.grad[absent].abs().sum(1) > 0).all()
 

@@ -78,7 +78,7 @@ def test_pads_inside_attention_do_not_count(random_sequences):
     assert together > sum(whole)
 
 
-def test_where_the_masked_pieces_stand_hardly_matters():
+def test_where_the_masked_tokens_stand_hardly_matters():
     lengths, rows = [7, 31, 18, 40], [0, 8, 2, 4]
     heads = 2 * sum(rows) * SMALL.hidden_size * (SMALL.hidden_size + SMALL.vocabulary_size)
     exact = (1 + BACKWARD) * (encoder_flops(SMALL, lengths, rows) + heads)

@@ -76,7 +76,7 @@ def main() -> None:
         "rows": len(same),
         "learned": {
             "size": len(learned),
-            "pieces_sha256": sha256("\n".join(learned).encode()),
+            "tokens_sha256": sha256("\n".join(learned).encode()),
             **reference_ids(same, learned),
         },
         "uncased": reference_ids(same, uncased),

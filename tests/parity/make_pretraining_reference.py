@@ -8,7 +8,7 @@ folder of the original program, as of commit eedf571 of https://github.com/googl
 
 The documents are random, the same ones from the same seed, and are made by `make_corpus`, which the test
 uses too. The original's `create_instances_from_document` is called once for each document and epoch, which
-is all that its `create_training_instances` does behind the reading and shuffling of text. Its pieces are
+is all that its `create_training_instances` does behind the reading and shuffling of text. Its tokens are
 strings that know their place in the corpus, so that it is known exactly which of them came where.
 
 Kept are, for each kind of count that `describe` takes of an epoch, mean and variance over the epochs. Epochs
@@ -36,7 +36,7 @@ CLASSES = 48  # of a histogram; larger values count in the last one
 MASKED, RANDOM, KEPT = range(3)
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "piece": {"length": 32, "short_share": 0.1, "whole_word": False},
+    "token": {"length": 32, "short_share": 0.1, "whole_word": False},
     "whole-word": {"length": 40, "short_share": 0.5, "whole_word": True},
     # Few targets, each often drawn: their limits show.
     "short": {"length": 12, "short_share": 1.0, "whole_word": False},
@@ -45,7 +45,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Corpus:
-    """Pieces, where sentences begin in them, and which sentence each document begins with."""
+    """Tokens, where sentences begin in them, and which sentence each document begins with."""
 
     ids: list[int]
     starts: list[int]
@@ -53,7 +53,7 @@ class Corpus:
 
 
 def make_corpus(seed: int = 20_181_011) -> Corpus:
-    """40 documents of 1 to 30 sentences of 1 to 12 pieces, and now and then one of up to 60."""
+    """40 documents of 1 to 30 sentences of 1 to 12 tokens, and now and then one of up to 60."""
     random = Random(seed)
     ids: list[int] = []
     starts, documents = [0], [0]
@@ -72,9 +72,9 @@ def describe(corpus: Corpus, rows: np.ndarray, masks: np.ndarray) -> dict[str, n
     """Counts of one epoch.
 
     Args:
-        corpus: whose pieces they are.
+        corpus: whose tokens they are.
         rows: of each sequence: begin and end of a, begin and end of b, label, document; [K, 6].
-        masks: of each chosen piece: its sequence, its place in it, and MASKED, RANDOM or KEPT; [M, 3].
+        masks: of each chosen token: its sequence, its place in it, and MASKED, RANDOM or KEPT; [M, 3].
     """
     a_begin, a_end, b_begin, b_end, label, document = rows.T
     a, b = a_end - a_begin, b_end - b_begin
@@ -87,9 +87,9 @@ def describe(corpus: Corpus, rows: np.ndarray, masks: np.ndarray) -> dict[str, n
         "sequences of each document": count(document),
         "length": count(a + b + 3),
         "length, random": count((a + b + 3)[other]),
-        "pieces of a": count(a),
-        "pieces of b": count(b),
-        "pieces of b, random": count(b[other]),
+        "tokens of a": count(a),
+        "tokens of b": count(b),
+        "tokens of b, random": count(b[other]),
         "sentences of a": count(a_last - a_first),
         "sentences of b": count(b_last - b_first),
         "label": np.bincount(label, minlength=2),
@@ -122,31 +122,31 @@ def count(values: np.ndarray) -> np.ndarray:
 
 
 def begins_word(corpus: Corpus, rows: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Whether each chosen piece is one without `##`."""
+    """Whether each chosen token is one without `##`."""
     a_begin, a_end, b_begin = rows[masks[:, 0], :3].T
     in_a = masks[:, 1] - 1 < a_end - a_begin
     at = np.where(in_a, a_begin + masks[:, 1] - 1, b_begin + masks[:, 1] - 2 - (a_end - a_begin))
     return (np.array(corpus.ids) < 605)[at]
 
 
-class Piece(str):
-    """A piece that knows its place in the corpus."""
+class Token(str):
+    """A token that knows its place in the corpus."""
 
     at: int
 
 
-def pieces_of(corpus: Corpus) -> list[list[list[Piece]]]:
-    """Documents of sentences of pieces, as the original wants them."""
-    pieces = []
+def tokens_of(corpus: Corpus) -> list[list[list[Token]]]:
+    """Documents of sentences of tokens, as the original wants them."""
+    tokens = []
     for at, index in enumerate(corpus.ids):
-        pieces.append(Piece(VOCABULARY[index]))
-        pieces[-1].at = at
-    sentences = [pieces[i:j] for i, j in zip(corpus.starts, corpus.starts[1:], strict=False)]
+        tokens.append(Token(VOCABULARY[index]))
+        tokens[-1].at = at
+    sentences = [tokens[i:j] for i, j in zip(corpus.starts, corpus.starts[1:], strict=False)]
     return [sentences[i:j] for i, j in zip(corpus.documents, corpus.documents[1:], strict=False)]
 
 
 def original_epoch(
-    original: Any, documents: list[list[list[Piece]]], length: int, short_share: float, random: Random
+    original: Any, documents: list[list[list[Token]]], length: int, short_share: float, random: Random
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows and masks, as `describe` wants them, of one pass of the original over the documents."""
     rows, masks = [], []
@@ -163,7 +163,7 @@ def original_epoch(
             middle = tokens.index("[SEP]")
             a, b = tokens[1:middle], tokens[middle + 1 : -1]
             for segment in (a, b):
-                assert [piece.at for piece in segment] == list(range(segment[0].at, segment[-1].at + 1))
+                assert [token.at for token in segment] == list(range(segment[0].at, segment[-1].at + 1))
             label = int(instance.is_random_next)
             rows.append((a[0].at, a[-1].at + 1, b[0].at, b[-1].at + 1, label, document))
     return np.array(rows), np.array(masks)
@@ -183,8 +183,8 @@ def load_original(folder: str) -> Any:
 def main() -> None:
     original = load_original(sys.argv[1])
     corpus = make_corpus()
-    documents = pieces_of(corpus)
-    reference: dict[str, Any] = {"epochs": EPOCHS, "pieces": len(corpus.ids), "sum": sum(corpus.ids)}
+    documents = tokens_of(corpus)
+    reference: dict[str, Any] = {"epochs": EPOCHS, "tokens": len(corpus.ids), "sum": sum(corpus.ids)}
     for name, setting in SETTINGS.items():
         original.FLAGS([sys.argv[0], f"--do_whole_word_mask={setting['whole_word']}"], known_only=True)
         original.FLAGS.do_whole_word_mask = setting["whole_word"]

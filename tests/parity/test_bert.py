@@ -29,7 +29,7 @@ def both(activation: str) -> tuple[Encoder, BertModel]:
         hidden_dropout=0.0,
     )
     torch.manual_seed(0)
-    # A pad_token_id would keep that piece's embedding from being trained, also where it is no pad.
+    # A pad_token_id would keep that token's embedding from being trained, also where it is no pad.
     content = {**write_bert(config, None, SimpleNamespace(pad_id=0)), "pad_token_id": None}
     theirs = BertModel(BertConfig(**content, attn_implementation="eager"))
     for parameter in theirs.parameters():
@@ -44,7 +44,7 @@ def both(activation: str) -> tuple[Encoder, BertModel]:
 
 
 def padded(batch, width: int) -> dict[str, torch.Tensor]:
-    """What transformers takes for the packed `batch`, [B, width]; the pads are piece 0, masked."""
+    """What transformers takes for the packed `batch`, [B, width]; the pads are token 0, masked."""
     bounds = batch.cu_seqlens.tolist()
     inputs = {
         "input_ids": torch.zeros(len(batch.lengths), width, dtype=torch.int64),

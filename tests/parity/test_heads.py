@@ -27,7 +27,7 @@ from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.model.losses import IGNORED
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
 
-PIECES = [*SPECIALS, *(f"w{number}" for number in range(94))]
+TOKENS = [*SPECIALS, *(f"w{number}" for number in range(94))]
 SEQUENCES, LENGTH = 6, 9
 SIZES = {
     "vocab_size": 99,
@@ -37,7 +37,7 @@ SIZES = {
     "intermediate_size": 44,
     "max_position_embeddings": 23,
     "hidden_dropout_prob": 0.25,
-    # A pad_token_id would keep that piece's embedding from being trained, also where it is no pad.
+    # A pad_token_id would keep that token's embedding from being trained, also where it is no pad.
     "pad_token_id": None,
 }
 FIVE = {i: f"class {i}" for i in range(5)}
@@ -114,7 +114,7 @@ def save(path: Path, model) -> Path:
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     model.eval().save_pretrained(path)
-    Tokenizer.from_vocabulary(PIECES).save(path)
+    Tokenizer.from_vocabulary(TOKENS).save(path)
     return path
 
 
@@ -145,7 +145,7 @@ def test_there_and_back(theirs, options, head, targets, tmp_path, batch):
     folder = read_model_folder(save(tmp_path / "theirs", model))
     assert folder.head_config == head
     assert folder.unused == ()
-    assert folder.new == (("pooler",) if HEAD_KINDS[head.kind].pieces else ())
+    assert folder.new == (("pooler",) if HEAD_KINDS[head.kind].tokens else ())
     assert folder.assumed == ()
     check(folder, model, batch, targets)
 

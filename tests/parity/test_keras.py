@@ -26,9 +26,9 @@ def learned(sentences: list[str]) -> list[str]:
     return learn(sentences[:8_512], VocabularyOptions(size=4_000, algorithm="topdown"))
 
 
-def test_the_topdown_vocabulary_piece_by_piece(learned: list[str]) -> None:
+def test_the_topdown_vocabulary_token_by_token(learned: list[str]) -> None:
     assert len(learned) == REFERENCE["learned"]["size"] == 1_517
-    assert hashlib.sha256("\n".join(learned).encode()).hexdigest() == REFERENCE["learned"]["pieces_sha256"]
+    assert hashlib.sha256("\n".join(learned).encode()).hexdigest() == REFERENCE["learned"]["tokens_sha256"]
 
 
 @pytest.mark.parametrize("name", ["learned", "uncased"])
@@ -41,7 +41,7 @@ def test_ids_of_cola(name: str, shared_data: Path, sentences: list[str], learned
 
     rows = tokenizer.encode_batch(texts)
     assert sha256([len(row) for row in rows]) == expected["lengths_sha256"]
-    assert sha256([piece for row in rows for piece in row]) == expected["ids_sha256"]
+    assert sha256([token for row in rows for token in row]) == expected["ids_sha256"]
 
     count = len(expected["pairs"])
     longest = REFERENCE["max_length"]

@@ -57,6 +57,6 @@ def test_sentence_transformers_opens_a_folder_of_ours(tmp_path: Path) -> None:
     write_model_folder(tmp_path / "ours", folder.encoder, None, folder.tokenizer, {})
     texts = ["Who is it that you think left?", "Bücher lesen sich gut, 你好!", "unbelievabilities"]
     batch = pack(encode_texts(folder.tokenizer, texts, max_length=64), range(len(texts)))
-    # Of a folder without a list of modules it takes the mean over all pieces.
+    # Of a folder without a list of modules it takes the mean over all tokens.
     expected = SentenceTransformer(str(tmp_path / "ours"), device="cpu").encode(texts, convert_to_tensor=True)
     torch.testing.assert_close(pool(folder.encoder, batch, "mean", (-1,), "sum"), expected, atol=1e-5, rtol=0)

@@ -1,4 +1,4 @@
-"""Agreement with transformers' ModernBERT, where all layers attend to all pieces; folders, both ways."""
+"""Agreement with transformers' ModernBERT, where all layers attend to all tokens; folders, both ways."""
 
 import json
 from dataclasses import replace
@@ -33,7 +33,7 @@ from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.model.pretraining import MaskedHead, PairHead
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
 
-PIECES = [*SPECIALS, *(f"w{number}" for number in range(94))]
+TOKENS = [*SPECIALS, *(f"w{number}" for number in range(94))]
 LENGTHS = [7, 3, 13, 7, 2, 19]
 CONFIG = ModelConfig(
     vocabulary_size=99,
@@ -110,7 +110,7 @@ def padded(batch: PackedBatch) -> dict[str, torch.Tensor]:
 
 
 def tokenizer() -> Tokenizer:
-    return Tokenizer.from_vocabulary(PIECES)
+    return Tokenizer.from_vocabulary(TOKENS)
 
 
 def model_type(folder: Path) -> str:
@@ -119,7 +119,7 @@ def model_type(folder: Path) -> str:
 
 @torch.no_grad()
 @pytest.mark.parametrize("config", MODELS.values(), ids=MODELS)
-def test_masked_pieces(config, tmp_path, random_sequences):
+def test_masked_tokens(config, tmp_path, random_sequences):
     encoder, masked = Encoder(config).eval(), MaskedHead(config).eval()
     randomise(encoder, masked)
     write_model_folder(tmp_path / "ours", encoder, None, tokenizer(), {}, masked=masked)
@@ -128,7 +128,7 @@ def test_masked_pieces(config, tmp_path, random_sequences):
     batch = pack(random_sequences(LENGTHS), range(len(LENGTHS)))
     inputs = padded(batch)
     visible = inputs["attention_mask"].bool()
-    logits_TV = masked(encoder(batch), encoder.embeddings.pieces.weight)
+    logits_TV = masked(encoder(batch), encoder.embeddings.tokens.weight)
     output = theirs.eval()(**inputs, labels=inputs["input_ids"].where(visible, -100))
     torch.testing.assert_close(logits_TV, output.logits[visible], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(F.cross_entropy(logits_TV, batch.ids_T), output.loss, atol=1e-5, rtol=0)
@@ -141,7 +141,7 @@ def test_masked_pieces(config, tmp_path, random_sequences):
     folder = read_model_folder(tmp_path / "theirs")
     assert folder.encoder_config == config
     assert (folder.new, folder.unused, folder.head) == ((), (), None)
-    logits_TV = folder.masked(folder.encoder(batch), folder.encoder.embeddings.pieces.weight)
+    logits_TV = folder.masked(folder.encoder(batch), folder.encoder.embeddings.tokens.weight)
     torch.testing.assert_close(logits_TV, theirs(**inputs).logits[visible], atol=1e-5, rtol=1e-5)
 
 
@@ -206,7 +206,7 @@ def test_heads(theirs, head, targets, biases, tmp_path, random_sequences):
 
 
 OTHERS = {
-    "near layers": ({}, "some layers attend to near pieces alone"),
+    "near layers": ({}, "some layers attend to near tokens alone"),
     "some biases": (
         {"layer_types": ["full_attention"] * 2, "mlp_bias": True},
         "biases everywhere or nowhere",

@@ -78,14 +78,14 @@ def p_values(theirs: dict[str, list[float]], epochs: list[np.ndarray]) -> np.nda
 
 
 def test_the_documents_are_those_of_the_reference() -> None:
-    assert len(corpus.ids) == REFERENCE["pieces"]
+    assert len(corpus.ids) == REFERENCE["tokens"]
     assert sum(corpus.ids) == REFERENCE["sum"]
 
 
 @pytest.mark.filterwarnings("ignore:Precision loss occurred")
 @pytest.mark.parametrize("setting", make.SETTINGS)
 def test_agreement_in_distribution(setting: str) -> None:
-    policy: MaskingPolicy = "whole-word" if make.SETTINGS[setting]["whole_word"] else "piece"
+    policy: MaskingPolicy = "whole-word" if make.SETTINGS[setting]["whole_word"] else "token"
     masker, random = (
         Masker(tokenizer, ObjectiveRecipe(masking=policy, rate=make.RATE)),
         np.random.default_rng(7),
@@ -102,11 +102,11 @@ def test_agreement_in_distribution(setting: str) -> None:
 
 def test_the_number_chosen_of_each_length() -> None:
     masker, random = (
-        Masker(tokenizer, ObjectiveRecipe(masking="piece", rate=make.RATE)),
+        Masker(tokenizer, ObjectiveRecipe(masking="token", rate=make.RATE)),
         np.random.default_rng(7),
     )
     compared = 0
-    for length, numbers in REFERENCE["piece"]["chosen of each length"].items():
+    for length, numbers in REFERENCE["token"]["chosen of each length"].items():
         ids = np.array([tokenizer.cls_id, *[7] * (int(length) - 3), *[tokenizer.sep_id] * 2])
         assert [len(masker(ids, [len(ids)], random).masked_M)] == numbers
         compared += 1
@@ -126,9 +126,9 @@ def collator(**options: object) -> object:
     return DataCollatorForLanguageModeling(theirs, **options)
 
 
-@pytest.mark.parametrize("policy", ["piece", "whole-word"])
+@pytest.mark.parametrize("policy", ["token", "whole-word"])
 def test_what_transformers_may_choose(policy: str) -> None:
-    """Its numbers vary, as it throws a coin for each piece or word; at a rate of 1 all are chosen."""
+    """Its numbers vary, as it throws a coin for each token or word; at a rate of 1 all are chosen."""
     ids = [SMALL.cls_id, A, X, SMALL.unk_id, B, SMALL.sep_id, C, Y, Z, SMALL.sep_id]
     example: dict[str, object] = {"input_ids": ids}
     options: dict[str, object] = {}
@@ -160,7 +160,7 @@ def test_shares_of_transformers() -> None:
     now, then = out["input_ids"][at], out["labels"][at]
     masked, kept = int((now == SMALL.mask_id).sum()), int((now == then).sum())
     mine = realised(Masker(SMALL, ObjectiveRecipe())(rows.reshape(-1), [60] * 400, random), SMALL.mask_id)
-    # Special pieces may be random ones there: 1 in 15 is [MASK] and 1 in 15 the same, here 0 and 1 in 10.
+    # Special tokens may be random ones there: 1 in 15 is [MASK] and 1 in 15 the same, here 0 and 1 in 10.
     hidden, same = round(mine.random / 0.9 / 15), round(mine.random / 0.9 * (1 / 10 - 1 / 15))
     ours = [mine.masked + hidden, mine.random - hidden + same, mine.kept - same]
     theirs = [masked, len(now) - masked - kept, kept]

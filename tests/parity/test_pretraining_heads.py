@@ -38,7 +38,7 @@ def batch_of(random_sequences) -> PretrainingBatch:
 def padded(batch: PretrainingBatch) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """What transformers takes, and its labels [B, S], -100 where there is nothing to restore."""
     rows, width = len(LENGTHS), max(LENGTHS)
-    # The padding piece's own embedding has no gradient in transformers: it is no piece of the batch's.
+    # The padding token's own embedding has no gradient in transformers: it is no token of the batch's.
     inputs = {name: torch.zeros(rows, width, dtype=torch.int64) for name in ("ids", "segments", "mask")}
     labels = torch.full((rows, width), -100)
     labels_T = torch.full_like(batch.inputs.ids_T, -100)
@@ -109,8 +109,8 @@ def test_gradients(tmp_path, random_sequences):
     logits_MV, pairs_B2 = ours(batch)
     (F.cross_entropy(logits_MV, batch.targets_M) + F.cross_entropy(pairs_B2, batch.pairs_B)).backward()
     table = theirs.bert.embeddings.word_embeddings.weight.grad
-    # transformers keeps the input of the padding piece, 0, from its gradient.
-    ours_table = ours.encoder.embeddings.pieces.weight.grad
+    # transformers keeps the input of the padding token, 0, from its gradient.
+    ours_table = ours.encoder.embeddings.tokens.weight.grad
     torch.testing.assert_close(ours_table[1:], table[1:], atol=1e-5, rtol=1e-4)
     head = theirs.cls.predictions
     for mine, other in (

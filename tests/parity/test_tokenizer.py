@@ -96,7 +96,7 @@ def test_a_saved_folder_opens_in_transformers(shared_data: Path, tmp_path: Path,
     ] == ours.encode_batch(texts)
     assert theirs(texts[0])["input_ids"] == [ours.cls_id, *ours.encode(texts[0]).ids, ours.sep_id]
     assert theirs.all_special_ids == [ours.unk_id, ours.sep_id, ours.pad_id, ours.cls_id, ours.mask_id]
-    # By default transformers takes the name of a special piece in a text for the piece itself.
+    # By default transformers takes the name of a special token in a text for the token itself.
     assert theirs("[MASK]", add_special_tokens=False)["input_ids"] == [ours.mask_id]
 
 
@@ -109,7 +109,7 @@ def test_a_folder_of_transformers_opens(shared_data: Path, tmp_path: Path) -> No
 
 
 def plainly(text: str, vocabulary: set[str], lowercase: bool) -> list[str]:
-    """Pieces of `text` by the rules of google-research/bert's tokenization.py, one character at a time."""
+    """Tokens of `text` by the rules of google-research/bert's tokenization.py, one character at a time."""
     blocks = [(0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0xF900, 0xFAFF)]
     spaced = ""
     for character in text:
@@ -128,19 +128,19 @@ def plainly(text: str, vocabulary: set[str], lowercase: bool) -> list[str]:
     for character in spaced:
         ascii_sign = "!" <= character <= "~" and not character.isalnum()
         marked += f" {character} " if ascii_sign or category(character)[0] == "P" else character
-    return [piece for word in marked.split() for piece in longest_first(word, vocabulary)]
+    return [token for word in marked.split() for token in longest_first(word, vocabulary)]
 
 
 def longest_first(word: str, vocabulary: set[str]) -> list[str]:
-    pieces: list[str] = []
+    tokens: list[str] = []
     while word and len(word) <= 100:
-        prefix = "##" if pieces else ""
+        prefix = "##" if tokens else ""
         ends = [end for end in range(len(word), 0, -1) if prefix + word[:end] in vocabulary]
         if not ends:
             return ["[UNK]"]
-        pieces.append(prefix + word[: ends[0]])
+        tokens.append(prefix + word[: ends[0]])
         word = word[ends[0] :]
-    return ["[UNK]"] if word else pieces
+    return ["[UNK]"] if word else tokens
 
 
 # Scripts whose rules no version of Unicode changed. Without the capital sigma: Python lower-cases it by its
@@ -156,11 +156,11 @@ SETTLED = st.text(
 @settings(max_examples=300, deadline=None)
 def test_the_rules_of_bert(case: Case, text: str) -> None:
     expected = plainly(text, case.vocabulary, case.ours.lowercase)
-    assert case.ours.encode(text).pieces == expected
+    assert case.ours.encode(text).tokens == expected
 
 
 @pytest.mark.parametrize("length", [99, 100, 101, 13_007])
 def test_long_words(case: Case, length: int) -> None:
     text = "a" * length
     assert case.ours.encode(text).ids == case.theirs(text, add_special_tokens=False)["input_ids"]
-    assert (case.ours.encode(text).pieces == ["[UNK]"]) == (length > 100)
+    assert (case.ours.encode(text).tokens == ["[UNK]"]) == (length > 100)

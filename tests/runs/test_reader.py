@@ -25,11 +25,11 @@ LOG: list[dict[str, Any]] = [
         "fraction": 0.5,
         "loss": 9.75,
         "mlm_loss": 9.0,
-        "pieces": 7,
+        "tokens": 7,
         "gemm_share": 0.5,
     },
-    # Without a masked piece: the loss of the pairs alone.
-    {"event": "train", "step": 2, "fraction": 1.0, "loss": 0.5, "learning_rate": 1e-3, "pieces": 13},
+    # Without a masked token: the loss of the pairs alone.
+    {"event": "train", "step": 2, "fraction": 1.0, "loss": 0.5, "learning_rate": 1e-3, "tokens": 13},
     {"event": "health", "step": 2, "gradient_norms": {"layer 1": 0.25}},
     {"event": "health", "step": 2, "smoothed_loss": 4.75},
     {
@@ -57,7 +57,7 @@ def test_a_pretraining_is_read_as_it_was_logged(tmp_path: Path) -> None:
     scored = Evaluation(step=2, loss=6.0, accuracy=0.25, pair_accuracy=0.75, pairs=99.0)
     assert repr(track.evaluations) == repr([Evaluation(step=0, loss=9.25, accuracy=0.0), scored])
     assert [look.gradient_norms for look in track.health] == [{"layer 1": 0.25}, {}]
-    assert (track.last_step, track.pieces, track.gemm_shares) == (2, 20, [0.5, 0.0])
+    assert (track.last_step, track.tokens, track.gemm_shares) == (2, 20, [0.5, 0.0])
     assert heldout_points(track) == [(0, 9.25), (2, 6.0)]
     assert pair_points(track) == [(2, 0.75)]
 

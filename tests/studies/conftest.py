@@ -89,7 +89,7 @@ def finished() -> Callable[..., None]:
     def write(run: Run, answers: list[int], labels: list[int], losses: list[float]) -> None:
         run.folder.mkdir(parents=True)
         right = float(np.mean(np.array(answers) == np.array(labels)))
-        seed = {"seed": 0, "score": right, "last_score": right, "best_epoch": 1.0, "steps": 8, "pieces": 99}
+        seed = {"seed": 0, "score": right, "last_score": right, "best_epoch": 1.0, "steps": 8, "tokens": 99}
         seed |= {"seconds": 1.5, "status": "collapsed" if len(set(answers)) == 1 else "learned"}
         Answers(
             Targets.single(np.array(labels)), np.log(np.eye(2) + 0.1)[answers], adds_of(labels, answers, 2)
@@ -146,7 +146,7 @@ def pretraining(tmp_path: Path) -> PretrainRecipe:
                 "options": {"layers": 1, "hidden_size": 12, "heads": 3, "feedforward_size": 7},
             },
             "objective": {"pairs": "none"},
-            "batch": {"pieces": 99, "length": 13},
+            "batch": {"tokens": 99, "length": 13},
             "training": {"steps": 3, "evaluations": 1, "precision": "fp32"},
         }
     )

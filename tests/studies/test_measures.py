@@ -1,4 +1,4 @@
-"""What is measured of pretrained models: losses at the same pieces, and where heads look."""
+"""What is measured of pretrained models: losses at the same tokens, and where heads look."""
 
 from pathlib import Path
 
@@ -20,14 +20,14 @@ CONFIG = ModelConfig(
 
 
 class Fixed(torch.nn.Module):
-    """An encoder of one layer whose one head looks at the next piece alone."""
+    """An encoder of one layer whose one head looks at the next token alone."""
 
     def forward(self, batch, return_attention):  # type: ignore[no-untyped-def]
         maps = [torch.eye(length).roll(1, dims=1)[None] for length in batch.lengths]
         return torch.empty(0), [maps]
 
 
-def test_a_head_that_looks_at_the_next_piece_is_found(random_sequences) -> None:
+def test_a_head_that_looks_at_the_next_token_is_found(random_sequences) -> None:
     batch = pack(random_sequences([12, 15]), [0, 1])
     offsets = attention_by_offset(Fixed(), batch)
     assert offsets.shares[0][0] == tuple(float(offset == 1) for offset in range(-REACH, REACH + 1))

@@ -105,7 +105,7 @@ def pretrained(
         pairs=pairs,
         floors={"unigram": 6.9, "uniform": 9.0},
         through_at=through,
-        pieces=9,
+        tokens=9,
         corpus="text",
     )
     return Row(name, "", [NO_RUN] * len(losses), tuple(range(len(losses))), group=group, alike=alike)
@@ -127,7 +127,7 @@ def test_what_left_the_plateau_is_told_apart_from_what_did_not() -> None:
 
 def test_losses_of_other_tasks_are_not_compared() -> None:
     rows = [pretrained("15 %", (5.9,), (None,), (5.96,)), pretrained("words", (5.7,), (None,), (6.1,))]
-    assert "The lowest loss at the same held-out pieces is 5.960, of '15 %'." in " ".join(say(rows))
+    assert "The lowest loss at the same held-out tokens is 5.960, of '15 %'." in " ".join(say(rows))
     heads, lines = lines_of(rows)
     place = heads.index("loss, masked alike [95 %]")
     assert [line[place] for line in lines] == ["5.960", "6.100"]

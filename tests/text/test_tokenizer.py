@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from bertkit.errors import UserError
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
 
-PIECES = [
+TOKENS = [
     *SPECIALS,
     "un",
     "##want",
@@ -24,13 +24,13 @@ PIECES = [
     "e",
     "U",
 ]
-tokenizer = Tokenizer.from_vocabulary(PIECES)
-cased = Tokenizer.from_vocabulary(PIECES, lowercase=False)
+tokenizer = Tokenizer.from_vocabulary(TOKENS)
+cased = Tokenizer.from_vocabulary(TOKENS, lowercase=False)
 
 
 def test_greedy_longest_match() -> None:
     encoding = tokenizer.encode("UNwantéd,running")
-    assert encoding.pieces == ["un", "##want", "##ed", ",", "runn", "##ing"]
+    assert encoding.tokens == ["un", "##want", "##ed", ",", "runn", "##ing"]
     assert encoding.ids == [5, 6, 7, 9, 10, 11]
     assert encoding.word_starts == [True, False, False, True, True, False]
     assert encoding.offsets == [(0, 2), (2, 6), (6, 8), (8, 9), (9, 13), (13, 16)]
@@ -40,12 +40,12 @@ def test_offsets_count_characters_of_the_raw_text() -> None:
     # A decomposed accent, a character outside the 16-bit plane, a NUL and a run of spaces stand before.
     text = "e\u0301 \U0001f600\0  want\u200bed"
     encoding = tokenizer.encode(text)
-    assert encoding.pieces == ["e", "[UNK]", "want", "##ed"]
+    assert encoding.tokens == ["e", "[UNK]", "want", "##ed"]
     assert [text[start:end] for start, end in encoding.offsets[1:]] == ["\U0001f600", "want", "ed"]
 
 
 @pytest.mark.parametrize(
-    ("text", "pieces"),
+    ("text", "tokens"),
     [
         ("", []),
         (" \t\r\n\u00a0\u3000", []),
@@ -60,18 +60,18 @@ def test_offsets_count_characters_of_the_raw_text() -> None:
         ("want\ud800ed", ["want", "##ed"]),
     ],
 )
-def test_rules_of_bert(text: str, pieces: list[str]) -> None:
-    assert tokenizer.encode(text).pieces == pieces
+def test_rules_of_bert(text: str, tokens: list[str]) -> None:
+    assert tokenizer.encode(text).tokens == tokens
 
 
 def test_cased_keeps_case_and_accents() -> None:
-    assert cased.encode("U é u").pieces == ["U", "é", "[UNK]"]
-    assert Tokenizer.from_vocabulary(PIECES, lowercase=False, strip_accents=True).encode("é").pieces == ["e"]
-    assert Tokenizer.from_vocabulary(PIECES, strip_accents=False).encode("É").pieces == ["é"]
+    assert cased.encode("U é u").tokens == ["U", "é", "[UNK]"]
+    assert Tokenizer.from_vocabulary(TOKENS, lowercase=False, strip_accents=True).encode("é").tokens == ["e"]
+    assert Tokenizer.from_vocabulary(TOKENS, strip_accents=False).encode("É").tokens == ["é"]
 
 
 def test_chinese_characters_may_stay_in_their_words() -> None:
-    assert Tokenizer.from_vocabulary(PIECES, split_cjk=False).encode("want东").pieces == ["[UNK]"]
+    assert Tokenizer.from_vocabulary(TOKENS, split_cjk=False).encode("want东").tokens == ["[UNK]"]
 
 
 @given(st.lists(st.text(st.characters(), max_size=30), max_size=5))
@@ -87,28 +87,28 @@ def test_offsets_run_forward_inside_the_text(text: str) -> None:
         assert start <= end <= len(text)
         ends.append(end)
     assert ends == sorted(ends)
-    assert len(encoding.ids) == len(encoding.offsets) == len(encoding.word_starts) == len(encoding.pieces)
+    assert len(encoding.ids) == len(encoding.offsets) == len(encoding.word_starts) == len(encoding.tokens)
 
 
-def test_decode_joins_pieces_to_words() -> None:
+def test_decode_joins_tokens_to_words() -> None:
     assert tokenizer.decode([2, 5, 6, 7, 9, 3]) == "[CLS] unwanted , [SEP]"
 
 
-def test_ids_of_the_special_pieces() -> None:
-    assert tokenizer.size == len(PIECES)
+def test_ids_of_the_special_tokens() -> None:
+    assert tokenizer.size == len(TOKENS)
     ids = (tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id)
     assert [tokenizer.vocabulary[i] for i in ids] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 def test_the_fingerprint_tells_vocabularies_apart() -> None:
     assert tokenizer.fingerprint == cased.fingerprint
-    assert tokenizer.fingerprint != Tokenizer.from_vocabulary(PIECES[::-1]).fingerprint
+    assert tokenizer.fingerprint != Tokenizer.from_vocabulary(TOKENS[::-1]).fingerprint
     assert len(tokenizer.fingerprint) == 64
 
 
 @pytest.mark.parametrize("options", [{}, {"lowercase": False}, {"strip_accents": False, "split_cjk": False}])
 def test_a_folder_gives_the_same_tokenizer_back(tmp_path, options) -> None:
-    original = Tokenizer.from_vocabulary(PIECES, **options)
+    original = Tokenizer.from_vocabulary(TOKENS, **options)
     original.save(tmp_path)
     text = "U É want东 unwanted"
     assert Tokenizer.from_folder(tmp_path).encode(text) == original.encode(text)
@@ -124,7 +124,7 @@ def test_a_bare_vocabulary_is_cased_if_it_has_capitals(tmp_path) -> None:
     (tmp_path / "tokenizer.json").unlink()
     (tmp_path / "tokenizer_config.json").unlink()
     assert not Tokenizer.from_folder(tmp_path).lowercase
-    (tmp_path / "vocab.txt").write_text("\r\n".join(piece for piece in PIECES if piece != "U"))
+    (tmp_path / "vocab.txt").write_text("\r\n".join(token for token in TOKENS if token != "U"))
     assert Tokenizer.from_folder(tmp_path).lowercase
 
 
@@ -135,7 +135,7 @@ def test_a_bare_vocabulary_is_cased_if_it_has_capitals(tmp_path) -> None:
         (b"", r"lacks \[PAD\]"),
         (b"[PAD]\n[UNK]\n\n[CLS]\n", "line 3 is blank"),
         (b"[PAD]\n \n[CLS]\n", "line 2 is blank"),
-        (b"[PAD]\na\n[UNK]\na\n", "line 4 repeats the piece 'a' of line 2"),
+        (b"[PAD]\na\n[UNK]\na\n", "line 4 repeats the token 'a' of line 2"),
         (b"[PAD]\na\xff\n", "line 2 is not UTF-8"),
     ],
 )

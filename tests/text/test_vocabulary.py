@@ -12,12 +12,12 @@ COUNTS = Counter({"low": 20, "lower": 10, "newer": 20, "new": 7, "rare": 1})
 
 
 def test_the_most_frequent_pairs_are_joined_first() -> None:
-    pieces = learn_from_counts(COUNTS, VocabularyOptions(size=22))
+    tokens = learn_from_counts(COUNTS, VocabularyOptions(size=22))
     singles = ["a", "e", "l", "n", "o", "r", "w"]
     inside = ["##a", "##e", "##o", "##r", "##w"]
     # (l, ##o) and (##e, ##r) occur 30 times, and (##w, ##er) once it exists; (n, ##e) 27, (lo, ##w) 20 times.
     # Of two equally frequent pairs the one with the lower ids is joined.
-    assert pieces == [*RESERVED, *singles, *inside, "lo", "##er", "##wer", "ne", "low"]
+    assert tokens == [*RESERVED, *singles, *inside, "lo", "##er", "##wer", "ne", "low"]
 
 
 def test_a_frequency_ends_it_before_the_size() -> None:
@@ -26,7 +26,7 @@ def test_a_frequency_ends_it_before_the_size() -> None:
     assert "rare" not in learn_from_counts(COUNTS, VocabularyOptions(size=99))
 
 
-def test_runs_agree_to_the_last_piece() -> None:
+def test_runs_agree_to_the_last_token() -> None:
     # Each process has hash tables of its own, in Python and in Rust; many pairs here are equally frequent.
     program = (
         "from bertkit.text.vocabulary import VocabularyOptions, learn;"
@@ -44,26 +44,26 @@ def test_runs_agree_to_the_last_piece() -> None:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_algorithm_gives_a_vocabulary_that_knows_the_text(algorithm: str) -> None:
     lines = ["The cats saw the dogs.", "A cat sees dogs, and 13 dogs see the cat!"] * 13
-    pieces = learn(lines, VocabularyOptions(size=99, algorithm=algorithm))
-    assert tuple(pieces[:5]) == RESERVED
-    assert len(set(pieces)) == len(pieces) <= 99
-    tokenizer = Tokenizer.from_vocabulary(pieces)
+    tokens = learn(lines, VocabularyOptions(size=99, algorithm=algorithm))
+    assert tuple(tokens[:5]) == RESERVED
+    assert len(set(tokens)) == len(tokens) <= 99
+    tokenizer = Tokenizer.from_vocabulary(tokens)
     assert all(tokenizer.unk_id not in ids for ids in tokenizer.encode_batch(lines))
-    assert "cat" in pieces
+    assert "cat" in tokens
 
 
-def test_case_and_reserved_pieces() -> None:
+def test_case_and_reserved_tokens() -> None:
     reserved = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused1]"]
-    pieces = learn(["Été été"] * 13, VocabularyOptions(size=99, lowercase=False, reserved=reserved))
-    assert pieces[:6] == reserved
-    assert "Été" in pieces
+    tokens = learn(["Été été"] * 13, VocabularyOptions(size=99, lowercase=False, reserved=reserved))
+    assert tokens[:6] == reserved
+    assert "Été" in tokens
     assert "Été" in learn(["Été"] * 13, VocabularyOptions(size=99, algorithm="topdown", lowercase=False))
     assert "ete" in learn(["Été"] * 13, VocabularyOptions(size=99, algorithm="topdown"))
 
 
 def test_words_with_rare_characters_are_left_out() -> None:
-    pieces = learn(["aab aab aab \u0416ab"], VocabularyOptions(size=99, alphabet=2))
-    assert pieces == [*RESERVED, "a", "b", "##a", "##b", "aa", "aab"]
+    tokens = learn(["aab aab aab \u0416ab"], VocabularyOptions(size=99, alphabet=2))
+    assert tokens == [*RESERVED, "a", "b", "##a", "##b", "aa", "aab"]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_words_with_rare_characters_are_left_out() -> None:
         ({"reserved": ["[PAD]", "[CLS]"]}, r"lack \[UNK\], \[SEP\], \[MASK\]"),
         ({"reserved": [*RESERVED, "x", "x"]}, "'x' is reserved twice"),
         ({"reserved": [*RESERVED, "a b"]}, "'a b' is empty or holds a space"),
-        ({"size": 7}, "A vocabulary of 7 pieces has no room"),
+        ({"size": 7}, "A vocabulary of 7 tokens has no room"),
     ],
 )
 def test_what_cannot_be_asked_for(options, sentence: str) -> None:

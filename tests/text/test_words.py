@@ -39,7 +39,7 @@ def test_options_clean_as_the_tokenizer_does() -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vocabulary, "MOST_TOKENS", 3)
+    monkeypatch.setattr(vocabulary, "MOST_CHUNKS", 3)
     monkeypatch.setattr(vocabulary, "MOST_WORDS", 2)
     assert count("a a b b c d", "a b") == {"a": 3, "b": 3}
 
@@ -67,5 +67,5 @@ def test_fold_case_goes_further_than_lower_case() -> None:
 
 def test_check_room() -> None:
     check_room(7, 7)
-    with pytest.raises(UserError, match=r"of 7 pieces has no room .* which are 13"):
+    with pytest.raises(UserError, match=r"of 7 tokens has no room .* which are 13"):
         check_room(7, 13)

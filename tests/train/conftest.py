@@ -118,8 +118,8 @@ def restoring(tmp_path: Path) -> PretrainRecipe:
                     "initialiser_range": 0.2,
                 },
             },
-            "batch": {"pieces": 150, "length": 24},
+            "batch": {"tokens": 150, "length": 24},
             "optimiser": {"lr": 5e-3},
-            "training": {"steps": 12, "evaluations": 3, "precision": "fp32", "heldout_pieces": 300},
+            "training": {"steps": 12, "evaluations": 3, "precision": "fp32", "heldout_tokens": 300},
         }
     )

@@ -89,7 +89,7 @@ def test_features_have_no_dropout_and_are_what_the_head_sees(frozen: Recipe, tmp
     assert folder.head is not None
     model = Classifier(folder.encoder, folder.head).train()
     sequences = encode_texts(folder.tokenizer, ["a good film", "bad"], max_length=24)
-    first, second = pooled(model, sequences), pooled(model, sequences, pieces=1)
+    first, second = pooled(model, sequences), pooled(model, sequences, tokens=1)
     np.testing.assert_allclose(first, second, atol=1e-6)
     with torch.no_grad():
         np.testing.assert_allclose(model.eval().pool(sequences.batch(range(2))), first, atol=1e-6)

@@ -35,7 +35,7 @@ def found(recipe: BaseRecipe, toy: Recipe, shards: Path) -> set[str]:
     """The checks that speak before a run of the recipe, over the tests' data."""
     if isinstance(recipe, PretrainRecipe):
         recipe = recipe.with_changes(
-            {"corpus": {"shards": str(shards)}, "training": {"heldout_pieces": 300, "precision": "fp32"}}
+            {"corpus": {"shards": str(shards)}, "training": {"heldout_tokens": 300, "precision": "fp32"}}
         )
     else:
         assert isinstance(recipe, Recipe)
@@ -58,7 +58,7 @@ def test_before_a_recipe_that_learns_nothing_is_said(
     if name == "bert-paper":  # As wide and deep as it is asked for, it takes half a minute to make.
         smaller = {**recipe.model.options, "hidden_size": 96, "heads": 12, "feedforward_size": 384}
         recipe = recipe.with_changes(
-            {"model": {"options": smaller}, "batch": {"pieces": 2048, "at_once": 2048}}
+            {"model": {"options": smaller}, "batch": {"tokens": 2048, "at_once": 2048}}
         )
     assert found(recipe, toy, make_shards(tmp_path / "text", documents=400)) == set()
 

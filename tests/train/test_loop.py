@@ -33,12 +33,12 @@ class Points(NamedTuple):
     x: torch.Tensor
 
     @property
-    def pieces(self) -> int:
+    def tokens(self) -> int:
         return self.x.numel()
 
 
 class First:
-    """Which of two halves of the vocabulary a sequence's first piece is of."""
+    """Which of two halves of the vocabulary a sequence's first token is of."""
 
     def batches(self, step: int) -> Sequence[Points]:
         return [Points(torch.randint(0, 19, (8, 5), generator=torch.Generator().manual_seed(step)))]
@@ -93,7 +93,7 @@ def test_the_loss_falls_and_every_step_is_told() -> None:
     _, records = fit(Line(), steps=60)
     assert [record.step for record in records] == list(range(1, 61))
     assert records[-1].loss < records[0].loss / 10
-    assert {record.pieces for record in records} == {8}
+    assert {record.tokens for record in records} == {8}
 
 
 def test_micro_batches_add_up_to_the_batch() -> None:

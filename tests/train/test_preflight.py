@@ -16,7 +16,7 @@ from bertkit.runs.findings import FINDINGS, Finding, append_findings, read_findi
 from bertkit.train import preflight as preflight_module
 from bertkit.train import start
 from bertkit.train.listener import Listener
-from bertkit.train.preflight import TRIAL_PIECES, TRIAL_ROWS, trial_rates, trial_rows
+from bertkit.train.preflight import TRIAL_ROWS, TRIAL_TOKENS, trial_rates, trial_rows
 from bertkit.train.prepare import prepare
 from bertkit.train.start import preflight
 
@@ -138,7 +138,7 @@ def test_faults_of_recipes_are_found(toy: Recipe, changes: dict[str, Any], name:
 def test_copies_side_by_side_are_not_called_alike(
     toy: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight_module, "START_PIECES", 2)
+    monkeypatch.setattr(preflight_module, "START_TOKENS", 2)
     # In batches sorted by length a text's two copies are neighbours.
     rows = [f"{'very ' * length}{'good,yes' if length % 2 else 'bad,no'}" for length in range(12)]
     (tmp_path / "train.csv").write_text("\n".join(["text,label", *rows, *rows]))
@@ -170,7 +170,7 @@ def test_a_vocabulary_of_another_language_is_found(toy: Recipe, tmp_path: Path) 
         {"vocabulary": {"file": str(tmp_path / "vocab.txt"), "size": 4_000, "min_frequency": 0}}
     )
     (finding,) = [
-        each for each in check_before(preflight(other, seconds=0.1)) if each.check == "unknown_pieces"
+        each for each in check_before(preflight(other, seconds=0.1)) if each.check == "unknown_tokens"
     ]
     assert finding.weight == "grave"
 
@@ -179,7 +179,7 @@ def test_the_texts_to_learn_by_heart_are_few_different_and_of_both_labels(toy: R
     prepared = prepare(toy)
     rows = trial_rows(prepared)
     assert 4 <= len(rows) <= TRIAL_ROWS
-    assert prepared.train_sequences.lengths[rows].sum() <= TRIAL_PIECES
+    assert prepared.train_sequences.lengths[rows].sum() <= TRIAL_TOKENS
     assert len({prepared.train.texts[row] for row in rows}) == len(rows)
     assert set(prepared.train_targets[rows]) == {0, 1}
     assert trial_rows(prepared).tolist() == rows.tolist()
@@ -216,7 +216,7 @@ def test_a_pretraining_whose_signal_stops_is_found_whatever_the_time(restoring: 
     assert (found.by_heart.ended, len(found.by_heart.losses)) == ("stopped", 21)
     (finding,) = [each for each in check_before(found) if each.check == "not_by_heart"]
     assert finding.weight == "grave"
-    assert "shares of their masked pieces" in finding.seen
+    assert "shares of their masked tokens" in finding.seen
 
 
 def test_api_tells_measures_and_findings(
@@ -230,7 +230,7 @@ def test_api_tells_measures_and_findings(
     of_shards = api.doctor(
         shards,
         model="tiny",
-        changes={"batch": {"pieces": 150, "length": 24}, "model": {"options": options}},
+        changes={"batch": {"tokens": 150, "length": 24}, "model": {"options": options}},
         seconds=0.5,
     )
     assert of_shards["measures"]["corpus"]["documents"] > 0

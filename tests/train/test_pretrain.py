@@ -53,13 +53,13 @@ def test_it_learns_and_says_what_it_found(restoring: PretrainRecipe, tmp_path: P
     assert result["steps"] == 150
     steps = records(tmp_path / "run")
     assert [step["step"] for step in steps] == list(range(1, 151))
-    assert result["pieces"] == sum(step["pieces"] for step in steps)
+    assert result["tokens"] == sum(step["tokens"] for step in steps)
     evaluations = records(tmp_path / "run", "evaluation")
     assert [line["step"] for line in evaluations] == [0, 51, 101, 150]
     assert not (tmp_path / "run" / "checkpoint").exists()
 
 
-def test_the_floor_is_the_entropy_of_the_masked_pieces_under_their_frequencies() -> None:
+def test_the_floor_is_the_entropy_of_the_masked_tokens_under_their_frequencies() -> None:
     counts = np.array([0, 3, 1])
     expected = -(math.log(3 / 4.5) + math.log(0.5 / 4.5)) / 2
     assert unigram_entropy(counts, np.array([1, 0])) == pytest.approx(expected)
@@ -77,7 +77,7 @@ def test_every_objective_trains_and_leaves_its_heads(
     assert ("pair_accuracy" in result["heldout"]) == (pairs != "none")
 
 
-@pytest.mark.parametrize("masking", ["piece", "whole-word", "span"])
+@pytest.mark.parametrize("masking", ["token", "whole-word", "span"])
 def test_the_realised_shares_of_the_masking_are_in_the_log(
     restoring: PretrainRecipe, tmp_path: Path, masking: str
 ) -> None:
@@ -100,7 +100,7 @@ def test_parts_of_a_step_add_up_to_it(restoring: PretrainRecipe, tmp_path: Path)
     fit(cut, tmp_path / "cut")
     first, second = (records(tmp_path / name) for name in ("whole", "cut"))
     assert [s["loss"] for s in first] == pytest.approx([s["loss"] for s in second], rel=1e-4)
-    assert [s["pieces"] for s in first] == [s["pieces"] for s in second]
+    assert [s["tokens"] for s in first] == [s["tokens"] for s in second]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
         fit(restoring, tmp_path / "cut", listener=StopsAfter(5, number))
     fit(restoring, tmp_path / "cut", resume=True)
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
-    timed = {"pieces_per_second", "gemm_share"}
+    timed = {"tokens_per_second", "gemm_share"}
     logs = [
         [{k: v for k, v in step.items() if k not in timed} for step in records(tmp_path / name)]
         for name in ("whole", "cut")
@@ -281,7 +281,7 @@ def test_a_loss_that_is_no_number_stops_with_the_batch_and_a_checkpoint(
     told = json.loads((tmp_path / "run" / STOPPED).read_text())
     objective = objective_of(restoring)
     assert told["step"] == 6
-    assert told["batch"]["pieces"] == len(objective.masks(5).sequences.ids)
+    assert told["batch"]["tokens"] == len(objective.masks(5).sequences.ids)
     # The checkpoint is good: without the poison the run goes on as if nothing had been.
     monkeypatch.undo()
     fit(recipe, tmp_path / "run", resume=True)
@@ -316,7 +316,7 @@ def test_a_run_that_breaks_through_says_so(restoring: PretrainRecipe, tmp_path: 
         ({"corpus": {"shards": ""}}, "bertkit prepare"),
         ({"corpus": {"shards": "nowhere"}}, "no folder of shards"),
         ({"training": {"steps": 0}}, "--budget 1h"),
-        ({"batch": {"length": 99}}, "99 pieces are beyond the 40 positions"),
+        ({"batch": {"length": 99}}, "99 tokens are beyond the 40 positions"),
         ({"model": {"start": "tny"}}, "'tiny'"),
         ({"model": {"options": {"layrs": 1}}}, "layers"),
         ({"optimiser": {"lr": 0.0}}, "lr must be above 0"),

@@ -87,7 +87,7 @@ def test_patience_ends_a_pretraining_with_its_last_model(restoring: PretrainReci
     assert result["steps"] < 40
     assert result["heldout"]["step"] == result["steps"]
     with pytest.raises(UserError, match="patience needs held-out text"):
-        restoring.with_changes({"training": {"patience": 1, "heldout_pieces": 0}})
+        restoring.with_changes({"training": {"patience": 1, "heldout_tokens": 0}})
 
 
 def test_pages_of_several_seeds_are_written(restoring: PretrainRecipe, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_the_model_reads_in_windows_unless_told_otherwise(
     assert windows["probabilities"] != beginning["probabilities"]
     for options, truncated in (([], 0), (["--window", "0"], 1), (["--window", "12", "--stride", "9"], 0)):
         assert main(["predict", str(run), "--say", text, *options]) == 0
-        assert ("1 texts were cut to 16 pieces" in capsys.readouterr().err) == bool(truncated)
+        assert ("1 texts were cut to 16 tokens" in capsys.readouterr().err) == bool(truncated)
 
 
 def test_a_frozen_encoder_gives_one_vector_a_text(long_texts: Recipe, tmp_path: Path) -> None:
@@ -103,19 +103,19 @@ def test_a_step_in_parts_has_the_loss_and_gradients_of_the_whole(
     still = long_texts.with_changes({"model": {"options": {"hidden_dropout": 0.0}}, "head": {"dropout": 0.0}})
     source = source_of(still, ALONE, Listener())
     found = []
-    for pieces in (100_000, 150):
-        monkeypatch.setattr(labelled, "PIECES_OF_WINDOWS", pieces)
+    for tokens in (100_000, 150):
+        monkeypatch.setattr(labelled, "TOKENS_OF_WINDOWS", tokens)
         objective = source.objective(0)
         model = objective.model
         batches = objective.batches(1)
         loss = sum(objective.loss(model, batch) for batch in batches)
         assert isinstance(loss, torch.Tensor)
         loss.backward()
-        weight = model.encoder.embeddings.pieces.weight.grad
+        weight = model.encoder.embeddings.tokens.weight.grad
         assert weight is not None
-        found.append((len(batches), loss.item(), weight.clone(), sum(batch.pieces for batch in batches)))
-    (one, whole, gradient, pieces), (parts, again, added, of_parts) = found
-    assert (one, pieces) == (1, of_parts)
+        found.append((len(batches), loss.item(), weight.clone(), sum(batch.tokens for batch in batches)))
+    (one, whole, gradient, tokens), (parts, again, added, of_parts) = found
+    assert (one, tokens) == (1, of_parts)
     assert parts > 2
     assert whole == pytest.approx(again)
     torch.testing.assert_close(gradient, added)
@@ -151,7 +151,7 @@ def test_a_long_document_takes_no_more_at_once_than_a_batch(long_texts: Recipe, 
     ("changes", "sentence"),
     [
         ({"window": 64}, "window 64 is beyond the 32 positions of the model; set --window 32 or less"),
-        ({"window": 7, "stride": 0}, "a window holds 8 pieces or more"),
+        ({"window": 7, "stride": 0}, "a window holds 8 tokens or more"),
         ({"window": 16, "stride": 14}, "leave gaps"),
         ({"window": 16, "pad_to": 16, "stride": 0}, "windows are not padded"),
     ],

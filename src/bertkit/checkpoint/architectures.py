@@ -47,7 +47,7 @@ def promised(content: dict[str, Any]) -> tuple[str, ...]:
 def told_by_names(content: dict[str, Any], names: Iterable[str]) -> str | None:
     """The architecture of a fine-tuned BERT whose config says none, as before transformers 2.
 
-    Its head's name tells it; what is called a classifier may be of a text, of each piece or of choices, of
+    Its head's name tells it; what is called a classifier may be of a text, of each token or of choices, of
     which the first is by far the most usual.
     """
     if content.get("architectures") or content.get("model_type", "bert") != "bert":

@@ -195,7 +195,7 @@ MOST_DIMENSIONS = 8
 class Entry:
     """What the index says of one tensor: where its bytes are, and their masked checksum.
 
-    The `dtype` is None for types that are not read, such as texts; a `sliced` tensor is kept in pieces under
+    The `dtype` is None for types that are not read, such as texts; a `sliced` tensor is kept in tokens under
     other names.
     """
 

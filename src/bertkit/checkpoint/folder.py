@@ -53,7 +53,7 @@ class ModelFolder:
         path: the folder.
         encoder: with the weights of the folder, in evaluation mode.
         head: the head of a task, of any kind; None if the folder has none.
-        masked: the head that predicts masked pieces; None if the folder has none.
+        masked: the head that predicts masked tokens; None if the folder has none.
         pair: the head that tells whether two segments belong together; None if the folder has none.
         tokenizer: with the vocabulary that the weights belong to.
         card: what the writer noted: task, labels, metric, recipe and the like; empty for folders of others.
@@ -254,12 +254,12 @@ def _lay_out(
 def _read_tokenizer(path: Path, model: ModelConfig, note: Mapping[str, Any]) -> Tokenizer:
     tokenizer = Tokenizer.from_folder(path)
     differs = (
-        f"{path}: the vocabulary has {tokenizer.size} pieces and the model {model.vocabulary_size}: it is "
+        f"{path}: the vocabulary has {tokenizer.size} tokens and the model {model.vocabulary_size}: it is "
         "another model's"
     )
     if tokenizer.size < model.vocabulary_size:
         raise UserError(
-            f"{differs}, or the model has rows that no piece has, which bertkit does not open. Copy the "
+            f"{differs}, or the model has rows that no token has, which bertkit does not open. Copy the "
             "vocabulary from where it was trained; if that is the one, cut the rows with transformers' "
             f"resize_token_embeddings({tokenizer.size})."
         )
@@ -268,7 +268,7 @@ def _read_tokenizer(path: Path, model: ModelConfig, note: Mapping[str, Any]) -> 
     if note.get("vocabulary", tokenizer.fingerprint) != tokenizer.fingerprint:
         raise UserError(
             f"{path}: the vocabulary is not the one the model was trained with (its fingerprint is not that "
-            f"of {CARD_FILE}): its pieces would mean nothing to the model. Copy the right one there."
+            f"of {CARD_FILE}): its tokens would mean nothing to the model. Copy the right one there."
         )
     return tokenizer
 

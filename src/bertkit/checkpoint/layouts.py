@@ -1,7 +1,7 @@
 """What `config.json` says of a model, in every layout of a model folder, and the layout that has no class.
 
 `bert` and `modernbert` are transformers' own, which its classes open. The second (Warner et al. 2024) is read
-and written with attention to all pieces in every layer: rotary positions, norms before the parts and none
+and written with attention to all tokens in every layer: rotary positions, norms before the parts and none
 before the first, a gated feed-forward part, no segments, no pooler; biases in all layers or in none. What
 neither can say is written as `bertkit`, a name that transformers does not know and therefore refuses, instead
 of computing something else.
@@ -119,7 +119,7 @@ def _head(kind: HeadKind, labels: tuple[str, ...], pooling: Pooling, dropout: fl
     return HeadConfig(
         kind=kind,
         labels=labels,
-        pooling="none" if facts.pieces else pooling,
+        pooling="none" if facts.tokens else pooling,
         transform=not bert,
         loss=facts.losses[0],
         dropout=0.0 if bert and kind == "answer" else dropout,
@@ -204,7 +204,7 @@ def _write_modernbert(
     }
     if head is None:
         return content
-    pooling = {} if HEAD_KINDS[head.kind].pieces else {"classifier_pooling": head.pooling}
+    pooling = {} if HEAD_KINDS[head.kind].tokens else {"classifier_pooling": head.pooling}
     return content | head_keys(head) | pooling
 
 
@@ -238,7 +238,7 @@ def _read_modernbert(
         whole = whole and all(kind == "full_attention" for kind in kinds)
     if not whole:
         raise UserError(
-            "some layers attend to near pieces alone (layer_types, global_attn_every_n_layers); in bertkit "
+            "some layers attend to near tokens alone (layer_types, global_attn_every_n_layers); in bertkit "
             "every layer attends to all."
         )
     return model, _read_modern_head(content)
@@ -266,7 +266,7 @@ def _read_modern_head(content: dict[str, Any]) -> HeadConfig | None:
         raise UserError(f"classifier_activation is {quoted(activation)}; bertkit has no such head.")
     _biases(content, (*BIASES, "classifier_bias"))
     if masked and content.get("decoder_bias", True) is not True:
-        raise UserError("decoder_bias is false; bertkit's head of masked pieces has that bias.")
+        raise UserError("decoder_bias is false; bertkit's head of masked tokens has that bias.")
     if masked:
         return None
     pooling = content.get("classifier_pooling", "cls")

@@ -12,7 +12,7 @@ from bertkit.errors import listed
 Tensors = dict[str, torch.Tensor]
 
 BERT_MODULES: dict[str, tuple[str, ...]] = {
-    "encoder.embeddings.pieces": ("embeddings.word_embeddings",),
+    "encoder.embeddings.tokens": ("embeddings.word_embeddings",),
     "encoder.embeddings.segments": ("embeddings.token_type_embeddings",),
     "encoder.embeddings.positions": ("embeddings.position_embeddings",),
     "encoder.embeddings.norm": ("embeddings.LayerNorm",),
@@ -37,7 +37,7 @@ BERT_MODULES: dict[str, tuple[str, ...]] = {
 it. Several names are one fused kernel's parts, in the order of its rows."""
 
 MODERN_MODULES: dict[str, tuple[str, ...]] = {
-    "encoder.embeddings.pieces": ("embeddings.tok_embeddings",),
+    "encoder.embeddings.tokens": ("embeddings.tok_embeddings",),
     "encoder.embeddings.norm": ("embeddings.norm",),
     "encoder.blocks.{}.attention.qkv": ("layers.{}.attn.Wqkv",),
     "encoder.blocks.{}.attention.output": ("layers.{}.attn.Wo",),

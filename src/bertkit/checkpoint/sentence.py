@@ -41,7 +41,7 @@ class SentencePooling:
         modes: "cls", "mean", "max" or others of sentence-transformers' `pooling_mode`; the vectors of several
             are laid end to end. At least one.
         normalise: divide each vector by its length.
-        max_length: pieces of a text at most, `[CLS]` and `[SEP]` counted; None: as many as the model has
+        max_length: tokens of a text at most, `[CLS]` and `[SEP]` counted; None: as many as the model has
             positions for.
         beyond: names of further modules, and of changes to the text, which bertkit does not compute: the
             vectors are not the folder's without them.
@@ -116,7 +116,7 @@ def _modes(file: Path) -> tuple[str, ...]:
 
 
 def _before_the_encoder(folder: Path, encoder: Path, lowercase: bool) -> list[str]:
-    """What is done to a text before it is cut into pieces: lower case, and a prompt put before it."""
+    """What is done to a text before it is cut into tokens: lower case, and a prompt put before it."""
     found = []
     if (encoder / LENGTH_FILE).is_file():
         said = read_json(encoder / LENGTH_FILE).get("do_lower_case")

@@ -34,7 +34,7 @@ class Command:
 COMMANDS: tuple[Command, ...] = (
     Command("demo", "the life of a small model in about two minutes, offline", "demo"),
     Command("vocab", "learn a WordPiece vocabulary from text", "vocab"),
-    Command("prepare", "cut text into pieces for pretraining: memory-mapped shards", "prepare"),
+    Command("prepare", "cut text into tokens for pretraining: memory-mapped shards", "prepare"),
     Command("pretrain", "train an encoder on prepared text", "pretrain"),
     Command("finetune", "train a classifier on labelled text, from fresh or pretrained weights", "finetune"),
     Command("doctor", "say why a run is, or is not, learning", "doctor"),

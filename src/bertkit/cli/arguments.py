@@ -72,12 +72,12 @@ SHARED: dict[str, dict[str, Any]] = {
     "--format": {"choices": FORMATS, "help": "what the files are, where their names do not tell"},
     "--window": {
         "type": int,
-        "metavar": "PIECES",
+        "metavar": "TOKENS",
         "help": "read longer texts in windows of so many; 0: cut them",
     },
     "--stride": {
         "type": int,
-        "metavar": "PIECES",
+        "metavar": "TOKENS",
         "help": "from one window to the next (default: as trained)",
     },
     "--precision": {"choices": ("auto", "fp32", "bf16"), "default": "auto", "help": "auto, fp32 or bf16"},
@@ -301,6 +301,6 @@ def stderr_bar(doing: str, total: int) -> Iterator[Callable[[int], None]]:
 def report_tally(tally: Tally, longest: int, what: str) -> None:
     """Say on standard error what was cut, and how many rows have no `what`."""
     if tally.truncated:
-        print(f"bertkit: {tally.truncated:,} texts were cut to {longest} pieces.", file=sys.stderr)
+        print(f"bertkit: {tally.truncated:,} texts were cut to {longest} tokens.", file=sys.stderr)
     if tally.bad:
         print(f"bertkit: {tally.bad:,} of {tally.rows:,} rows have no {what}.", file=sys.stderr)

@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     for each in filled:
         candidates = each["masks"][0]["candidates"]
-        likeliest = ", ".join(f"{one['piece']} {one['probability']:.0%}" for one in candidates)
+        likeliest = ", ".join(f"{one['token']} {one['probability']:.0%}" for one in candidates)
         console.print(f"  {each['text']:<42} {likeliest}")
     console.print("Ask it yourself:")
     for line in found["commands"]:
@@ -98,8 +98,8 @@ def live(out: Path, sizes: Sizes, seed: int, console: Console) -> dict[str, Any]
     say("text", f"{sizes.text:,} sentences of a small grammar, without labels; none that is scored later")
     tokenizer = parts.write_vocabulary(out, text, sizes)
     shards = parts.write_shards(out, tokenizer)
-    say("pieces", f"{tokenizer.size:,} in the vocabulary, {shards['pieces']:,} in the text")
-    say("pretrain", f"{sizes.steps:,} steps of about {sizes.pieces:,} pieces, some masked, to be restored")
+    say("tokens", f"{tokenizer.size:,} in the vocabulary, {shards['tokens']:,} in the text")
+    say("pretrain", f"{sizes.steps:,} steps of about {sizes.tokens:,} tokens, some masked, to be restored")
     with (shown := DemoDisplay(console, sizes.steps)):
         recipe = parts.pretrain_recipe(out, sizes, seed)
         pretraining = api.pretrain(recipe=recipe, out=out / PRETRAIN, overwrite=True, listener=shown)

@@ -147,7 +147,7 @@ def _report(result: dict[str, Any]) -> dict[str, str]:
         "documents": f"{result['documents']:,}, of which {held['documents']:,} held out",
         "left out": f"{result['duplicates']:,} duplicates, {result['dropped']:,} without a word",
         "sentences": f"{result['sentences']:,}: {_lengths(result['sentence_lengths'])}",
-        "pieces": f"{result['pieces']:,}, {result['pieces_per_word']:.3f} a word; "
+        "tokens": f"{result['tokens']:,}, {result['tokens_per_word']:.3f} a word; "
         f"{result['unknown']:.3%} of the words unknown",
         "a document": _lengths(result["document_lengths"]),
         "problems": "none",
@@ -165,6 +165,6 @@ def _report(result: dict[str, Any]) -> dict[str, str]:
 
 def _lengths(percentiles: dict[str, int]) -> str:
     return (
-        f"median {percentiles['50']:,} pieces, 90 % have at most {percentiles['90']:,}, "
+        f"median {percentiles['50']:,} tokens, 90 % have at most {percentiles['90']:,}, "
         f"the longest {percentiles['100']:,}"
     )

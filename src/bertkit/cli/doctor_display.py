@@ -120,11 +120,11 @@ def _rows(measures: Measures) -> Iterator[Row]:
         yield from _labelled(measures["rows"], measures["asked"])
     if measures["corpus"]:
         corpus = (
-            "{documents:,} documents, {train_pieces:,} pieces to train on, {heldout_pieces:,} held out; read "
-            "{epochs:.2f} times, {pieces_a_step:,} pieces a step"
+            "{documents:,} documents, {train_tokens:,} tokens to train on, {heldout_tokens:,} held out; read "
+            "{epochs:.2f} times, {tokens_a_step:,} tokens a step"
         )
         yield "corpus", corpus.format_map(measures["corpus"]), "text_repeated few_updates"
-    yield from _pieces(measures)
+    yield from _tokens(measures)
     yield from _model(measures["start"])
     yield from _trials(measures)
     if cost := measures["cost"]:
@@ -160,7 +160,7 @@ def _labelled(rows: Measures, asked: Measures) -> Iterator[Row]:
         "labels vary {batch_dispersion:.1f} times as much between batches as by chance, "
         "{file_dispersion:.1f} times along the file; "
         + ("{one_label:.0%} of the batches have one label; " if "one_label" in rows else "")
-        + "neighbours in the file share {neighbours_alike:.0%} of their pieces, "
+        + "neighbours in the file share {neighbours_alike:.0%} of their tokens, "
         "strangers {strangers_alike:.0%}"
     )
     yield "order", order.format_map(rows), "batches_of_one_label file_order"
@@ -171,31 +171,31 @@ def _labelled(rows: Measures, asked: Measures) -> Iterator[Row]:
     yield "copies", copies.format_map(rows), "duplicates contradictions leaks"
 
 
-def _pieces(measures: Measures) -> Iterator[Row]:
-    pieces, asked = measures["pieces"], measures["asked"]
-    case = "small letters" if pieces["lowercase"] else "cased"
-    unknown = f": {', '.join(pieces['unknown_words'])}" if pieces["unknown_words"] else ""
+def _tokens(measures: Measures) -> Iterator[Row]:
+    tokens, asked = measures["tokens"], measures["asked"]
+    case = "small letters" if tokens["lowercase"] else "cased"
+    unknown = f": {', '.join(tokens['unknown_words'])}" if tokens["unknown_words"] else ""
     text = (
-        f"{pieces['unknown']:.2%} unknown{unknown}; {pieces['pieces_a_word']:.2f} a word; "
-        f"{pieces['vocabulary_size']:,} in the vocabulary, {case}"
+        f"{tokens['unknown']:.2%} unknown{unknown}; {tokens['tokens_a_word']:.2f} a word; "
+        f"{tokens['vocabulary_size']:,} in the vocabulary, {case}"
     )
-    yield "pieces", text, "unknown_pieces chopped_words vocabulary_case"
-    padding = f"{pieces['padding']:.0%} of batches padded to {asked['max_length']}; none is computed"
-    if pieces["visible_pads"]:
+    yield "tokens", text, "unknown_tokens chopped_words vocabulary_case"
+    padding = f"{tokens['padding']:.0%} of batches padded to {asked['max_length']}; none is computed"
+    if tokens["visible_pads"]:
         padding = (
-            f"{pieces['visible_pads']:.0%} of the pieces are pads that attention sees; of that of [CLS] they "
+            f"{tokens['visible_pads']:.0%} of the tokens are pads that attention sees; of that of [CLS] they "
             f"get {measures['start']['attention_to_pads']:.0%}"
         )
     yield "padding", padding, "pads_visible"
     if asked["phase"] == "finetune":
-        cut = f"{pieces['truncated']:.1%} of the sequences are cut at {asked['max_length']} pieces"
+        cut = f"{tokens['truncated']:.1%} of the sequences are cut at {asked['max_length']} tokens"
         yield "length", cut, "truncated"
 
 
 def _model(start: Measures) -> Iterator[Row]:
-    sizes = f"pieces of size {start['piece_size']:.3f}, segments {start['segment_size']:.3f}"
+    sizes = f"tokens of size {start['token_size']:.3f}, segments {start['segment_size']:.3f}"
     if start["position_size"] is not None:
-        ratio = start["position_size"] / start["piece_size"] if start["piece_size"] else math.inf
+        ratio = start["position_size"] / start["token_size"] if start["token_size"] else math.inf
         sizes += f", positions {start['position_size']:.3f}: {ratio:.1f} to 1"
     yield "embeddings", sizes, "embedding_scale frozen_fresh"
     yield "first loss", "{loss:.3f}; who knows nothing has {uniform:.3f}".format_map(start), "loss_at_start"

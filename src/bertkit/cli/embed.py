@@ -25,7 +25,7 @@ from bertkit.cli.arguments import (
 from bertkit.text.jsons import to_json
 
 EXAMPLES = """examples:
-  bertkit embed RUN sentences.txt -o vectors.npy                  the mean of the last layer's pieces
+  bertkit embed RUN sentences.txt -o vectors.npy                  the mean of the last layer's tokens
   bertkit embed MODEL reviews.csv --text review -o vectors.parquet --layers -2 --pooling max
   bertkit embed MODEL sentences.txt -o vectors.npy --layers -4 -3 -2 -1 --combine concat
   bertkit embed MODEL sentences.txt -o words.parquet --pooling words"""
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--pooling",
         choices=("cls", "mean", "max", "pooler", "words"),
-        help="what is made of the pieces of a text (default: as sentence-transformers noted, or mean); "
+        help="what is made of the tokens of a text (default: as sentence-transformers noted, or mean); "
         "words: a vector for each word",
     )
     add(
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
             advance(len(rows))
     seconds = time.perf_counter() - began
     report_tally(tally, embedder.reading.longest, "vector")
-    done, speed = embedder.embedding, tally.pieces / seconds
+    done, speed = embedder.embedding, tally.tokens / seconds
     if arguments.json:
         result = {
             "model": arguments.model,
@@ -100,14 +100,14 @@ def run(arguments: argparse.Namespace) -> int:
             **asdict(embedder.reading),
             "precision": embedder.compute.precision,
             "seconds": seconds,
-            "pieces_per_second": speed,
+            "tokens_per_second": speed,
         }
         print(to_json(result))
     else:
         print(
             f"{arguments.out}: {tally.rows:,} rows of {embedder.width}, {' and '.join(done.poolings)} of "
             f"layer {' and '.join(map(str, done.layers))}{', of length 1' if done.normalise else ''}; "
-            f"{seconds:.1f} s, {speed:,.0f} pieces/s",
+            f"{seconds:.1f} s, {speed:,.0f} tokens/s",
             file=sys.stderr,
         )
     return 2 if tally.bad else 0

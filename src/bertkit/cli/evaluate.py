@@ -85,7 +85,7 @@ def _show(result: dict[str, Any]) -> None:
         )
     cut = f"; {result['truncated']:,} texts cut" if result["truncated"] else ""
     console.print(
-        f"\n{result['seconds']:.1f} s, {result['pieces_per_second']:,.0f} pieces/s, "
+        f"\n{result['seconds']:.1f} s, {result['tokens_per_second']:,.0f} tokens/s, "
         f"{result['precision']}{cut}"
     )
 

@@ -1,4 +1,4 @@
-"""Say what may stand at each [MASK] of a text: the likeliest pieces, with their probabilities.
+"""Say what may stand at each [MASK] of a text: the likeliest tokens, with their probabilities.
 
 Texts come from the command line, from files, or from standard input, a text a line. Several masks of one text
 are filled each for itself.
@@ -100,5 +100,5 @@ def _lines(answers: Iterator[Filled]) -> Iterator[str]:
             if several:
                 yield f"  mask {number}"
             for candidate in mask["candidates"]:
-                yield f"  {candidate['probability']:.4f}  {candidate['piece']}"
+                yield f"  {candidate['probability']:.4f}  {candidate['token']}"
         yield f"  > {CONTROL.sub(' ', answer['filled'])}"

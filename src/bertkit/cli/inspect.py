@@ -14,7 +14,7 @@ from bertkit.errors import listed, shown
 from bertkit.text.jsons import to_json
 
 PRETRAINING = {
-    "masked": "predicts masked pieces (`bertkit fill`, `bertkit score`)",
+    "masked": "predicts masked tokens (`bertkit fill`, `bertkit score`)",
     "pair": "tells whether two segments belong together",
 }
 
@@ -69,7 +69,7 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
     if vocabulary := found["vocabulary"]:
         case = "lower case" if vocabulary["lowercase"] else "cased"
         accents = "accents stripped" if vocabulary["strip_accents"] else "accents kept"
-        lines["vocabulary"] = f"{vocabulary['size']:,} pieces, {case}, {accents}"
+        lines["vocabulary"] = f"{vocabulary['size']:,} tokens, {case}, {accents}"
         lines["fingerprint"] = vocabulary["fingerprint"]
     if told := _origin(found["origin"]):
         lines["trained"] = told
@@ -106,7 +106,7 @@ def _head(found: dict[str, Any]) -> str:
     hidden += ", a layer with a norm" * head["transform"]
     several = tuple(head["layers"]) != (-1,)
     layers = f" of layers {list(head['layers'])} ({head['combine']})" if several else ""
-    pooling = "" if HEAD_KINDS[head["kind"]].pieces else f", pooling {head['pooling']}"
+    pooling = "" if HEAD_KINDS[head["kind"]].tokens else f", pooling {head['pooling']}"
     if head["kind"] == USUAL_KIND:
         return f"{len(found['labels'])} classes{pooling}{layers}{hidden}, {head['loss']}"
     return f"{HEAD_KINDS[head['kind']].does}{pooling}{layers}{hidden}"
@@ -114,10 +114,10 @@ def _head(found: dict[str, Any]) -> str:
 
 def _sentence(sentence: dict[str, Any]) -> str:
     """How a folder of sentence-transformers makes a vector of a text."""
-    told = [f"of a text: {' and '.join(sentence['modes'])} over its pieces"]
+    told = [f"of a text: {' and '.join(sentence['modes'])} over its tokens"]
     told += ["of length 1"] * sentence["normalise"]
     if sentence["max_length"]:
-        told.append(f"texts up to {sentence['max_length']} pieces")
+        told.append(f"texts up to {sentence['max_length']} tokens")
     if sentence["beyond"]:
         told.append(f"then {listed(sentence['beyond'])}, which bertkit does not compute")
     return ", ".join(told)
@@ -134,7 +134,7 @@ def _origin(origin: dict[str, Any]) -> str:
     if origin.get("max_length"):
         window = origin.get("window")
         length = f"in windows of {window}" if window else f"up to {origin['max_length']}"
-        told.append(f"texts {length} pieces")
+        told.append(f"texts {length} tokens")
     if origin.get("pad_to"):
         told.append(f"visible pads up to {origin['pad_to']}")
     if origin.get("temperature"):

@@ -1,4 +1,4 @@
-"""Cut text into pieces for pretraining, once: into a folder of memory-mapped shards.
+"""Cut text into tokens for pretraining, once: into a folder of memory-mapped shards.
 
 Interrupted at any moment, the same command goes on where it was. The shards depend on the text and the
 options, not on the number of workers. Documents whose text stood before are dropped.
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOW",
         help="where sentences end: auto (default) splits lines by rules that know the full stops of all "
         "scripts and the abbreviations of English; de, zh, ... by those of a language; lines: each line is a "
-        "sentence; length:N: after N pieces, wherever lines end",
+        "sentence; length:N: after N tokens, wherever lines end",
     )
     add(
         "--documents",

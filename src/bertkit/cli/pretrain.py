@@ -14,11 +14,11 @@ from bertkit.recipe import PretrainRecipe
 FLAGS: tuple[Flag, ...] = (
     ("--model", "model", "start", str, "a preset (fresh weights), a model folder or a run to go on from"),
     ("--pairs", "objective", "pairs", str, "the second objective: nsp (as in the paper), sop or none"),
-    ("--masking", "objective", "masking", str, "what is masked together: piece, whole-word or span"),
-    ("--rate", "objective", "rate", float, "share of the pieces that are masked"),
-    ("--batch", "batch", "pieces", int, "pieces of a step, over all processes"),
-    ("--at-once", "batch", "at_once", int, "pieces computed at once; gradients add up to the step"),
-    ("--length", "batch", "length", int, "pieces of a sequence at most"),
+    ("--masking", "objective", "masking", str, "what is masked together: token, whole-word or span"),
+    ("--rate", "objective", "rate", float, "share of the tokens that are masked"),
+    ("--batch", "batch", "tokens", int, "tokens of a step, over all processes"),
+    ("--at-once", "batch", "at_once", int, "tokens computed at once; gradients add up to the step"),
+    ("--length", "batch", "length", int, "tokens of a sequence at most"),
     ("--replay", "training", "replay", str, "a run folder whose log of learning rates is followed"),
     (
         "--patience",

@@ -148,10 +148,10 @@ class RunDisplay(BarDisplay, Listener):
         name = self._words.loss
         if name in figures:
             self._smoothed(name, figures[name])
-        speed = self._smoothed("pieces_per_second", figures["pieces_per_second"])
+        speed = self._smoothed("tokens_per_second", figures["tokens_per_second"])
         told = (
             f"loss {self._smooth.get(name, record.loss):.3f}  lr {record.learning_rate:.1e}  "
-            f"{speed:,.0f} pieces/s"
+            f"{speed:,.0f} tokens/s"
         )
         if "gemm_share" in figures:
             told += f"  {self._smoothed('gemm_share', figures['gemm_share']):.0%} of GEMM"
@@ -192,11 +192,11 @@ def _labelled_header(plan: LabelledPlan) -> dict[str, str]:
     return {
         "task": f"{facts.task}: {facts.train_rows:,} rows to train on, {facts.dev_rows:,} to score",
         heading: targets,
-        "lengths": f"median {facts.median_length}, longest {facts.longest} pieces; "
+        "lengths": f"median {facts.median_length}, longest {facts.longest} tokens; "
         f"{facts.truncated} cut{windows}; {facts.padding_saved:.0%} of the padded work saved",
         "data": f"{facts.duplicates} duplicates within train, {facts.leaks} rows of dev also in train",
         "model": f"{facts.model}: {plan.parameters:,} parameters{frozen}, "
-        f"{facts.vocabulary_size:,} pieces, {plan.precision}{processes}",
+        f"{facts.vocabulary_size:,} tokens, {plan.precision}{processes}",
         "run": f"{steps}{seeds}, {plan.steps_per_epoch:,} an epoch; about {duration(plan.expected_seconds)}",
     }
 
@@ -222,7 +222,7 @@ def _labelled_closing(result: dict[str, Any], out: Path) -> Iterator[Line]:
     elif seeds[0]["status"] != "learned":
         yield f"Status: {seeds[0]['status']}.", "red"
     yield (
-        f"{duration(result['seconds'])} of training, {result['pieces_per_second']:,.0f} pieces/s; "
+        f"{duration(result['seconds'])} of training, {result['tokens_per_second']:,.0f} tokens/s; "
         f"the best epoch was chosen on the rows that it is scored on\n"
         f"model {out / 'model'}\nreport {out / 'report.html'}",
         None,
@@ -233,10 +233,10 @@ def _text_header(plan: UnlabelledPlan) -> dict[str, str]:
     encoder = plan.encoder
     seeds = f"; {plan.seeds} seeds" if plan.seeds > 1 else ""
     return {
-        "corpus": f"{plan.corpus}: {plan.documents:,} documents, {plan.train_pieces:,} pieces to "
-        f"train on, {plan.heldout_pieces:,} held out",
+        "corpus": f"{plan.corpus}: {plan.documents:,} documents, {plan.train_tokens:,} tokens to "
+        f"train on, {plan.heldout_tokens:,} held out",
         "model": f"{plan.model}: {encoder.layers} layers of {encoder.hidden_size}, {encoder.positions} "
-        f"positions, {plan.parameters:,} parameters, {encoder.vocabulary_size:,} pieces{seeds}",
+        f"positions, {plan.parameters:,} parameters, {encoder.vocabulary_size:,} tokens{seeds}",
         "machine": f"{plan.precision}, {plan.gemm_rate / 1e9:,.0f} GFLOP/s in large matrix products"
         + (f", {plan.processes} processes" if plan.processes > 1 else ""),
         "floors": f"knowing nothing {plan.uniform:.3f}, knowing word frequencies {plan.unigram:.3f}",
@@ -261,8 +261,8 @@ def _text_closing(result: dict[str, Any], out: Path) -> Iterator[Line]:
             None,
         )
     yield (
-        f"{result['steps']:,} steps, {result['pieces']:,} pieces ({result['epochs']:.2f} times the text) "
-        f"in {duration(result['seconds'])}, {result['pieces_per_second']:,.0f} pieces/s\n"
+        f"{result['steps']:,} steps, {result['tokens']:,} tokens ({result['epochs']:.2f} times the text) "
+        f"in {duration(result['seconds'])}, {result['tokens_per_second']:,.0f} tokens/s\n"
         f"model {out / 'model'}\nreport {out / 'report.html'}\n"
         f'Use it: bertkit fill {shlex.quote(str(out))} "the man went to the [MASK] ."\n'
         f"        bertkit finetune TASK --model {shlex.quote(str(out))} -o RUN",
@@ -353,7 +353,7 @@ class DemoDisplay(BarDisplay, Listener):
         if not self._name:
             self._say(
                 f"step {step:>5,}: loss {figures[MASKED.loss]:.2f}, {figures[MASKED.accuracy]:.0%} of the "
-                "masked pieces restored"
+                "masked tokens restored"
             )
 
     def finished(self, result: dict[str, Any]) -> None:
@@ -362,7 +362,7 @@ class DemoDisplay(BarDisplay, Listener):
             bar = (result["score"], *result["interval"])
             self._say(f"{self._name:<14} {percent(bar)} right, {time.monotonic() - self._began:.0f} s")
         else:
-            self._say(f"{result['seconds']:.0f} s, {result['pieces_per_second']:,.0f} pieces/s")
+            self._say(f"{result['seconds']:.0f} s, {result['tokens_per_second']:,.0f} tokens/s")
 
 
 class StudyDisplay(BarDisplay, StudyListener):

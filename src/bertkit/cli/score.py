@@ -1,6 +1,6 @@
 """Say how likely a model finds sentences, and which of two it prefers.
 
-A sentence's score is its pseudo-log-likelihood: each piece is masked in turn, and the log-probabilities
+A sentence's score is its pseudo-log-likelihood: each token is masked in turn, and the log-probabilities
 that the model gives to them are summed. Of minimal pairs, rows with an acceptable sentence and one that is
 not, the share is told in which the acceptable one has the higher score; a tie counts as half.
 """
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--whole-words",
         action="store_true",
-        help="while a piece is masked, mask those behind it in its word too (Kauf and Ivanova 2023)",
+        help="while a token is masked, mask those behind it in its word too (Kauf and Ivanova 2023)",
     )
     add_shared(parser, "--format", "--precision", "--json")
     add("-o", "--out", type=Path, metavar="FILE", help="write each row with its scores, as JSON lines")
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _show_sentences(result, [] if arguments.out else records)
     if result["unknown"]:
-        unknown = f"{result['unknown']:,} pieces are [UNK], words that the model does not know"
+        unknown = f"{result['unknown']:,} tokens are [UNK], words that the model does not know"
         print(f"bertkit: {unknown}; what it says of them means little.", file=sys.stderr)
     return 0
 
@@ -136,12 +136,12 @@ Told = tuple[dict[str, Any], list[dict[str, Any]]]
 
 def _sentences(rows: list[Row], found: Scores) -> Told:
     records = [
-        {"text": row.text, "score": score, "pieces": pieces, "score_per_piece": score / pieces}
-        for row, score, pieces in zip(rows, found.scores.tolist(), found.pieces.tolist(), strict=True)
+        {"text": row.text, "score": score, "tokens": tokens, "score_per_token": score / tokens}
+        for row, score, tokens in zip(rows, found.scores.tolist(), found.tokens.tolist(), strict=True)
     ]
     result = {
         "sentences": len(rows),
-        "pieces": int(found.pieces.sum()),
+        "tokens": int(found.tokens.sum()),
         "unknown": int(found.unknown.sum()),
         "score": float(found.scores.sum()),
         "perplexity": found.perplexity,
@@ -158,8 +158,8 @@ def _pairs(rows: list[Row], both: Scores, group: str | None) -> Told:
     figures = {
         "good_score": good.scores,
         "bad_score": bad.scores,
-        "good_pieces": good.pieces,
-        "bad_pieces": bad.pieces,
+        "good_tokens": good.tokens,
+        "bad_tokens": bad.tokens,
         "points": preferences(good, bad),
     }
     lines = zip(*(figure.tolist() for figure in figures.values()), strict=True)
@@ -176,13 +176,13 @@ def _pairs(rows: list[Row], both: Scores, group: str | None) -> Told:
 
 
 def _show_sentences(result: dict[str, Any], records: list[dict[str, Any]]) -> None:
-    """Score, score of a piece, and text, a line a sentence; all together on standard error."""
+    """Score, score of a token, and text, a line a sentence; all together on standard error."""
     for record in records:
         text = CONTROL.sub(" ", record["text"])
-        print(f"{record['score']:.2f}\t{record['score_per_piece']:.2f}\t{text}")
+        print(f"{record['score']:.2f}\t{record['score_per_token']:.2f}\t{text}")
     print(
-        f"{result['sentences']:,} sentences of {result['pieces']:,} pieces: perplexity "
-        f"{result['perplexity']:,.2f} a piece; {result['sentences_per_second']:,.0f} sentences/s",
+        f"{result['sentences']:,} sentences of {result['tokens']:,} tokens: perplexity "
+        f"{result['perplexity']:,.2f} a token; {result['sentences_per_second']:,.0f} sentences/s",
         file=sys.stderr,
     )
 

@@ -24,7 +24,7 @@ SHORTFALL = 0.1
 WHY_SHORT = {
     "topdown": "the thresholds of topdown jump over the size on little text. Give more text, a lower "
     "--min-frequency, or take --algorithm wordpiece",
-    "wordpiece": "the text has no more pieces that occur so often. Give more text or a lower --min-frequency",
+    "wordpiece": "the text has no more tokens that occur so often. Give more text or a lower --min-frequency",
 }
 # The bar moves after so many characters.
 _STEP = 1_000_000
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="text files, JSON lines, TSV, CSV or Parquet; all but Parquet also as .gz or .zst",
     )
-    add("--size", type=int, required=True, metavar="N", help="pieces to learn")
+    add("--size", type=int, required=True, metavar="N", help="tokens to learn")
     add("-o", "--out", type=Path, required=True, help="the vocab.txt to write")
     add(
         "--algorithm",
@@ -71,8 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="make each Chinese character a word (default)",
     )
-    add("--reserved", nargs="+", metavar="PIECE", help="the pieces to put first, in this order")
-    add("--min-frequency", type=int, metavar="N", help="how often a piece must occur")
+    add("--reserved", nargs="+", metavar="TOKEN", help="the tokens to put first, in this order")
+    add("--min-frequency", type=int, metavar="N", help="how often a token must occur")
     add("--alphabet", type=int, metavar="N", help="single characters at most (1000)")
     add_shared(parser, "--column", "--header")
     add(
@@ -114,8 +114,8 @@ def run(arguments: argparse.Namespace) -> int:
         "vocabulary": str(arguments.out),
         "algorithm": options.algorithm,
         "asked": options.size,
-        "size": len(learned.pieces),
-        "fingerprint": Tokenizer.from_vocabulary(learned.pieces, **options.cleaning).fingerprint,
+        "size": len(learned.tokens),
+        "fingerprint": Tokenizer.from_vocabulary(learned.tokens, **options.cleaning).fingerprint,
         "texts": learned.texts,
         "words": learned.words,
         "distinct_words": learned.distinct_words,
@@ -125,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
     }
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(arguments.out) as path:
-        path.write_text("".join(f"{piece}\n" for piece in learned.pieces), encoding="utf-8", newline="\n")
+        path.write_text("".join(f"{token}\n" for token in learned.tokens), encoding="utf-8", newline="\n")
     _show(result, console)
     if arguments.json:
         print(to_json(result))
@@ -158,7 +158,7 @@ def _show(result: dict[str, Any], console: Console) -> None:
     from bertkit.cli.display import named_rows
 
     rows = {
-        "vocabulary": f"{result['vocabulary']}: {result['size']:,} pieces, {result['algorithm']}",
+        "vocabulary": f"{result['vocabulary']}: {result['size']:,} tokens, {result['algorithm']}",
         "text": f"{result['texts']:,} texts, {result['words']:,} words, "
         f"{result['distinct_words']:,} of them different",
         "held out": "nothing",
@@ -166,7 +166,7 @@ def _show(result: dict[str, Any], console: Console) -> None:
     }
     if held := result["held_out"]:
         rows["held out"] = (
-            f"{held['texts']:,} texts, {held['words']:,} words: {held['fertility']:.3f} pieces a word, "
+            f"{held['texts']:,} texts, {held['words']:,} words: {held['fertility']:.3f} tokens a word, "
             f"{held['unknown']:.3%} of the words unknown\n"
             "(to a vocabulary learned in the same way without them)"
         )
@@ -174,5 +174,5 @@ def _show(result: dict[str, Any], console: Console) -> None:
     size, asked = result["size"], result["asked"]
     if size < (1 - SHORTFALL) * asked:
         why = WHY_SHORT[result["algorithm"]]
-        short = f"{size:,} pieces are {1 - size / asked:.0%} fewer than the {asked:,} asked for: {why}."
+        short = f"{size:,} tokens are {1 - size / asked:.0%} fewer than the {asked:,} asked for: {why}."
         console.print(short, style="yellow", soft_wrap=True)

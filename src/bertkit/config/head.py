@@ -26,7 +26,7 @@ class KindOfHead:
         losses: the losses that it may have; the first is the usual one.
         labels: how many labels it has at least; 0: it has none.
         outputs: width of the last layer; 0: one for each label.
-        pieces: it stands on every piece, and not on one vector of the sequence.
+        tokens: it stands on every token, and not on one vector of the sequence.
         exact: its last layer computes in float32, where others may have the three digits of bf16.
     """
 
@@ -34,7 +34,7 @@ class KindOfHead:
     losses: tuple[Loss, ...]
     labels: int = 0
     outputs: int = 0
-    pieces: bool = False
+    tokens: bool = False
     exact: bool = False
 
 
@@ -42,9 +42,9 @@ HEAD_KINDS: dict[HeadKind, KindOfHead] = {
     "classify": KindOfHead(does="gives a text one label", losses=("softmax", "sigmoid"), labels=2),
     "multilabel": KindOfHead(does="gives a text any of its labels", losses=("sigmoid",), labels=1),
     "regress": KindOfHead(does="gives a text numbers", losses=("squared",), labels=1, exact=True),
-    "tag": KindOfHead(does="labels each piece of a text", losses=("softmax",), labels=2, pieces=True),
+    "tag": KindOfHead(does="labels each token of a text", losses=("softmax",), labels=2, tokens=True),
     "answer": KindOfHead(
-        does="finds the answer to a question in a text", losses=("softmax",), outputs=2, pieces=True
+        does="finds the answer to a question in a text", losses=("softmax",), outputs=2, tokens=True
     ),
     "choose": KindOfHead(does="chooses one of several texts", losses=("softmax",), outputs=1),
 }
@@ -55,8 +55,8 @@ class HeadConfig:
     """A head: pooling to one vector a sequence, an optional hidden layer, output and loss.
 
     `pooling="pooler"` is BERT's dense + tanh on `[CLS]`; `"cls"` is that vector as it is; `"mean"` averages
-    all pieces and `"max"` takes the greatest of each channel; `"none"` is for kinds that stand on every
-    piece. What is pooled are the states behind `layers` (see `layer_numbers`): their sum or concatenation.
+    all tokens and `"max"` takes the greatest of each channel; `"none"` is for kinds that stand on every
+    token. What is pooled are the states behind `layers` (see `layer_numbers`): their sum or concatenation.
     `hidden_size` > 0 adds Dense(hidden_size, relu); `transform` a layer as wide as what is pooled, gelu and a
     norm instead, as ModernBERT has it. Of a classifier, `loss="sigmoid"` is one output for two classes with
     binary cross-entropy, as in the article; `"softmax"` one output a class. `""` becomes the usual one of the
@@ -113,7 +113,7 @@ class HeadConfig:
             )
         if self.kind == "classify" and self.loss == "sigmoid" and len(self.labels) != 2:
             raise UserError(f"head: loss 'sigmoid' is for two labels, not {len(self.labels)}.")
-        if (self.pooling == "none") != kind.pieces:
+        if (self.pooling == "none") != kind.tokens:
             raise UserError(f"head: one that {kind.does} cannot have the pooling {quoted(self.pooling)}.")
 
     def pooled_size(self, model: ModelConfig) -> int:

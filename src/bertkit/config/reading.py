@@ -15,12 +15,12 @@ class Reading:
     """How the texts of a model become sequences.
 
     Attributes:
-        max_length: pieces of a sequence at most, `[CLS]` and `[SEP]` counted; what is longer is cut, unless
+        max_length: tokens of a sequence at most, `[CLS]` and `[SEP]` counted; what is longer is cut, unless
             there are windows.
-        pad_to: length up to which visible `[PAD]` pieces are appended, see `packing.encode_texts`; 0: none.
-        window: pieces of a window, likewise: a longer text is read in several. 0: no windows.
-        stride: pieces from the beginning of a window to that of the next, at most; 0: three quarters of what
-            a window holds. So a piece at an edge stands well inside the neighbour, for a third more work.
+        pad_to: length up to which visible `[PAD]` tokens are appended, see `packing.encode_texts`; 0: none.
+        window: tokens of a window, likewise: a longer text is read in several. 0: no windows.
+        stride: tokens from the beginning of a window to that of the next, at most; 0: three quarters of what
+            a window holds. So a token at an edge stands well inside the neighbour, for a third more work.
     """
 
     max_length: int
@@ -33,7 +33,7 @@ class Reading:
 
     @property
     def longest(self) -> int:
-        """The most pieces that a sequence may have."""
+        """The most tokens that a sequence may have."""
         return self.window or self.max_length
 
 
@@ -49,10 +49,10 @@ def check_reading(owner: str, max_length: int, pad_to: int, window: int, stride:
     if stride and not window:
         raise UserError(f"{owner}: stride is how far windows are apart; say with window how long they are.")
     if 0 < window < SHORTEST_WINDOW:
-        raise UserError(f"{owner}: a window holds {SHORTEST_WINDOW} pieces or more, not {window}.")
+        raise UserError(f"{owner}: a window holds {SHORTEST_WINDOW} tokens or more, not {window}.")
     if window and stride > window - 3:  # [CLS] and one [SEP], or two
         raise UserError(
-            f"{owner}: windows of {window} pieces, of which up to 3 are special, leave gaps with a stride of "
+            f"{owner}: windows of {window} tokens, of which up to 3 are special, leave gaps with a stride of "
             f"{stride}; take one of {window - 3} or less."
         )
 

@@ -18,10 +18,10 @@ def epoch_batches(lengths: Rows, recipe: BatchRecipe, seed: int, epoch: int) -> 
     """The batches of one epoch, in order: every row in exactly one of them.
 
     With `by_length`, rows are shuffled, sorted by length within large chunks, cut into batches of as many
-    sequences, or of about as many pieces, and the batches are shuffled.
+    sequences, or of about as many tokens, and the batches are shuffled.
 
     Args:
-        lengths: pieces of each row, [N].
+        lengths: tokens of each row, [N].
         recipe: size and order.
         seed: the run's.
         epoch: 0, 1, ...
@@ -38,13 +38,13 @@ def epoch_batches(lengths: Rows, recipe: BatchRecipe, seed: int, epoch: int) -> 
         return _cut(order, recipe.sequences)
     batches: list[Rows] = []
     chunk = recipe.sequences * BATCHES_SORTED_TOGETHER
-    # Also with as many pieces, the number of batches is that of as many sequences, whatever the lengths:
+    # Also with as many tokens, the number of batches is that of as many sequences, whatever the lengths:
     # it does not vary with the seed, so neither does the number of steps.
     for start in range(0, count, chunk):
         rows = order[start : start + chunk]
         rows = rows[np.argsort(lengths[rows], kind="stable")]
-        if recipe.alike == "pieces":
-            batches.extend(cut_by_pieces(rows, lengths[rows], -(-len(rows) // recipe.sequences)))
+        if recipe.alike == "tokens":
+            batches.extend(cut_by_tokens(rows, lengths[rows], -(-len(rows) // recipe.sequences)))
         else:
             batches.extend(_cut(rows, recipe.sequences))
     return [batches[index] for index in random.permutation(len(batches))]
@@ -54,8 +54,8 @@ def _cut(rows: Rows, size: int) -> list[Rows]:
     return np.split(rows, range(size, len(rows), size))
 
 
-def cut_by_pieces(rows: Rows, lengths: Rows, parts: int) -> list[Rows]:
-    """Cut `rows`, in order, into at most as many `parts`, none empty, of about the same number of pieces."""
+def cut_by_tokens(rows: Rows, lengths: Rows, parts: int) -> list[Rows]:
+    """Cut `rows`, in order, into at most as many `parts`, none empty, of about the same number of tokens."""
     middles = np.cumsum(lengths) - lengths / 2
     part = np.minimum((middles * parts / lengths.sum()).astype(np.int64), parts - 1)
     # A row longer than a whole share would leave the next part empty; move each part's start to keep one.

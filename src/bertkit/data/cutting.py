@@ -1,4 +1,4 @@
-"""Chunks of a corpus to pieces, on one processor or many, always in order."""
+"""Chunks of a corpus to tokens, on one processor or many, always in order."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bertkit.data.files import undecoded
-from bertkit.data.shards import Documents, piece_type
+from bertkit.data.shards import Documents, token_type
 from bertkit.data.tables import Column, Row, json_cells, place, text_problem
 from bertkit.errors import UserError
-from bertkit.text.pieces import CUTTERS, Cutter, Pieces, TokenCutter
 from bertkit.text.sentences import Splitting
 from bertkit.text.tokenizer import Tokenizer
+from bertkit.text.tokens import CUTTERS, ChunkCutter, Cutter, Tokens
 
 DIGEST = 16
 """Bytes of the hash of a document's text."""
@@ -51,10 +51,10 @@ class CutChunk:
     """What became of a chunk.
 
     Attributes:
-        documents: those with at least one piece, no sentence without one.
+        documents: those with at least one token, no sentence without one.
         digests: the hash of each one's text, uint8 [documents, DIGEST].
         problems: line and sentence of all that could not be read, in the order of lines.
-        dropped: documents without a piece.
+        dropped: documents without a token.
         characters: of all documents' texts.
     """
 
@@ -80,12 +80,12 @@ class DocumentCutter:
     def __init__(self, tokenizer: Tokenizer, splitting: Splitting, words: str | None = None) -> None:
         self._split = splitting.splitter()
         self._length = splitting.length
-        self._cut: Cutter = CUTTERS[words](tokenizer) if words else TokenCutter(tokenizer)
-        self._type = piece_type(tokenizer.size)
+        self._cut: Cutter = CUTTERS[words](tokenizer) if words else ChunkCutter(tokenizer)
+        self._type = token_type(tokenizer.size)
         self._continues_V = tokenizer.continues_V
 
     def __call__(self, chunk: Chunk) -> CutChunk:
-        """The pieces of a chunk's documents."""
+        """The tokens of a chunk's documents."""
         problems = list(chunk.problems)
         texts = _texts(chunk, problems)
         sentences: list[str] = []
@@ -94,10 +94,10 @@ class DocumentCutter:
             before = len(sentences)
             sentences += self._split(text)
             sizes.append(len(sentences) - before)
-        pieces = self._cut(sentences)
-        lengths, of_documents = pieces.lengths, np.array(sizes, np.int64)
+        tokens = self._cut(sentences)
+        lengths, of_documents = tokens.lengths, np.array(sizes, np.int64)
         if self._length is not None:
-            lengths, of_documents = self._by_length(pieces, self._length)
+            lengths, of_documents = self._by_length(tokens, self._length)
         full = np.concatenate([[0], np.cumsum(lengths > 0)])
         bounds = np.concatenate([[0], np.cumsum(of_documents)])
         counts = full[bounds[1:]] - full[bounds[:-1]]
@@ -108,10 +108,10 @@ class DocumentCutter:
         ]
         return CutChunk(
             documents=Documents(
-                ids=pieces.ids.astype(self._type),
+                ids=tokens.ids.astype(self._type),
                 sentences=np.concatenate([[0], np.cumsum(lengths[lengths > 0])]),
                 documents=np.concatenate([[0], np.cumsum(counts[counts > 0])]),
-                words=pieces.words,
+                words=tokens.words,
             ),
             digests=np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST),
             problems=sorted(problems, key=lambda problem: problem[0]),
@@ -119,18 +119,18 @@ class DocumentCutter:
             characters=sum(map(len, texts)),
         )
 
-    def _by_length(self, pieces: Pieces, most: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Lengths and numbers of sentences, where each document of `pieces` is cut after `most` pieces.
+    def _by_length(self, tokens: Tokens, most: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Lengths and numbers of sentences, where each document of `tokens` is cut after `most` tokens.
 
         It is cut before a word where one begins in time.
         """
-        starts = ~self._continues_V[pieces.ids] if pieces.words is None else pieces.words
-        # The last place at or before each piece where a word begins.
+        starts = ~self._continues_V[tokens.ids] if tokens.words is None else tokens.words
+        # The last place at or before each token where a word begins.
         begins = np.maximum.accumulate(np.where(starts, np.arange(len(starts)), 0))
         lengths: list[int] = []
         sizes: list[int] = []
         at = 0
-        for length in pieces.lengths.tolist():
+        for length in tokens.lengths.tolist():
             end, before = at + length, len(lengths)
             while at < end:
                 cut = min(at + most, end)

@@ -1,7 +1,7 @@
 """The journal of a half-done `prepare`: what has been seen, and how far it came, always of one moment.
 
 It is a SQLite file in the folder of shards, deleted when all is done. A transaction holds everything that the
-next documents depend on: the hashes of the documents so far, the position in the corpus, and the pieces that
+next documents depend on: the hashes of the documents so far, the position in the corpus, and the tokens that
 are in no shard yet. So a run that was killed goes on as if nothing had happened; shards that were written
 after the last transaction are written again, byte by byte the same. Whether a folder may be continued, with
 the same text and options, is asked here too.
@@ -73,7 +73,7 @@ class State:
         entries: of shards that are written, in the order of writing.
         documents: taken so far, duplicates and dropped ones not counted.
         duplicates: documents whose text stood before.
-        dropped: documents without a piece.
+        dropped: documents without a token.
         characters: read so far.
         pending: documents that are in no shard yet.
     """

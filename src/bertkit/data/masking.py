@@ -1,6 +1,6 @@
-"""Masked pieces: which pieces of a batch are to be guessed, and what the model sees in their place.
+"""Masked tokens: which tokens of a batch are to be guessed, and what the model sees in their place.
 
-Choosing (a function of `POLICIES`) knows nothing of what the chosen pieces become, and `Masker` nothing of
+Choosing (a function of `POLICIES`) knows nothing of what the chosen tokens become, and `Masker` nothing of
 how they were chosen.
 """
 
@@ -29,12 +29,12 @@ LONGEST_SPAN = 10
 
 @dataclass(frozen=True)
 class Masked:
-    """A packed batch with some pieces replaced.
+    """A packed batch with some tokens replaced.
 
     Attributes:
         ids_T: what the model sees, int64 [T].
-        masked_M: packed indices of the chosen pieces, rising, int64 [M].
-        targets_M: the pieces that stood there, int64 [M].
+        masked_M: packed indices of the chosen tokens, rising, int64 [M].
+        targets_M: the tokens that stood there, int64 [M].
     """
 
     ids_T: Indices
@@ -44,13 +44,13 @@ class Masked:
 
 @dataclass(frozen=True)
 class Candidates:
-    """The C pieces of a packed batch that may be chosen: all but the special ones.
+    """The C tokens of a packed batch that may be chosen: all but the special ones.
 
     Attributes:
         places_C: packed index of each, rising, int64 [C].
         sequences_C: the sequence of each, 0 to B - 1, rising, int64 [C].
-        words_C: the word of each, 0 to W - 1, rising, int64 [C]. No word goes over a special piece.
-        budgets_B: how many pieces of each sequence are to be chosen, never more than it has, int64 [B].
+        words_C: the word of each, 0 to W - 1, rising, int64 [C]. No word goes over a special token.
+        budgets_B: how many tokens of each sequence are to be chosen, never more than it has, int64 [B].
     """
 
     places_C: Indices
@@ -65,7 +65,7 @@ class Choice:
 
     Attributes:
         chosen_M: indices into the candidates, rising, int64 [M].
-        groups_M: chosen pieces of the same group share one fate (all masked, all random or all kept), any
+        groups_M: chosen tokens of the same group share one fate (all masked, all random or all kept), any
             integers that rise, int64 [M].
     """
 
@@ -77,11 +77,11 @@ Policy = Callable[[Candidates, np.random.Generator], Choice]
 
 
 class Masker:
-    """Chooses pieces and corrupts them, a packed batch at a time.
+    """Chooses tokens and corrupts them, a packed batch at a time.
 
     The number chosen in a sequence is that of `create_masked_lm_predictions` in google-research/bert's
     create_pretraining_data.py: `rate` times the length, rounded, and at least one. (The original's limit
-    `max_predictions_per_seq` is not there: it exists because its tensors have a fixed size.) A random piece
+    `max_predictions_per_seq` is not there: it exists because its tensors have a fixed size.) A random token
     is any but the special ones, which the original takes as well.
     """
 
@@ -90,10 +90,10 @@ class Masker:
 
         Args:
             tokenizer: that cut the text.
-            objective: says how many pieces are chosen, and what they become.
+            objective: says how many tokens are chosen, and what they become.
 
         Raises:
-            UserError: random pieces are wanted, and the vocabulary has none but the special ones.
+            UserError: random tokens are wanted, and the vocabulary has none but the special ones.
         """
         self.objective = objective
         self.policy = POLICIES[objective.masking]
@@ -105,7 +105,7 @@ class Masker:
         self.ordinary = np.setdiff1d(np.arange(tokenizer.size), [*never, tokenizer.unk_id])
         if not len(self.ordinary) and objective.random_share > 0:
             raise UserError(
-                "The vocabulary has special pieces only, so none can take the place of a masked one; learn a "
+                "The vocabulary has special tokens only, so none can take the place of a masked one; learn a "
                 "vocabulary from text with `bertkit vocab`."
             )
 
@@ -120,23 +120,23 @@ class Masker:
 
         Args:
             ids_T: whole sequences `[CLS] a [SEP] (b [SEP])`, packed, [T].
-            lengths: pieces of each sequence, B integers whose sum is T.
+            lengths: tokens of each sequence, B integers whose sum is T.
             random: decides everything; the same state and the same batch give the same result.
-            words_T: True where a piece begins a word, [T]; None: where it does not begin with `##`.
+            words_T: True where a token begins a word, [T]; None: where it does not begin with `##`.
 
         Returns:
             The batch; `ids_T` itself is not changed. With `whole-word` and `span` a sequence all of whose
-            words are longer than its budget has no masked piece, as in the original.
+            words are longer than its budget has no masked token, as in the original.
         """
         ids_T = np.asarray(ids_T, dtype=np.int64)
         lengths_B = np.asarray(lengths, dtype=np.int64)
         if lengths_B.sum() != len(ids_T):
-            raise ValueError(f"lengths add up to {lengths_B.sum()}, and there are {len(ids_T)} pieces")
+            raise ValueError(f"lengths add up to {lengths_B.sum()}, and there are {len(ids_T)} tokens")
         begins_T = self.begins_V[ids_T] if words_T is None else words_T
         candidates = _candidates(self.choosable_V[ids_T], begins_T, lengths_B, self.objective.rate)
         choice = self.policy(candidates, random)
         masked_M, groups_M = candidates.places_C[choice.chosen_M], choice.groups_M
-        # One throw for each group, at the index of its first piece.
+        # One throw for each group, at the index of its first token.
         throws_M = random.random(len(groups_M))[np.searchsorted(groups_M, groups_M)]
         mask_share, random_share = self.objective.mask_share, self.objective.random_share
         corrupted_T = ids_T.copy()
@@ -150,7 +150,7 @@ class Masker:
 def _candidates(choosable_T: Flags, begins_T: Flags, lengths_B: Indices, rate: float) -> Candidates:
     places_C = np.flatnonzero(choosable_T)
     sequences_C = np.repeat(np.arange(len(lengths_B)), lengths_B)[places_C]
-    # After a special piece, and in a new sequence, a word begins whatever the piece says: a truncated
+    # After a special token, and in a new sequence, a word begins whatever the token says: a truncated
     # segment may begin inside a word.
     begins_C = begins_T[places_C] | ~_next_to_the_one_before(places_C, sequences_C)
     words_C = np.cumsum(begins_C) - 1
@@ -166,8 +166,8 @@ def _next_to_the_one_before(places: Indices, sequences: Indices) -> Flags:
     return joined
 
 
-def choose_pieces(candidates: Candidates, random: np.random.Generator) -> Choice:
-    """Each piece alone, all equally likely, exactly as many as the budget says (Devlin et al. 2018)."""
+def choose_tokens(candidates: Candidates, random: np.random.Generator) -> Choice:
+    """Each token alone, all equally likely, exactly as many as the budget says (Devlin et al. 2018)."""
     sequences_C = candidates.sequences_C
     order_C = _shuffled_within(sequences_C, random)
     # `order_C` goes through the sequences in their order, so these are also the sequences of its entries.
@@ -178,10 +178,10 @@ def choose_pieces(candidates: Candidates, random: np.random.Generator) -> Choice
 
 
 def choose_words(candidates: Candidates, random: np.random.Generator) -> Choice:
-    """All pieces of some words, in random order; a word that would exceed the budget is passed over.
+    """All tokens of some words, in random order; a word that would exceed the budget is passed over.
 
     `do_whole_word_mask` of google-research/bert's create_pretraining_data.py. There a segment that was cut
-    inside a word lends its first pieces to the last word before the `[SEP]`; here they are a word.
+    inside a word lends its first tokens to the last word before the `[SEP]`; here they are a word.
     """
     words_C = candidates.words_C
     firsts_W = _first_of_each(words_C)
@@ -209,10 +209,10 @@ def choose_words(candidates: Candidates, random: np.random.Generator) -> Choice:
 def choose_spans(candidates: Candidates, random: np.random.Generator) -> Choice:
     """Spans of whole words, until the budget is filled or no word fits any more.
 
-    SpanBERT (Joshi et al. 2019, arXiv:1907.10529), section 3.1. A span starts at the word of a random piece;
-    the number of its words is geometric, of at most `LONGEST_SPAN`. It ends early before a special piece, a
+    SpanBERT (Joshi et al. 2019, arXiv:1907.10529), section 3.1. A span starts at the word of a random token;
+    the number of its words is geometric, of at most `LONGEST_SPAN`. It ends early before a special token, a
     word that is chosen already, and a word that would exceed the budget (the authors' program cuts that
-    word). All pieces of a span share one fate.
+    word). All tokens of a span share one fate.
     """
     words_C = candidates.words_C
     firsts_W = _first_of_each(words_C)
@@ -246,7 +246,7 @@ def choose_spans(candidates: Candidates, random: np.random.Generator) -> Choice:
 
 
 POLICIES: dict[MaskingPolicy, Policy] = {
-    "piece": choose_pieces,
+    "token": choose_tokens,
     "whole-word": choose_words,
     "span": choose_spans,
 }
@@ -275,14 +275,14 @@ class Realised:
     """What masking did, counted; add the counts of many batches, then take `shares`.
 
     Attributes:
-        pieces: all pieces, the special ones too.
+        tokens: all tokens, the special ones too.
         chosen: those that are to be guessed.
         masked: of these, `[MASK]` now.
-        random: of these, another piece now.
-        kept: of these, what they were, a random piece that happened to be the same included.
+        random: of these, another token now.
+        kept: of these, what they were, a random token that happened to be the same included.
     """
 
-    pieces: int = 0
+    tokens: int = 0
     chosen: int = 0
     masked: int = 0
     random: int = 0
@@ -292,13 +292,13 @@ class Realised:
         return Realised(*map(add, astuple(self), astuple(other)))
 
     def shares(self) -> dict[str, float]:
-        """`chosen` as a share of all pieces; `masked`, `random` and `kept` as shares of the chosen."""
+        """`chosen` as a share of all tokens; `masked`, `random` and `kept` as shares of the chosen."""
         of_chosen = {name: getattr(self, name) / max(1, self.chosen) for name in ("masked", "random", "kept")}
-        return {"chosen": self.chosen / max(1, self.pieces), **of_chosen}
+        return {"chosen": self.chosen / max(1, self.tokens), **of_chosen}
 
 
 def realised(masked: Masked, mask_id: int) -> Realised:
-    """Count what became of a batch's chosen pieces."""
+    """Count what became of a batch's chosen tokens."""
     now_M = masked.ids_T[masked.masked_M]
     hidden, kept = int((now_M == mask_id).sum()), int((now_M == masked.targets_M).sum())
     chosen = len(now_M)

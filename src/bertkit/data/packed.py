@@ -20,13 +20,13 @@ Index = npt.NDArray[np.int64]
 
 
 def answerable(offsets: Index, sizes: Index) -> list[tuple[int, int]]:
-    """From where to where each window of a text answers for its pieces: to the middle of what two share.
+    """From where to where each window of a text answers for its tokens: to the middle of what two share.
 
-    So each piece of the text is answered for once, where it stands farthest from a cut.
+    So each token of the text is answered for once, where it stands farthest from a cut.
 
     Args:
         offsets: where each window begins, [K].
-        sizes: pieces of the text in each, [K].
+        sizes: tokens of the text in each, [K].
     """
     ends = offsets + sizes
     middles = ((offsets[1:] + ends[:-1]) // 2).tolist()
@@ -39,7 +39,7 @@ class WindowIndex:
 
     Attributes:
         firsts: the first window of each text, and M: int64 [N + 1]. The others follow it.
-        offsets: how many pieces of its text lie before each window, int64 [M]; of two texts, pieces of the
+        offsets: how many tokens of its text lie before each window, int64 [M]; of two texts, tokens of the
             longer, which is the one in windows.
     """
 
@@ -63,10 +63,10 @@ class Sequences:
     """Many encoded sequences in flat arrays: what a data set is after tokenising.
 
     Attributes:
-        ids: pieces of all sequences end to end, int32 [sum of lengths].
+        ids: tokens of all sequences end to end, int32 [sum of lengths].
         starts: where each sequence begins in `ids`, and the end of the last, int64 [N + 1].
-        second: how many pieces of each sequence belong to segment 0, int32 [N]; the rest is segment 1.
-        truncated: how many rows lost pieces to the length limit.
+        second: how many tokens of each sequence belong to segment 0, int32 [N]; the rest is segment 1.
+        truncated: how many rows lost tokens to the length limit.
         windows: which sequences are windows of one long text; None: each is a row of its own. With it, rows
             are the N texts, and the arrays above are of the M sequences.
     """
@@ -82,16 +82,16 @@ class Sequences:
 
     @cached_property
     def sizes(self) -> npt.NDArray[np.int64]:
-        """Pieces of each sequence, [M]."""
+        """Tokens of each sequence, [M]."""
         return np.diff(self.starts)
 
     @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """Pieces of each row, in all its windows, [N]."""
+        """Tokens of each row, in all its windows, [N]."""
         return self.sizes if self.windows is None else np.diff(self.starts[self.windows.firsts])
 
     def places(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Where in `ids` the pieces of the sequences `rows` lie, in that order, int64 [T]."""
+        """Where in `ids` the tokens of the sequences `rows` lie, in that order, int64 [T]."""
         lengths = self.sizes[rows]
         ends = np.cumsum(lengths)
         inside = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
@@ -113,13 +113,13 @@ class Sequences:
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """B sequences, T pieces in all. `lengths` is the one statement of where sequences end.
+    """B sequences, T tokens in all. `lengths` is the one statement of where sequences end.
 
     Attributes:
-        ids_T: piece ids, int64 [T].
+        ids_T: token ids, int64 [T].
         segments_T: 0 for the first text, 1 for the second, int64 [T].
-        positions_T: place of each piece in its own sequence, int64 [T].
-        lengths: pieces of each sequence, B integers.
+        positions_T: place of each token in its own sequence, int64 [T].
+        lengths: tokens of each sequence, B integers.
         windows: how many sequences, one after the other, are windows of each row; None: one a row.
     """
 
@@ -131,7 +131,7 @@ class PackedBatch:
 
     @cached_property
     def starts_B(self) -> torch.Tensor:
-        """Index of each sequence's first piece (its `[CLS]`), int64 [B]."""
+        """Index of each sequence's first token (its `[CLS]`), int64 [B]."""
         return self.cu_seqlens[:-1]
 
     @cached_property
@@ -171,7 +171,7 @@ class FeatureBatch:
 
     Attributes:
         vectors_BW: float32 [B, W].
-        lengths: pieces of the text behind each, B integers.
+        lengths: tokens of the text behind each, B integers.
     """
 
     vectors_BW: torch.Tensor
@@ -184,7 +184,7 @@ class Features:
 
     Attributes:
         vectors_NW: float32 [N, W].
-        lengths: pieces of each row, int64 [N].
+        lengths: tokens of each row, int64 [N].
     """
 
     vectors_NW: npt.NDArray[np.float32]

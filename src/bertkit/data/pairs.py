@@ -1,6 +1,6 @@
-"""Documents to sequences: which pieces make segment a and segment b of each.
+"""Documents to sequences: which tokens make segment a and segment b of each.
 
-A sequence is two spans of pieces in a corpus, so that cutting a corpus again, for each epoch and each
+A sequence is two spans of tokens in a corpus, so that cutting a corpus again, for each epoch and each
 length, moves no text.
 """
 
@@ -23,16 +23,16 @@ from bertkit.recipe.pretrain import Pairs
 from bertkit.text.tokenizer import Tokenizer
 
 SHORTEST = 5
-"""The shortest length of sequences: three special pieces, and a piece for each segment."""
+"""The shortest length of sequences: three special tokens, and a token for each segment."""
 SHORTEST_TARGET = 2
-"""Pieces of text that the shortest of the short sequences aims at (google-research/bert)."""
+"""Tokens of text that the shortest of the short sequences aims at (google-research/bert)."""
 
 FOLLOWS, DOES_NOT, NO_PAIR = 0, 1, -1
 
 
 @dataclass(frozen=True)
 class Spans:
-    """K sequences as spans of pieces in `Documents.ids`.
+    """K sequences as spans of tokens in `Documents.ids`.
 
     Attributes:
         first: begin and end of segment a, int64 [K, 2].
@@ -55,7 +55,7 @@ class Spans:
 class _Cut:
     """The rows found so far, and what every way of finding them needs.
 
-    `starts` are the sentences' first pieces and the end of the last; `documents` the documents' first
+    `starts` are the sentences' first tokens and the end of the last; `documents` the documents' first
     sentences and the end of the last. Both are lists: Python reads those several times faster than arrays.
     """
 
@@ -67,7 +67,7 @@ class _Cut:
     rows: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
 
     def target(self, room: int) -> int:
-        """Pieces of text to aim at: all that have room, or, `short_share` of the time, some number below."""
+        """Tokens of text to aim at: all that have room, or, `short_share` of the time, some number below."""
         if self.coins.random() < self.short_share:
             return SHORTEST_TARGET + self.below(room - SHORTEST_TARGET + 1)
         return room
@@ -77,7 +77,7 @@ class _Cut:
         return int(self.coins.random() * count)
 
     def add_pair(self, document: int, label: int, a: tuple[int, int], b: tuple[int, int]) -> None:
-        """A row of two segments, cut to length: the longer one loses pieces, each from a random end.
+        """A row of two segments, cut to length: the longer one loses tokens, each from a random end.
 
         `truncate_seq_pair` of google-research/bert's create_pretraining_data.py without its loop: as each
         loss is a throw of a coin, the number lost in front is binomial.
@@ -103,7 +103,7 @@ def build_spans(
     Args:
         documents: what to cut. Pairs of `nsp` come from two of these, so give many at a time.
         pairs: a key of `PAIRS`.
-        length: pieces of a sequence at most, the special ones counted.
+        length: tokens of a sequence at most, the special ones counted.
         short_share: chance to aim at a random shorter length: with pairs drawn once for a document, as in
             the original, without them once for a sequence.
         random: decides everything; the same state and documents give the same spans.
@@ -113,7 +113,7 @@ def build_spans(
     """
     if length < SHORTEST:
         raise UserError(
-            f"Sequences of {length} pieces have no room for two segments beside three special pieces; "
+            f"Sequences of {length} tokens have no room for two segments beside three special tokens; "
             f"take a length of {SHORTEST} or more."
         )
     cut = _Cut(
@@ -167,7 +167,7 @@ def _cut_nsp(cut: _Cut) -> None:
 
 
 def _from_document(cut: _Cut, document: int, target: int) -> tuple[int, int]:
-    """Sentences from a random one on, until there are `target` pieces; one sentence at least."""
+    """Sentences from a random one on, until there are `target` tokens; one sentence at least."""
     begin, end = cut.documents[document], cut.documents[document + 1]
     sentence = begin + cut.below(end - begin)
     stop = bisect_left(cut.starts, cut.starts[sentence] + target, sentence + 1, end)
@@ -180,7 +180,7 @@ def _cut_sop(cut: _Cut) -> None:
     Lan et al. 2019 (ALBERT, arXiv:1909.11942), section 3.1; `create_instances_from_document` of
     google-research/albert's create_pretraining_data.py. That program completes a single sentence from
     another document; here it is divided in itself, so that every label is about order. One of a single
-    piece cannot be, and is left out.
+    token cannot be, and is left out.
     """
     starts = cut.starts
     for document in range(len(cut.documents) - 1):
@@ -207,7 +207,7 @@ def _cut_none(cut: _Cut) -> None:
     """No pairs: consecutive whole sentences of one document, until the next does not fit.
 
     A sentence that is longer than a sequence is cut into parts, which are then sentences. A sequence that
-    is to be shorter has one sentence at least. A single piece that neither what is before it nor what is
+    is to be shorter has one sentence at least. A single token that neither what is before it nor what is
     behind it has room for is left out.
     """
     room = cut.length - 2
@@ -230,16 +230,16 @@ PAIRS: dict[Pairs, Callable[[_Cut], None]] = {"nsp": _cut_nsp, "sop": _cut_sop, 
 def lay_out(
     documents: Documents, spans: Spans, rows: Sequence[int] | npt.NDArray[np.int64], tokenizer: Tokenizer
 ) -> tuple[Sequences, npt.NDArray[np.bool_] | None]:
-    """Some of the sequences with their special pieces: `[CLS] a [SEP]`, or `[CLS] a [SEP] b [SEP]`.
+    """Some of the sequences with their special tokens: `[CLS] a [SEP]`, or `[CLS] a [SEP] b [SEP]`.
 
     Args:
         documents: that were cut.
         spans: the sequences.
         rows: which of them, in which order.
-        tokenizer: knows the special pieces.
+        tokenizer: knows the special tokens.
 
     Returns:
-        The sequences; and where a piece begins a word, True at special pieces, [pieces], or None where the
+        The sequences; and where a token begins a word, True at special tokens, [tokens], or None where the
         documents do not say it.
     """
     rows = np.asarray(rows, dtype=np.int64)

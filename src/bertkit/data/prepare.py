@@ -30,15 +30,15 @@ from bertkit.data.shards import (
     write_bytes,
 )
 from bertkit.errors import UserError
-from bertkit.text.pieces import CUTTERS
 from bertkit.text.sentences import Splitting
 from bertkit.text.tokenizer import Tokenizer
+from bertkit.text.tokens import CUTTERS
 from bertkit.version import __version__
 
 PERCENTILES = (1, 10, 25, 50, 75, 90, 99, 100)
 SAMPLES = 3
 # A sample sentence is shown so far.
-SAMPLE_PIECES = 64
+SAMPLE_TOKENS = 64
 
 Counts = npt.NDArray[np.int64]
 _SPLITS: tuple[Split, ...] = get_args(Split)
@@ -51,9 +51,9 @@ class Statistics:
         self._tokenizer = tokenizer
         self._continues_V = tokenizer.continues_V
         self._words = 0
-        self._totals = {split: dict.fromkeys(("documents", "sentences", "pieces"), 0) for split in _SPLITS}
+        self._totals = {split: dict.fromkeys(("documents", "sentences", "tokens"), 0) for split in _SPLITS}
         self._counts = {split: np.zeros(tokenizer.size, np.int64) for split in _SPLITS}
-        # How many sentences and documents have so many pieces.
+        # How many sentences and documents have so many tokens.
         self._sentences = np.zeros(1, np.int64)
         self._documents = np.zeros(1, np.int64)
 
@@ -64,7 +64,7 @@ class Statistics:
         begins = counts[~self._continues_V] if documents.words is None else documents.words
         self._words += int(begins.sum())
         lengths = np.diff(documents.sentences)
-        sizes = {"documents": len(documents), "sentences": len(lengths), "pieces": len(documents.ids)}
+        sizes = {"documents": len(documents), "sentences": len(lengths), "tokens": len(documents.ids)}
         for name, size in sizes.items():
             self._totals[split][name] += size
         self._sentences = _sum(self._sentences, np.bincount(lengths))
@@ -72,17 +72,17 @@ class Statistics:
 
     @property
     def counts(self) -> Counts:
-        """How often each piece stands in the training split, int64 [V]."""
+        """How often each token stands in the training split, int64 [V]."""
         return self._counts["train"]
 
     def summary(self) -> dict[str, Any]:
-        """Of all shards: totals, pieces a word, unknown share of the words, and lengths in pieces."""
+        """Of all shards: totals, tokens a word, unknown share of the words, and lengths in tokens."""
         totals = {name: sum(self._totals[split][name] for split in _SPLITS) for name in self._totals["train"]}
         unknown = sum(int(counts[self._tokenizer.unk_id]) for counts in self._counts.values())
         return {
             **totals,
             "words": self._words,
-            "pieces_per_word": round(totals["pieces"] / self._words, 4),
+            "tokens_per_word": round(totals["tokens"] / self._words, 4),
             "unknown": round(unknown / self._words, 6),
             "splits": self._totals,
             "sentence_lengths": _percentiles(self._sentences),
@@ -91,13 +91,13 @@ class Statistics:
 
 
 def samples(documents: Documents, tokenizer: Tokenizer) -> list[str]:
-    """Some sentences from all over the documents, as the model sees them: pieces with spaces between."""
+    """Some sentences from all over the documents, as the model sees them: tokens with spaces between."""
     found = []
     count = len(documents.sentences) - 1
     for number in sorted({(2 * i + 1) * count // (2 * SAMPLES) for i in range(SAMPLES)}):
         begin, end = documents.sentences[number : number + 2]
-        pieces = [tokenizer.vocabulary[i] for i in documents.ids[begin : min(end, begin + SAMPLE_PIECES)]]
-        found.append(" ".join(pieces) + (" ..." if end - begin > SAMPLE_PIECES else ""))
+        tokens = [tokenizer.vocabulary[i] for i in documents.ids[begin : min(end, begin + SAMPLE_TOKENS)]]
+        found.append(" ".join(tokens) + (" ..." if end - begin > SAMPLE_TOKENS else ""))
     return found
 
 
@@ -119,7 +119,7 @@ def _percentiles(histogram: Counts) -> dict[str, int]:
     }
 
 
-SHARD_PIECES = 2**20
+SHARD_TOKENS = 2**20
 PROBLEMS_SHOWN = 20
 # A kill costs the work since the journal was last written.
 SECONDS_BETWEEN_SAVES = 10.0
@@ -134,14 +134,14 @@ class Options:
         sentences: how a document is split, see `Splitting.parse`.
         reading: how documents are found in files.
         words: a segmenter of words, a key of `CUTTERS`; None for BERT's own.
-        shard_pieces: of a shard, about.
+        shard_tokens: of a shard, about.
     """
 
     heldout: float = 0.005
     sentences: str = "auto"
     reading: CorpusReading = field(default_factory=CorpusReading)
     words: str | None = None
-    shard_pieces: int = SHARD_PIECES
+    shard_tokens: int = SHARD_TOKENS
 
     def check(self) -> None:
         """Raise `UserError` unless all can be meant."""
@@ -195,7 +195,7 @@ def prepare(
     overwrite: bool = False,
     listener: Listener | None = None,
 ) -> dict[str, Any]:
-    """Cut text into pieces, and leave a folder of shards, see `bertkit.data.shards`.
+    """Cut text into tokens, and leave a folder of shards, see `bertkit.data.shards`.
 
     A folder that an interrupted call left is continued by the same call, and the shards are then the same,
     byte by byte, as those of a call never interrupted. So are they for any number of workers.
@@ -277,7 +277,7 @@ class _Preparation:
                     self._out,
                     split,
                     self._tokenizer.size,
-                    self._options.shard_pieces,
+                    self._options.shard_tokens,
                     self._state.pending.get(split),
                     sum(entry.split == split for entry in self._state.entries),
                 )

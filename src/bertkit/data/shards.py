@@ -1,12 +1,12 @@
-"""Shards: a corpus as pieces on disk, memory-mapped, whole documents at a time.
+"""Shards: a corpus as tokens on disk, memory-mapped, whole documents at a time.
 
 A folder of shards holds `manifest.json`, the vocabulary's own files, `counts.npy`, and the shards
 `train-00000.safetensors`, ..., `heldout-00000.safetensors`. A shard holds whole documents as arrays:
 
-- `ids`: pieces end to end, uint16 where the vocabulary fits into it, else uint32;
+- `ids`: tokens end to end, uint16 where the vocabulary fits into it, else uint32;
 - `sentences`: where each sentence begins in `ids`, and the end of the last, uint32 [sentences + 1];
 - `documents`: which sentence each document begins with, and the number of sentences, uint32 [documents + 1];
-- `words`, only where a segmenter said what a word is: 1 where a piece begins a word, uint8 [pieces].
+- `words`, only where a segmenter said what a word is: 1 where a token begins a word, uint8 [tokens].
 
 No `[CLS]` or `[SEP]` is stored, no sentence and no document is empty.
 """
@@ -39,13 +39,13 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Documents:
-    """Some documents in memory: pieces, and where sentences and documents begin.
+    """Some documents in memory: tokens, and where sentences and documents begin.
 
     Attributes:
-        ids: pieces end to end, [P].
+        ids: tokens end to end, [P].
         sentences: where each sentence begins in `ids`, and P, int64 [sentences + 1].
         documents: which sentence each document begins with, and their number, int64 [documents + 1].
-        words: True where a piece begins a word, [P]; None: the vocabulary's `##` says it.
+        words: True where a token begins a word, [P]; None: the vocabulary's `##` says it.
     """
 
     ids: Array
@@ -62,28 +62,28 @@ class Documents:
             return self
         sentences = np.repeat(keep, np.diff(self.documents))
         lengths = np.diff(self.sentences)
-        pieces = np.repeat(sentences, lengths)
+        tokens = np.repeat(sentences, lengths)
         return Documents(
-            ids=self.ids[pieces],
+            ids=self.ids[tokens],
             sentences=np.concatenate([[0], np.cumsum(lengths[sentences])]),
             documents=np.concatenate([[0], np.cumsum(np.diff(self.documents)[keep])]),
-            words=None if self.words is None else self.words[pieces],
+            words=None if self.words is None else self.words[tokens],
         )
 
     def part(self, begin: int, end: int) -> Documents:
         """The documents from `begin` to before `end`."""
         first, last = self.documents[begin], self.documents[end]
-        pieces = slice(self.sentences[first], self.sentences[last])
+        tokens = slice(self.sentences[first], self.sentences[last])
         return Documents(
-            ids=self.ids[pieces],
+            ids=self.ids[tokens],
             sentences=self.sentences[first : last + 1] - self.sentences[first],
             documents=self.documents[begin : end + 1] - first,
-            words=None if self.words is None else self.words[pieces],
+            words=None if self.words is None else self.words[tokens],
         )
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """Pieces of each document, [documents]."""
+        """Tokens of each document, [documents]."""
         lengths: npt.NDArray[np.int64] = np.diff(self.sentences[self.documents])
         return lengths
 
@@ -91,13 +91,13 @@ class Documents:
     def join(cls, parts: Iterable[Documents]) -> Documents:
         """The documents of all parts, in order, as one."""
         parts = list(parts)
-        pieces = np.cumsum([0, *(len(part.ids) for part in parts)])
+        tokens = np.cumsum([0, *(len(part.ids) for part in parts)])
         sentences = np.cumsum([0, *(len(part.sentences) - 1 for part in parts)])
         some = [part.words for part in parts if part.words is not None]
         return cls(
             ids=np.concatenate([part.ids for part in parts]),
             sentences=np.concatenate(
-                [*(p.sentences[:-1] + at for p, at in zip(parts, pieces, strict=False)), pieces[-1:]]
+                [*(p.sentences[:-1] + at for p, at in zip(parts, tokens, strict=False)), tokens[-1:]]
             ),
             documents=np.concatenate(
                 [*(p.documents[:-1] + at for p, at in zip(parts, sentences, strict=False)), sentences[-1:]]
@@ -116,7 +116,7 @@ class ShardEntry:
     sha256: str
     documents: int
     sentences: int
-    pieces: int
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Shards:
 
     @cached_property
     def counts(self) -> npt.NDArray[np.int64]:
-        """How often each piece stands in the training split, int64 [V].
+        """How often each token stands in the training split, int64 [V].
 
         Raises:
             UserError: the file is missing or damaged, or is of another vocabulary.
@@ -156,12 +156,12 @@ class Shards:
         except (OSError, ValueError, EOFError) as error:
             raise UserError(f"{path} cannot be read ({error}); prepare the text again.") from None
         if counts.shape != (self.tokenizer.size,):
-            raise UserError(f"{path} does not count the pieces of this vocabulary; prepare the text again.")
+            raise UserError(f"{path} does not count the tokens of this vocabulary; prepare the text again.")
         return counts
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the vocabulary's and all shards' own, in hexadecimal: the same for the same pieces."""
+        """SHA-256 of the vocabulary's and all shards' own, in hexadecimal: the same for the same tokens."""
         digest = hashlib.sha256(self.tokenizer.fingerprint.encode())
         for entry in self.entries:
             digest.update(f"{entry.split} {entry.sha256}".encode())
@@ -234,7 +234,7 @@ def write_shard(path: Path, split: Split, documents: Documents, vocabulary_size:
     from safetensors.numpy import save
 
     arrays = {
-        "ids": documents.ids.astype(piece_type(vocabulary_size)),
+        "ids": documents.ids.astype(token_type(vocabulary_size)),
         "sentences": documents.sentences.astype(np.uint32),
         "documents": documents.documents.astype(np.uint32),
     }
@@ -248,7 +248,7 @@ def write_shard(path: Path, split: Split, documents: Documents, vocabulary_size:
         sha256=sha256(path),
         documents=len(documents),
         sentences=len(documents.sentences) - 1,
-        pieces=len(documents.ids),
+        tokens=len(documents.ids),
     )
 
 
@@ -267,7 +267,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from None
 
 
-def piece_type(vocabulary_size: int) -> type[np.unsignedinteger[Any]]:
+def token_type(vocabulary_size: int) -> type[np.unsignedinteger[Any]]:
     """The smallest unsigned type of shards that holds every id."""
     return np.uint16 if vocabulary_size <= 2**16 else np.uint32
 
@@ -312,14 +312,14 @@ def map_arrays(path: Path) -> dict[str, Array]:
 
 
 def map_documents(folder: Path, entry: ShardEntry) -> Documents:
-    """The documents of one shard of a folder; the pieces stay on the disk until they are looked at.
+    """The documents of one shard of a folder; the tokens stay on the disk until they are looked at.
 
     Raises:
         UserError: the shard is missing, cut short, or not what the manifest's `entry` says.
     """
     path = folder / entry.file
     arrays = map_arrays(path)
-    sizes = {"ids": entry.pieces, "sentences": entry.sentences + 1, "documents": entry.documents + 1}
+    sizes = {"ids": entry.tokens, "sentences": entry.sentences + 1, "documents": entry.documents + 1}
     for name, size in sizes.items():
         if name not in arrays or len(arrays[name]) != size:
             raise UserError(f"{path} is not the shard that {MANIFEST} describes; prepare the text again.")
@@ -335,14 +335,14 @@ def map_documents(folder: Path, entry: ShardEntry) -> Documents:
 class Gatherer:
     """Gathers the documents of one split until they fill a shard.
 
-    A shard ends after the first document with which it has `pieces` pieces, so that shards depend on the
+    A shard ends after the first document with which it has `tokens` tokens, so that shards depend on the
     documents and their order alone.
 
     Args:
         folder: where the shards go.
         split: of which split they are.
         vocabulary_size: of the tokenizer.
-        pieces: of a shard, at least; the last one may have fewer.
+        tokens: of a shard, at least; the last one may have fewer.
         pending: documents to begin with.
         written: shards of this split that are there already.
     """
@@ -352,16 +352,16 @@ class Gatherer:
         folder: Path,
         split: Split,
         vocabulary_size: int,
-        pieces: int,
+        tokens: int,
         pending: Documents | None = None,
         written: int = 0,
     ) -> None:
         self._folder = folder
         self._split = split
         self._vocabulary_size = vocabulary_size
-        self._full = pieces
+        self._full = tokens
         self._parts: list[Documents] = [pending] if pending is not None and len(pending) else []
-        self._pieces = sum(len(part.ids) for part in self._parts)
+        self._tokens = sum(len(part.ids) for part in self._parts)
         self._written = written
 
     def add(self, documents: Documents) -> list[ShardEntry]:
@@ -371,12 +371,12 @@ class Gatherer:
         begin = taken = 0
         while begin < len(documents):
             # The first document that fills the shard.
-            last = int(np.searchsorted(ends, self._full - self._pieces + taken))
+            last = int(np.searchsorted(ends, self._full - self._tokens + taken))
             end = min(last + 1, len(documents))
             self._parts.append(documents.part(begin, end))
-            self._pieces += int(ends[end - 1]) - taken
+            self._tokens += int(ends[end - 1]) - taken
             begin, taken = end, int(ends[end - 1])
-            if self._pieces >= self._full:
+            if self._tokens >= self._full:
                 entries += self.flush()
         return entries
 
@@ -386,7 +386,7 @@ class Gatherer:
             return []
         path = self._folder / f"{self._split}-{self._written:05d}.safetensors"
         entry = write_shard(path, self._split, self.pending, self._vocabulary_size)
-        self._parts, self._pieces = [], 0
+        self._parts, self._tokens = [], 0
         self._written += 1
         return [entry]
 

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from bertkit.data.batches import Rows, cut_by_pieces
+from bertkit.data.batches import Rows, cut_by_tokens
 from bertkit.data.masking import Masked, Masker
 from bertkit.data.packed import Sequences
 from bertkit.data.pairs import Spans, build_spans, lay_out
@@ -36,7 +36,7 @@ class Identity:
     length: int
     shards: tuple[str, ...]
     sequences: int
-    pieces: int
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Masks:
 
     Attributes:
         sequences: as the text has them, longest first.
-        masked: their packed pieces with some replaced, and what stood there.
+        masked: their packed tokens with some replaced, and what stood there.
         labels: whether each second segment follows (0) or not (1), int64 [B]; -1 without pairs.
     """
 
@@ -63,10 +63,10 @@ class _Window:
 
 
 class Windows:
-    """Steps of about `pieces` pieces, of sequences of up to `length`, from one split of a corpus."""
+    """Steps of about `tokens` tokens, of sequences of up to `length`, from one split of a corpus."""
 
     def __init__(
-        self, shards: Shards, split: Split, objective: ObjectiveRecipe, *, pieces: int, length: int, seed: int
+        self, shards: Shards, split: Split, objective: ObjectiveRecipe, *, tokens: int, length: int, seed: int
     ) -> None:
         self.entries = shards.of(split)
         if not self.entries:
@@ -81,7 +81,7 @@ class Windows:
             )
         self._shards = shards
         self._objective = objective
-        self._pieces = pieces
+        self._tokens = tokens
         self._length = length
         self._seed = seed
         self._masker = Masker(shards.tokenizer, objective)
@@ -90,13 +90,13 @@ class Windows:
     @property
     def steps_per_epoch(self) -> int:
         """Steps that use each sequence about once."""
-        return max(1, round(self._growth * sum(entry.pieces for entry in self.entries) / self._pieces))
+        return max(1, round(self._growth * sum(entry.tokens for entry in self.entries) / self._tokens))
 
     @cached_property
     def _growth(self) -> float:
-        """Pieces of sequences for each piece of text, as one window has it.
+        """Tokens of sequences for each token of text, as one window has it.
 
-        More than 1 for the special pieces, and for the second segments that come from other documents.
+        More than 1 for the special tokens, and for the second segments that come from other documents.
         """
         sample = self._groups(0)[0]
         documents = Documents.join(self._shards.read(entry) for entry in sample)
@@ -133,7 +133,7 @@ class Windows:
             length=self._length,
             shards=tuple(entry.file for entry in made.entries),
             sequences=len(sequences),
-            pieces=len(sequences.ids),
+            tokens=len(sequences.ids),
         )
 
     def _spans(self, documents: Documents, random: np.random.Generator) -> Spans:
@@ -162,8 +162,8 @@ class Windows:
         return groups
 
     def _sizes(self, epoch: int) -> list[int]:
-        """Steps of each window, in proportion to its pieces; all together those of an epoch."""
-        ends = np.cumsum([sum(entry.pieces for entry in group) for group in self._groups(epoch)])
+        """Steps of each window, in proportion to its tokens; all together those of an epoch."""
+        ends = np.cumsum([sum(entry.tokens for entry in group) for group in self._groups(epoch)])
         steps = np.round(ends / ends[-1] * self.steps_per_epoch).astype(np.int64)
         sizes: list[int] = np.diff(steps, prepend=0).tolist()
         return sizes
@@ -184,13 +184,13 @@ class Windows:
         count = self._sizes(epoch)[window]
         # Text that makes fewer sequences than steps is used again, in another order.
         order = np.concatenate([random.permutation(len(sizes)) for _ in range(-(-count // len(sizes)))])
-        batches = cut_by_pieces(order, sizes[order], count)
+        batches = cut_by_tokens(order, sizes[order], count)
         batches = [rows[np.argsort(-sizes[rows], kind="stable")] for rows in batches]
         return _Window(documents, spans, batches, entries)
 
 
 def _sizes(spans: Spans) -> Rows:
-    """Pieces of each sequence, without the special ones."""
+    """Tokens of each sequence, without the special ones."""
     sizes: Rows = np.diff(spans.first)[:, 0] + np.diff(spans.second)[:, 0]
     return sizes
 

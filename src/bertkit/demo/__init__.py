@@ -15,9 +15,9 @@ class Sizes:
 
     Attributes:
         text: sentences without labels.
-        vocabulary: pieces at most.
+        vocabulary: tokens at most.
         steps: of pretraining.
-        pieces: of such a step.
+        tokens: of such a step.
         labels: sentences with labels, for both models.
         epochs: over them.
         sequences: of a batch of them.
@@ -28,7 +28,7 @@ class Sizes:
     text: int = 50_000
     vocabulary: int = 800
     steps: int = 1_000
-    pieces: int = 1_024
+    tokens: int = 1_024
     labels: int = 400
     epochs: int = 8
     sequences: int = 16

@@ -70,9 +70,9 @@ def _write(path: Path, lines: Sequence[str]) -> None:
 
 def write_vocabulary(folder: Path, text: Sequence[str], sizes: Sizes) -> Tokenizer:
     """Learn vocab.txt from the text."""
-    pieces = learn(text, VocabularyOptions(size=sizes.vocabulary))
-    _write(folder / "vocab.txt", pieces)
-    return Tokenizer.from_vocabulary(pieces)
+    tokens = learn(text, VocabularyOptions(size=sizes.vocabulary))
+    _write(folder / "vocab.txt", tokens)
+    return Tokenizer.from_vocabulary(tokens)
 
 
 def write_shards(folder: Path, tokenizer: Tokenizer) -> dict[str, Any]:
@@ -82,14 +82,14 @@ def write_shards(folder: Path, tokenizer: Tokenizer) -> dict[str, Any]:
 
 
 def pretrain_recipe(folder: Path, sizes: Sizes, seed: int) -> PretrainRecipe:
-    """Masked pieces of single sentences: there is no next one."""
+    """Masked tokens of single sentences: there is no next one."""
     changes: dict[str, dict[str, Any]] = {
         "corpus": {"shards": str(folder / "shards")},
         "model": {"start": "tiny", "options": OPTIONS},
         "objective": {"pairs": "none"},
-        "batch": {"pieces": sizes.pieces, "length": 32},
+        "batch": {"tokens": sizes.tokens, "length": 32},
         "optimiser": {"lr": 2e-3, "beta2": 0.98, "warmup": 0.05},
-        "training": {"steps": sizes.steps, "evaluations": 4, "heldout_pieces": 8_192, "seed": seed},
+        "training": {"steps": sizes.steps, "evaluations": 4, "heldout_tokens": 8_192, "seed": seed},
     }
     return PretrainRecipe().with_changes(changes)
 

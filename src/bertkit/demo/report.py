@@ -158,7 +158,7 @@ def _filled_and_runs(found: Found) -> str:
     lines = []
     for each in found["filled"]:
         likeliest = each["masks"][0]["candidates"]
-        told = ", ".join(f"{escape(one['piece'])} {one['probability']:.0%}" for one in likeliest)
+        told = ", ".join(f"{escape(one['token'])} {one['probability']:.0%}" for one in likeliest)
         lines.append([escape(each["text"]), told])
     filled = f"<section><h2>What may stand there</h2>{table(['', 'likeliest'], lines)}</section>"
     items = "".join(f"<li><a href='{run}/{REPORT}'>{escape(words)}</a></li>" for run, words in RUNS.items())

@@ -103,7 +103,7 @@ def draw_masked_loss(tracks: Sequence[Track], floor: float | None, uniform: floa
 
 
 def draw_accuracy(tracks: Sequence[Track]) -> str:
-    """Shares of held-out masked pieces and pairs that are right, over steps, as SVG text; one line each."""
+    """Shares of held-out masked tokens and pairs that are right, over steps, as SVG text; one line each."""
     paired = any(pair_points(track) for track in tracks)
 
     def draw(all_axes: Sequence[Axes]) -> None:

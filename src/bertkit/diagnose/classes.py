@@ -1,5 +1,5 @@
 """What a page says of labels: what is taken for what, whether probabilities mean what they say, what other
-thresholds give, and the surest mistakes, their pieces coloured by where they pushed the model.
+thresholds give, and the surest mistakes, their tokens coloured by where they pushed the model.
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ def _legend(explained: Sequence[Mapping[str, Any]]) -> str:
     gaps = [abs(each["gap"]) for each in explained]
     words = (
         "The stronger the colour, the stronger the push, within each sentence. Integrated gradients on the "
-        f"pieces' embeddings, from [PAD] in every place, at up to {steps} points; the pushes of a sentence "
+        f"tokens' embeddings, from [PAD] in every place, at up to {steps} points; the pushes of a sentence "
         f"add up to its difference of logits within {max(*gaps, 0.001):.3f}."
     )
     if incomplete := sum(not each["complete"] for each in explained):
@@ -238,30 +238,30 @@ def _legend(explained: Sequence[Mapping[str, Any]]) -> str:
 
 def _texts(row: Mistake) -> str:
     texts = [row["text"], *([row["pair"]] if row["pair"] else [])]
-    pieces = row.get("explanation", {}).get("pieces", [])
-    strongest = max((abs(piece["push"]) for piece in pieces), default=0.0)
+    tokens = row.get("explanation", {}).get("tokens", [])
+    strongest = max((abs(token["push"]) for token in tokens), default=0.0)
     return "<br>".join(
-        _coloured(text, [piece for piece in pieces if piece["text"] == number], strongest)
+        _coloured(text, [token for token in tokens if token["text"] == number], strongest)
         for number, text in enumerate(texts)
     )
 
 
-def _coloured(text: str, pieces: Sequence[Mapping[str, Any]], strongest: float) -> str:
-    """`text`, escaped, with a mark around each piece that pushed; those that came to the model in order."""
+def _coloured(text: str, tokens: Sequence[Mapping[str, Any]], strongest: float) -> str:
+    """`text`, escaped, with a mark around each token that pushed; those that came to the model in order."""
     parts, place = [], 0
-    for piece in pieces:
-        share = abs(piece["push"]) / strongest if strongest else 0.0
-        # A piece may share a character with the one before, where one sign became two.
-        start = max(place, piece["from"])
-        if share < FAINT or piece["to"] <= start:
+    for token in tokens:
+        share = abs(token["push"]) / strongest if strongest else 0.0
+        # A token may share a character with the one before, where one sign became two.
+        start = max(place, token["from"])
+        if share < FAINT or token["to"] <= start:
             continue
-        side = "wrong" if piece["push"] > 0 else "right"
+        side = "wrong" if token["push"] > 0 else "right"
         parts.append(escape(text[place:start]))
         parts.append(
-            f"<mark class={side} style='--push:{100 * share:.0f}%' title='{piece['push']:+.2f}'>"
-            f"{escape(text[start : piece['to']])}</mark>"
+            f"<mark class={side} style='--push:{100 * share:.0f}%' title='{token['push']:+.2f}'>"
+            f"{escape(text[start : token['to']])}</mark>"
         )
-        place = piece["to"]
+        place = token["to"]
     return "".join([*parts, escape(text[place:])])
 
 

@@ -30,8 +30,8 @@ Row = dict[str, Any]
 PRETRAINING = "pretraining"
 NOT_FINISHED = "not finished: it is going on, or was interrupted"
 NO_ROWS = "only each run's own interval is given"
-SAME_PIECES = ("training.heldout_pieces", "batch.length")
-"""Beside `objective.*`, the keys that decide which held-out pieces are masked, and how."""
+SAME_TOKENS = ("training.heldout_tokens", "batch.length")
+"""Beside `objective.*`, the keys that decide which held-out tokens are masked, and how."""
 OF_TRAINING = "objective.fixed_masks"
 
 
@@ -163,7 +163,7 @@ def _came_to(group: Group) -> Row:
         PAIRS.accuracy: group.pairs,
         "floors": dict(group.floors),
         "steps": group.steps,
-        "pieces": group.pieces,
+        "tokens": group.tokens,
     }
 
 
@@ -175,9 +175,9 @@ def _difference(first: Group, other: Group, keys: Sequence[str]) -> Row:
     else:
         assert isinstance(first, Pretrained)
         assert isinstance(other, Pretrained)
-        others = [key for key in keys if key.startswith("objective.") or key in SAME_PIECES]
+        others = [key for key in keys if key.startswith("objective.") or key in SAME_TOKENS]
         others = [key for key in others if key != OF_TRAINING]
-        found = loss_difference(other, first, same_pieces=not others)
+        found = loss_difference(other, first, same_tokens=not others)
         words = _loss_words(found, others)
     told = {key: value for key, value in asdict(found).items() if key != "samples"}
     return told | {"interval": found.interval and list(found.interval), "words": words}
@@ -208,7 +208,7 @@ def _loss_words(found: Difference, others: Sequence[str]) -> str:
         words += ", more than seeds scatter" if found.clear else ", no more than seeds scatter"
     if others:
         verb = "differs" if len(others) == 1 else "differ"
-        words += f", but not of the same masked pieces: {', '.join(others)} {verb}"
+        words += f", but not of the same masked tokens: {', '.join(others)} {verb}"
     return f"{words}."
 
 

@@ -75,13 +75,13 @@ def columns(found: Found) -> tuple[list[str], list[list[str]]]:
         "run": lambda row: row["name"] + (f" ({row['seeds']} seeds)" if row["seeds"] > 1 else ""),
         f"{name}{drawn}": lambda row: with_interval(row["score"], row["interval"]),
         f"difference{drawn}": lambda row: _apart(row["difference"]),
-        "pieces right": lambda row: with_interval(row[MASKED.accuracy], form=".1%"),
+        "tokens right": lambda row: with_interval(row[MASKED.accuracy], form=".1%"),
         "train loss": lambda row: with_interval(row["train_loss"]),
         "steps": lambda row: f"{row['steps']:,}",
         "time": lambda row: duration(row["seconds"]),
         "weights": lambda row: _count(row["parameters"]),
     }
-    heads = [head for head in cells if text or head not in ("pieces right", "steps")]
+    heads = [head for head in cells if text or head not in ("tokens right", "steps")]
     lines = [
         [cells[head](row) for head in heads]
         if row["finished"]

@@ -48,7 +48,7 @@ class Group:
     """Trained models that answer one question together.
 
     Attributes:
-        scores: of each model, by the metric of its task; of pretraining its loss in nats a masked piece.
+        scores: of each model, by the metric of its task; of pretraining its loss in nats a masked token.
         score: mean over the models.
         interval: of the mean; None of the loss of one model.
         train_loss: mean over the models, of the last epoch where there are epochs; NaN where a log does not
@@ -106,11 +106,11 @@ class Pretrained(Group):
 
     Attributes:
         heldout: whether the losses are of held-out text; of training where none was held out.
-        accuracy: share of held-out masked pieces that are restored, mean over the models that tell it.
+        accuracy: share of held-out masked tokens that are restored, mean over the models that tell it.
         pairs: share of held-out pairs that are told right, mean over the models that learned from pairs.
         floors: losses of knowing word frequencies ("unigram") and nothing ("uniform").
         through_at: the step by which each model was off the plateau of word frequencies; None if never.
-        pieces: that the first model read.
+        tokens: that the first model read.
         corpus: fingerprint of the text.
     """
 
@@ -119,7 +119,7 @@ class Pretrained(Group):
     pairs: float | None
     floors: Mapping[str, float]
     through_at: tuple[int | None, ...]
-    pieces: int
+    tokens: int
     corpus: str
 
 
@@ -212,7 +212,7 @@ def _pretrained(runs: Sequence[FinishedRun]) -> Pretrained:
         pairs=mean(shares[PAIRS.accuracy]) if shares[PAIRS.accuracy] else None,
         floors={name: floors.number(name) for name in ("unigram", "uniform")},
         through_at=tuple(seed.whole("through_at") if seed.has("through_at") else None for seed in seeds),
-        pieces=first.whole("pieces"),
+        tokens=first.whole("tokens"),
         corpus=first.part("corpus").text("fingerprint"),
     )
 
@@ -284,22 +284,22 @@ def _not_paired(one: Finetuned, other: Finetuned, known_rows: bool) -> str | Non
     return None
 
 
-def loss_difference(one: Pretrained, other: Pretrained, *, same_pieces: bool) -> Difference:
+def loss_difference(one: Pretrained, other: Pretrained, *, same_tokens: bool) -> Difference:
     """How far the loss of `one` lies above that of `other`.
 
     Args:
         one: of the same text as `other`, or the two are not compared.
         other: what it is compared with.
-        same_pieces: the same held-out pieces are masked for both: only then there is an interval, of the
+        same_tokens: the same held-out tokens are masked for both: only then there is an interval, of the
             means over several seeds each (Welch 1947).
     """
     if not (one.heldout and other.heldout):
         return Difference(value=None, why="no text was held out")
     if one.corpus != other.corpus:
-        return Difference(value=None, why="their texts are not the same, nor are the pieces that are scored")
+        return Difference(value=None, why="their texts are not the same, nor are the tokens that are scored")
     value = one.score - other.score
     if min(len(one.scores), len(other.scores)) < 2:
         return Difference(value=value, why="a run keeps one mean")
-    if not same_pieces:
-        return Difference(value=value, why="they are not of the same masked pieces")
+    if not same_tokens:
+        return Difference(value=value, why="they are not of the same masked tokens")
     return Difference(value=value, interval=welch_interval(one.scores, other.scores), seeds_drawn=True)

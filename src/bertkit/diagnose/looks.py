@@ -52,7 +52,7 @@ HEAT_MAPS: Mapping[str, HeatMap] = MappingProxyType(
         ),
         "attention_entropy": HeatMap(
             "Attention by layer",
-            "Its entropy, of the most there can be: at 1 it looks everywhere alike, at 0 at one piece alone.",
+            "Its entropy, of the most there can be: at 1 it looks everywhere alike, at 0 at one token alone.",
             powers=False,
         ),
         "dead_units": HeatMap("Dead units by layer", "Share of units that no input moves.", powers=False),

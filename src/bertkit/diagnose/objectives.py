@@ -80,7 +80,7 @@ def labelled_facts(told: Told) -> str:
         "best epoch": f"{result['best_epoch']:g}",
         "precision": result["precision"],
         "training time": duration(result["seconds"]),
-        "pieces a second": f"{result['pieces_per_second']:,.0f}",
+        "tokens a second": f"{result['tokens_per_second']:,.0f}",
     }
     return facts(found, heading="What was run")
 
@@ -178,16 +178,16 @@ def seeds(told: Told) -> str:
 def text_facts(told: Told) -> str:
     """What was run, at a glance."""
     result, track = told.result, told.history.track
-    found = {"steps": f"{track.last_step:,}", "pieces read": f"{track.pieces:,}"}
+    found = {"steps": f"{track.last_step:,}", "tokens read": f"{track.tokens:,}"}
     if result:
         found = {
             "parameters": f"{result['parameters']:,}",
-            "vocabulary": f"{result['vocabulary_size']:,} pieces",
+            "vocabulary": f"{result['vocabulary_size']:,} tokens",
             "steps": f"{result['steps']:,}",
-            "pieces read": f"{result['pieces']:,}",
+            "tokens read": f"{result['tokens']:,}",
             "times the text": f"{result['epochs']:.2f}",
             "time": duration(result["seconds"]),
-            "pieces a second": f"{result['pieces_per_second']:,.0f}",
+            "tokens a second": f"{result['tokens_per_second']:,.0f}",
             "processes": str(result["processes"]),
             "precision": result["precision"],
         }
@@ -213,7 +213,7 @@ def masked_loss(told: Told) -> str:
     if broken and told.examined is None:
         keys.append(note(f"The loss was no number from step {min(broken):,} on."))
     svg = draw_masked_loss(tracks, history.floor, history.uniform)
-    return figure("Loss of masked pieces", svg, [*keys, *one_each(tracks)])
+    return figure("Loss of masked tokens", svg, [*keys, *one_each(tracks)])
 
 
 def restored(told: Told) -> str:
@@ -221,7 +221,7 @@ def restored(told: Told) -> str:
     tracks = [track for track in told.history.tracks if track.evaluations]
     if not tracks:
         return ""
-    keys = [key("dev", "masked pieces restored")]
+    keys = [key("dev", "masked tokens restored")]
     if any(pair_points(track) for track in tracks):
         keys.append(key("ngram", "pairs told right (chance: 50 %)"))
     return figure("Right on held-out text", draw_accuracy(tracks), [*keys, *one_each(tracks)])
@@ -231,7 +231,7 @@ def knowing_less(told: Told) -> str:
     """The loss beside those of knowing less."""
     rows = losses(told.result)
     names = [name for name in (MASKED.accuracy, PAIRS.accuracy) if any(name in row for row in rows.values())]
-    titles = {MASKED.accuracy: "pieces right", PAIRS.accuracy: "pairs right"}
+    titles = {MASKED.accuracy: "tokens right", PAIRS.accuracy: "pairs right"}
     lines = [
         [
             escape(who),
@@ -243,7 +243,7 @@ def knowing_less(told: Told) -> str:
     ]
     heads = ["", "MLM loss", "perplexity", *(titles[name] for name in names)]
     caption = (
-        "Perplexity is exp of the loss: among how many pieces, all equally likely, one would guess as well."
+        "Perplexity is exp of the loss: among how many tokens, all equally likely, one would guess as well."
     )
     made = table(heads, lines, numbers=range(1, len(heads)), caption=caption)
     return f"<section><h2>Beside knowing less</h2>{made}</section>"

@@ -256,7 +256,7 @@ def _figures(result: Result) -> str:
     where = "Held-out loss" if found else "Training loss (no text was held out)"
     right = ""
     if found:
-        right = f": {found[MASKED.accuracy]:.1%} of the masked pieces are restored"
+        right = f": {found[MASKED.accuracy]:.1%} of the masked tokens are restored"
         if PAIRS.accuracy in found:
             right += f", {found[PAIRS.accuracy]:.1%} of the pairs told right"
     words = f"{where} {said(loss, 3)}, perplexity {said(perplexity(loss), 1)}{right}."

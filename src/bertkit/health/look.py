@@ -22,7 +22,7 @@ from bertkit.model.pretraining import Pretrainer, PretrainingBatch
 EMBEDDINGS, POOLER, HEAD = "embeddings", "pooler", "head"
 ROWS = 16
 """Inputs that are looked at: enough to see whether all are alike."""
-PIECES = 2_048
+TOKENS = 2_048
 """Of all these inputs together, about."""
 OFF_BELOW = {"relu": 0.0, "gelu": -3.0, "gelu_tanh": -3.0}
 """Activation's input under which its output and its slope are next to nothing: at -3 gelu is -0.004."""
@@ -90,7 +90,7 @@ def cls_spread_by_layer(model: nn.Module, batch: PackedBatch) -> dict[str, float
         batch: at least two sequences of different texts.
 
     Returns:
-        "layer 1" to "layer L". Behind the embeddings all are alike by construction: the same piece stands at
+        "layer 1" to "layer L". Behind the embeddings all are alike by construction: the same token stands at
         the same position.
     """
     encoder = encoder_of(model)
@@ -150,8 +150,8 @@ class Looked:
 
 
 def rows_to_look_at(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Rows evenly spread over sequences of so many pieces, the same ones always."""
-    wanted = int(min(ROWS, max(2, PIECES // max(1, int(lengths.mean()))), len(lengths)))
+    """Rows evenly spread over sequences of so many tokens, the same ones always."""
+    wanted = int(min(ROWS, max(2, TOKENS // max(1, int(lengths.mean()))), len(lengths)))
     return np.linspace(0, len(lengths) - 1, wanted).astype(np.int64)
 
 
@@ -175,7 +175,7 @@ def look_at(model: Classifier | Pretrainer, batch: Any, *, compute: Compute = FL
             outputs = model.outputs(model(batch))
             probabilities = None if outputs.shape[1] == 1 else outputs.exp()
             inputs = batch
-        # Once more, for now the last layer too is computed at all pieces, whatever the head asks for.
+        # Once more, for now the last layer too is computed at all tokens, whatever the head asks for.
         hidden_TH, attentions = model.encoder(inputs, return_attention=True)
     looked.cls_spread = spread(hidden_TH.index_select(0, inputs.starts_B))
     for number, weights in enumerate(attentions, start=1):

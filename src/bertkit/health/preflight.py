@@ -60,7 +60,7 @@ class RowMeasures:
         batch_dispersion: how much the labels of the first epoch's batches vary from batch to batch, as a
             multiple of what random order gives: about 1, and the size of a batch where labels come sorted.
         file_dispersion: the same of batches cut from the file as it stands.
-        neighbours_alike: mean share of pieces that a row of train has in common with the next one.
+        neighbours_alike: mean share of tokens that a row of train has in common with the next one.
         strangers_alike: the same of two rows at random.
     """
 
@@ -132,32 +132,32 @@ class NumberMeasures(RowMeasures):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PieceMeasures:
+class TokenMeasures:
     """What the tokenizer made of the texts.
 
     Attributes:
-        pieces: of the text, pads and special pieces left out.
+        tokens: of the text, pads and special tokens left out.
         padding: share of pads that a batch padded to `max_length` would have.
-        visible_pads: share of the pieces that are pads and are seen by the attention of others.
-        truncated: share of the sequences that lost pieces to the length limit.
-        unknown: share of the text's pieces that are `[UNK]`.
+        visible_pads: share of the tokens that are pads and are seen by the attention of others.
+        truncated: share of the sequences that lost tokens to the length limit.
+        unknown: share of the text's tokens that are `[UNK]`.
         unknown_words: the commonest words that are.
-        pieces_a_word: pieces over words.
+        tokens_a_word: tokens over words.
         vocabulary_size: V.
-        cased_pieces: share of the vocabulary's pieces that have a capital letter.
+        cased_tokens: share of the vocabulary's tokens that have a capital letter.
         capitals: share of the letters of the texts that are capitals.
         lowercase: whether the tokenizer makes letters small.
     """
 
-    pieces: int
+    tokens: int
     padding: float
     visible_pads: float
     truncated: float
     unknown: float
     unknown_words: list[str]
-    pieces_a_word: float
+    tokens_a_word: float
     vocabulary_size: int
-    cased_pieces: float
+    cased_tokens: float
     capitals: float
     lowercase: bool
 
@@ -168,24 +168,24 @@ class StartMeasures:
 
     Attributes:
         rows: sequences.
-        pieces: of them together.
+        tokens: of them together.
         loss: in nats.
         uniform: loss of who knows nothing: ln C, or ln V (and ln 2 more with pairs).
         gradient_norms: of each layer, from the bottom to the top.
         cls_spread: of the `[CLS]` vectors behind each layer, see `layers.spread`.
-        piece_size: root mean square of the embeddings of the batch's pieces.
+        token_size: root mean square of the embeddings of the batch's tokens.
         position_size: the same of what is added for their positions; None where nothing is.
         segment_size: the same of their segments.
         attention_to_pads: share of the attention of `[CLS]` that goes to pads, a mean over layers and heads.
     """
 
     rows: int
-    pieces: int
+    tokens: int
     loss: float
     uniform: float
     gradient_norms: dict[str, float]
     cls_spread: dict[str, float]
-    piece_size: float
+    token_size: float
     position_size: float | None
     segment_size: float
     attention_to_pads: float = 0.0
@@ -197,8 +197,8 @@ class ByHeart:
 
     Attributes:
         rows: sequences.
-        pieces: of them together.
-        prior_loss: of who knows the shares of the labels (or pieces) of these and nothing else.
+        tokens: of them together.
+        prior_loss: of who knows the shares of the labels (or tokens) of these and nothing else.
         rate: the learning rate, after the recipe's share of warm-up.
         limit: steps asked for.
         losses: before each update.
@@ -211,7 +211,7 @@ class ByHeart:
     """
 
     rows: int
-    pieces: int
+    tokens: int
     prior_loss: float
     rate: float
     limit: int
@@ -276,9 +276,9 @@ class CorpusMeasures:
     """Text for pretraining, against what the run will read of it; `epochs` is how often."""
 
     documents: int
-    train_pieces: int
-    heldout_pieces: int
-    pieces_a_step: int
+    train_tokens: int
+    heldout_tokens: int
+    tokens_a_step: int
     epochs: float
     unigram: float
 
@@ -289,7 +289,7 @@ class Preflight:
 
     asked: Asked
     start: StartMeasures
-    pieces: PieceMeasures
+    tokens: TokenMeasures
     rows: RowMeasures | None = None
     corpus: CorpusMeasures | None = None
     by_heart: ByHeart | None = None

@@ -164,7 +164,7 @@ def dispersion(labels: npt.NDArray[Any], batches: Sequence[Ints], classes: int) 
 
 
 def _alike(sequences: Sequences) -> tuple[float, float]:
-    """Mean overlap of the pieces of neighbouring rows, and of rows at random."""
+    """Mean overlap of the tokens of neighbouring rows, and of rows at random."""
     count = len(sequences)
     if count < 3:
         return 0.0, 0.0
@@ -173,13 +173,13 @@ def _alike(sequences: Sequences) -> tuple[float, float]:
     others = random.integers(0, count, PAIRS_COMPARED)
 
     def mean(left: Ints, right: Ints) -> float:
-        pairs = [(_pieces(sequences, i), _pieces(sequences, j)) for i, j in zip(left, right, strict=True)]
+        pairs = [(_tokens(sequences, i), _tokens(sequences, j)) for i, j in zip(left, right, strict=True)]
         return float(np.mean([len(a & b) / len(a | b) for a, b in pairs]))
 
     return mean(first, first + 1), mean(first, np.where(others == first, count - 1 - others, others))
 
 
-def _pieces(sequences: Sequences, row: int) -> set[int]:
+def _tokens(sequences: Sequences, row: int) -> set[int]:
     # Without the first and the last, which are [CLS] and [SEP] in every row.
     return set(sequences.ids[sequences.starts[row] + 1 : sequences.starts[row + 1] - 1].tolist()) or {-1}
 
@@ -292,7 +292,7 @@ def file_order(record: Preflight) -> Finding | None:
     ]
     if rows.neighbours_alike > SORTED_BY_SOURCE * rows.strangers_alike:
         seen.append(
-            f"and neighbours share {rows.neighbours_alike:.0%} of their pieces where strangers share "
+            f"and neighbours share {rows.neighbours_alike:.0%} of their tokens where strangers share "
             f"{rows.strangers_alike:.0%}, so the file is sorted by source"
         )
     # Of one row a batch the labels vary as they do in any order.

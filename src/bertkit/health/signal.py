@@ -218,14 +218,14 @@ def dead_units(watched: Watched) -> Finding | None:
 
 
 def attention_at_one_place(watched: Watched) -> Finding | None:
-    """All heads of a layer look at one piece alone, with nothing learnt (Zhai et al., arXiv 2303.06296)."""
+    """All heads of a layer look at one token alone, with nothing learnt (Zhai et al., arXiv 2303.06296)."""
     looks = _two_looks(watched, "attention_entropy")
     stuck = _layers(looks, "attention_entropy", lambda entropy: entropy < ONE_PLACE)
     if not stuck:
         return None
     return notable(
         "possible",
-        f"The attention of {', '.join(stuck)} rests on one piece alone: its entropy is "
+        f"The attention of {', '.join(stuck)} rests on one token alone: its entropy is "
         f"{looks[-1].attention_entropy[stuck[0]]:.1g} of the most there can be by step {watched.step}.",
         "Where the softmax is saturated hardly any gradient passes: queries and keys have grown too fast.",
         *calmer(watched.setting),

@@ -19,8 +19,8 @@ from bertkit.runs.findings import Change, Finding
 LossOf = Callable[[nn.Module], torch.Tensor]
 """The loss of some sequences, a scalar."""
 DROWNED = 4.0
-"""Positions against pieces. BERT's learned tables are of the same size at first and 0.4 when trained; the
-article's sinusoids are 24 times as large as its pieces."""
+"""Positions against tokens. BERT's learned tables are of the same size at first and 0.4 when trained; the
+article's sinusoids are 24 times as large as its tokens."""
 BERTS_RANGE = 0.02
 """Deviation of BERT's fresh weights (paper's code, `initializer_range`)."""
 LOUD_START = 1.0
@@ -46,7 +46,7 @@ def measure_start(
         batch: at least one sequence.
         uniform: loss in nats of who knows nothing.
         compute: where and in which number format.
-        pad_id: where pads are pieces that others see: the share of attention that they get is measured.
+        pad_id: where pads are tokens that others see: the share of attention that they get is measured.
     """
     with evaluating(model):
         model.zero_grad(set_to_none=True)
@@ -59,12 +59,12 @@ def measure_start(
         sizes = embedding_sizes(encoder, batch)
         return StartMeasures(
             rows=len(batch.lengths),
-            pieces=len(batch.ids_T),
+            tokens=len(batch.ids_T),
             loss=found.item(),
             uniform=uniform,
             gradient_norms=norms,
             cls_spread=cls_spread_by_layer(model, batch),
-            piece_size=sizes[0],
+            token_size=sizes[0],
             position_size=sizes[1],
             segment_size=sizes[2],
             attention_to_pads=0.0 if pad_id is None else _attention_to_pads(encoder, batch, pad_id),
@@ -73,7 +73,7 @@ def measure_start(
 
 @torch.no_grad()
 def embedding_sizes(encoder: Encoder, batch: PackedBatch) -> tuple[float, float | None, float]:
-    """Root mean square of what the batch's pieces, their positions (None: nothing) and segments add up.
+    """Root mean square of what the batch's tokens, their positions (None: nothing) and segments add up.
 
     A model that does not tell segments apart adds 0 for them.
     """
@@ -84,7 +84,7 @@ def embedding_sizes(encoder: Encoder, batch: PackedBatch) -> tuple[float, float 
     if tables.fixed_positions is not None:
         positions = _size(tables.fixed_positions[batch.positions_T])
     segments = 0.0 if tables.segments is None else _size(tables.segments(batch.segments_T))
-    return _size(tables.pieces(batch.ids_T)), positions, segments
+    return _size(tables.tokens(batch.ids_T)), positions, segments
 
 
 def _size(vectors: torch.Tensor) -> float:
@@ -105,13 +105,13 @@ def _attention_to_pads(encoder: Encoder, batch: PackedBatch, pad_id: int) -> flo
 
 
 def embedding_scale(record: Preflight) -> Finding | None:
-    """What is added for positions is far larger than the embeddings of pieces."""
+    """What is added for positions is far larger than the embeddings of tokens."""
     start, asked = record.start, record.asked
-    if start.position_size is None or start.position_size <= DROWNED * start.piece_size:
+    if start.position_size is None or start.position_size <= DROWNED * start.token_size:
         return None
-    ratio = start.position_size / start.piece_size if start.piece_size else math.inf
+    ratio = start.position_size / start.token_size if start.token_size else math.inf
     normed = asked.embedding_norm
-    changes: tuple[Change, ...] = (Change(words="start from a model whose pieces are not drowned"),)
+    changes: tuple[Change, ...] = (Change(words="start from a model whose tokens are not drowned"),)
     if asked.fresh:
         changes = (
             Change("model.options.positions", "rotary"),
@@ -119,13 +119,13 @@ def embedding_scale(record: Preflight) -> Finding | None:
         )
         if asked.positions != "sinusoidal":
             changes = changes[:1]
-        if not start.piece_size:
+        if not start.token_size:
             changes = (Change("model.options.initialiser_range", BERTS_RANGE),)
     return (notable if normed else grave)(
         "certain",
-        f"Embeddings of pieces are of size {start.piece_size:.3f}, what is added for their positions of "
-        f"{start.position_size:.3f}" + (f": {ratio:.0f} to 1." if start.piece_size else "."),
-        "The first layer sees where a piece stands and hardly which one it is"
+        f"Embeddings of tokens are of size {start.token_size:.3f}, what is added for their positions of "
+        f"{start.position_size:.3f}" + (f": {ratio:.0f} to 1." if start.token_size else "."),
+        "The first layer sees where a token stands and hardly which one it is"
         + (", also behind the norm." if normed else "."),
         *changes,
     )

@@ -117,7 +117,7 @@ def stands_high(watched: Watched) -> bool:
     """Whether the loss stands over its lowest by more than noise explains."""
     rise, past = watched.setting.rise, watched.past
     if watched.setting.phase == "pretrain":
-        return past.risen_at is not None  # By nats: no choice of a batch's many masked pieces does that.
+        return past.risen_at is not None  # By nats: no choice of a batch's many masked tokens does that.
     return bool(rise) and past.smoothed > past.lowest + max(rise, SWING * past.noise)
 
 
@@ -174,7 +174,7 @@ def slowed_down(run: History) -> Finding | None:
     for track in run.tracks:
         seconds = track.outcome.seconds if track.outcome else run.seconds
         usual = math.inf if run.long_from is None else run.long_from
-        paces = [step.pieces_per_second for step in track.steps if step.step <= usual]
+        paces = [step.tokens_per_second for step in track.steps if step.step <= usual]
         quarter = len(paces) // 4
         if quarter < ENOUGH_STEPS or not seconds > LONG:
             continue
@@ -182,7 +182,7 @@ def slowed_down(run: History) -> Finding | None:
         if last < SLOWED * first:
             return notable(
                 "possible",
-                f"It began with {first:,.0f} pieces a second, and ended with {last:,.0f}.",
+                f"It began with {first:,.0f} tokens a second, and ended with {last:,.0f}.",
                 "Something else used the machine, or it became hot, or ran out of memory.",
                 Change(words="a look at what else runs there, and at its memory"),
             )

@@ -122,7 +122,7 @@ def learn_by_heart(
         _backward(model, trial)
     found = ByHeart(
         rows=len(trial.batch.lengths),
-        pieces=len(trial.batch.ids_T),
+        tokens=len(trial.batch.ids_T),
         prior_loss=trial.prior_loss,
         rate=rate(max(0, steps - 1)),
         limit=steps,
@@ -274,7 +274,7 @@ def not_by_heart(record: Preflight) -> Finding | None:
     norms = [norm for name, norm in trial.gradient_norms.items() if name.startswith("layer ")]
     seen = (
         f"{_ending(trial)} on the same {trial.rows} texts the loss is {trial.losses[-1]:.3f}; knowing the "
-        f"shares of their {'labels' if record.asked.phase == 'finetune' else 'masked pieces'} is "
+        f"shares of their {'labels' if record.asked.phase == 'finetune' else 'masked tokens'} is "
         f"{trial.prior_loss:.3f}. "
     )
     if dead:

@@ -176,13 +176,13 @@ def few_updates(record: Preflight) -> Finding | None:
     likely = asked.steps * (BUDGET_DOUBT if asked.budget_minutes else 1)
     if corpus is None or not asked.fresh or not 0 < likely < FEW_UPDATES:
         return None
-    changes = [Change("batch.pieces", max(asked.max_length, corpus.pieces_a_step // 4))]
+    changes = [Change("batch.tokens", max(asked.max_length, corpus.tokens_a_step // 4))]
     if not asked.budget_minutes:
         changes.insert(0, Change("training.steps", ENOUGH_UPDATES))
     return notable(
         "likely",
-        f"The run has about {asked.steps:,} updates of {corpus.pieces_a_step:,} pieces.",
-        "From fresh weights the first hundreds only learn how often each piece occurs.",
+        f"The run has about {asked.steps:,} updates of {corpus.tokens_a_step:,} tokens.",
+        "From fresh weights the first hundreds only learn how often each token occurs.",
         *changes,
         read="docs/pretraining.md",
     )
@@ -241,7 +241,7 @@ def text_repeated(record: Preflight) -> Finding | None:
         return None
     return notable(
         "likely",
-        f"The run reads its {corpus.train_pieces:,} pieces {corpus.epochs:.0f} times.",
+        f"The run reads its {corpus.train_tokens:,} tokens {corpus.epochs:.0f} times.",
         "The more often the same text is read the less it teaches: four times are nearly as good as "
         "new text, forty times teach little more.",
         Change("training.steps", round(record.asked.steps * REPEATED / corpus.epochs)),
@@ -364,7 +364,7 @@ def pairs_interval(run: RunHistory[PretrainRecipe]) -> tuple[float, float, float
     last = next((each for each in reversed(run.track.evaluations) if math.isfinite(each.pair_accuracy)), None)
     if last is None or not 0 <= last.pair_accuracy <= 1:
         return None
-    least = run.recipe.training.heldout_pieces / run.recipe.batch.length
+    least = run.recipe.training.heldout_tokens / run.recipe.batch.length
     count = max(1, int(last.pairs if math.isfinite(last.pairs) else least))
     low, high = wilson_interval(last.pair_accuracy * count, count)
     return last.pair_accuracy, low, high

@@ -26,9 +26,9 @@ from bertkit.data.packing import encode_texts
 from bertkit.data.tables import BadRow, Row
 from bertkit.errors import UserError, check_choice
 from bertkit.infer.rows import ROWS_AT_ONCE, Tally, Texts, checked_texts, in_chunks
-from bertkit.model.bulk import PIECES, batches_by_length, in_batches
+from bertkit.model.bulk import TOKENS, batches_by_length, in_batches
 from bertkit.model.compute import Compute
-from bertkit.model.pooling import combined, over_pieces, over_windows, pool
+from bertkit.model.pooling import combined, over_tokens, over_windows, pool
 from bertkit.text.tokenizer import Encoding
 
 EmbedPooling = Literal["cls", "mean", "max", "pooler", "words"]
@@ -43,12 +43,12 @@ Vectors = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding:
-    """What becomes of the states of a text's pieces.
+    """What becomes of the states of a text's tokens.
 
     Attributes:
         layers: see `config.layer_numbers`.
         combine: the layers' sum or their concatenation.
-        poolings: how pieces become a vector; of several the vectors are laid end to end.
+        poolings: how tokens become a vector; of several the vectors are laid end to end.
         normalise: divide each vector by its length.
     """
 
@@ -63,7 +63,7 @@ class Embedding:
         return self.poolings == ("words",)
 
     @property
-    def of_pieces(self) -> tuple[Pooling, ...]:
+    def of_tokens(self) -> tuple[Pooling, ...]:
         """The poolings of a whole text."""
         return tuple(each for each in self.poolings if each != "words")
 
@@ -73,7 +73,7 @@ class WordVectors:
     """The words of a text, the (start, end) of their characters in it, and their vectors [words, W].
 
     What stands between spaces is a word, and so is a punctuation mark or a Chinese character. A word's
-    vector is the mean of its pieces'.
+    vector is the mean of its tokens'.
     """
 
     words: list[str]
@@ -130,7 +130,7 @@ class Embedder:
             tally.rows += len(chunk)
             tally.bad += len(chunk) - len(good)
             tally.truncated += sequences.truncated
-            tally.pieces += len(sequences.ids)
+            tally.tokens += len(sequences.ids)
             yield chunk, found
 
     def _embed(
@@ -148,17 +148,17 @@ class Embedder:
 
     def _texts(self, sequences: Sequences) -> Vectors:
         """One vector a row, [N, W]."""
-        apart, how, poolings = replace(sequences, windows=None), self.embedding, self.embedding.of_pieces
+        apart, how, poolings = replace(sequences, windows=None), self.embedding, self.embedding.of_tokens
 
         def answer(rows: npt.NDArray[np.int64]) -> torch.Tensor:
             batch = apart.batch(rows)
             if len(poolings) == 1:
                 return pool(self._encoder, batch, poolings[0], how.layers, how.combine).float()
             states_TW = combined(self._encoder, batch, how.layers, how.combine)
-            return torch.cat([over_pieces(states_TW, batch, each) for each in poolings], dim=1).float()
+            return torch.cat([over_tokens(states_TW, batch, each) for each in poolings], dim=1).float()
 
         found = in_batches(
-            self._encoder, apart.lengths, self.width, answer, compute=self.compute, pieces=PIECES
+            self._encoder, apart.lengths, self.width, answer, compute=self.compute, tokens=TOKENS
         )
         if sequences.windows is not None and len(sequences):
             counts = sequences.windows.counts.tolist()
@@ -173,7 +173,7 @@ class Embedder:
         offsets = np.zeros(len(texts), dtype=np.int64)
         if sequences.windows is not None:
             firsts, offsets = sequences.windows.firsts, sequences.windows.offsets
-        # Of each sequence: which text, and the pieces of it that are taken from here.
+        # Of each sequence: which text, and the tokens of it that are taken from here.
         parts: list[tuple[int, int, int]] = []
         states = []
         for text, (start, end) in enumerate(pairwise(firsts.tolist())):
@@ -185,7 +185,7 @@ class Embedder:
         apart, how = replace(sequences, windows=None), self.embedding
         self._encoder.eval()
         with torch.inference_mode(), self.compute.autocast():
-            for rows in batches_by_length(apart.lengths, PIECES):
+            for rows in batches_by_length(apart.lengths, TOKENS):
                 batch = apart.batch(rows)
                 found_TW = combined(self._encoder, batch, how.layers, how.combine).float().numpy()
                 for row, place in zip(rows.tolist(), batch.starts_B.tolist(), strict=True):
@@ -206,7 +206,7 @@ def embedding_of(
     pooling: EmbedPooling | None,
     normalise: bool | None,
 ) -> Embedding:
-    """What is asked for; otherwise what a folder of sentence-transformers says, or the mean of all pieces.
+    """What is asked for; otherwise what a folder of sentence-transformers says, or the mean of all tokens.
 
     Raises:
         UserError: there is no such pooling, layer or combination, or the folder's own is none of bertkit's.
@@ -243,7 +243,7 @@ def _normalised(vectors_NW: Vectors) -> Vectors:
 
 
 def _word_vectors(text: str, encoding: Encoding, states_SW: Vectors) -> WordVectors:
-    """Means over the pieces of each word that is there whole."""
+    """Means over the tokens of each word that is there whole."""
     starts = np.flatnonzero(encoding.word_starts)
     ends = np.append(starts[1:], len(encoding.ids))[: len(starts)]
     whole = ends <= len(states_SW)

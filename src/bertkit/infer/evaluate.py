@@ -71,7 +71,7 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:
         "truncated": sequences.truncated,
         "precision": predictor.compute.precision,
         "seconds": seconds,
-        "pieces_per_second": float(sequences.lengths.sum() / seconds),
+        "tokens_per_second": float(sequences.lengths.sum() / seconds),
         "version": __version__,
     }
 

@@ -1,4 +1,4 @@
-"""A pretrained encoder that says which pieces may stand where one is masked, and fills the gaps of texts."""
+"""A pretrained encoder that says which tokens may stand where one is masked, and fills the gaps of texts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bertkit.config.head import HEAD_KINDS
 from bertkit.data.packed import PackedBatch, Sequences, pack
 from bertkit.data.packing import with_specials
 from bertkit.errors import UserError, check_at_least
-from bertkit.model.bulk import PIECES, batches_by_length
+from bertkit.model.bulk import TOKENS, batches_by_length
 from bertkit.model.compute import FLOAT32, Compute
 from bertkit.text.tokenizer import MASK, Tokenizer
 
@@ -26,8 +26,8 @@ class MaskedModel:
 
     Attributes:
         name: what the user called the model.
-        tokenizer: cuts texts into the pieces that the model knows.
-        max_length: pieces of a sequence at most, `[CLS]` and `[SEP]` counted.
+        tokenizer: cuts texts into the tokens that the model knows.
+        max_length: tokens of a sequence at most, `[CLS]` and `[SEP]` counted.
         compute: where and in which number format the encoder computes.
     """
 
@@ -37,9 +37,9 @@ class MaskedModel:
             if folder.head is not None:
                 why = f"but one that {HEAD_KINDS[folder.head.config.kind].does}"
             elif "cls.predictions.decoder.weight" in folder.unused:
-                why = "or one whose table of pieces is not the encoder's, which bertkit cannot compute"
+                why = "or one whose table of tokens is not the encoder's, which bertkit cannot compute"
             raise UserError(
-                f"{name} has no head for masked pieces, {why}; take a model that was pretrained, "
+                f"{name} has no head for masked tokens, {why}; take a model that was pretrained, "
                 f"or give it that head with `bertkit pretrain SHARDS --model {name} -o RUN`."
             )
         self.name = name
@@ -56,13 +56,13 @@ class MaskedModel:
             yield
 
     def log_probabilities(self, batch: PackedBatch, masked_M: torch.Tensor) -> torch.Tensor:
-        """Log-probability of each piece of the vocabulary at each masked place, float32 [M, V].
+        """Log-probability of each token of the vocabulary at each masked place, float32 [M, V].
 
         The head computes in float32 whatever the encoder does: logits rounded to bfloat16 are off by up to
         0.03, and what two sentences differ in is often less.
 
         Args:
-            batch: sequences with `[MASK]` where pieces are masked.
+            batch: sequences with `[MASK]` where tokens are masked.
             masked_M: packed indices of the places that are asked for, rising, none twice.
 
         Raises:
@@ -70,7 +70,7 @@ class MaskedModel:
         """
         hidden_MH = self._encoder(batch, rows=masked_M)
         with FLOAT32.autocast():
-            logits_MV = self._head(hidden_MH.float(), self._encoder.embeddings.pieces.weight)
+            logits_MV = self._head(hidden_MH.float(), self._encoder.embeddings.tokens.weight)
         logs_MV = torch.log_softmax(logits_MV, dim=-1)
         if not logs_MV.sum().isfinite():
             raise UserError(f"{self.name} answers with NaN: its weights are damaged; train it again.")
@@ -78,26 +78,26 @@ class MaskedModel:
 
 
 Filled = dict[str, Any]
-"""`{"text", "masks": [{"position", "candidates": [{"piece", "probability"}]}], "filled"}`: `position` is
-where the `[MASK]` begins in the text, in characters; `filled` the text with the likeliest piece in each."""
+"""`{"text", "masks": [{"position", "candidates": [{"token", "probability"}]}], "filled"}`: `position` is
+where the `[MASK]` begins in the text, in characters; `filled` the text with the likeliest token in each."""
 
 
 def fill(
     model: MaskedModel, texts: Sequence[str], *, top: int = 5, places: Sequence[str] | None = None
 ) -> list[Filled]:
-    """The likeliest pieces for each `[MASK]` that is written in the texts.
+    """The likeliest tokens for each `[MASK]` that is written in the texts.
 
     Several masks of one text are filled each for itself, all of them unseen. The whole vocabulary is asked,
-    special pieces too, so the probabilities of all its pieces sum to 1.
+    special tokens too, so the probabilities of all its tokens sum to 1.
 
     Args:
         model: what is asked.
         texts: each with at least one `[MASK]`, written so.
-        top: how many candidates, likeliest first; all pieces if the vocabulary has fewer.
+        top: how many candidates, likeliest first; all tokens if the vocabulary has fewer.
         places: what a message calls each text, such as its file and line; its number without.
 
     Raises:
-        UserError: a text has no `[MASK]`, or more pieces than the model has positions for.
+        UserError: a text has no `[MASK]`, or more tokens than the model has positions for.
     """
     check_at_least("fill", "top", top, 1)
     names = [f"Text {number}" for number in range(1, len(texts) + 1)] if places is None else places
@@ -106,13 +106,13 @@ def fill(
     top = min(top, model.tokenizer.size)
     answers: list[Filled] = [{} for _ in texts]
     with model.computing():
-        for rows in batches_by_length(sequences.lengths, PIECES):
+        for rows in batches_by_length(sequences.lengths, TOKENS):
             batch = pack(sequences, rows)
             masked_M = (batch.ids_T == mask_id).nonzero().flatten()
             best = model.log_probabilities(batch, masked_M).topk(top)
             candidates = [
                 [
-                    {"piece": model.tokenizer.vocabulary[index], "probability": probability}
+                    {"token": model.tokenizer.vocabulary[index], "probability": probability}
                     for probability, index in zip(*each, strict=True)
                 ]
                 for each in zip(best.values.exp().tolist(), best.indices.tolist(), strict=True)
@@ -125,7 +125,7 @@ def fill(
 
 
 def _encode(model: MaskedModel, texts: Sequence[str], names: Sequence[str]) -> Sequences:
-    """`[CLS] text [SEP]` of each text, its written masks being the special piece.
+    """`[CLS] text [SEP]` of each text, its written masks being the special token.
 
     A text is cut at its masks before the tokenizer sees it, to which `[MASK]` would be three words.
     """
@@ -133,22 +133,22 @@ def _encode(model: MaskedModel, texts: Sequence[str], names: Sequence[str]) -> S
     parts = [text.split(MASK) for text in texts]
     for name, cut in zip(names, parts, strict=True):
         if len(cut) == 1:
-            raise UserError(f"{name} has no {MASK}: write {MASK} where a piece is to be found.")
+            raise UserError(f"{name} has no {MASK}: write {MASK} where a token is to be found.")
     encoded = iter(tokenizer.encode_batch(list(chain.from_iterable(parts))))
-    pieces, ends = array("i"), [0]
+    tokens, ends = array("i"), [0]
     for name, cut in zip(names, parts, strict=True):
         for number in range(len(cut)):
-            pieces.extend([tokenizer.mask_id] * (number > 0) + next(encoded))
-        length = len(pieces) - ends[-1] + 2
+            tokens.extend([tokenizer.mask_id] * (number > 0) + next(encoded))
+        length = len(tokens) - ends[-1] + 2
         if length > model.max_length:
             raise UserError(
-                f"{name} has {length} pieces with the special ones, and {model.name} has positions for "
+                f"{name} has {length} tokens with the special ones, and {model.name} has positions for "
                 f"{model.max_length}: shorten it."
             )
-        ends.append(len(pieces))
+        ends.append(len(tokens))
     spans = np.array(list(pairwise(ends)), dtype=np.int64).reshape(-1, 2)
     alone = np.zeros(len(spans), dtype=np.bool_)
-    sequences, _, _ = with_specials(np.array(pieces, dtype=np.int32), spans, 0 * spans, alone, tokenizer)
+    sequences, _, _ = with_specials(np.array(tokens, dtype=np.int32), spans, 0 * spans, alone, tokenizer)
     return sequences
 
 
@@ -158,8 +158,8 @@ def _answer(text: str, candidates: list[list[dict[str, Any]]]) -> Filled:
     for mine, part in zip(candidates, rest, strict=True):
         masks.append({"position": position, "candidates": mine})
         position += len(MASK) + len(part)
-        piece = mine[0]["piece"]
-        # A piece that continues a word is written onto it.
-        filled = filled.rstrip() + piece[2:] if piece.startswith("##") else filled + piece
+        token = mine[0]["token"]
+        # A token that continues a word is written onto it.
+        filled = filled.rstrip() + token[2:] if token.startswith("##") else filled + token
         filled += part
     return {"text": text, "masks": masks, "filled": filled}

@@ -24,7 +24,7 @@ from bertkit.tasks.kinds import kind_of_head
 
 
 class Model:
-    """A trained model: `predict` needs a head for a kind of task, `fill` and `score` one for masked pieces,
+    """A trained model: `predict` needs a head for a kind of task, `fill` and `score` one for masked tokens,
     and `embed` none.
 
     Attributes:
@@ -58,7 +58,7 @@ class Model:
 
     @cached_property
     def masked(self) -> MaskedModel:
-        """The model as one that restores masked pieces.
+        """The model as one that restores masked tokens.
 
         Raises:
             UserError: it has no head for them.
@@ -73,7 +73,7 @@ class Model:
         """What a head of any kind computes: see `infer.outputs.outputs`.
 
         Returns:
-            For each text, or pair of texts, in the order given: [C], or [S, C] of a head on pieces.
+            For each text, or pair of texts, in the order given: [C], or [S, C] of a head on tokens.
         """
         return outputs(self._folder, self.name, texts, pairs, self.compute)
 
@@ -102,7 +102,7 @@ class Model:
         """Vectors of N texts, or of N pairs of texts, in the order given.
 
         Without `pooling`, a folder of sentence-transformers gives its own vectors, and any other the mean of
-        the last layer's pieces.
+        the last layer's tokens.
 
         Args:
             texts: a list or an array of strings.
@@ -123,7 +123,7 @@ class Model:
         return embedder.embed(texts, pairs)
 
     def fill(self, texts: str | Sequence[str], *, top: int = 5) -> Any:
-        """The likeliest pieces for each `[MASK]`: see `infer.masked.fill`.
+        """The likeliest tokens for each `[MASK]`: see `infer.masked.fill`.
 
         Returns:
             An object for each text, in the order given; of one text that is no list the object itself.
@@ -135,14 +135,14 @@ class Model:
         """How likely the model finds sentences: see `infer.score.score`.
 
         Returns:
-            For each, in the order given: `{"text", "score", "pieces"}`; the score is the sum over its
-            pieces, in nats.
+            For each, in the order given: `{"text", "score", "tokens"}`; the score is the sum over its
+            tokens, in nats.
         """
         if isinstance(texts, str):
             raise UserError("`texts` must be a list of strings, not str; put one text in a list.")
         found = score(self.masked, texts, whole_words=whole_words)
-        rows = zip(texts, found.scores.tolist(), found.pieces.tolist(), strict=True)
-        return [{"text": text, "score": nats, "pieces": pieces} for text, nats, pieces in rows]
+        rows = zip(texts, found.scores.tolist(), found.tokens.tolist(), strict=True)
+        return [{"text": text, "score": nats, "tokens": tokens} for text, nats, tokens in rows]
 
 
 def load(
@@ -157,8 +157,8 @@ def load(
     Args:
         model: what MODEL may be on the command line: a run, a model folder or `pkg:PACKAGE/FOLDER`.
         precision: "fp32", "bf16", or "auto" for the faster that this processor has.
-        window: read texts longer than so many pieces in windows of so many; 0: cut them; None: as trained.
-        stride: pieces from one window to the next; 0: three quarters of one; None: as trained.
+        window: read texts longer than so many tokens in windows of so many; 0: cut them; None: as trained.
+        stride: tokens from one window to the next; 0: three quarters of one; None: as trained.
 
     Raises:
         UserError: there is no such model, or it is damaged, or without heads, or a preset, which nothing has

@@ -13,7 +13,7 @@ from bertkit.config.head import HEAD_KINDS
 from bertkit.data.packed import pack
 from bertkit.data.packing import encode_texts
 from bertkit.errors import UserError
-from bertkit.model.bulk import PIECES, batches_by_length
+from bertkit.model.bulk import TOKENS, batches_by_length
 from bertkit.model.compute import Compute
 from bertkit.model.heads import Classifier
 
@@ -38,7 +38,7 @@ def outputs(
 
     Returns:
         [C] for each, C being the head's `outputs`: classes, labels, numbers, or 1 for each of the texts that
-        one is to be chosen from. Of a head on pieces [S, C] with a row for each piece, `[CLS]` and `[SEP]`
+        one is to be chosen from. Of a head on tokens [S, C] with a row for each token, `[CLS]` and `[SEP]`
         among them: tags, or how likely the answer starts (column 0) and ends (column 1) there.
 
     Raises:
@@ -52,18 +52,18 @@ def outputs(
     sequences = encode_texts(folder.tokenizer, texts, pairs, max_length=longest)
     if sequences.truncated:
         raise UserError(
-            f"{sequences.truncated} of {len(texts)} texts have more pieces than {name} has positions for, "
+            f"{sequences.truncated} of {len(texts)} texts have more tokens than {name} has positions for, "
             f"{longest}: shorten them."
         )
     classifier = Classifier(folder.encoder, folder.head).eval()
-    pieces = HEAD_KINDS[folder.head.config.kind].pieces
+    tokens = HEAD_KINDS[folder.head.config.kind].tokens
     found: dict[int, FloatArray] = {}
     with torch.inference_mode(), compute.autocast():
-        for rows in batches_by_length(sequences.lengths, PIECES):
+        for rows in batches_by_length(sequences.lengths, TOKENS):
             batch = pack(sequences, rows)
             logits = classifier(batch).float()
             if not logits.isfinite().all():
                 raise UserError(f"{name} answers with NaN: its weights are damaged.")
-            parts = torch.split(logits, list(batch.lengths)) if pieces else logits.unbind(0)
+            parts = torch.split(logits, list(batch.lengths)) if tokens else logits.unbind(0)
             found |= {int(row): part.numpy() for row, part in zip(rows, parts, strict=True)}
     return [found[row] for row in range(len(sequences))]

@@ -127,7 +127,7 @@ class Predictor:
                 pairs = [row.pair for row in good if row.pair is not None] or None
                 sequences = self.encode(texts, pairs)
                 tally.truncated += sequences.truncated
-                tally.pieces += len(sequences.ids)
+                tally.tokens += len(sequences.ids)
                 answers = iter(self._answers(texts, pairs, sequences))
             for row in chunk:
                 yield {"line": row.line, "error": row.problem} if isinstance(row, BadRow) else next(answers)

@@ -17,7 +17,7 @@ def reading_of(folder: ModelFolder, *, window: int | None, stride: int | None) -
 
     Args:
         folder: the model.
-        window: pieces of a window; 0: cut instead; None: as the folder says.
+        window: tokens of a window; 0: cut instead; None: as the folder says.
         stride: between windows; 0: three quarters of one; None: as the folder says, or 0 with another window.
 
     Raises:

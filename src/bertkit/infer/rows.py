@@ -23,12 +23,12 @@ CHARACTERS_AT_ONCE = 1_000_000
 
 @dataclass
 class Tally:
-    """What went by: rows in all, those without an answer, those that were cut; pieces."""
+    """What went by: rows in all, those without an answer, those that were cut; tokens."""
 
     rows: int = 0
     bad: int = 0
     truncated: int = 0
-    pieces: int = 0
+    tokens: int = 0
 
 
 def rows_to_answer(

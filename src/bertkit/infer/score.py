@@ -15,7 +15,7 @@ from bertkit.data.packed import Sequences, pack
 from bertkit.data.packing import encode_texts
 from bertkit.errors import UserError
 from bertkit.infer.masked import MaskedModel
-from bertkit.model.bulk import PIECES
+from bertkit.model.bulk import TOKENS
 from bertkit.tasks.metrics import wilson_interval
 
 # Sentences whose masked copies are laid out together: bounds the memory, whatever their number.
@@ -31,22 +31,22 @@ class Scores:
 
     Attributes:
         scores: pseudo-log-likelihood of each, in nats, [N].
-        pieces: how many pieces each has, without `[CLS]` and `[SEP]`, [N].
+        tokens: how many tokens each has, without `[CLS]` and `[SEP]`, [N].
         unknown: how many of them are `[UNK]`, [N].
     """
 
     scores: Floats
-    pieces: Ints
+    tokens: Ints
     unknown: Ints
 
     def __getitem__(self, rows: slice) -> Scores:
         """Those of some of the sentences."""
-        return Scores(self.scores[rows], self.pieces[rows], self.unknown[rows])
+        return Scores(self.scores[rows], self.tokens[rows], self.unknown[rows])
 
     @property
     def perplexity(self) -> float:
-        """Of a piece: exp of minus the mean of their log-likelihoods (Salazar et al. 2020, section 2)."""
-        return float(np.exp(-self.scores.sum() / self.pieces.sum()))
+        """Of a token: exp of minus the mean of their log-likelihoods (Salazar et al. 2020, section 2)."""
+        return float(np.exp(-self.scores.sum() / self.tokens.sum()))
 
 
 def score(
@@ -59,38 +59,38 @@ def score(
 ) -> Scores:
     """Pseudo-log-likelihood of sentences (Salazar et al. 2020, arXiv 1910.14659, section 2).
 
-    Each piece is masked in turn, and the log-probability that the model gives to it there is summed. A
+    Each token is masked in turn, and the log-probability that the model gives to it there is summed. A
     sentence that stands several times is computed once.
 
     Args:
         model: what is asked.
         texts: the sentences, N of them.
-        whole_words: while a piece is masked, mask those behind it in its word too, so that they do not give
+        whole_words: while a token is masked, mask those behind it in its word too, so that they do not give
             it away: the score of long words is else too high (Kauf and Ivanova 2023, arXiv 2305.10588,
             "PLL-word-l2r").
         places: what a message calls each sentence, such as its file and line; its number without.
         progress: called with the number of sentences that were finished since the last call.
 
     Raises:
-        UserError: a sentence has no pieces, or more than the model has positions for.
+        UserError: a sentence has no tokens, or more than the model has positions for.
     """
     names = [f"Sentence {number}" for number in range(1, len(texts) + 1)] if places is None else places
     sequences = encode_texts(model.tokenizer, texts, max_length=2**31 - 1)
     for name, length in zip(names, sequences.lengths.tolist(), strict=True):
         if length == 2:
-            raise UserError(f"{name} has no piece that could be scored; remove it.")
+            raise UserError(f"{name} has no token that could be scored; remove it.")
         if length > model.max_length:
             raise UserError(
-                f"{name} has {length} pieces with the special ones, and {model.name} has positions for "
+                f"{name} has {length} tokens with the special ones, and {model.name} has positions for "
                 f"{model.max_length}: split it."
             )
     first, same = _first_of_its_kind(sequences)
-    logs = _piece_scores(model, sequences, first, whole_words, np.bincount(same), progress)
+    logs = _token_scores(model, sequences, first, whole_words, np.bincount(same), progress)
     begins = sequences.starts[:-1]
     unknown = (sequences.ids == model.tokenizer.unk_id).astype(np.int64)
     return Scores(
         scores=np.add.reduceat(logs, begins)[first][same],
-        pieces=sequences.lengths - 2,
+        tokens=sequences.lengths - 2,
         unknown=np.add.reduceat(unknown, begins),
     )
 
@@ -111,7 +111,7 @@ def _first_of_its_kind(sequences: Sequences) -> tuple[Ints, Ints]:
     return np.array(first, dtype=np.int64), np.array(same, dtype=np.int64)
 
 
-def _piece_scores(
+def _token_scores(
     model: MaskedModel,
     sequences: Sequences,
     asked_rows: Ints,
@@ -119,15 +119,15 @@ def _piece_scores(
     copies: Ints,
     progress: Callable[[int], None] | None,
 ) -> Floats:
-    """Log-probability of each piece of `sequences.ids` where it is masked.
+    """Log-probability of each token of `sequences.ids` where it is masked.
 
-    It is 0 for special pieces, and for sequences other than the K `asked_rows`; `copies` [K] is how many
+    It is 0 for special tokens, and for sequences other than the K `asked_rows`; `copies` [K] is how many
     sentences each of these stands for.
     """
     stands_for = np.zeros(len(sequences), dtype=np.int64)
     stands_for[asked_rows] = copies
     found = np.zeros(len(sequences.ids))
-    # What is masked with a piece, itself counted: to the end of its word, or nothing else.
+    # What is masked with a token, itself counted: to the end of its word, or nothing else.
     counts = np.ones(len(sequences.ids), dtype=np.int64)
     if whole_words:
         begins = np.flatnonzero(~model.tokenizer.continues_V[sequences.ids])
@@ -155,13 +155,13 @@ def _piece_scores(
 
 
 def _masked_copies(sequences: Sequences, chunk: Ints) -> Iterator[tuple[Ints, Ints]]:
-    """Batches of (sequence, place in `sequences.ids` of the one piece that it is asked for)."""
+    """Batches of (sequence, place in `sequences.ids` of the one token that it is asked for)."""
     lengths = sequences.lengths[chunk]
     rows = np.repeat(chunk, lengths - 2)
     counts = np.cumsum(lengths - 2)
     number = np.arange(len(rows)) - np.repeat(counts - (lengths - 2), lengths - 2)
     asked = sequences.starts[rows] + 1 + number
-    batch = np.cumsum(sequences.lengths[rows]) // PIECES
+    batch = np.cumsum(sequences.lengths[rows]) // TOKENS
     for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(batch)) + 1):
         yield rows[part], asked[part]
 

@@ -3,7 +3,7 @@
 A kernel wants dense blocks [b, A, S, D]; a batch is ragged. A `Plan`, made once a batch and shared by all
 layers, cuts the sequences into groups of like length. A group of one length that stands together in the
 batch is a view of it; any other is gathered into a padded block for the kernel alone and taken out again.
-Padded keys are masked, so their probability is exactly zero, and each pad repeats a piece of its own
+Padded keys are masked, so their probability is exactly zero, and each pad repeats a token of its own
 sequence, so nothing of another sequence is ever read.
 """
 
@@ -64,7 +64,7 @@ class Plan:
 
     Attributes:
         order: the sequences in the order of the blocks.
-        lengths: pieces of each sequence, in the order of the batch.
+        lengths: tokens of each sequence, in the order of the batch.
         masks: for each group None, or bool [b, 1, 1, S]: True where a key is no pad.
     """
 
@@ -79,8 +79,8 @@ def plan(lengths: Sequence[int], rows: torch.Tensor | None = None) -> Plan:
     """The plan of a batch of sequences of `lengths`.
 
     Args:
-        lengths: pieces of each sequence, B of them.
-        rows: packed indices [R] of the only pieces that ask; None: every piece does.
+        lengths: tokens of each sequence, B of them.
+        rows: packed indices [R] of the only tokens that ask; None: every token does.
     """
     sizes = np.asarray(lengths, dtype=np.int64)
     order = np.argsort(sizes, kind="stable")
@@ -98,12 +98,12 @@ def plan(lengths: Sequence[int], rows: torch.Tensor | None = None) -> Plan:
 
 def _cuts(ascending: Index) -> list[int]:
     """Where groups begin, and the end: a group grows until it would have more than `MAX_PADS` pads."""
-    cuts, pieces = [0], 0
+    cuts, tokens = [0], 0
     for i, length in enumerate(ascending.tolist()):
-        pieces += length
-        if length * (i + 1 - cuts[-1]) - pieces > MAX_PADS:
+        tokens += length
+        if length * (i + 1 - cuts[-1]) - tokens > MAX_PADS:
             cuts.append(i)
-            pieces = length
+            tokens = length
     return [*cuts, len(ascending)]
 
 
@@ -151,12 +151,12 @@ class SelfAttention(nn.Module):
         rotation: Rotation | None = None,
         record: list[torch.Tensor] | None = None,
     ) -> torch.Tensor:
-        """What each piece (or each of `rows`, which `plan` was made for) gathers, [T, H] or [R, H].
+        """What each token (or each of `rows`, which `plan` was made for) gathers, [T, H] or [R, H].
 
         Args:
-            hidden_TH: states of all pieces.
+            hidden_TH: states of all tokens.
             plan: how this batch meets the kernel.
-            rows: the pieces that ask, [R]; None: all.
+            rows: the tokens that ask, [R]; None: all.
             rotation: cosines and sines that turn queries and keys; None: positions are in the embeddings.
             record: where the probabilities of each sequence, [A, S, S], are appended
                 in the order of the batch. They are then computed in the open, without the fused kernel.

@@ -1,4 +1,4 @@
-"""Which pieces moved a classifier from one answer to another: integrated gradients on their embeddings."""
+"""Which tokens moved a classifier from one answer to another: integrated gradients on their embeddings."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ STEPS = (32, 64, 128, 256)
 """Points of the path, more of them where fewer leave a gap."""
 TOLERANCE = 0.02
 """The gap that may stay, as a share of the whole difference, or of 1 where that is smaller."""
-PIECES_AT_ONCE = 4_096
+TOKENS_AT_ONCE = 4_096
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """How much each piece of one sequence pushed towards one class and away from another, in logits.
+    """How much each token of one sequence pushed towards one class and away from another, in logits.
 
     Attributes:
-        pushes: of each of S pieces, above 0 towards the class; their sum is `difference`, but for `gap`.
+        pushes: of each of S tokens, above 0 towards the class; their sum is `difference`, but for `gap`.
         difference: of the two classes' logits, at the sequence less at the baseline.
-        baseline: the same without what the pieces say.
+        baseline: the same without what the tokens say.
         gap: what the pushes leave unexplained of the difference.
         steps: points of the path that the gradients were taken at.
     """
@@ -47,15 +47,15 @@ def explain(
 ) -> Attribution:
     """Integrated gradients (Sundararajan et al. 2017) of logit `towards` less logit `away`.
 
-    The path runs straight from the pieces' vectors of the baseline to those of the sequence, before
+    The path runs straight from the tokens' vectors of the baseline to those of the sequence, before
     positions, segments and norm join them. The points are those of Gauss and Legendre, and twice as many
     while the pushes do not add up (`STEPS`, `TOLERANCE`).
 
     Args:
         classifier: computed in float32 and without dropout; its training mode is as before afterwards.
-        sequence: one, of S pieces.
-        baseline_ids_T: the pieces to start from, [S]: usually `[PAD]` for what the text says, and the special
-            pieces as they are.
+        sequence: one, of S tokens.
+        baseline_ids_T: the tokens to start from, [S]: usually `[PAD]` for what the text says, and the special
+            tokens as they are.
         towards: the class that pushes are counted for.
         away: the class that they are counted against.
     """
@@ -64,7 +64,7 @@ def explain(
     classifier.eval()
     try:
         score = _score(classifier, sequence, towards, away)
-        table = classifier.encoder.embeddings.pieces.weight.detach()
+        table = classifier.encoder.embeddings.tokens.weight.detach()
         start_TH, end_TH = table[baseline_ids_T], table[sequence.ids_T]
         with torch.no_grad():
             ends = score(torch.stack([start_TH, end_TH])).tolist()
@@ -82,7 +82,7 @@ def explain(
 def _score(
     classifier: Classifier, sequence: PackedBatch, towards: int, away: int
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The difference of the two logits [N] as a function of the pieces' vectors [N, S, H]."""
+    """The difference of the two logits [N] as a function of the tokens' vectors [N, S, H]."""
 
     def score(vectors_NTH: torch.Tensor) -> torch.Tensor:
         copies = len(vectors_NTH)
@@ -93,8 +93,8 @@ def _score(
             lengths=sequence.lengths * copies,
         )
         flat = vectors_NTH.flatten(0, 1)
-        # What the table of pieces would answer is replaced.
-        hook = classifier.encoder.embeddings.pieces.register_forward_hook(lambda *_: flat)
+        # What the table of tokens would answer is replaced.
+        hook = classifier.encoder.embeddings.tokens.register_forward_hook(lambda *_: flat)
         try:
             logs_NC = classifier.outputs(classifier(batch))
         finally:
@@ -108,10 +108,10 @@ def _score(
 def _integrate(
     score: Callable[[torch.Tensor], torch.Tensor], start_TH: torch.Tensor, end_TH: torch.Tensor, steps: int
 ) -> torch.Tensor:
-    """The mean gradient along the path, times its length, summed over each piece's vector, [S]."""
+    """The mean gradient along the path, times its length, summed over each token's vector, [S]."""
     places, weights = (torch.from_numpy(each).float() for each in np.polynomial.legendre.leggauss(steps))
     total_TH = torch.zeros_like(start_TH)
-    at_once = max(1, PIECES_AT_ONCE // len(start_TH))
+    at_once = max(1, TOKENS_AT_ONCE // len(start_TH))
     for first in range(0, steps, at_once):
         part = slice(first, first + at_once)
         share_N11 = ((places[part] + 1) / 2)[:, None, None]

@@ -15,8 +15,8 @@ from bertkit.model.compute import FLOAT32, Compute
 from bertkit.model.heads import Classifier
 from bertkit.model.pooling import over_windows
 
-PIECES = 4096
-"""Pieces that are computed together: a few megabytes for each layer, and long matrices."""
+TOKENS = 4096
+"""Tokens that are computed together: a few megabytes for each layer, and long matrices."""
 
 
 def head_outputs(
@@ -24,21 +24,21 @@ def head_outputs(
     inputs: Sequences | Features,
     *,
     compute: Compute = FLOAT32,
-    pieces: int = PIECES,
+    tokens: int = TOKENS,
 ) -> npt.NDArray[np.float32]:
     """What the head says of each row, [N, C], in the order given: see `Classifier.outputs`, `in_batches`.
 
     Rows in windows are pooled first, a few windows at a time: a text of any length takes little memory.
     """
     if isinstance(inputs, Sequences) and inputs.windows is not None:
-        vectors_NW = pooled(classifier, inputs, compute=compute, pieces=pieces)
+        vectors_NW = pooled(classifier, inputs, compute=compute, tokens=tokens)
         inputs = Features(vectors_NW, np.ones(len(inputs), dtype=np.int64))
 
     def answer(rows: npt.NDArray[np.int64]) -> torch.Tensor:
         return classifier.outputs(classifier(inputs.batch(rows)))
 
     classes = len(classifier.head.config.labels)
-    return in_batches(classifier, inputs.lengths, classes, answer, compute=compute, pieces=pieces)
+    return in_batches(classifier, inputs.lengths, classes, answer, compute=compute, tokens=tokens)
 
 
 def pooled(
@@ -46,7 +46,7 @@ def pooled(
     sequences: Sequences,
     *,
     compute: Compute = FLOAT32,
-    pieces: int = PIECES,
+    tokens: int = TOKENS,
     after: Callable[[int], None] = lambda rows: None,
 ) -> npt.NDArray[np.float32]:
     """What the head of `classifier` sees of each row, [N, W], in the order given; see `in_batches`.
@@ -55,7 +55,7 @@ def pooled(
         classifier: an encoder, and the head that says how to pool.
         sequences: N rows.
         compute: where and in which number format.
-        pieces: of a batch, at most.
+        tokens: of a batch, at most.
         after: called with the number of sequences of each batch when they are done.
     """
     apart = replace(sequences, windows=None)
@@ -67,7 +67,7 @@ def pooled(
 
     config = classifier.head.config
     width = config.pooled_size(classifier.encoder.config)
-    vectors_MW = in_batches(classifier, apart.lengths, width, answer, compute=compute, pieces=pieces)
+    vectors_MW = in_batches(classifier, apart.lengths, width, answer, compute=compute, tokens=tokens)
     if sequences.windows is None or not len(sequences):
         return vectors_MW
     counts = sequences.windows.counts.tolist()
@@ -81,20 +81,20 @@ def in_batches(
     answer: Callable[[npt.NDArray[np.int64]], torch.Tensor],
     *,
     compute: Compute,
-    pieces: int,
+    tokens: int,
 ) -> npt.NDArray[np.float32]:
     """What `answer` makes of the N rows, [N, width], in their order.
 
-    Rows are computed sorted by length, so that those of one batch are alike, in batches of up to `pieces`
-    pieces (or of one longer row). The module's training mode is as before afterwards.
+    Rows are computed sorted by length, so that those of one batch are alike, in batches of up to `tokens`
+    tokens (or of one longer row). The module's training mode is as before afterwards.
 
     Args:
         module: what computes, put into evaluation mode meanwhile.
-        lengths: pieces of each row, [N].
+        lengths: tokens of each row, [N].
         width: numbers that each row gives.
         answer: of the row numbers of a batch [B] their float32 numbers [B, width].
         compute: where and in which number format.
-        pieces: of a batch, at most.
+        tokens: of a batch, at most.
     """
     found = np.empty((len(lengths), width), dtype=np.float32)
     training = module.training
@@ -102,22 +102,22 @@ def in_batches(
     # One context for all batches: it casts each weight once.
     try:
         with torch.inference_mode(), compute.autocast():
-            for rows in batches_by_length(lengths, pieces):
+            for rows in batches_by_length(lengths, tokens):
                 found[rows] = answer(rows).numpy()
     finally:
         module.train(training)
     return found
 
 
-def batches_by_length(lengths: npt.NDArray[np.int64], pieces: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Rows by falling length, cut so that each batch holds at most `pieces`, but at least one row.
+def batches_by_length(lengths: npt.NDArray[np.int64], tokens: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Rows by falling length, cut so that each batch holds at most `tokens`, but at least one row.
 
     The longest come first: what does not fit into memory fails at once.
     """
     order = np.argsort(-lengths, kind="stable")
     start, total = 0, 0
     for i, length in enumerate(lengths[order].tolist()):
-        if i > start and total + length > pieces:
+        if i > start and total + length > tokens:
             yield order[start:i]
             start, total = i, 0
         total += length

@@ -38,12 +38,12 @@ def _norm(config: ModelConfig) -> nn.LayerNorm:
 
 
 class Embeddings(nn.Module):
-    """Sum of the embeddings of piece and (where they have tables) segment and position; norm; dropout."""
+    """Sum of the embeddings of token and (where they have tables) segment and position; norm; dropout."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         size = config.hidden_size
-        self.pieces = _table(config.vocabulary_size, size)
+        self.tokens = _table(config.vocabulary_size, size)
         self.segments = _table(config.segment_types, size) if config.segment_types else None
         scheme = POSITIONS[config.positions]
         self.positions = _table(config.max_positions, size) if scheme.learned else None
@@ -55,8 +55,8 @@ class Embeddings(nn.Module):
         self.dropout = Dropout(config.hidden_dropout)
 
     def forward(self, batch: PackedBatch) -> torch.Tensor:
-        """Embeddings of all pieces, [T, H]."""
-        hidden_TH = self.pieces(batch.ids_T)
+        """Embeddings of all tokens, [T, H]."""
+        hidden_TH = self.tokens(batch.ids_T)
         if self.segments is not None:
             hidden_TH = hidden_TH + self.segments(batch.segments_T)
         if self.positions is not None:
@@ -95,7 +95,7 @@ class Block(nn.Module):
         rotation: Rotation | None,
         record: list[torch.Tensor] | None,
     ) -> torch.Tensor:
-        """The layer's output for all pieces [T, H], or for `rows` alone [R, H]."""
+        """The layer's output for all tokens [T, H], or for `rows` alone [R, H]."""
         residual = hidden_TH if rows is None else hidden_TH.index_select(0, rows)
         output: torch.Tensor
         if self.pre_norm:
@@ -140,14 +140,14 @@ class Encoder(nn.Module):
     def forward(
         self, batch: PackedBatch, rows: torch.Tensor | None = None, return_attention: bool = False
     ) -> torch.Tensor | tuple[torch.Tensor, list[list[torch.Tensor]]]:
-        """Hidden states of all pieces [T, H], or of the pieces `rows` alone [R, H].
+        """Hidden states of all tokens [T, H], or of the tokens `rows` alone [R, H].
 
-        With `rows`, the last layer computes queries, projections, norms and feed-forward for these pieces
+        With `rows`, the last layer computes queries, projections, norms and feed-forward for these tokens
         only: the same values for less work, a seventh less of it with 6 layers and one row a sequence.
 
         Args:
-            batch: B sequences of T pieces in all.
-            rows: packed indices [R] of the pieces that are wanted, at least one, none twice.
+            batch: B sequences of T tokens in all.
+            rows: packed indices [R] of the tokens that are wanted, at least one, none twice.
             return_attention: also return the attention probabilities: for each layer a list of B tensors
                 [A, S, S]. This takes the slow path, which stores them; `rows` must be None.
 
@@ -164,13 +164,13 @@ class Encoder(nn.Module):
     def states(
         self, batch: PackedBatch, layers: Sequence[int], rows: torch.Tensor | None = None
     ) -> list[torch.Tensor]:
-        """Hidden states behind some layers, in the order asked: each [T, H], or [R, H] of the pieces `rows`.
+        """Hidden states behind some layers, in the order asked: each [T, H], or [R, H] of the tokens `rows`.
 
         They are transformers' `hidden_states`: 0 are the embeddings, and a last norm belongs to the last
         layer. Layers above the highest one asked for are not computed.
 
         Args:
-            batch: B sequences of T pieces in all.
+            batch: B sequences of T tokens in all.
             layers: see `config.layer_numbers`.
             rows: as in `forward`.
 
@@ -195,10 +195,10 @@ class Encoder(nn.Module):
         top: int,
         attentions: list[list[torch.Tensor]] | None,
     ) -> Iterator[torch.Tensor]:
-        """The embeddings, then the states behind each layer up to `top`: of all pieces, there of `rows`."""
+        """The embeddings, then the states behind each layer up to `top`: of all tokens, there of `rows`."""
         if max(batch.lengths) > self.config.max_positions:
             raise UserError(
-                f"A sequence has {max(batch.lengths)} pieces and the model has positions for "
+                f"A sequence has {max(batch.lengths)} tokens and the model has positions for "
                 f"{self.config.max_positions}; cut the texts with a smaller maximum length."
             )
         hidden = self.embeddings(batch)
@@ -214,6 +214,6 @@ class Encoder(nn.Module):
             yield self.norm(hidden) if number == len(self.blocks) else hidden
 
     def pool(self, hidden_BH: torch.Tensor) -> torch.Tensor:
-        """BERT's pooled output [B, H] of the hidden states [B, H] of each sequence's first piece."""
+        """BERT's pooled output [B, H] of the hidden states [B, H] of each sequence's first token."""
         assert self.pooler is not None, "this model has no pooler"
         return torch.tanh(self.pooler(hidden_BH))

@@ -19,10 +19,10 @@ from bertkit.model.pooling import pool
 
 
 class ClassificationHead(nn.Module):
-    """Optional hidden layer, dropout, output, on one pooled vector a sequence, or on each piece's.
+    """Optional hidden layer, dropout, output, on one pooled vector a sequence, or on each token's.
 
     With pooling "pooler" and no hidden layer this is the head of transformers'
-    `BertForSequenceClassification` and `BertForMultipleChoice`; on pieces that of
+    `BertForSequenceClassification` and `BertForMultipleChoice`; on tokens that of
     `BertForTokenClassification` and, without dropout, of `BertForQuestionAnswering`; with `transform` that of
     its ModernBERT classes; with "cls", a hidden layer of 128 and "sigmoid" it is the article's.
     """
@@ -42,7 +42,7 @@ class ClassificationHead(nn.Module):
         initialise(self, model)
 
     def forward(self, pooled_NW: torch.Tensor) -> torch.Tensor:
-        """Logits [N, C] of N sequences or pieces, C being `config.outputs`."""
+        """Logits [N, C] of N sequences or tokens, C being `config.outputs`."""
         hidden = pooled_NW if self.hidden is None else self.activation(self.hidden(pooled_NW))
         last = self.dropout(self.norm(hidden))
         if HEAD_KINDS[self.config.kind].exact:
@@ -70,13 +70,13 @@ class Classifier(nn.Module):
         self.head = head
 
     def forward(self, batch: PackedBatch | FeatureBatch) -> torch.Tensor:
-        """Logits [N, C] of sequences or pieces, or of vectors pooled before, C being the head's `outputs`."""
+        """Logits [N, C] of sequences or tokens, or of vectors pooled before, C being the head's `outputs`."""
         vectors_NW = batch.vectors_BW if isinstance(batch, FeatureBatch) else self.pool(batch)
         logits: torch.Tensor = self.head(vectors_NW)
         return logits
 
     def pool(self, batch: PackedBatch) -> torch.Tensor:
-        """What the head sees of each sequence [B, W], or of each piece [T, W]."""
+        """What the head sees of each sequence [B, W], or of each token [T, W]."""
         config = self.head.config
         return pool(self.encoder, batch, config.pooling, config.layers, config.combine)
 
@@ -90,7 +90,7 @@ class Classifier(nn.Module):
         Args:
             logits: of `batch`, from `forward`.
             targets: by the head's kind: "classify" labels [B]; "multilabel" 0 or 1 [B, C]; "regress" numbers
-                [B, C]; "tag" labels [T], `IGNORED` where none is due; "answer" first and last piece of the
+                [B, C]; "tag" labels [T], `IGNORED` where none is due; "answer" first and last token of the
                 answer, counted in its own sequence, [B, 2], where one beyond the sequence does not count;
                 "choose" which of each B / N sequences that follow each other is right, [N].
             batch: the sequences.

@@ -13,7 +13,7 @@ from bertkit.config.head import HeadConfig
 from bertkit.data.packed import PackedBatch
 
 IGNORED = -100
-"""The target of a piece that has no tag of its own, as in transformers."""
+"""The target of a token that has no tag of its own, as in transformers."""
 
 
 def _softmax_loss(logits_BC: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""From the states of pieces to one vector a sequence: which layers, and how they are pooled."""
+"""From the states of tokens to one vector a sequence: which layers, and how they are pooled."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def combined(
     combine: Combination,
     rows: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """States behind `layers` as one, [T, W], or [R, W] of the pieces `rows` alone.
+    """States behind `layers` as one, [T, W], or [R, W] of the tokens `rows` alone.
 
     W is the hidden size, or so many times it as layers are concatenated (Devlin et al. 2018, table 7).
 
@@ -59,12 +59,12 @@ def _max(states_TW: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
 
 
 SEGMENTS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {"mean": _mean, "max": _max}
-"""Poolings of all pieces: of rows [T, W] that stand together by so many, [B], to one of each, [B, W].
+"""Poolings of all tokens: of rows [T, W] that stand together by so many, [B], to one of each, [B, W].
 The other poolings need the states of `[CLS]` alone."""
 
 
-def over_pieces(states_TW: torch.Tensor, batch: PackedBatch, pooling: Pooling) -> torch.Tensor:
-    """One vector of each sequence, [M, W], of the states of all its pieces: "cls", "mean" or "max"."""
+def over_tokens(states_TW: torch.Tensor, batch: PackedBatch, pooling: Pooling) -> torch.Tensor:
+    """One vector of each sequence, [M, W], of the states of all its tokens: "cls", "mean" or "max"."""
     if pooling == "cls":
         return states_TW.index_select(0, batch.starts_B)
     return SEGMENTS[pooling](states_TW, torch.tensor(batch.lengths, device=states_TW.device))
@@ -73,15 +73,15 @@ def over_pieces(states_TW: torch.Tensor, batch: PackedBatch, pooling: Pooling) -
 def over_windows(vectors_MW: torch.Tensor, counts: Sequence[int], pooling: Pooling) -> torch.Tensor:
     """One vector of each row [B, W] from those of its windows, which follow each other, [M, W].
 
-    Their mean, or, where pieces were pooled by their greatest, the greatest again. The vectors are averaged,
+    Their mean, or, where tokens were pooled by their greatest, the greatest again. The vectors are averaged,
     not the answers: so a frozen encoder still gives one vector a row, and a text is trained on as it is
     read. (For a linear head it is the same, up to a constant, as averaging the log-probabilities.) Windows
-    of a text are equally long, so the mean of their means is that of all pieces, those in two windows twice.
+    of a text are equally long, so the mean of their means is that of all tokens, those in two windows twice.
 
     Args:
         vectors_MW: pooled windows.
         counts: windows of each row, B integers of at least 1.
-        pooling: how pieces were pooled.
+        pooling: how tokens were pooled.
     """
     counts_B = torch.tensor(counts, device=vectors_MW.device)
     return SEGMENTS["max" if pooling == "max" else "mean"](vectors_MW, counts_B)
@@ -96,7 +96,7 @@ def pool(
         encoder: the model.
         batch: B sequences.
         pooling: "cls" is the state of `[CLS]`; "pooler" BERT's dense and tanh on that of the last layer;
-            "mean" and "max" are over all pieces, `[CLS]` and `[SEP]` included, as in sentence-transformers;
+            "mean" and "max" are over all tokens, `[CLS]` and `[SEP]` included, as in sentence-transformers;
             "none" leaves them all: [T, W] for heads that stand on each, of windows too.
         layers: see `config.layer_numbers`.
         combine: "sum" of the layers or their "concat"enation.
@@ -107,7 +107,7 @@ def pool(
     if pooling == "none":
         return combined(encoder, batch, layers, combine)
     if pooling in SEGMENTS:
-        vectors_MW = over_pieces(combined(encoder, batch, layers, combine), batch, pooling)
+        vectors_MW = over_tokens(combined(encoder, batch, layers, combine), batch, pooling)
     else:
         vectors_MW = combined(encoder, batch, layers, combine, batch.starts_B)
         vectors_MW = encoder.pool(vectors_MW) if pooling == "pooler" else vectors_MW

@@ -1,4 +1,4 @@
-"""How the encoder is told the order of pieces: one table of schemes.
+"""How the encoder is told the order of tokens: one table of schemes.
 
 A scheme adds a row for each place to the embeddings, or turns queries and keys by an angle for each place.
 """
@@ -15,13 +15,13 @@ from bertkit.config.model import ModelConfig
 
 @dataclass(frozen=True)
 class Rotation:
-    """Cosines and sines of each piece's angles, [T, D / 2] each."""
+    """Cosines and sines of each token's angles, [T, D / 2] each."""
 
     cosines: torch.Tensor
     sines: torch.Tensor
 
     def take(self, rows: torch.Tensor) -> Rotation:
-        """The rotation of the pieces `rows` alone."""
+        """The rotation of the tokens `rows` alone."""
         return Rotation(self.cosines[rows], self.sines[rows])
 
 
@@ -32,7 +32,7 @@ class Scheme:
     Attributes:
         learned: a row of a trained table [max_positions, H] is added to the embedding.
         table: makes the constant table [max_positions, H] whose rows are added instead.
-        rotation: makes the rotation of pieces at positions [T].
+        rotation: makes the rotation of tokens at positions [T].
     """
 
     learned: bool = False
@@ -71,7 +71,7 @@ POSITIONS: dict[str, Scheme] = {
 
 
 def rotate(states_TH: torch.Tensor, rotation: Rotation, heads: int) -> torch.Tensor:
-    """Turn every head's channel pairs (i, i + D / 2) by the piece's angles, [T, H].
+    """Turn every head's channel pairs (i, i + D / 2) by the token's angles, [T, H].
 
     Su et al. 2021, equation 34, with the pairing of GPT-NeoX and ModernBERT (halves, not neighbours).
     """

@@ -1,4 +1,4 @@
-"""The encoder with the heads of pretraining: masked pieces, and whether two segments belong together."""
+"""The encoder with the heads of pretraining: masked tokens, and whether two segments belong together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bertkit.model.layers import initialise
 
 
 class MaskedHead(nn.Module):
-    """Predicts pieces: transform, norm, the table of piece embeddings once more, and a bias of its own.
+    """Predicts tokens: transform, norm, the table of token embeddings once more, and a bias of its own.
 
     Devlin et al. 2018; `get_masked_lm_output` of google-research/bert's run_pretraining.py. The table is
     the encoder's and is handed in, so that it is one parameter (tied embeddings).
@@ -31,7 +31,7 @@ class MaskedHead(nn.Module):
         initialise(self, config)
 
     def forward(self, hidden_MH: torch.Tensor, table_VH: torch.Tensor) -> torch.Tensor:
-        """Logits [M, V] of hidden states [M, H]; `table_VH` is the weight of `encoder.embeddings.pieces`."""
+        """Logits [M, V] of hidden states [M, H]; `table_VH` is the weight of `encoder.embeddings.tokens`."""
         transformed_MH = self.norm(self.activation(self.transform(hidden_MH)))
         return F.linear(transformed_MH, table_VH, self.bias)
 
@@ -58,9 +58,9 @@ class PretrainingBatch:
     """Corrupted sequences with what they are to be restored to.
 
     Attributes:
-        inputs: the packed sequences, masked pieces replaced; T pieces, B sequences.
-        masked_M: packed indices of the masked pieces, rising, int64 [M].
-        targets_M: the pieces that stood there, int64 [M].
+        inputs: the packed sequences, masked tokens replaced; T tokens, B sequences.
+        masked_M: packed indices of the masked tokens, rising, int64 [M].
+        targets_M: the tokens that stood there, int64 [M].
         pairs_B: 0 where the second segment follows the first, 1 where not, int64 [B]; None without pairs.
     """
 
@@ -81,15 +81,15 @@ class Pretrainer(nn.Module):
         self.pair = pair
 
     def forward(self, batch: PretrainingBatch) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Logits of the masked pieces [M, V], and of the pairs [B, 2] where there is a pair head.
+        """Logits of the masked tokens [M, V], and of the pairs [B, 2] where there is a pair head.
 
-        The last layer is computed for these pieces only.
+        The last layer is computed for these tokens only.
         """
         count = len(batch.masked_M)
         rows = batch.masked_M
         if self.pair is not None:
             rows = torch.cat([rows, batch.inputs.starts_B])
         hidden_RH = self.encoder(batch.inputs, rows=rows)
-        logits_MV = self.masked(hidden_RH[:count], self.encoder.embeddings.pieces.weight)
+        logits_MV = self.masked(hidden_RH[:count], self.encoder.embeddings.tokens.weight)
         pairs_B2 = None if self.pair is None else self.pair(self.encoder.pool(hidden_RH[count:]))
         return logits_MV, pairs_B2

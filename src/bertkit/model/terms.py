@@ -2,7 +2,7 @@
 
 A part is a head with targets, of which each counts alike: the loss of a step is the sum, over its terms, of
 the mean over the term's targets in the whole step, whichever process computes them (Devlin et al. 2018,
-appendix A.2, of masked pieces and pairs).
+appendix A.2, of masked tokens and pairs).
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ class Sums:
                     found[term.count] = targets
         return found
 
-    def of_step(self, pieces: int, seconds: float) -> dict[str, float]:
+    def of_step(self, tokens: int, seconds: float) -> dict[str, float]:
         """What a log tells of a step beside its loss; nothing where no peak is known to measure it by."""
         if not self._peak:
             return {}
-        speed = {"pieces": pieces, "gemm_share": self.flops / seconds / self._peak}
+        speed = {"tokens": tokens, "gemm_share": self.flops / seconds / self._peak}
         return {**speed, **self.figures(), **self.shares}
 
 

@@ -13,7 +13,7 @@ from bertkit.recipe.parts import ModelRecipe, OptimiserRecipe, RunRecipe
 
 Header = Literal["auto", "yes", "no"]
 VocabularyAlgorithm = Literal["wordpiece", "topdown"]
-Alike = Literal["sequences", "pieces"]
+Alike = Literal["sequences", "tokens"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +73,10 @@ class BatchRecipe:
     """How examples become batches.
 
     With `by_length` sequences of like length go together. `alike` says what batches have the same number of:
-    "sequences", so that every row weighs the same, or "pieces", so that every step takes the same time and
-    memory and `sequences` is their mean number. `pad_to` > 0 appends visible `[PAD]` pieces up to that
+    "sequences", so that every row weighs the same, or "tokens", so that every step takes the same time and
+    memory and `sequences` is their mean number. `pad_to` > 0 appends visible `[PAD]` tokens up to that
     length: the article's fault, kept as an option so that it can be shown. With `window` > 0 a longer text is
-    not cut to `max_length` but read in windows of so many pieces, at most `stride` apart (0: three quarters
+    not cut to `max_length` but read in windows of so many tokens, at most `stride` apart (0: three quarters
     of a window): their pooled vectors are averaged.
     """
 

@@ -12,7 +12,7 @@ from bertkit.recipe.finetune import Recipe
 from bertkit.recipe.parts import ModelRecipe, OptimiserRecipe, RunRecipe
 
 Pairs = Literal["nsp", "sop", "none"]
-MaskingPolicy = Literal["piece", "whole-word", "span"]
+MaskingPolicy = Literal["token", "whole-word", "span"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +27,14 @@ class ObjectiveRecipe:
     """What is learned (Devlin et al. 2018, section 3.1 and appendix A.2).
 
     `pairs` is the second objective; `short_share` of the sequences are filled to a random shorter length.
-    `rate` is the share of pieces that are chosen; of these `mask_share` become `[MASK]`, `random_share` a
-    random piece, and the rest stays. With `fixed_masks` n > 0 each sequence of a corpus gets n masks that
+    `rate` is the share of tokens that are chosen; of these `mask_share` become `[MASK]`, `random_share` a
+    random token, and the rest stays. With `fixed_masks` n > 0 each sequence of a corpus gets n masks that
     are used in turn, one an epoch, as in the original program; 0 is a new mask every time.
     """
 
     pairs: Pairs = "nsp"
     short_share: float = 0.1
-    masking: MaskingPolicy = "piece"
+    masking: MaskingPolicy = "token"
     rate: float = 0.15
     mask_share: float = 0.8
     random_share: float = 0.1
@@ -58,12 +58,12 @@ class ObjectiveRecipe:
 class PretrainBatchRecipe:
     """How text becomes steps.
 
-    A step has about `pieces` pieces in all, over all processes; it is computed in parts of about
-    `at_once` pieces (0: as one), whose gradients add up. Sequences have up to `length` pieces and, for the
+    A step has about `tokens` tokens in all, over all processes; it is computed in parts of about
+    `at_once` tokens (0: as one), whose gradients add up. Sequences have up to `length` tokens and, for the
     last `long_share` of the schedule, up to `long_length` (the paper: 128, and 512 for the last tenth).
     """
 
-    pieces: int = 4_096
+    tokens: int = 4_096
     at_once: int = 0
     length: int = 128
     long_length: int = 512
@@ -72,19 +72,19 @@ class PretrainBatchRecipe:
     def __post_init__(self) -> None:
         check_at_least("batch", "length", self.length, 8)
         check_at_least("batch", "long_length", self.long_length, 8)
-        check_at_least("batch", "pieces", self.pieces, self.length)
+        check_at_least("batch", "tokens", self.tokens, self.length)
         check_at_least("batch", "at_once", self.at_once, 0)
         check_at_least("batch", "long_share", self.long_share, 0)
         if self.long_share > 1:
             raise UserError(f"batch: long_share is a share of at most 1, not {self.long_share!r}.")
-        if self.long_share and self.pieces < self.long_length:
+        if self.long_share and self.tokens < self.long_length:
             raise UserError(
-                f"batch: a step of {self.pieces} pieces has no room for one of {self.long_length}."
+                f"batch: a step of {self.tokens} tokens has no room for one of {self.long_length}."
             )
 
     @property
     def longest(self) -> int:
-        """The most pieces that a sequence of the run may have."""
+        """The most tokens that a sequence of the run may have."""
         return max(self.length, self.long_length) if self.long_share else self.length
 
 
@@ -94,7 +94,7 @@ class PretrainTrainingRecipe(RunRecipe):
 
     The run has `steps` updates, or fits into its `budget`, or follows the learning rates in the log of the
     run folder `replay`: exactly one of the three. `evaluations` are spread evenly over the run and score
-    about `heldout_pieces` pieces of held-out text each; the model that is kept is the last one, also where
+    about `heldout_tokens` tokens of held-out text each; the model that is kept is the last one, also where
     `patience` ended the run. The newest `keep` checkpoints stay. The run stops where the training loss,
     smoothed, rises by `spike` nats over its lowest; 0 is never. A run that collapses does not go on with a
     loss that is no number or has risen; it begins again from the last good checkpoint.
@@ -102,7 +102,7 @@ class PretrainTrainingRecipe(RunRecipe):
 
     replay: str = ""
     evaluations: int = 20
-    heldout_pieces: int = 65_536
+    heldout_tokens: int = 65_536
     keep: int = 2
     spike: float = 2.0
 
@@ -111,11 +111,11 @@ class PretrainTrainingRecipe(RunRecipe):
         check_at_least("training", "spike", self.spike, 0)
         for name in ("evaluations", "keep"):
             check_at_least("training", name, getattr(self, name), 1)
-        check_at_least("training", "heldout_pieces", self.heldout_pieces, 0)
+        check_at_least("training", "heldout_tokens", self.heldout_tokens, 0)
         if sum(map(bool, (self.steps, self.budget, self.replay))) > 1:
             raise UserError("training: give one of steps, budget and replay.")
-        if self.patience and not self.heldout_pieces:
-            raise UserError("training: patience needs held-out text; set heldout_pieces above 0.")
+        if self.patience and not self.heldout_tokens:
+            raise UserError("training: patience needs held-out text; set heldout_tokens above 0.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,7 +47,7 @@ class Health:
         learning_rate: of this update.
         smoothed_loss: of training, nats: the mean over about the last twenty steps.
         prior_entropy: loss in nats of one who knows the shares of the labels and nothing of the inputs; of a
-            pretraining run, who knows how often each piece occurs.
+            pretraining run, who knows how often each token occurs.
         heldout_gap: dev loss less training loss, nats, of the newest evaluation.
         gradient_norms: by layer, before clipping.
         update_ratios: by layer: length of this update over that of the weights; about 1e-3 is usual.
@@ -55,12 +55,12 @@ class Health:
             `health.look.spread`. 0: the model can't tell inputs apart.
         probability_spread: how far predictions differ between inputs, 0 to 1: mean share of an
             input's probability that lies elsewhere than in the mean prediction; of a pretraining run, between
-            masked pieces.
-        majority_share: share of the inputs (masked pieces) that get the most frequent answer.
+            masked tokens.
+        majority_share: share of the inputs (masked tokens) that get the most frequent answer.
         attention_entropy: "layer 1" ... "layer L": entropy of the attention of all heads as a share of the
-            most there can be: 1 looks everywhere alike, 0 at one piece alone.
+            most there can be: 1 looks everywhere alike, 0 at one token alone.
         dead_units: share of units that no input moves: "layer 1" ... "layer L", feed-forward units whose
-            activation is off for all pieces; "pooler", units within 0.01 of -1 or 1 for all inputs; "head",
+            activation is off for all tokens; "pooler", units within 0.01 of -1 or 1 for all inputs; "head",
             units of its hidden layer that are off for all inputs.
     """
 
@@ -94,7 +94,7 @@ class Health:
 class Step:
     """One update. `place` is how far the run was after it: epochs done, or the share of a pretraining.
 
-    `loss` is in nats, of pretraining that of the masked pieces.
+    `loss` is in nats, of pretraining that of the masked tokens.
     """
 
     step: int
@@ -102,7 +102,7 @@ class Step:
     loss: float
     learning_rate: float = NAN
     gradient_norm: float = NAN
-    pieces_per_second: float = NAN
+    tokens_per_second: float = NAN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +112,11 @@ class Evaluation:
     Attributes:
         step: updates made.
         place: as that of a `Step`.
-        loss: nats; of pretraining that of the masked pieces.
+        loss: nats; of pretraining that of the masked tokens.
         train_loss: mean over the steps since the evaluation before.
         score: of the task's own metric, between `low` and `high`.
         higher: whether higher scores are the better ones.
-        accuracy: share of held-out masked pieces that were restored.
+        accuracy: share of held-out masked tokens that were restored.
         pair_accuracy: share of held-out pairs that were told right.
         pairs: how many there were.
     """
@@ -162,7 +162,7 @@ class Track:
         broke: the step in which, or after which, the model was first seen to give no numbers any more.
         restarts: after collapses.
         outcome: None while it is not done.
-        pieces: read, as far as the log tells.
+        tokens: read, as far as the log tells.
         gemm_shares: of each step, its share of the rate of large matrix products; 0 where it is not known.
     """
 
@@ -174,7 +174,7 @@ class Track:
     broke: Step | None = None
     restarts: Sequence[Restart] = ()
     outcome: Outcome | None = None
-    pieces: int = 0
+    tokens: int = 0
     gemm_shares: Sequence[float] = ()
 
     @property

@@ -131,13 +131,13 @@ def read_track(folder: Path, phase: Phase) -> Track:
     health: list[Health] = []
     floors: dict[str, float] = {}
     shares: list[float] = []
-    broke, pieces = None, 0
+    broke, tokens = None, 0
     for record in read_records(path) if path.is_file() else ():
         event = record.text("event")
         if event == "train":
-            # Without a masked piece a step has no MLM loss.
+            # Without a masked token a step has no MLM loss.
             steps.append(_step(record, phase, record.number(MASKED.loss, record.number("loss"))))
-            pieces += record.whole("pieces") if record.has("pieces") else 0
+            tokens += record.whole("tokens") if record.has("tokens") else 0
             shares.append(record.number("gemm_share", 0.0))
         elif event == BROKE:
             broke = _step(record, phase, NAN)
@@ -153,7 +153,7 @@ def read_track(folder: Path, phase: Phase) -> Track:
         health=health,
         floors=floors,
         broke=broke,
-        pieces=pieces,
+        tokens=tokens,
         gemm_shares=shares,
     )
 
@@ -197,7 +197,7 @@ def _step(record: Record, phase: Phase, loss: float) -> Step:
         loss=loss,
         learning_rate=record.number("learning_rate", NAN),
         gradient_norm=record.number("gradient_norm", NAN),
-        pieces_per_second=record.number("pieces_per_second", NAN),
+        tokens_per_second=record.number("tokens_per_second", NAN),
     )
 
 

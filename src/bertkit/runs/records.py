@@ -42,7 +42,7 @@ class Record:
         return self._number(key, self.values[key])
 
     def whole(self, key: str) -> int:
-        """A count of steps, rows or pieces."""
+        """A count of steps, rows or tokens."""
         value = self.number(key)
         if not 0 <= value <= LARGEST_STEP or value != int(value):
             raise self.fault(f"{key!r} is {self.values[key]!r}, and not a count")

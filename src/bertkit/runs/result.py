@@ -38,7 +38,7 @@ class SeedResult:
     status: str
     best_epoch: float
     steps: int
-    pieces: int
+    tokens: int
     seconds: float
     collapse: str = ""
     restarts: list[dict[str, Any]] = field(default_factory=list)
@@ -118,7 +118,7 @@ class PretrainedSeed:
 
     @property
     def loss(self) -> float:
-        """Held-out loss of masked pieces in nats; the training loss where nothing was held out."""
+        """Held-out loss of masked tokens in nats; the training loss where nothing was held out."""
         heldout = self.values["heldout"]
         return float(heldout[MASKED.loss] if heldout else self.values["train_mlm_loss"])
 

@@ -25,12 +25,12 @@ from bertkit.recipe import PretrainRecipe
 from bertkit.recipe.pretrain import ObjectiveRecipe
 from bertkit.train.masked import HELDOUT_AT_ONCE, Part, heldout_masks, parts_of, score
 
-HELDOUT_PIECES = 32_768
+HELDOUT_TOKENS = 32_768
 """Of held-out text, at most, that all variants restore."""
-WATCHED_PIECES = 4_096
+WATCHED_TOKENS = 4_096
 """Of text that heads are watched on."""
 REACH = 4
-"""Pieces to either side that are told apart."""
+"""Tokens to either side that are told apart."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,16 @@ class Yardstick:
     parts: tuple[Part, ...]
 
     def loss_of(self, run: Path) -> float:
-        """Mean loss in nats of the pretrained model in `run` at the hidden pieces, in float32.
+        """Mean loss in nats of the pretrained model in `run` at the hidden tokens, in float32.
 
         Raises:
-            UserError: the model cannot be read any more, or has no head for masked pieces.
+            UserError: the model cannot be read any more, or has no head for masked tokens.
         """
         path = find_model(str(run))
         assert path is not None, "a run is no preset"
         folder = read_model_folder(path)
         if folder.masked is None:
-            raise UserError(f"{run} has no head for masked pieces.")
+            raise UserError(f"{run} has no head for masked tokens.")
         model = Pretrainer(folder.encoder, folder.masked)
         return score(model, self.parts, FLOAT32)[MASKED.loss]
 
@@ -75,7 +75,7 @@ def yardstick_of(recipes: Sequence[PretrainRecipe]) -> Yardstick | None:
         if not shards.of("heldout"):
             return None
         objective = replace(first.objective, pairs="none")
-        masks = heldout_masks(shards, objective, HELDOUT_PIECES, first.batch.length)
+        masks = heldout_masks(shards, objective, HELDOUT_TOKENS, first.batch.length)
         return Yardstick(tuple(parts_of(masks, HELDOUT_AT_ONCE)))
     except UserError:
         return None
@@ -88,7 +88,7 @@ def _task(recipe: PretrainRecipe) -> ObjectiveRecipe:
 
 @dataclass(frozen=True)
 class Offsets:
-    """Mean attention from a piece to the one at each offset, [L][A][2 * REACH + 1], from -REACH to REACH.
+    """Mean attention from a token to the one at each offset, [L][A][2 * REACH + 1], from -REACH to REACH.
 
     A head that knows no order gives all offsets alike, about one over the sequence's length.
     """
@@ -103,11 +103,11 @@ class Offsets:
 
 @torch.no_grad()
 def attention_by_offset(encoder: Encoder, batch: PackedBatch) -> Offsets:
-    """Measure it over the pieces of a batch that have a piece at the offset, `[CLS]` and `[SEP]` left out.
+    """Measure it over the tokens of a batch that have a token at the offset, `[CLS]` and `[SEP]` left out.
 
     Args:
         encoder: in evaluation mode.
-        batch: B sequences, at least one of them longer than 2 * REACH + 2 pieces.
+        batch: B sequences, at least one of them longer than 2 * REACH + 2 tokens.
     """
     _, attentions = encoder(batch, return_attention=True)
     layers = []
@@ -127,7 +127,7 @@ def attention_by_offset(encoder: Encoder, batch: PackedBatch) -> Offsets:
 def look(run: Path, recipe: PretrainRecipe) -> Offsets | None:
     """Where the heads of a pretrained model look, on text of its corpus that is not masked.
 
-    None where no sequence has pieces so far apart.
+    None where no sequence has tokens so far apart.
 
     Raises:
         UserError: the model or its shards cannot be read any more.
@@ -138,8 +138,8 @@ def look(run: Path, recipe: PretrainRecipe) -> Offsets | None:
     shards = open_shards(Path(recipe.corpus.shards))
     split: Split = "heldout" if shards.of("heldout") else "train"
     length = recipe.batch.length
-    windows = Windows(shards, split, recipe.objective, pieces=WATCHED_PIECES, length=length, seed=0)
+    windows = Windows(shards, split, recipe.objective, tokens=WATCHED_TOKENS, length=length, seed=0)
     sequences = windows.masks(0).sequences
-    # The longest come first; short ones have no piece at the far offsets.
+    # The longest come first; short ones have no token at the far offsets.
     rows = np.flatnonzero(sequences.lengths > 2 * REACH + 2)
     return attention_by_offset(encoder, pack(sequences, rows)) if len(rows) else None

@@ -86,8 +86,8 @@ def _caption(rows: Sequence[Row]) -> str:
         )
     outcomes = [row.group for row in rows if isinstance(row.group, Pretrained)]
     text = "of held-out text" if all(one.heldout for one in outcomes) else "of training, where it says so"
-    same = " Masked alike: all variants restore the pieces that the first one's masking hides."
-    return f"Losses in nats a masked piece {text}, for each seed." + same * any(row.alike for row in rows)
+    same = " Masked alike: all variants restore the tokens that the first one's masking hides."
+    return f"Losses in nats a masked token {text}, for each seed." + same * any(row.alike for row in rows)
 
 
 def draw_stage(stage: str, rows: Sequence[Row]) -> tuple[str, list[str]]:
@@ -137,7 +137,7 @@ def _draw_scores(stage: str, found: Sequence[tuple[str, Finetuned]]) -> tuple[st
 
 
 def draw_heads(stage: str, rows: Sequence[Row]) -> tuple[str, list[str]]:
-    """A map for each variant: how much each head attends to the pieces around a piece."""
+    """A map for each variant: how much each head attends to the tokens around a token."""
     found = [(row.name, row.offsets) for row in rows if row.offsets is not None]
     if not found:
         return "", []
@@ -168,7 +168,7 @@ def draw_heads(stage: str, rows: Sequence[Row]) -> tuple[str, list[str]]:
     keys = [
         key(
             "dev",
-            "share of a head's attention, from none to half and more, to the piece so many places on; seed 0",
+            "share of a head's attention, from none to half and more, to the token so many places on; seed 0",
         ),
         key("majority", "between layers, the first on top"),
     ]
@@ -198,4 +198,4 @@ def _draw_curves(stage: str, found: Sequence[tuple[str, Sequence[Track]]]) -> tu
         key(colour, name, dashed=dotted)
         for (name, _), (colour, dotted) in zip(found, cycle(LINES), strict=False)
     ]
-    return svg, [*keys, key("majority", "knowing the pieces' frequencies alone", dashed=True)]
+    return svg, [*keys, key("majority", "knowing the tokens' frequencies alone", dashed=True)]

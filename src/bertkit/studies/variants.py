@@ -38,7 +38,7 @@ class Row:
         group: what the models of the runs came to; None where none is done.
         to: the variant that it is compared with; "" of none.
         difference: of its score; None of a pretraining, and where there is nothing to compare.
-        alike: losses of pretrained models where all variants restore the same pieces; empty where their own
+        alike: losses of pretrained models where all variants restore the same tokens; empty where their own
             compare, or a model is gone.
         offsets: where the heads of the first pretrained model look; None where its text can't be read.
     """
@@ -98,7 +98,7 @@ class Row:
                 "unigram": group.floors["unigram"],
                 "through_at": group.through_at,
                 "steps": group.steps,
-                "pieces": group.pieces,
+                "tokens": group.tokens,
                 "seconds": group.seconds,
             }
         return {}

@@ -13,7 +13,7 @@ from bertkit.tasks.metrics import mean_interval
 
 COMPARED = "compared with"
 ALIKE = "loss, masked alike [95 %]"
-"""Where variants mask differently: all of them at the pieces that the first one's masking hides."""
+"""Where variants mask differently: all of them at the tokens that the first one's masking hides."""
 FEW_SEEDS = 3
 SHORT_LIST = 4
 """Names that a sentence has room for."""
@@ -231,13 +231,13 @@ def _pretraining(found: Sequence[tuple[Row, Pretrained]]) -> list[str]:
 
 
 def _lowest(found: Sequence[tuple[Row, Pretrained]]) -> list[str]:
-    """Which variant restores best: by the loss at the same pieces where their own are of other tasks."""
+    """Which variant restores best: by the loss at the same tokens where their own are of other tasks."""
     alike = all(row.alike for row, _ in found)
     losses = {row.name: row.alike if alike else one.scores for row, one in found}
     best = min(losses, key=lambda name: statistics.mean(losses[name]))
     heldout = all(one.heldout for _, one in found)
     own = "held-out loss" if heldout else "loss (of training, without held-out text)"
-    where = "loss at the same held-out pieces" if alike else own
+    where = "loss at the same held-out tokens" if alike else own
     told = [f"The lowest {where} is {statistics.mean(losses[best]):.3f}, of {best!r}."]
     close = [name for name in losses if name != best and min(losses[name]) <= max(losses[best])]
     if close:

@@ -1,1 +1,1 @@
-"""Text to pieces: learning a vocabulary, and the tokenizer."""
+"""Text to tokens: learning a vocabulary, and the tokenizer."""

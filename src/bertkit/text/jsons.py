@@ -11,7 +11,7 @@ from bertkit.errors import UserError, shown
 
 LONGEST_JSON = 1 << 26
 """Bytes. Of a model with 100,000 labels, `config.json` has about a tenth of it; `tokenizer.json` of one with
-a million pieces about half."""
+a million tokens about half."""
 
 
 def read_value(path: Path) -> Any:

@@ -24,7 +24,7 @@ class Splitting:
 
     Attributes:
         language: whose rules split a line; None: they do not.
-        length: pieces of a sentence at most, where text is split by length and nothing else; None: it is not.
+        length: tokens of a sentence at most, where text is split by length and nothing else; None: it is not.
     """
 
     language: str | None = None
@@ -55,7 +55,7 @@ class Splitting:
         """A function from a document to its sentences; some may hold nothing but spaces.
 
         A line's end always ends a sentence, but where text is split by length: then the document is one,
-        and whoever has its pieces cuts it.
+        and whoever has its tokens cuts it.
         """
         if self.length is not None:
             return lambda text: [text.replace("\n", " ")]

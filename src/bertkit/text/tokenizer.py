@@ -26,7 +26,7 @@ TOKENIZER_FILE = "tokenizer.json"
 SETTINGS_FILE = "tokenizer_config.json"
 
 LONGEST_FILE = 1 << 28
-"""Bytes of a file with a vocabulary; one of a million pieces has a tenth of it."""
+"""Bytes of a file with a vocabulary; one of a million tokens has a tenth of it."""
 
 MAX_WORD_CHARACTERS = 100
 """A longer word becomes one [UNK] (google-research/bert, tokenization.py)."""
@@ -43,19 +43,19 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Encoding:
-    """One text as S pieces, without `[CLS]` and `[SEP]`.
+    """One text as S tokens, without `[CLS]` and `[SEP]`.
 
     Attributes:
-        ids: vocabulary index of each piece.
-        offsets: the (start, end) of the characters of the raw text that each piece was cut from.
-        word_starts: whether each piece begins a word; a punctuation mark is a word of its own.
-        pieces: each piece as the vocabulary spells it.
+        ids: vocabulary index of each token.
+        offsets: the (start, end) of the characters of the raw text that each token was cut from.
+        word_starts: whether each token begins a word; a punctuation mark is a word of its own.
+        tokens: each token as the vocabulary spells it.
     """
 
     ids: list[int]
     offsets: list[tuple[int, int]]
     word_starts: list[bool]
-    pieces: list[str]
+    tokens: list[str]
 
 
 def make_normaliser(
@@ -75,9 +75,9 @@ def encodable(text: str) -> str:
 class Tokenizer:
     """WordPiece as google-research/bert does it (tokenization.py), at the speed of the `tokenizers` library.
 
-    The names of the special pieces have no power inside a text: `"[SEP]"` typed by a user is three words, as
+    The names of the special tokens have no power inside a text: `"[SEP]"` typed by a user is three words, as
     in google-research/bert, so that no text can forge a boundary. (transformers' BertTokenizer agrees with
-    `split_special_tokens=True`; its default turns the typed name into the special piece.)
+    `split_special_tokens=True`; its default turns the typed name into the special token.)
 
     The library, and with it transformers, differs from the original in corners: it drops private-use
     characters where the original makes them unknown, lower-cases a final Σ like any other, and its tables of
@@ -92,12 +92,12 @@ class Tokenizer:
         strip_accents: bool | None = None,
         split_cjk: bool = True,
     ) -> None:
-        """Make it from pieces that are already checked; `from_vocabulary` is the door for anything else."""
+        """Make it from tokens that are already checked; `from_vocabulary` is the door for anything else."""
         self.vocabulary = list(vocabulary)
         self.lowercase = lowercase
         self.strip_accents = lowercase if strip_accents is None else strip_accents
         self.split_cjk = split_cjk
-        index = {piece: i for i, piece in enumerate(self.vocabulary)}
+        index = {token: i for i, token in enumerate(self.vocabulary)}
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (index[name] for name in SPECIALS)
         self._rust = tokenizers.Tokenizer(
             models.WordPiece(vocab=index, unk_token=UNK, max_input_chars_per_word=MAX_WORD_CHARACTERS)
@@ -117,31 +117,31 @@ class Tokenizer:
         strip_accents: bool | None = None,
         split_cjk: bool = True,
     ) -> Tokenizer:
-        """A tokenizer over the pieces of a `vocab.txt` (a path), or over a list of pieces.
+        """A tokenizer over the tokens of a `vocab.txt` (a path), or over a list of tokens.
 
         Args:
-            source: path of a file with one piece a line, the line's number being the id; or the pieces.
+            source: path of a file with one token a line, the line's number being the id; or the tokens.
             lowercase: lower-case the text (the "uncased" models).
             strip_accents: remove accents; None means the same as `lowercase`, as in BERT.
             split_cjk: make every Chinese character a word.
 
         Raises:
-            UserError: a special piece is missing, or a piece is blank or stands twice.
+            UserError: a special token is missing, or a token is blank or stands twice.
         """
         if isinstance(source, str | Path):
-            owner, pieces = str(source), _read_pieces(Path(source))
+            owner, tokens = str(source), _read_tokens(Path(source))
         else:
-            owner, pieces = "The vocabulary", list(source)
-        _check(owner, pieces)
-        return cls(pieces, lowercase=lowercase, strip_accents=strip_accents, split_cjk=split_cjk)
+            owner, tokens = "The vocabulary", list(source)
+        _check(owner, tokens)
+        return cls(tokens, lowercase=lowercase, strip_accents=strip_accents, split_cjk=split_cjk)
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> Tokenizer:
         """The tokenizer of a model folder.
 
-        The pieces are those of `tokenizer.json`, or of `vocab.txt`. What `tokenizer_config.json` says about
+        The tokens are those of `tokenizer.json`, or of `vocab.txt`. What `tokenizer_config.json` says about
         case, accents and Chinese characters has the last word, as in transformers 5. A folder with nothing
-        but a `vocab.txt` is cased exactly if a piece has a capital letter: an uncased one could never use it.
+        but a `vocab.txt` is cased exactly if a token has a capital letter: an uncased one could never use it.
 
         Raises:
             UserError: there is no vocabulary, or it is not one of BERT's kind.
@@ -149,20 +149,20 @@ class Tokenizer:
         folder = Path(folder)
         if (folder / TOKENIZER_FILE).is_file():
             path = folder / TOKENIZER_FILE
-            pieces, settings = _read_tokenizer_json(path)
+            tokens, settings = _read_tokenizer_json(path)
         elif (folder / VOCABULARY_FILE).is_file():
             path = folder / VOCABULARY_FILE
-            pieces = _read_pieces(path)
+            tokens = _read_tokens(path)
             # No text is cut into a name in brackets, such as the `<S>` of the released Chinese vocabulary,
             # which is of an uncased model.
-            capital = any(piece != piece.lower() and not _BRACKETED.fullmatch(piece) for piece in pieces)
+            capital = any(token != token.lower() and not _BRACKETED.fullmatch(token) for token in tokens)
             settings = {"do_lower_case": not capital}
         else:
             raise UserError(
                 f"{folder} has neither {TOKENIZER_FILE} nor {VOCABULARY_FILE}: without its vocabulary a "
                 "model cannot read text. Copy it there from where the model was trained."
             )
-        _check(str(path), pieces)
+        _check(str(path), tokens)
         if (folder / SETTINGS_FILE).is_file():
             path = folder / SETTINGS_FILE
             settings |= read_json(path)
@@ -170,7 +170,7 @@ class Tokenizer:
             if not isinstance(settings.get(name), bool | None):
                 raise UserError(f"{path}: {name} must be true, false or null, not {quoted(settings[name])}.")
         return cls(
-            pieces,
+            tokens,
             lowercase=bool(settings.get("do_lower_case", True)),
             strip_accents=settings.get("strip_accents"),
             split_cjk=bool(settings.get("tokenize_chinese_chars", True)),
@@ -208,28 +208,28 @@ class Tokenizer:
 
     @property
     def size(self) -> int:
-        """Number of pieces, V."""
+        """Number of tokens, V."""
         return len(self.vocabulary)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the pieces joined by newlines: the same exactly if every id means the same piece."""
+        """SHA-256 of the tokens joined by newlines: the same exactly if every id means the same token."""
         return hashlib.sha256("\n".join(self.vocabulary).encode()).hexdigest()
 
     @cached_property
     def continues_V(self) -> npt.NDArray[np.bool_]:
-        """Whether each piece goes on with a word that another began, [V]."""
-        return np.array([piece.startswith("##") for piece in self.vocabulary])
+        """Whether each token goes on with a word that another began, [V]."""
+        return np.array([token.startswith("##") for token in self.vocabulary])
 
     def encode(self, text: str) -> Encoding:
-        """One text as pieces, with where each came from."""
+        """One text as tokens, with where each came from."""
         rust = self._rust.encode(encodable(text), add_special_tokens=False)
         words = rust.word_ids
         return Encoding(
             ids=rust.ids,
             offsets=rust.offsets,
             word_starts=[word != before for word, before in zip(words, [None, *words], strict=False)],
-            pieces=rust.tokens,
+            tokens=rust.tokens,
         )
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
@@ -244,7 +244,7 @@ class Tokenizer:
                 yield rust.ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The words of `ids`, one space between any two; special pieces stay."""
+        """The words of `ids`, one space between any two; special tokens stay."""
         return self._rust.decode(list(ids), skip_special_tokens=False)
 
 
@@ -254,12 +254,12 @@ def assumed_settings(folder: Path) -> tuple[str, ...]:
     if (folder / TOKENIZER_FILE).is_file() or "do_lower_case" in said:
         return ()
     return (
-        f"that text is lower-cased exactly if no piece of {VOCABULARY_FILE} has a capital letter, for no "
+        f"that text is lower-cased exactly if no token of {VOCABULARY_FILE} has a capital letter, for no "
         f"{SETTINGS_FILE} says do_lower_case",
     )
 
 
-def _read_pieces(path: Path) -> list[str]:
+def _read_tokens(path: Path) -> list[str]:
     if path.is_file() and path.stat().st_size > LONGEST_FILE:
         raise UserError(f"{path} has {path.stat().st_size:,} bytes: this is no vocabulary of BERT's.")
     try:
@@ -276,7 +276,7 @@ def _read_pieces(path: Path) -> list[str]:
 
 
 def _read_tokenizer_json(path: Path) -> tuple[list[str], dict[str, Any]]:
-    """The pieces and the settings, in the words of `tokenizer_config.json`.
+    """The tokens and the settings, in the words of `tokenizer_config.json`.
 
     Raises:
         UserError: the file describes another kind of tokenizer, whose ids BERT's rules would get wrong.
@@ -314,36 +314,36 @@ def _read_tokenizer_json(path: Path) -> tuple[list[str], dict[str, Any]]:
 
 
 def _vocabulary(path: Path, vocabulary: object, added: object) -> dict[str, int]:
-    """The pieces and their ids, checked to be all that the file's tokenizer knows."""
+    """The tokens and their ids, checked to be all that the file's tokenizer knows."""
     if not isinstance(vocabulary, dict) or not all(type(number) is int for number in vocabulary.values()):
-        raise UserError(f"{path}: the vocabulary must be an object with a whole number for each piece.")
-    if not isinstance(added, list) or not all(isinstance(token, dict) for token in added):
+        raise UserError(f"{path}: the vocabulary must be an object with a whole number for each token.")
+    if not isinstance(added, list) or not all(isinstance(entry, dict) for entry in added):
         raise UserError(f"{path}: added_tokens must be a list of objects.")
-    names = [token.get("content") for token in added]
+    names = [entry.get("content") for entry in added]
     unknown = [name for name in names if not isinstance(name, str) or name not in vocabulary]
     if unknown:
         raise UserError(
-            f"{path} adds the pieces {quoted(unknown)} outside the vocabulary; bertkit cannot cut them out."
+            f"{path} adds the tokens {quoted(unknown)} outside the vocabulary; bertkit cannot cut them out."
         )
     if sorted(vocabulary.values()) != list(range(len(vocabulary))):
         raise UserError(f"{path}: the ids of the vocabulary do not run from 0 to {len(vocabulary) - 1}.")
     return vocabulary
 
 
-def _check(owner: str, pieces: list[str]) -> None:
+def _check(owner: str, tokens: list[str]) -> None:
     first: dict[str, int] = {}
-    for line, piece in enumerate(pieces, start=1):
-        # Not any white space: the released Chinese vocabulary has U+2028 for a piece.
-        if not piece.strip(" \t\r"):
-            raise UserError(f"{owner}, line {line} is blank: a vocabulary has one piece on every line.")
-        if _SURROGATES.search(piece):
-            raise UserError(f"{owner}, line {line} has the piece {quoted(piece)}, which is no text.")
-        if piece in first:
+    for line, token in enumerate(tokens, start=1):
+        # Not any white space: the released Chinese vocabulary has U+2028 for a token.
+        if not token.strip(" \t\r"):
+            raise UserError(f"{owner}, line {line} is blank: a vocabulary has one token on every line.")
+        if _SURROGATES.search(token):
+            raise UserError(f"{owner}, line {line} has the token {quoted(token)}, which is no text.")
+        if token in first:
             raise UserError(
-                f"{owner}, line {line} repeats the piece {quoted(piece)} of line {first[piece]}: remove the "
+                f"{owner}, line {line} repeats the token {quoted(token)} of line {first[token]}: remove the "
                 "file's later copy, or take the vocabulary that the model was trained with."
             )
-        first[piece] = line
+        first[token] = line
     missing = [name for name in SPECIALS if name not in first]
     if missing:
         raise UserError(f"{owner} lacks {', '.join(missing)}, which BERT needs: add one line for each.")

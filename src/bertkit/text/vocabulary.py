@@ -20,7 +20,7 @@ from bertkit.errors import UserError, nearest
 from bertkit.text.tokenizer import MAX_WORD_CHARACTERS, SPECIALS, UNK, Tokenizer, encodable, make_normaliser
 
 CONTINUATION = "##"
-MOST_TOKENS = 1_000_000
+MOST_CHUNKS = 1_000_000
 MOST_WORDS = 5_000_000
 
 LONGEST_WORD = 50
@@ -32,7 +32,7 @@ SLACK = 0.05
 class WordCounter:
     """Counts the words of a text as BERT cuts them, in memory that the length of the text does not set.
 
-    What stands between two spaces is counted as it is, and each different such token is cleaned and cut
+    What stands between two spaces is counted as it is, and each different such chunk is cleaned and cut
     once: ten times as fast as cleaning the text, and the same, for no rule of BERT's looks across a space.
     Of more than five million words the rarest are forgotten.
     """
@@ -44,13 +44,13 @@ class WordCounter:
             lowercase=lowercase, strip_accents=strip_accents, split_cjk=split_cjk
         )
         self._splitter = pre_tokenizers.BertPreTokenizer()
-        self._tokens: Counter[str] = Counter()
+        self._chunks: Counter[str] = Counter()
         self._words: Counter[str] = Counter()
 
     def add(self, text: str) -> None:
         """Count the words of one text."""
-        self._tokens.update(text.replace("\n", " ").split(" "))
-        if len(self._tokens) > MOST_TOKENS:
+        self._chunks.update(text.replace("\n", " ").split(" "))
+        if len(self._chunks) > MOST_CHUNKS:
             self._cut()
 
     def counts(self) -> Counter[str]:
@@ -59,12 +59,12 @@ class WordCounter:
         return Counter(self._words)
 
     def _cut(self) -> None:
-        """Turn the tokens counted since the last time into words."""
-        for token, count in self._tokens.items():
-            clean = self._normaliser.normalize_str(encodable(token))
+        """Turn the chunks counted since the last time into words."""
+        for chunk, count in self._chunks.items():
+            clean = self._normaliser.normalize_str(encodable(chunk))
             for word, _ in self._splitter.pre_tokenize_str(clean):
                 self._words[word] += count
-        self._tokens.clear()
+        self._chunks.clear()
         rare = 0
         while len(self._words) > MOST_WORDS:
             rare += 1
@@ -100,23 +100,23 @@ def fold_case(counts: Mapping[str, int]) -> Counter[str]:
     """
     folded: Counter[str] = Counter()
     for word, count in counts.items():
-        # Some signs fold to a space and an accent, and no piece holds a space.
+        # Some signs fold to a space and an accent, and no token holds a space.
         for part in normalize("NFKC", normalize("NFKC", word).casefold()).split():
             folded[part] += count
     return folded
 
 
 def check_room(size: int, needed: int) -> None:
-    """Raise `UserError` if the pieces that every word may need are more than the size asked for."""
+    """Raise `UserError` if the tokens that every word may need are more than the size asked for."""
     if needed > size:
         raise UserError(
-            f"A vocabulary of {size} pieces has no room for the reserved pieces and the single characters of "
-            f"this text, which are {needed}; ask for more pieces or for a smaller alphabet."
+            f"A vocabulary of {size} tokens has no room for the reserved tokens and the single characters of "
+            f"this text, which are {needed}; ask for more tokens or for a smaller alphabet."
         )
 
 
 def learn_topdown(counts: Mapping[str, int], options: VocabularyOptions, min_frequency: int) -> list[str]:
-    """Search the frequency threshold whose vocabulary is at most `size` pieces, and at most 5 % fewer.
+    """Search the frequency threshold whose vocabulary is at most `size` tokens, and at most 5 % fewer.
 
     The result is that of `learn` in tensorflow_text/tools/wordpiece_vocab/wordpiece_tokenizer_learner_lib.py
     with its defaults, which is what `keras_nlp.tokenizers.compute_word_piece_vocabulary` runs. The size falls
@@ -125,11 +125,11 @@ def learn_topdown(counts: Mapping[str, int], options: VocabularyOptions, min_fre
 
     Args:
         counts: how often each word occurs.
-        options: pieces at most, those to put first, and characters at most.
+        options: tokens at most, those to put first, and characters at most.
         min_frequency: the lowest threshold.
 
     Raises:
-        UserError: the characters alone are more than `size` pieces.
+        UserError: the characters alone are more than `size` tokens.
     """
     size, reserved = options.size, options.reserved
     words = select(counts, longest=LONGEST_WORD, reserved=reserved, alphabet=options.alphabet)
@@ -140,11 +140,11 @@ def learn_topdown(counts: Mapping[str, int], options: VocabularyOptions, min_fre
     while True:
         threshold = (low + high) // 2
         by_count = _learn_with_threshold(words, characters, threshold)
-        pieces = list(dict.fromkeys([*reserved, *characters, *by_count]))
-        fits = 0 <= size - len(pieces) <= SLACK * size
+        tokens = list(dict.fromkeys([*reserved, *characters, *by_count]))
+        fits = 0 <= size - len(tokens) <= SLACK * size
         if fits or low >= high or threshold <= 1:
-            return pieces[:size]
-        if len(pieces) > size:
+            return tokens[:size]
+        if len(tokens) > size:
             low = threshold + 1
         else:
             high = threshold - 1
@@ -153,7 +153,7 @@ def learn_topdown(counts: Mapping[str, int], options: VocabularyOptions, min_fre
 def _learn_with_threshold(
     words: Sequence[tuple[str, int]], characters: Sequence[str], threshold: int
 ) -> list[str]:
-    """All pieces that occur at least `threshold` times and all single ones, the most frequent first.
+    """All tokens that occur at least `threshold` times and all single ones, the most frequent first.
 
     The published procedure counts every substring from every place where a word may be cut, then goes from
     the longest to the shortest and takes the count of each from all its prefixes. Of a prefix that leaves
@@ -161,24 +161,24 @@ def _learn_with_threshold(
     a word as it has cuts, where substrings would take the square of its length.
     """
     singles = dict.fromkeys([*characters, *(CONTINUATION + character for character in characters)], 1)
-    pieces: dict[str, int] = {}
+    tokens: dict[str, int] = {}
     for turn in range(ROUNDS):
         rests: Counter[str] = Counter()
         for word, count in words:
             rests[word] += count
-            for cut in _cuts(word, pieces) if turn else range(1, len(word)):
+            for cut in _cuts(word, tokens) if turn else range(1, len(word)):
                 rests[CONTINUATION + word[cut:]] += count
-        pieces = singles | {rest: count for rest, count in rests.items() if count >= threshold}
-    return sorted(pieces, key=lambda piece: (-pieces[piece], piece))
+        tokens = singles | {rest: count for rest, count in rests.items() if count >= threshold}
+    return sorted(tokens, key=lambda token: (-tokens[token], token))
 
 
-def _cuts(word: str, pieces: Mapping[str, int]) -> list[int]:
-    """Where greedy longest-match WordPiece cuts inside `word`; every single character is a piece."""
+def _cuts(word: str, tokens: Mapping[str, int]) -> list[int]:
+    """Where greedy longest-match WordPiece cuts inside `word`; every single character is a token."""
     cuts: list[int] = []
     start, prefix = 0, ""
     while True:
         end = len(word)
-        while prefix + word[start:end] not in pieces:
+        while prefix + word[start:end] not in tokens:
             end -= 1
         if end == len(word):
             return cuts
@@ -200,8 +200,8 @@ class Algorithm:
     """A row of the table of learners.
 
     Attributes:
-        learn: from counts of words, options and the least number of occurrences to pieces.
-        min_frequency: how often a piece must occur where nobody says.
+        learn: from counts of words, options and the least number of occurrences to tokens.
+        min_frequency: how often a token must occur where nobody says.
         folds_case: whether an uncased vocabulary is learned from `fold_case`d words.
     """
 
@@ -215,19 +215,19 @@ class VocabularyOptions:
     """What is to be learned.
 
     Attributes:
-        size: pieces asked for, the reserved ones counted; there may be fewer where the text has no more.
-        algorithm: "wordpiece" joins the most frequent pair of pieces until the size is reached, with the
+        size: tokens asked for, the reserved ones counted; there may be fewer where the text has no more.
+        algorithm: "wordpiece" joins the most frequent pair of tokens until the size is reached, with the
             trainer of the `tokenizers` library; "topdown" is tensorflow-text's, see `learn_topdown`, on words
             in lower case as keras_nlp makes it: it learns no ß, and other letters that folding replaces.
         lowercase: of the tokenizer that will use it, as the next two.
         strip_accents: likewise.
         split_cjk: likewise.
-        reserved: pieces to put first, BERT's special pieces among them.
-        min_frequency: how often a piece must occur; None for the algorithm's own.
+        reserved: tokens to put first, BERT's special tokens among them.
+        min_frequency: how often a token must occur; None for the algorithm's own.
         alphabet: single characters at most, the most frequent ones; words with another are left out.
 
     Raises:
-        UserError: the algorithm is unknown, or a special piece is not reserved or one is twice.
+        UserError: the algorithm is unknown, or a special token is not reserved or one is twice.
     """
 
     size: int
@@ -248,13 +248,13 @@ class VocabularyOptions:
         missing = [name for name in SPECIALS if name not in self.reserved]
         if missing:
             raise UserError(
-                f"The reserved pieces lack {', '.join(missing)}, which BERT needs; reserve them too."
+                f"The reserved tokens lack {', '.join(missing)}, which BERT needs; reserve them too."
             )
         for name, count in Counter(self.reserved).items():
             if count > 1:
-                raise UserError(f"The piece {name!r} is reserved twice; an id has one piece.")
+                raise UserError(f"The token {name!r} is reserved twice; an id has one token.")
             if name.split() != [name]:
-                raise UserError(f"The reserved piece {name!r} is empty or holds a space, which no piece may.")
+                raise UserError(f"The reserved token {name!r} is empty or holds a space, which no token may.")
 
     @property
     def cleaning(self) -> dict[str, Any]:
@@ -267,7 +267,7 @@ class Learned:
     """A vocabulary, and what it was learned from.
 
     Attributes:
-        pieces: of the vocabulary.
+        tokens: of the vocabulary.
         texts: that were read.
         words: in all of them.
         distinct_words: different ones among them.
@@ -275,7 +275,7 @@ class Learned:
             same way, had not seen; None where none were held out.
     """
 
-    pieces: list[str]
+    tokens: list[str]
     texts: int
     words: int
     distinct_words: int
@@ -284,7 +284,7 @@ class Learned:
 
 def learn(texts: Iterable[str], options: VocabularyOptions) -> list[str]:
     """Learn a vocabulary from texts of any length, read once; raises what `learn_from_counts` does."""
-    return learn_and_judge(texts, options).pieces
+    return learn_and_judge(texts, options).tokens
 
 
 def learn_and_judge(texts: Iterable[str], options: VocabularyOptions, every: int = 0) -> Learned:
@@ -311,15 +311,15 @@ def learn_and_judge(texts: Iterable[str], options: VocabularyOptions, every: int
         tokenizer = Tokenizer.from_vocabulary(learn_from_counts(others, options), **options.cleaning)
         judged = {"texts": numbers[True], **asdict(measure(tokenizer, kept_back))}
     counts = others + kept_back
-    pieces = learn_from_counts(counts, options)
-    return Learned(pieces, numbers.total(), counts.total(), len(counts), judged)
+    tokens = learn_from_counts(counts, options)
+    return Learned(tokens, numbers.total(), counts.total(), len(counts), judged)
 
 
 def learn_from_counts(counts: Mapping[str, int], options: VocabularyOptions) -> list[str]:
-    """Learn a vocabulary from words that occur so often; equal counts give equal pieces in equal order.
+    """Learn a vocabulary from words that occur so often; equal counts give equal tokens in equal order.
 
     Raises:
-        UserError: there are no words, or the single characters alone are more than `size` pieces.
+        UserError: there are no words, or the single characters alone are more than `size` tokens.
     """
     row = ALGORITHMS[options.algorithm]
     words = fold_case(counts) if row.folds_case and options.lowercase else counts
@@ -330,15 +330,15 @@ def learn_from_counts(counts: Mapping[str, int], options: VocabularyOptions) -> 
 
 
 def learn_wordpiece(counts: Mapping[str, int], options: VocabularyOptions, min_frequency: int) -> list[str]:
-    """Join the most frequent pair of pieces until there are `size`, with the trainer of `tokenizers`.
+    """Join the most frequent pair of tokens until there are `size`, with the trainer of `tokenizers`.
 
-    The trainer numbers the pieces inside words (`##a`) in the order of a hash table, which differs from run
+    The trainer numbers the tokens inside words (`##a`) in the order of a hash table, which differs from run
     to run, and of equally frequent pairs takes the one with the lower numbers. So it is given all single
-    characters in order, as if they were special pieces. It cannot be given counts, only words: each is
+    characters in order, as if they were special tokens. It cannot be given counts, only words: each is
     repeated as often as it occurs, which is quick, for they need no cleaning any more.
 
     Raises:
-        UserError: the characters alone are more than `size` pieces.
+        UserError: the characters alone are more than `size` tokens.
     """
     reserved = options.reserved
     words = select(counts, longest=MAX_WORD_CHARACTERS, reserved=reserved, alphabet=options.alphabet)
@@ -380,7 +380,7 @@ class Coverage:
 
     Attributes:
         words: words of the text.
-        fertility: pieces a word, an unknown word being one piece.
+        fertility: tokens a word, an unknown word being one token.
         unknown: share of the words that become `[UNK]`.
     """
 
@@ -392,8 +392,8 @@ class Coverage:
 def measure(tokenizer: Tokenizer, counts: Mapping[str, int]) -> Coverage:
     """What `tokenizer` makes of words that occur so often; there must be at least one."""
     total = sum(counts.values())
-    pieces = unknown = 0
+    tokens = unknown = 0
     for ids, count in zip(tokenizer.stream(list(counts)), counts.values(), strict=True):
-        pieces += len(ids) * count
+        tokens += len(ids) * count
         unknown += (tokenizer.unk_id in ids) * count
-    return Coverage(total, pieces / total, unknown / total)
+    return Coverage(total, tokens / total, unknown / total)

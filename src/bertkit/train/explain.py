@@ -1,4 +1,4 @@
-"""The surest mistakes of a run, with the pieces that moved the model to them."""
+"""The surest mistakes of a run, with the tokens that moved the model to them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from bertkit.train.prepare import Prepared
 EXPLAINED = 12
 """Mistakes at most: what a reader looks at."""
 SHARE_OF_TRAINING = 0.02
-LEAST_PIECES = 20_000
-"""The pieces computed for it are kept to this share of those trained on, or to this many if that is more."""
+LEAST_TOKENS = 20_000
+"""The tokens computed for it are kept to this share of those trained on, or to this many if that is more."""
 
 
 def explain_mistakes(
-    folder: Path, prepared: Prepared, mistakes: list[dict[str, Any]], trained_pieces: int
+    folder: Path, prepared: Prepared, mistakes: list[dict[str, Any]], trained_tokens: int
 ) -> None:
     """Add `explanation` to the first of `mistakes`, as many as `EXPLAINED` and the time for them allow.
 
     A text that was read in several windows has none.
 
-    An explanation has `pieces` (each `piece`, the `text` it stands in (0, or 1 of a pair), the characters
+    An explanation has `tokens` (each `token`, the `text` it stands in (0, or 1 of a pair), the characters
     `from` and `to`, and its `push` towards the prediction and away from the true label, in logits), and
     `difference`, `baseline`, `gap`, `steps`, `complete` as `model.attribution.Attribution` has them.
 
@@ -36,12 +36,12 @@ def explain_mistakes(
         folder: the model that made the mistakes.
         prepared: the run's data.
         mistakes: as `Kind.mistakes` lists them.
-        trained_pieces: how many the model was trained on.
+        trained_tokens: how many the model was trained on.
     """
     model = read_model_folder(folder)
     assert model.head is not None, "a run of fine-tuning keeps its head"
     classifier = Classifier(model.encoder, model.head)
-    room = max(LEAST_PIECES, SHARE_OF_TRAINING * trained_pieces)
+    room = max(LEAST_TOKENS, SHARE_OF_TRAINING * trained_tokens)
     for mistake in mistakes[:EXPLAINED]:
         row = prepared.dev.lines.index(mistake["line"])
         if prepared.dev_sequences.windows is not None and prepared.dev_sequences.windows.counts[row] > 1:
@@ -63,20 +63,20 @@ def _explain(classifier: Classifier, prepared: Prepared, row: int, towards: int,
     ids = sequence.ids_T.tolist()
     baseline = torch.tensor([each if each in special else tokenizer.pad_id for each in ids])
     found = explain(classifier, sequence, baseline, towards, away)
-    pieces: list[dict[str, Any]] = []
+    tokens: list[dict[str, Any]] = []
     place = 0
     for number, text in enumerate([dev.texts[row], *([dev.pairs[row]] if dev.pairs else [])]):
         encoding = tokenizer.encode(text)
         place += 1  # [CLS], or the [SEP] before the second text.
-        spelled = zip(encoding.pieces, encoding.offsets, strict=True)
-        for piece, (start, end) in spelled:
+        spelled = zip(encoding.tokens, encoding.offsets, strict=True)
+        for token, (start, end) in spelled:
             if ids[place] == tokenizer.sep_id:  # What follows was cut off.
                 break
             push = found.pushes[place]
-            pieces.append({"piece": piece, "text": number, "from": start, "to": end, "push": push})
+            tokens.append({"token": token, "text": number, "from": start, "to": end, "push": push})
             place += 1
     return {
-        "pieces": pieces,
+        "tokens": tokens,
         "difference": found.difference,
         "baseline": found.baseline,
         "gap": found.gap,

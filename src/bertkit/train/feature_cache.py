@@ -87,15 +87,15 @@ class FeatureCache:
             return Inputs(train, dev)
         if classifier.head.config.pooling == "none":
             raise UserError(
-                "A head on every piece cannot be trained on features, which are one vector a text: "
+                "A head on every token cannot be trained on features, which are one vector a text: "
                 "leave out --freeze."
             )
         batch = train.batch(np.random.default_rng(0).permutation(len(train))[:ROWS_TO_ESTIMATE])
         began = time.perf_counter()
         with torch.inference_mode(), self._compute.autocast():
             width = classifier.eval().pool(batch).shape[1]
-        a_piece = (time.perf_counter() - began) / sum(batch.lengths)
-        self.expected = a_piece * int(train.lengths.sum() + dev.lengths.sum())
+        a_token = (time.perf_counter() - began) / sum(batch.lengths)
+        self.expected = a_token * int(train.lengths.sum() + dev.lengths.sum())
 
         def zeros(rows: Sequences) -> Features:
             return Features(np.zeros((len(rows), width), dtype=np.float32), rows.lengths)

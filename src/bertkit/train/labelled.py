@@ -45,8 +45,8 @@ from bertkit.train.processes import Processes
 from bertkit.train.results import aggregate
 from bertkit.train.schedule import BySteps
 
-PIECES_OF_WINDOWS = 8_192
-"""A step over long texts is computed in parts of so many pieces at most (or of one text), to save memory."""
+TOKENS_OF_WINDOWS = 8_192
+"""A step over long texts is computed in parts of so many tokens at most (or of one text), to save memory."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class LabelledBatch:
     share: float
 
     @property
-    def pieces(self) -> int:
-        """Pieces of the rows, T."""
+    def tokens(self) -> int:
+        """Tokens of the rows, T."""
         return sum(self.inputs.lengths)
 
 
@@ -150,7 +150,7 @@ class Classification:
         inputs = self._inputs.train
         if isinstance(inputs, Features) or inputs.windows is None:
             return [rows]
-        return [rows[part] for part in batches_by_length(inputs.lengths[rows], PIECES_OF_WINDOWS)]
+        return [rows[part] for part in batches_by_length(inputs.lengths[rows], TOKENS_OF_WINDOWS)]
 
     def loss(self, model: nn.Module, batch: LabelledBatch) -> torch.Tensor:
         """The batch's share of the mean of the rows' losses."""
@@ -226,7 +226,7 @@ class Classification:
             status="diverged" if progress.broken else lost,
             best_epoch=progress.kept["epoch"],
             steps=progress.step,
-            pieces=progress.pieces,
+            tokens=progress.tokens,
             seconds=progress.seconds,
             collapse=progress.collapse,
             restarts=[asdict(restart) for restart in self._restarts],
@@ -304,9 +304,9 @@ class Labelled(Source):
                 best = next(outcome for outcome in outcomes if outcome.seed == result["best_seed"])
                 # A frozen encoder has seen each row once.
                 once = int(self.prepared.train_sequences.lengths.sum())
-                pieces = once if self.recipe.model.freeze else best.pieces
+                tokens = once if self.recipe.model.freeze else best.tokens
                 folder = seed_folder(out, best.seed, len(outcomes)) / "model"
-                explain_mistakes(folder, self.prepared, result["mistakes"], pieces)
+                explain_mistakes(folder, self.prepared, result["mistakes"], tokens)
         return result
 
 

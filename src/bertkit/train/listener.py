@@ -61,8 +61,8 @@ class UnlabelledPlan:
 
     corpus: str
     documents: int
-    train_pieces: int
-    heldout_pieces: int
+    train_tokens: int
+    heldout_tokens: int
     heldout_scored: int
     model: str
     parameters: int

@@ -25,7 +25,7 @@ class Batch(Protocol):
     """One micro-batch."""
 
     @property
-    def pieces(self) -> int:
+    def tokens(self) -> int:
         """How many it has, T."""
 
 
@@ -49,7 +49,7 @@ class StepRecord:
     loss: float
     learning_rate: float
     gradient_norm: float
-    pieces: int
+    tokens: int
     seconds: float
 
 
@@ -133,8 +133,8 @@ def run_steps(
             torch.manual_seed(step_seed(seed, step, processes.rank))
             model.train()
             optimiser.set_rate(lr)
-            loss, pieces = _accumulate(model, objective, step, compute)
-            loss, total, signals = processes.add_gradients(parameters, loss, pieces, interrupted())
+            loss, tokens = _accumulate(model, objective, step, compute)
+            loss, total, signals = processes.add_gradients(parameters, loss, tokens, interrupted())
             before_update()
             norm = _clip(parameters, optimiser, clip, step, loss)
             seconds = time.perf_counter() - began
@@ -157,15 +157,15 @@ def _update(optimiser: Optimiser) -> float:
 
 
 def _accumulate(model: nn.Module, objective: Minimised, step: int, compute: Compute) -> tuple[float, int]:
-    """Add up the gradients of a step's micro-batches of this process; their loss and their pieces."""
-    loss, pieces = 0.0, 0
+    """Add up the gradients of a step's micro-batches of this process; their loss and their tokens."""
+    loss, tokens = 0.0, 0
     for batch in objective.batches(step):
         with compute.autocast():
             share = objective.loss(model, batch)
         share.backward()  # type: ignore[no-untyped-call]
         loss += share.item()
-        pieces += batch.pieces
-    return loss, pieces
+        tokens += batch.tokens
+    return loss, tokens
 
 
 def _clip(parameters: list[nn.Parameter], optimiser: Optimiser, clip: float, step: int, loss: float) -> float:

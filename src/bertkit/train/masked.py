@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from bertkit.config.terms import MASKED, PAIRS, Term
-from bertkit.data.batches import cut_by_pieces
+from bertkit.data.batches import cut_by_tokens
 from bertkit.data.packed import Sequences, pack
 from bertkit.data.shards import Shards
 from bertkit.data.steps import Masks, Windows, take
@@ -22,7 +22,7 @@ from bertkit.recipe import ObjectiveRecipe, PretrainRecipe
 from bertkit.train.processes import ALONE, Processes
 
 HELDOUT_AT_ONCE = 4_096
-"""Held-out pieces of a micro-batch: nothing is kept for a backward pass."""
+"""Held-out tokens of a micro-batch: nothing is kept for a backward pass."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Part:
     counts: dict[Term, int]
 
     @property
-    def pieces(self) -> int:
+    def tokens(self) -> int:
         """How many it has, T."""
         return len(self.batch.inputs.ids_T)
 
@@ -51,14 +51,14 @@ class Heldout:
     masks: Masks
 
     @property
-    def pieces(self) -> int:
+    def tokens(self) -> int:
         """Of all processes."""
         return len(self.masks.sequences.ids)
 
 
 def held_out(recipe: PretrainRecipe, shards: Shards, processes: Processes) -> Heldout | None:
-    """About as many pieces of held-out text as the recipe says; None where there is none."""
-    if not (shards.of("heldout") and recipe.training.heldout_pieces):
+    """About as many tokens of held-out text as the recipe says; None where there is none."""
+    if not (shards.of("heldout") and recipe.training.heldout_tokens):
         return None
     documents = sum(entry.documents for entry in shards.of("heldout"))
     if recipe.objective.pairs == "nsp" and documents < 2:
@@ -66,31 +66,31 @@ def held_out(recipe: PretrainRecipe, shards: Shards, processes: Processes) -> He
             f"{shards.folder} has one held-out document, too few for next-sentence prediction; prepare the "
             "text with a larger --heldout, or use --pairs none."
         )
-    masks = heldout_masks(shards, recipe.objective, recipe.training.heldout_pieces, recipe.batch.length)
+    masks = heldout_masks(shards, recipe.objective, recipe.training.heldout_tokens, recipe.batch.length)
     parts = parts_of(masks, max(recipe.batch.at_once, HELDOUT_AT_ONCE), processes)
     return Heldout(parts, masks)
 
 
-def heldout_masks(shards: Shards, objective: ObjectiveRecipe, pieces: int, length: int) -> Masks:
-    """About so many pieces of held-out text, of which there is some, cut and masked alike every time.
+def heldout_masks(shards: Shards, objective: ObjectiveRecipe, tokens: int, length: int) -> Masks:
+    """About so many tokens of held-out text, of which there is some, cut and masked alike every time.
 
     Args:
         shards: the text.
         objective: how it is masked and paired; masks that a run repeats are made anew here.
-        pieces: at most; all of it where there are fewer.
-        length: pieces of a sequence.
+        tokens: at most; all of it where there are fewer.
+        length: tokens of a sequence.
     """
-    there = sum(entry.pieces for entry in shards.of("heldout"))
+    there = sum(entry.tokens for entry in shards.of("heldout"))
     objective = replace(objective, fixed_masks=0)
-    windows = Windows(shards, "heldout", objective, pieces=min(pieces, there), length=length, seed=0)
+    windows = Windows(shards, "heldout", objective, tokens=min(tokens, there), length=length, seed=0)
     return windows.masks(0)
 
 
 def parts_of(masks: Masks, at_once: int, processes: Processes = ALONE) -> list[Part]:
-    """A step cut into micro-batches of about `at_once` pieces, and of each the sequences of this process."""
+    """A step cut into micro-batches of about `at_once` tokens, and of each the sequences of this process."""
     count = len(masks.sequences)
     wanted = -(-len(masks.sequences.ids) // at_once) if at_once else 1
-    runs = cut_by_pieces(np.arange(count), masks.sequences.lengths, min(wanted, count))
+    runs = cut_by_tokens(np.arange(count), masks.sequences.lengths, min(wanted, count))
     counts = {MASKED: len(masks.masked.targets_M), PAIRS: int((masks.labels >= 0).sum())}
     parts = []
     for run in runs:
@@ -130,9 +130,9 @@ def score(
 
 
 def unigram_entropy(counts: npt.NDArray[np.int64], targets: npt.NDArray[np.int64]) -> float:
-    """Mean loss in nats of one who knows nothing but how often each piece stands in the training text.
+    """Mean loss in nats of one who knows nothing but how often each token stands in the training text.
 
-    A piece that never stands there counts as half a time.
+    A token that never stands there counts as half a time.
     """
     known = np.maximum(counts.astype(np.float64), 0.5)
     return float(-np.log(known[targets] / known.sum()).mean())

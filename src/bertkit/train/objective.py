@@ -35,7 +35,7 @@ class Progress:
 
     Attributes:
         step: updates made.
-        pieces: computed in them.
+        tokens: computed in them.
         seconds: that they took.
         wall: seconds from start to end, all included.
         reserve: seconds of a budget to keep for what comes after the last step.
@@ -57,7 +57,7 @@ class Progress:
     """
 
     step: int = 0
-    pieces: int = 0
+    tokens: int = 0
     seconds: float = 0.0
     wall: float = 0.0
     reserve: float = 0.0
@@ -82,7 +82,7 @@ class Progress:
     def stepped(self, record: StepRecord) -> None:
         """Take an update."""
         self.step = record.step
-        self.pieces += record.pieces
+        self.tokens += record.tokens
         self.seconds += record.seconds
         self.loss += record.loss
         self.loss_steps += 1

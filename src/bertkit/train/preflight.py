@@ -23,7 +23,7 @@ from bertkit.health.start import (
     kept_for_backward,
     measure_start,
 )
-from bertkit.health.text import measure_pieces, piece_measures
+from bertkit.health.text import measure_tokens, token_measures
 from bertkit.health.trials import Trial, learn_by_heart, range_test
 from bertkit.model.compute import Compute, available_memory, clock, flush_denormals, resident_memory
 from bertkit.model.heads import Classifier
@@ -39,9 +39,9 @@ from bertkit.train.prepare import Prepared
 from bertkit.train.schedule import learning_rate
 from bertkit.train.unlabelled import Restoring, Unlabelled
 
-START_PIECES = 1_024
+START_TOKENS = 1_024
 """Of the first batch: enough for the gradient's size, and a second at most."""
-TRIAL_PIECES, TRIAL_ROWS, LEAST_ROWS = 256, 16, 4
+TRIAL_TOKENS, TRIAL_ROWS, LEAST_ROWS = 256, 16, 4
 """Of the sequences to learn by heart: few, so that a hundred steps are seconds."""
 TRIAL_STEPS = 100
 NUMBER = 4
@@ -108,7 +108,7 @@ class _Rows:
         # Of a text in windows its beginning tells enough.
         sequences = prepared.train_sequences.beginnings()
         return {
-            "pieces": measure_pieces(
+            "tokens": measure_tokens(
                 sequences,
                 prepared.tokenizer,
                 prepared.train.texts,
@@ -129,20 +129,20 @@ class _Rows:
         }
 
     def _quick(self, rows: Ints) -> Sample:
-        """The first of some rows, of no more than `START_PIECES` together but two in any case.
+        """The first of some rows, of no more than `START_TOKENS` together but two in any case.
 
-        No two have the same pieces: in batches sorted by length copies stand side by side, and are alike to
+        No two have the same tokens: in batches sorted by length copies stand side by side, and are alike to
         any model.
         """
         sequences = self._prepared.train_sequences
         some: dict[bytes, int] = {}
-        pieces = 0
+        tokens = 0
         for row in rows.tolist():
             content = pack(sequences, [row]).ids_T.numpy().tobytes()
             if content in some:
                 continue
-            pieces += int(sequences.lengths[row])
-            if len(some) >= 2 and pieces > START_PIECES:
+            tokens += int(sequences.lengths[row])
+            if len(some) >= 2 and tokens > START_TOKENS:
                 break
             some[content] = row
         return self._sample(np.array(list(some.values()), dtype=np.int64))
@@ -171,7 +171,7 @@ class _Text:
     def asked(self) -> dict[str, Any]:
         """What the checks read of the recipe beside what all recipes have."""
         batch = self._recipe.batch
-        return {"max_length": batch.length, "at_once": batch.at_once or batch.pieces}
+        return {"max_length": batch.length, "at_once": batch.at_once or batch.tokens}
 
     def uniform(self) -> float:
         """Loss in nats of who knows nothing."""
@@ -180,24 +180,24 @@ class _Text:
 
     def start(self) -> Sample:
         """Of the first step."""
-        return self._some(START_PIECES)
+        return self._some(START_TOKENS)
 
     def by_heart(self) -> Sample:
         """To learn by heart."""
-        return self._some(TRIAL_PIECES)
+        return self._some(TRIAL_TOKENS)
 
     ranged = start
 
     def largest(self) -> tuple[Sample, float]:
         """Of the largest micro-batch, as much as is quick, and how many times as much the whole is."""
         parts = self.objective.batches(0)
-        return _text_sample(max(parts, key=lambda part: int(part.pieces)).batch), 1.0
+        return _text_sample(max(parts, key=lambda part: int(part.tokens)).batch), 1.0
 
     def data(self, steps: int) -> dict[str, Any]:
         """Measures of the data, by the names of `Preflight`."""
         shards = self.source.shards
         return {
-            "pieces": piece_measures(
+            "tokens": token_measures(
                 shards.counts,
                 shards.tokenizer,
                 padding=1 - float(self._masks.sequences.lengths.mean()) / self._recipe.batch.length,
@@ -208,29 +208,29 @@ class _Text:
             ),
             "corpus": CorpusMeasures(
                 documents=sum(entry.documents for entry in shards.entries),
-                train_pieces=sum(entry.pieces for entry in shards.of("train")),
-                heldout_pieces=sum(entry.pieces for entry in shards.of("heldout")),
-                pieces_a_step=self._recipe.batch.pieces,
+                train_tokens=sum(entry.tokens for entry in shards.of("train")),
+                heldout_tokens=sum(entry.tokens for entry in shards.of("heldout")),
+                tokens_a_step=self._recipe.batch.tokens,
                 epochs=self.objective.epochs(steps),
                 unigram=self.objective.unigram,
             ),
         }
 
-    def _some(self, pieces: int) -> Sample:
-        """Sequences of the first step, of all lengths, of about so many pieces together."""
+    def _some(self, tokens: int) -> Sample:
+        """Sequences of the first step, of all lengths, of about so many tokens together."""
         sequences = self._masks.sequences
-        wanted = max(2, round(pieces / float(sequences.lengths.mean())))
+        wanted = max(2, round(tokens / float(sequences.lengths.mean())))
         count = len(sequences)
         rows = np.unique(np.linspace(0, count - 1, min(count, wanted)).astype(np.int64))
         return _text_sample(as_batch(take(self._masks, rows)))
 
     def _capitals(self) -> float:
-        """Share of capitals among the letters of the corpus's pieces."""
+        """Share of capitals among the letters of the corpus's tokens."""
         shards, capitals, letters = self.source.shards, 0, 0
-        for piece, count in zip(shards.tokenizer.vocabulary, shards.counts.tolist(), strict=True):
-            if not (piece.startswith("[") and piece.endswith("]")):
-                letters += count * sum(letter.isalpha() for letter in piece)
-                capitals += count * sum(letter.isupper() for letter in piece)
+        for token, count in zip(shards.tokenizer.vocabulary, shards.counts.tolist(), strict=True):
+            if not (token.startswith("[") and token.endswith("]")):
+                letters += count * sum(letter.isalpha() for letter in token)
+                capitals += count * sum(letter.isupper() for letter in token)
         return capitals / max(1, letters)
 
 
@@ -444,6 +444,6 @@ def trial_rows(prepared: Prepared) -> Ints:
     for turn in range(TRIAL_ROWS):
         for rows in by_label:
             room = len(chosen) < TRIAL_ROWS and turn < len(rows)
-            if room and (len(chosen) < LEAST_ROWS or lengths[[*chosen, rows[turn]]].sum() <= TRIAL_PIECES):
+            if room and (len(chosen) < LEAST_ROWS or lengths[[*chosen, rows[turn]]].sum() <= TRIAL_TOKENS):
                 chosen.append(rows[turn])
     return np.array(sorted(chosen), dtype=np.int64)

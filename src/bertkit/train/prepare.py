@@ -187,7 +187,7 @@ def _fresh_tokenizer(recipe: Recipe, train: Examples) -> Tokenizer:
     spec = recipe.vocabulary
     if spec.file:
         return Tokenizer.from_vocabulary(Path(spec.file), lowercase=spec.lowercase)
-    pieces = learn(
+    tokens = learn(
         [*train.texts, *(train.pairs or [])],
         VocabularyOptions(
             size=spec.size,
@@ -196,7 +196,7 @@ def _fresh_tokenizer(recipe: Recipe, train: Examples) -> Tokenizer:
             min_frequency=spec.min_frequency or None,
         ),
     )
-    return Tokenizer.from_vocabulary(pieces, lowercase=spec.lowercase)
+    return Tokenizer.from_vocabulary(tokens, lowercase=spec.lowercase)
 
 
 def read_start(start: Path, recipe: ModelRecipe) -> ModelFolder:

@@ -45,7 +45,7 @@ class Processes:
         return self.rank == 0
 
     def add_gradients(
-        self, parameters: Sequence[nn.Parameter], loss: float, pieces: int, interrupted: bool
+        self, parameters: Sequence[nn.Parameter], loss: float, tokens: int, interrupted: bool
     ) -> tuple[float, float, bool]:
         """Sum the gradients of all processes, in place, and what goes with them.
 
@@ -53,16 +53,16 @@ class Processes:
             parameters: the same in all processes; one without a gradient counts as zero where another
                 process has one of it.
             loss: this process's share.
-            pieces: that it computed.
+            tokens: that it computed.
             interrupted: whether a signal came here.
 
         Returns:
-            The sum of the losses, that of the pieces, and whether a signal came to any process.
+            The sum of the losses, that of the tokens, and whether a signal came to any process.
         """
         if self.count == 1:
-            return loss, pieces, interrupted
+            return loss, tokens, interrupted
         given = [float(parameter.grad is not None) for parameter in parameters]
-        tail = torch.tensor([loss, pieces, float(interrupted), *given], dtype=torch.float64)
+        tail = torch.tensor([loss, tokens, float(interrupted), *given], dtype=torch.float64)
         self.add(tail)
         for parameter, count in zip(parameters, tail[3:].tolist(), strict=True):
             if count and parameter.grad is None:

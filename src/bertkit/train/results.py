@@ -66,6 +66,6 @@ def aggregate(
         "precision": precision,
         "seconds": seconds,
         "feature_seconds": feature_seconds,
-        "pieces_per_second": sum(result.pieces for result in seeds) / seconds if seconds else 0.0,
+        "tokens_per_second": sum(result.tokens for result in seeds) / seconds if seconds else 0.0,
         "version": __version__,
     }

@@ -348,8 +348,8 @@ class Run:
             "loss": record.loss,
             "learning_rate": record.learning_rate,
             "gradient_norm": record.gradient_norm,
-            "pieces_per_second": record.pieces / record.seconds,
-            **sums.of_step(record.pieces, record.seconds),
+            "tokens_per_second": record.tokens / record.seconds,
+            **sums.of_step(record.tokens, record.seconds),
         }
         sums.clear()
         progress.smooth(figures.get(self.manner.loss))

@@ -1,4 +1,4 @@
-"""The objective of a run over text: masked pieces restored, and pairs of segments told apart."""
+"""The objective of a run over text: masked tokens restored, and pairs of segments told apart."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from bertkit.version import __version__
 
 
 class Restoring:
-    """One seed's objective: the mean over a step's masked pieces, plus the mean over its pairs.
+    """One seed's objective: the mean over a step's masked tokens, plus the mean over its pairs.
 
     Args:
         source: the text.
@@ -184,7 +184,7 @@ class Restoring:
         card = {
             "kind": "pretraining",
             "steps": progress.step,
-            "pieces": progress.pieces,
+            "tokens": progress.tokens,
             "heldout": progress.last,
             "corpus": source.shards.fingerprint,
             "recipe": self._recipe.to_toml(),
@@ -212,14 +212,14 @@ class Restoring:
             "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
             "vocabulary_size": model.encoder.config.vocabulary_size,
             "corpus": {
-                "pieces": sum(entry.pieces for entry in shards.of("train")),
+                "tokens": sum(entry.tokens for entry in shards.of("train")),
                 "fingerprint": shards.fingerprint,
             },
             "steps": progress.step,
-            "pieces": progress.pieces,
+            "tokens": progress.tokens,
             "epochs": self.epochs(progress.step),
             "seconds": progress.wall,
-            "pieces_per_second": progress.pieces / progress.wall,
+            "tokens_per_second": progress.tokens / progress.wall,
             "train_loss": progress.watch["smoothed"],
             "train_mlm_loss": progress.smoothed,
             "heldout": progress.last or None,
@@ -308,7 +308,7 @@ class Unlabelled(Source):
                 self.shards,
                 "train",
                 self.recipe.objective,
-                pieces=self.recipe.batch.pieces,
+                tokens=self.recipe.batch.tokens,
                 length=length,
                 seed=seed,
             )
@@ -330,7 +330,7 @@ class Unlabelled(Source):
                 f"the text with it: `bertkit prepare TEXT... --model {name} -o SHARDS`."
             )
         model = _with_heads(self.recipe, folder.encoder, folder.masked, folder.pair)
-        new = [] if folder.masked else ["the head of masked pieces"]
+        new = [] if folder.masked else ["the head of masked tokens"]
         if model.pair is not None:
             new += [] if folder.pair else ["the head of pairs"]
             new += list(folder.new)
@@ -346,9 +346,9 @@ class Unlabelled(Source):
         return UnlabelledPlan(
             corpus=str(shards.folder),
             documents=sum(entry.documents for entry in shards.entries),
-            train_pieces=sum(entry.pieces for entry in shards.of("train")),
-            heldout_pieces=sum(entry.pieces for entry in shards.of("heldout")),
-            heldout_scored=self.heldout.pieces if self.heldout else 0,
+            train_tokens=sum(entry.tokens for entry in shards.of("train")),
+            heldout_tokens=sum(entry.tokens for entry in shards.of("heldout")),
+            heldout_scored=self.heldout.tokens if self.heldout else 0,
             model=self.recipe.model.start,
             parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
             encoder=model.encoder.config,
@@ -390,7 +390,7 @@ def _check_steps(recipe: PretrainRecipe, model: Pretrainer) -> None:
     longest, positions = recipe.batch.longest, model.encoder.config.max_positions
     if longest > positions:
         raise UserError(
-            f"Sequences of {longest} pieces are beyond the {positions} positions of the model; set --length "
+            f"Sequences of {longest} tokens are beyond the {positions} positions of the model; set --length "
             "lower, or model.options.max_positions higher."
         )
     if recipe.optimiser.lr == 0:

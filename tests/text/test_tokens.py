@@ -3,9 +3,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bertkit.text import pieces
-from bertkit.text.pieces import ChineseCutter, TokenCutter, is_chinese
+from bertkit.text import tokens
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
+from bertkit.text.tokens import ChineseCutter, ChunkCutter, is_chinese
 
 WORDS = [
     "a",
@@ -53,16 +53,16 @@ def cut(cutter, texts: list[str]) -> list[list[int]]:
 @example([])
 def test_it_cuts_as_the_tokenizer_does(texts: list[str]) -> None:
     for tokenizer in (UNCASED, CASED):
-        cutter = TokenCutter(tokenizer)
+        cutter = ChunkCutter(tokenizer)
         assert cut(cutter, texts) == reference(tokenizer, texts)
         # And again, out of its memory.
         assert cut(cutter, texts[::-1]) == reference(tokenizer, texts[::-1])
 
 
 def test_it_forgets_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pieces, "MOST_TOKENS_KNOWN", 2)
-    monkeypatch.setattr(pieces, "TOKENS_AT_ONCE", 2)
-    cutter = TokenCutter(UNCASED)
+    monkeypatch.setattr(tokens, "MOST_CHUNKS_KNOWN", 2)
+    monkeypatch.setattr(tokens, "CHUNKS_AT_ONCE", 2)
+    cutter = ChunkCutter(UNCASED)
     for texts in (["a cat don't"], ["cats, a"], ["a cat", "猫"]):
         assert cut(cutter, texts) == reference(UNCASED, texts)
 

@@ -1,4 +1,4 @@
-"""Many sentences to pieces, in bulk: what preparing a corpus spends its time on."""
+"""Many sentences to tokens, in bulk: what preparing a corpus spends its time on."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import numpy.typing as npt
 from bertkit.errors import UserError
 from bertkit.text.tokenizer import Tokenizer
 
-# Of the tokens seen so far; beyond it all are forgotten. Some tens of megabytes.
-MOST_TOKENS_KNOWN = 2**18
-MOST_PIECES = 2**21
-TOKENS_AT_ONCE = 1_000
+# Of the chunks seen so far; beyond it all are forgotten. Some tens of megabytes.
+MOST_CHUNKS_KNOWN = 2**18
+MOST_TOKENS = 2**21
+CHUNKS_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """Sentences as pieces.
+class Tokens:
+    """Sentences as tokens.
 
     Attributes:
-        ids: the pieces of all sentences end to end, int64 [P].
-        lengths: pieces of each sentence, int64 [sentences]; 0 where it has none.
-        words: True where a piece begins a word, bool [P], where a segmenter said so; else None.
+        ids: the tokens of all sentences end to end, int64 [P].
+        lengths: tokens of each sentence, int64 [sentences]; 0 where it has none.
+        words: True where a token begins a word, bool [P], where a segmenter said so; else None.
     """
 
     ids: npt.NDArray[np.int64]
@@ -34,16 +34,16 @@ class Pieces:
     words: npt.NDArray[np.bool_] | None = None
 
 
-Cutter = Callable[[Sequence[str]], Pieces]
-"""Sentences to pieces, in order; no sentence holds a line's end."""
+Cutter = Callable[[Sequence[str]], Tokens]
+"""Sentences to tokens, in order; no sentence holds a line's end."""
 
 
-class TokenCutter:
-    """The pieces of `Tokenizer`, several times as fast.
+class ChunkCutter:
+    """The tokens of `Tokenizer`, several times as fast.
 
     No rule of BERT's looks across a space, so what stands between two spaces is cut once and remembered. Nor
     does one look across a punctuation mark; the frequent ones get spaces around them, which leaves fewer
-    different tokens to cut.
+    different chunks to cut.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -52,40 +52,40 @@ class TokenCutter:
 
     def _forget(self) -> None:
         self._numbers = _Numbers({_END: 0})
-        # The pieces of the token with number n stand in `_ids` from `_begins[n]` to `_begins[n + 1]`. What
-        # stands before the first of them is no piece: numpy sees no buffer where there are no bytes.
+        # The tokens of the chunk with number n stand in `_ids` from `_begins[n]` to `_begins[n + 1]`. What
+        # stands before the first of them is no token: numpy sees no buffer where there are no bytes.
         self._ids = array("q", [0])
         self._begins = array("q", [1, 1])
 
-    def __call__(self, sentences: Sequence[str]) -> Pieces:
+    def __call__(self, sentences: Sequence[str]) -> Tokens:
         """Cut them, in order."""
-        # One split of everything is quicker than many, and a token that no sentence has tells them apart.
+        # One split of everything is quicker than many, and a chunk that no sentence has tells them apart.
         text = _BETWEEN.join([*sentences, ""])
         for mark in _MARKS:
             text = text.replace(mark, f" {mark} ")
-        tokens = text.replace("  ", " ").split(" ")
-        numbers = np.fromiter(map(self._numbers.__getitem__, tokens), np.int64, len(tokens))
+        chunks = text.replace("  ", " ").split(" ")
+        numbers = np.fromiter(map(self._numbers.__getitem__, chunks), np.int64, len(chunks))
         self._learn(self._numbers.new)
         ids, begins = (np.frombuffer(table, np.int64) for table in (self._ids, self._begins))
         first = begins[numbers]
         counts = begins[numbers + 1] - first
         ends = np.cumsum(counts)
         places = np.arange(ends[-1]) + np.repeat(first - (ends - counts), counts)
-        pieces = Pieces(ids[places], np.diff(ends[numbers == 0], prepend=0))
+        tokens = Tokens(ids[places], np.diff(ends[numbers == 0], prepend=0))
         # An array that numpy looks at cannot grow.
         del ids, begins
-        if len(self._numbers) > MOST_TOKENS_KNOWN or len(self._ids) > MOST_PIECES:
+        if len(self._numbers) > MOST_CHUNKS_KNOWN or len(self._ids) > MOST_TOKENS:
             self._forget()
-        return pieces
+        return tokens
 
     def _learn(self, new: list[str]) -> None:
-        """Add the pieces of tokens to the tables, and empty the list."""
-        for begin in range(0, len(new), TOKENS_AT_ONCE):
-            tokens = new[begin : begin + TOKENS_AT_ONCE]
-            # One text of many tokens is quicker than many texts; the offsets say whose a piece is.
-            encoding = self._tokenizer.encode(" ".join(tokens))
+        """Add the tokens of chunks to the tables, and empty the list."""
+        for begin in range(0, len(new), CHUNKS_AT_ONCE):
+            chunks = new[begin : begin + CHUNKS_AT_ONCE]
+            # One text of many chunks is quicker than many texts; the offsets say whose a token is.
+            encoding = self._tokenizer.encode(" ".join(chunks))
             places = np.array([place for place, _ in encoding.offsets], np.int64)
-            ends = np.cumsum([len(token) + 1 for token in tokens])
+            ends = np.cumsum([len(chunk) + 1 for chunk in chunks])
             self._begins.extend((len(self._ids) + np.searchsorted(places, ends)).tolist())
             self._ids.extend(encoding.ids)
         new.clear()
@@ -97,22 +97,22 @@ _BETWEEN = f" {_END} "
 
 
 class _Numbers(dict[str, int]):
-    """Token to number, counted on; `new` are those that were asked for the first time."""
+    """Chunk to number, counted on; `new` are those that were asked for the first time."""
 
     def __init__(self, known: Mapping[str, int]) -> None:
         super().__init__(known)
         self.new: list[str] = []
 
-    def __missing__(self, token: str) -> int:
-        number = self[token] = len(self)
-        self.new.append(token)
+    def __missing__(self, chunk: str) -> int:
+        number = self[chunk] = len(self)
+        self.new.append(chunk)
         return number
 
 
 class ChineseCutter:
-    """The pieces of `Tokenizer`, with the words that jieba finds in Chinese.
+    """The tokens of `Tokenizer`, with the words that jieba finds in Chinese.
 
-    A Chinese character begins a word where a word of jieba's begins; any other piece begins one by BERT's
+    A Chinese character begins a word where a word of jieba's begins; any other token begins one by BERT's
     own rules. (Cui et al., "Pre-Training with Whole Word Masking for Chinese BERT", section 2.3.)
     """
 
@@ -129,7 +129,7 @@ class ChineseCutter:
         self._jieba: Any = jieba.Tokenizer()
         self._tokenizer = tokenizer
 
-    def __call__(self, sentences: Sequence[str]) -> Pieces:
+    def __call__(self, sentences: Sequence[str]) -> Tokens:
         """Cut them, in order."""
         ids: list[int] = []
         words: list[bool] = []
@@ -141,7 +141,7 @@ class ChineseCutter:
                 words.append(start and (begin in begins or not is_chinese(sentence[begin])))
             ids += encoding.ids
             lengths.append(len(encoding.ids))
-        return Pieces(np.array(ids, np.int64), np.array(lengths, np.int64), np.array(words, np.bool_))
+        return Tokens(np.array(ids, np.int64), np.array(lengths, np.int64), np.array(words, np.bool_))
 
 
 CUTTERS = {"jieba": ChineseCutter}
