@@ -24,6 +24,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONG)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _float32() -> Iterator[None]:
+    """Let "auto" mean fp32, as on a processor without native bf16, so that a test computes alike anywhere.
+
+    What a test says of bf16 it says by name.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bertkit.model.compute.native_bf16", lambda: False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data; the test is skipped where there is none."""

@@ -15,7 +15,8 @@ FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 
 
 def skeleton(line: str) -> str:
-    """A line without what differs from machine to machine: its numbers, and how wide its columns are."""
+    """A line without what differs from machine to machine: numbers, their format, how wide columns are."""
+    line = re.sub(r"\b(fp32|bf16)\b", "#", line)
     return re.sub(r"\d[\d.,]*", "#", re.sub(r"[\s─━-]+", " ", line)).strip()
 
 

@@ -295,6 +295,8 @@ def test_tensorboard_events_are_written_where_it_is_installed(toy: Recipe, tmp_p
 
     with pytest.raises(KeyboardInterrupt):
         fit(toy, tmp_path / "run", listener=StopsAfter(4))
+    # TensorBoard sorts its files by their names, which begin with the second in which they were opened.
+    time.sleep(1 - time.time() % 1)
     fit(toy, tmp_path / "run", resume=True)
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
