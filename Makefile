@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.stamp-run
 INSTALLED_DEV := $(VENV)/.stamp-dev
+INSTALLED_DOCS := $(VENV)/.stamp-docs
 
 # The Python that .venv is made from; not given: the first one found of 3.11 and newer.
 PYTHON ?=
@@ -13,7 +14,7 @@ PYTHONS := $(if $(PYTHON),"$(PYTHON)",python3.11 python3.12 python3.13 python3.1
 NOT_FIGURES := $(addprefix benchmarks/,common.py doctor.py minimal_pairs.py unchanged.py)
 BENCHMARKS := $(filter-out $(NOT_FIGURES),$(sort $(wildcard benchmarks/*.py)))
 
-.PHONY: help demo test test-slow lint bench clean
+.PHONY: help demo test test-slow lint bench docs clean
 
 help:
 	@echo "make demo       the whole life of a BERT in about two minutes, offline"
@@ -21,6 +22,7 @@ help:
 	@echo "make test-slow  the tests on real data too"
 	@echo "make lint       ruff and mypy"
 	@echo "make bench      the benchmarks: one JSON line a figure"
+	@echo "make docs       the documentation as a site, in site/; a dead link is an error"
 	@echo "make clean      remove .venv and caches"
 
 demo: $(INSTALLED)
@@ -41,8 +43,12 @@ lint: $(INSTALLED_DEV)
 bench: $(INSTALLED_DEV)
 	@for benchmark in $(BENCHMARKS); do $(BIN)/python $$benchmark || exit; done
 
+docs: $(INSTALLED_DOCS)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --clean
+	@echo "the site: site/index.html"
+
 clean:
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build
+	@rm -rf $(VENV) site .mypy_cache .pytest_cache .ruff_cache .hypothesis build
 
 # A stamp is touched only after all went well, so an interrupted make begins that step again.
 # What pip prints is of interest only when it fails.
@@ -68,3 +74,7 @@ $(INSTALLED): pyproject.toml
 $(INSTALLED_DEV): $(INSTALLED)
 	@echo "bertkit: installing the tools of its tests into $(VENV)"
 	$(call install,.[dev])
+
+$(INSTALLED_DOCS): $(INSTALLED)
+	@echo "bertkit: installing what builds the documentation into $(VENV)"
+	$(call install,.[docs])
