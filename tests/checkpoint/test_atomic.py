@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from bertkit.checkpoint.atomic import recover_folder, remove_leftovers, replace_file, replace_folder
+from bertkit.checkpoint.hf import save_tensors
 from bertkit.errors import UserError
 
 
@@ -62,11 +64,14 @@ def test_nothing_is_replaced_unasked(tmp_path):
 def test_permissions_are_those_of_any_new_file(tmp_path):
     (tmp_path / "plain").write_text("")
     (tmp_path / "plain folder").mkdir()
-    with replace_file(tmp_path / "file"), replace_folder(tmp_path / "folder"):
-        pass
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
-    assert modes["file"] == modes["plain"]
-    assert modes["folder"] == modes["plain folder"]
+    # safetensors writes to a private file of its own and renames it over ours.
+    with replace_file(tmp_path / "file") as file, replace_folder(tmp_path / "folder") as folder:
+        for path in (file, folder / "weights"):
+            save_tensors(path, {"a": torch.ones(1)}, {})
+        (folder / "inner").mkdir()
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
+    assert modes["file"] == modes["weights"] == modes["plain"]
+    assert modes["folder"] == modes["inner"] == modes["plain folder"]
 
 
 # What a process does that dies, without any clean-up, in its n-th rename.

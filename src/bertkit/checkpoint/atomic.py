@@ -28,9 +28,8 @@ def replace_file(target: Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        _as_umask_says(temporary, 0o666)
         yield temporary
-        _sync(temporary)
+        _publish(temporary)
         temporary.replace(target)
         _sync(target.parent)
     finally:
@@ -52,10 +51,9 @@ def replace_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        _as_umask_says(temporary, 0o777)
         yield temporary
         for path in [*temporary.rglob("*"), temporary]:
-            _sync(path)
+            _publish(path)
         if target.exists():
             target.rename(_aside(target))
         temporary.rename(target)
@@ -93,11 +91,16 @@ def _aside(target: Path) -> Path:
     return target.with_name(f".{target.name}.old")
 
 
-def _as_umask_says(path: Path, mode: int) -> None:
-    # tempfile makes what it makes private; what is published gets the permissions of any new file.
+def _publish(path: Path) -> None:
+    """Give what was written the permissions of any new file or folder, and force it to the disk.
+
+    tempfile makes what it makes private, and so do libraries that write to a temporary file of their own
+    (safetensors 0.8): only when all is written is it known who made it.
+    """
     umask = os.umask(0)
     os.umask(umask)
-    path.chmod(mode & ~umask)
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
+    _sync(path)
 
 
 def _sync(path: Path) -> None:
