@@ -72,6 +72,8 @@ def test_a_whole_number_serves_as_a_float(tmp_path: Path) -> None:
         ("[optimiser]\nmatrix_lr = 0.1", "'adamw' has one rate for all weights"),
         ("[optimiser]\nwarmup = 1.0", "must be below 1"),
         ("[training]\nprecision = 'fp16'", "precision"),
+        ("[vocabulary]\nlowercase = 'yes'", "'vocabulary.lowercase' is true, false or 'auto'"),
+        ("[vocabulary]\nalphabet_coverage = 0.0", "alphabet_coverage is from 0 to 1"),
         ("x =", "cannot be read as TOML"),
     ],
 )

@@ -32,7 +32,8 @@ def test_a_report_for_people_and_one_for_programs(text: Path, capsys) -> None:
     assert code == 0
     result = json.loads(printed)
     assert (result["documents"], result["sentences"], result["tokens"]) == (2, 4, 15)
-    assert result["samples"] == ["the cat sat .", "the cat .", "[UNK] dog ."]
+    assert result["samples"] == ["The cat sat .", "The cat .", "[UNK] dog ."]
+    assert "7.1% of the words are [UNK]" in errors
     assert "2, of which 0 held out" in errors
     assert "1 duplicates, 0 without a word" in errors
     assert "[UNK] dog ." in errors
@@ -52,6 +53,35 @@ def test_options_reach_the_shards(text: Path, capsys) -> None:
     assert open_shards(text.with_name("out")).of("train")[0].documents == 3
 
 
+@pytest.mark.parametrize(
+    ("line", "option", "tokens"),
+    [
+        ("दूध और पानी है", "--no-strip-accents", "दूध और पानी है"),
+        ("Über die Straße", "--cased", "Über die Straße"),
+        ("东京a", "--no-split-cjk", "东京a"),
+    ],
+)
+def test_a_vocabulary_is_read_as_it_was_learned(text: Path, capsys, line, option, tokens) -> None:
+    text.write_text(f"{line}\n" * 9, encoding="utf-8")
+    vocabulary = str(text.with_name("vocab.txt"))
+    more = ["--size", "99", "--held-out", "0", "--overwrite"]
+    assert main(["vocab", str(text), option, "-o", vocabulary, *more]) == 0
+    code, printed, _ = run(capsys, text, "--heldout", "0", "--json")
+    result = json.loads(printed[printed.index("{") :])
+    assert (code, result["samples"], result["unknown"]) == (0, [tokens], 0)
+    assert result["vowel_signs"] == 0
+
+
+def test_what_lower_case_loses_is_said(text: Path, capsys) -> None:
+    text.write_text("दूध है\n", encoding="utf-8")
+    code, printed, _ = run(capsys, text, "--heldout", "0", "--lower-case", "--strip-accents")
+    assert code == 2  # for "The" of the vocabulary
+    text.with_name("vocab.txt").write_text("\n".join([*SPECIALS, "दध", "ह"]), encoding="utf-8")
+    code, printed, _ = run(capsys, text, "--heldout", "0")
+    assert code == 0
+    assert "2 vowel signs of the text are lost" in printed
+
+
 def test_lines_as_sentences_have_blank_lines_between_documents(text: Path, capsys) -> None:
     text.write_text("the cat\nthe dog\n")
     assert run(capsys, text, "--heldout", "0", "--sentences", "lines")[0] == 0
@@ -68,7 +98,7 @@ def test_the_tokenizer_of_a_model(text: Path, tiny_model: Path, capsys) -> None:
     assert main(["prepare", str(text), "--model", "tiny", "-o", str(out)]) == 2
     assert "is a preset, which has no vocabulary" in capsys.readouterr().err
     assert main(["prepare", str(text), "--model", str(tiny_model), "--cased", "-o", str(out)]) == 2
-    assert "--cased is for --vocab" in capsys.readouterr().err
+    assert "--split-cjk are for --vocab" in capsys.readouterr().err
 
 
 def test_ctrl_c_says_how_to_go_on(text: Path, capsys, monkeypatch) -> None:

@@ -39,7 +39,9 @@ def test_a_vocabulary_and_its_report(text: Path, capsys) -> None:
     assert result["fingerprint"] == Tokenizer.from_vocabulary(out).fingerprint
     assert "40 tokens" in errors
     assert "300 texts" in errors
-    assert list(out.parent.iterdir()) == [out]
+    assert sorted(out.parent.iterdir()) == [out.with_name("tokenizer_config.json"), out]
+    assert result["alphabet"] == {"found": 16, "kept": 16, "covered": 1.0}
+    assert "in lower case, accents stripped" in errors
 
 
 def test_all_texts_are_learned_from_held_out_or_not(text: Path, capsys) -> None:
@@ -56,6 +58,16 @@ def test_too_few_tokens_are_spoken_of(text: Path, capsys) -> None:
     _, printed, _ = run(capsys, text, "--size", 990, "-o", out, "--overwrite", "--held-out", 0)
     assert "fewer than the 990 asked for: the text has no more tokens" in printed
     assert "held out    nothing" in printed
+
+
+def test_why_chinese_has_too_few_tokens(text: Path, capsys) -> None:
+    text.write_text("\n".join(map(chr, range(0x4E00, 0x4E00 + 1_200))) * 2, encoding="utf-8")
+    out = text.with_name("vocab.txt")
+    more = ["--size", 4_000, "-o", out, "--held-out", 0, "--overwrite"]
+    _, printed, _ = run(capsys, text, *more)
+    assert "the text has 1,200 characters, and almost every word is one of them" in " ".join(printed.split())
+    _, printed, _ = run(capsys, text, *more, "--alphabet", 1_000)
+    assert "has 1,200 characters and the alphabet keeps 1,000 of them, 83" in " ".join(printed.split())
 
 
 def test_case_accents_and_reserved_tokens(text: Path, capsys) -> None:
@@ -118,6 +130,10 @@ def test_nothing_is_overwritten_unasked(text: Path, capsys) -> None:
     code, _, errors = run(capsys, text, "--size", 99, "-o", text.parent)
     assert code == 2
     assert "is a folder" in errors
+    (text.parent / "de.tokenizer_config.json").write_text("{}")
+    code, _, errors = run(capsys, text, "--size", 99, "-o", text.with_name("de.txt"))
+    assert code == 2
+    assert "de.tokenizer_config.json exists" in errors
 
 
 def test_text_without_a_word(text: Path, capsys) -> None:

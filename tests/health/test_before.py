@@ -326,6 +326,13 @@ def test_a_change_changes_something() -> None:
                 assert change.value > record.asked.max_length, name
 
 
+def test_a_vocabulary_of_the_run_itself_is_not_to_be_learned_again() -> None:
+    for learns, key in ((True, "vocabulary.alphabet_coverage"), (False, "vocabulary.file")):
+        asked = {"learns_vocabulary": learns}
+        (finding,) = check_before(changed(FINETUNE, asked=asked, tokens={"unknown": 0.02}))
+        assert [change.key for change in finding.changes] == [key]
+
+
 def test_the_scale_of_positions_that_is_proposed_is_of_the_present_one() -> None:
     record = changed(FINETUNE, start={"position_size": 0.6}, asked={"position_scale": 0.5})
     (finding,) = check_before(record)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
@@ -6,6 +7,7 @@ from hypothesis import strategies as st
 
 from bertkit.errors import UserError
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
+from bertkit.text.vocabulary_files import Added, settings_file
 
 TOKENS = [
     *SPECIALS,
@@ -128,6 +130,77 @@ def test_a_bare_vocabulary_is_cased_if_it_has_capitals(tmp_path) -> None:
     assert Tokenizer.from_folder(tmp_path).lowercase
 
 
+def test_a_bare_vocabulary_keeps_accents_if_a_token_has_one(tmp_path) -> None:
+    for name, token, kept in (("hi.txt", "दूध", True), ("cn.txt", "\u2028", False)):
+        (tmp_path / name).write_text("\n".join([*SPECIALS, token]) + "\n", newline="\n")
+        found = Tokenizer.from_vocabulary(tmp_path / name)
+        assert (found.lowercase, found.strip_accents) == (True, not kept)
+    assert Tokenizer.from_vocabulary(tmp_path / "hi.txt").encode("दूध").tokens == ["दूध"]
+
+
+def test_a_vocabulary_remembers_how_its_text_was_cleaned(tmp_path) -> None:
+    for name in ("vocab.txt", "de.txt"):
+        file = tmp_path / name
+        file.write_text("\n".join([*SPECIALS, "a"]) + "\n")
+        original = Tokenizer.from_vocabulary(file, lowercase=False, split_cjk=False)
+        original.save_settings(settings_file(file))
+        again = Tokenizer.from_vocabulary(file)
+        assert (again.lowercase, again.strip_accents, again.split_cjk) == (False, False, False)
+        with pytest.raises(UserError, match=r"with its case kept.*do_lower_case is false"):
+            Tokenizer.from_vocabulary(file, lowercase=True)
+    assert (tmp_path / "de.tokenizer_config.json").is_file()
+
+
+def test_what_most_tokens_do_not_fit_is_refused(tmp_path) -> None:
+    file = tmp_path / "vocab.txt"
+    file.write_text("\n".join([*SPECIALS, "Ä", "ä"]) + "\n")
+    assert not Tokenizer.from_vocabulary(file).lowercase
+    with pytest.raises(UserError, match="2 of its 7 tokens, such as 'Ä', are in no text in lower case"):
+        Tokenizer.from_vocabulary(file, lowercase=True)
+
+
+def test_vowel_signs_that_go_with_the_accents_are_counted() -> None:
+    assert tokenizer.dropped_signs("दूध Käse") == 1
+    assert cased.dropped_signs("दूध") == 0
+
+
+ADDED = (Added("covid"), Added("[ENT]", normalized=False, special=True), Added("want", single_word=True))
+
+
+@pytest.mark.parametrize("file", ["tokenizer.json", "tokenizer_config.json", "added_tokens.json"])
+def test_added_tokens_are_cut_out_first(tmp_path, file: str) -> None:
+    base = len(TOKENS)
+    Tokenizer(TOKENS, added=ADDED).save(tmp_path)
+    entries = {str(base + i): asdict(token) for i, token in enumerate(token for token in ADDED[:2])} | {
+        str(TOKENS.index("want")): asdict(ADDED[2])
+    }
+    contents = {
+        "tokenizer_config.json": {"do_lower_case": True, "added_tokens_decoder": entries},
+        "added_tokens.json": {"covid": base, "[ENT]": base + 1},
+    }
+    if file != "tokenizer.json":
+        (tmp_path / "tokenizer.json").unlink()
+        (tmp_path / "tokenizer_config.json").unlink()
+        (tmp_path / file).write_text(json.dumps(contents[file]))
+    found = Tokenizer.from_folder(tmp_path)
+    assert found.size == base + 2
+    assert found.encode("uncovid[ENT] [SEP]").ids[1:3] == [base, base + 1]
+    assert found.sep_id not in found.encode("[SEP]").ids
+    assert (tmp_path / "vocab.txt").read_text().split() == TOKENS
+    if file == "tokenizer.json":
+        assert found.added[:2] == (ADDED[2], ADDED[0])
+        assert found.fingerprint == Tokenizer(TOKENS, added=ADDED).fingerprint
+
+
+def test_rows_that_no_token_has_are_called_unused(tmp_path) -> None:
+    wide = Tokenizer(TOKENS, added=ADDED).extended(len(TOKENS) + 4)
+    assert wide.vocabulary[-2:] == [f"[unused{len(TOKENS) + 2}]", f"[unused{len(TOKENS) + 3}]"]
+    wide.save(tmp_path)
+    again = Tokenizer.from_folder(tmp_path)
+    assert again.fingerprint == wide.fingerprint
+    assert again.encode("covid wants").ids == Tokenizer(TOKENS, added=ADDED).encode("covid wants").ids
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -164,7 +237,12 @@ def test_missing_vocabularies_are_refused(tmp_path) -> None:
             "max_input_chars_per_word is 7",
         ),
         (lambda content: content["model"]["vocab"].update(a=99), "do not run from 0"),
-        (lambda content: content["added_tokens"].append({"content": "<a>"}), "outside the vocabulary"),
+        (lambda content: content["added_tokens"].append({"content": "<a>"}), "a text and a whole number"),
+        (lambda content: content["added_tokens"].append({"content": "<a>", "id": 99}), "gives .* the id 99"),
+        (
+            lambda content: content["added_tokens"].append({"content": "a", "id": 3, "special": 1}),
+            "the added token 'a' has an option that is not true or false",
+        ),
     ],
 )
 def test_another_kind_of_tokenizer_is_refused(tmp_path, change, sentence: str) -> None:

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from bertkit.text import tokens
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
-from bertkit.text.tokens import ChineseCutter, ChunkCutter, is_chinese
+from bertkit.text.tokens import ChineseCutter, ChunkCutter, cutter_of, is_chinese
+from bertkit.text.vocabulary_files import Added
 
 WORDS = [
     "a",
@@ -30,6 +31,8 @@ WORDS = [
 ]
 UNCASED = Tokenizer.from_vocabulary([*SPECIALS, *WORDS])
 CASED = Tokenizer.from_vocabulary([*SPECIALS, *WORDS], lowercase=False)
+ADDED = Tokenizer(UNCASED.vocabulary, added=[Added("cat", single_word=True), Added("猫s", normalized=False)])
+ODD = Tokenizer(UNCASED.vocabulary, added=[Added("t,s"), Added("a c"), Added("don", lstrip=True)])
 
 # No line ends: a sentence has none.
 alphabet = "acatsdoni ' ,-\t\xa0\u3000\x00\x0b\x85\u2028\u200d\u0301\u0323é猫狗İΣß\ufb01\ud800\r."
@@ -52,8 +55,9 @@ def cut(cutter, texts: list[str]) -> list[list[int]]:
 @example(["", " ", "a,\u0301cat", "cats-,'", "  a  "])
 @example([])
 def test_it_cuts_as_the_tokenizer_does(texts: list[str]) -> None:
-    for tokenizer in (UNCASED, CASED):
-        cutter = ChunkCutter(tokenizer)
+    for tokenizer in (UNCASED, CASED, ADDED, ODD):
+        cutter = cutter_of(tokenizer)
+        assert isinstance(cutter, ChunkCutter) == (tokenizer is not ODD)
         assert cut(cutter, texts) == reference(tokenizer, texts)
         # And again, out of its memory.
         assert cut(cutter, texts[::-1]) == reference(tokenizer, texts[::-1])

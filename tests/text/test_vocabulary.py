@@ -5,8 +5,17 @@ from collections import Counter
 import pytest
 
 from bertkit.errors import UserError
+from bertkit.text import vocabulary
 from bertkit.text.tokenizer import Tokenizer
-from bertkit.text.vocabulary import ALGORITHMS, RESERVED, VocabularyOptions, learn, learn_from_counts, measure
+from bertkit.text.vocabulary import (
+    ALGORITHMS,
+    RESERVED,
+    VocabularyOptions,
+    choose_alphabet,
+    learn,
+    learn_from_counts,
+    measure,
+)
 
 COUNTS = Counter({"low": 20, "lower": 10, "newer": 20, "new": 7, "rare": 1})
 
@@ -64,6 +73,25 @@ def test_case_and_reserved_tokens() -> None:
 def test_words_with_rare_characters_are_left_out() -> None:
     tokens = learn(["aab aab aab \u0416ab"], VocabularyOptions(size=99, alphabet=2))
     assert tokens == [*RESERVED, "a", "b", "##a", "##b", "aa", "aab"]
+
+
+def test_an_alphabet_is_chosen_by_what_it_covers(monkeypatch) -> None:
+    monkeypatch.setattr(vocabulary, "ALPHABET", 2)
+    # Of 100 characters 60 are a, 30 b, 7 c, 3 d; b and d stand inside a word, too.
+    counts = {"a": 60, "ab": 0, "b": 20, "cb": 7, "d": 0, "bd": 3}
+    options = {"size": 99, "reserved": RESERVED}
+
+    def kept(**more: object) -> str:
+        found = choose_alphabet(counts, VocabularyOptions(**{**options, **more}), longest=99)
+        assert found.found == 4
+        return "".join(sorted(found.kept))
+
+    assert kept() == kept(alphabet_coverage=1.0) == "abcd"
+    assert kept(alphabet_coverage=0.97) == "abc"
+    assert kept(alphabet_coverage=0.1) == "ab"
+    assert kept(alphabet=1, alphabet_coverage=1.0) == "a"
+    # Five reserved tokens, a, b, ##b and c leave no room for d and ##d.
+    assert kept(size=9) == "abc"
 
 
 @pytest.mark.parametrize(

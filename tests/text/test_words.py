@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 
 from bertkit.errors import UserError
-from bertkit.text import vocabulary
-from bertkit.text.tokenizer import encodable, make_normaliser
-from bertkit.text.vocabulary import WordCounter, check_room, fold_case, select
+from bertkit.text import words
+from bertkit.text.tokenizer import encodable
+from bertkit.text.vocabulary import VocabularyOptions, check_room, select
+from bertkit.text.vocabulary_files import SPECIALS, make_normaliser
+from bertkit.text.words import WordCounter, fold_case
 
 
 def count(*texts: str, **options: bool) -> Counter[str]:
@@ -39,8 +41,8 @@ def test_options_clean_as_the_tokenizer_does() -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vocabulary, "MOST_CHUNKS", 3)
-    monkeypatch.setattr(vocabulary, "MOST_WORDS", 2)
+    monkeypatch.setattr(words, "MOST_CHUNKS", 3)
+    monkeypatch.setattr(words, "MOST_WORDS", 2)
     assert count("a a b b c d", "a b") == {"a": 3, "b": 3}
 
 
@@ -54,7 +56,8 @@ def test_counting_goes_on_after_a_look() -> None:
 
 def test_select_takes_the_most_frequent_first() -> None:
     counts = {"ab": 1, "ba": 7, "x": 2, "reserved": 99, "a" * 14: 99}
-    assert select(counts, longest=13, reserved=["reserved"], alphabet=2) == [("ba", 7), ("ab", 1)]
+    options = VocabularyOptions(size=99, reserved=[*SPECIALS, "reserved"], alphabet=2)
+    assert select(counts, options, longest=13) == [("ba", 7), ("ab", 1)]
 
 
 def test_fold_case_goes_further_than_lower_case() -> None:

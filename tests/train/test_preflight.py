@@ -175,6 +175,13 @@ def test_a_vocabulary_of_another_language_is_found(toy: Recipe, tmp_path: Path) 
     assert finding.weight == "grave"
 
 
+def test_options_of_the_vocabulary_reach_it(toy: Recipe) -> None:
+    options = {"lowercase": False, "split_cjk": False, "alphabet": 14}
+    learned = prepare(toy.with_changes({"vocabulary": options})).tokenizer
+    assert (learned.lowercase, learned.strip_accents, learned.split_cjk) == (False, False, False)
+    assert 5 < learned.size < prepare(toy).tokenizer.size
+
+
 def test_the_texts_to_learn_by_heart_are_few_different_and_of_both_labels(toy: Recipe) -> None:
     prepared = prepare(toy)
     rows = trial_rows(prepared)

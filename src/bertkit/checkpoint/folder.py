@@ -41,7 +41,8 @@ from bertkit.errors import UserError, listed, nearest
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead
 from bertkit.model.pretraining import MaskedHead, PairHead
-from bertkit.text.tokenizer import Tokenizer, assumed_settings
+from bertkit.text.tokenizer import Tokenizer
+from bertkit.text.vocabulary_files import assumed_settings
 from bertkit.version import __version__
 
 

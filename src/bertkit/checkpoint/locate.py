@@ -24,7 +24,7 @@ from bertkit.checkpoint.names import Tensors
 from bertkit.checkpoint.sentence import LENGTH_FILE, MODULES_FILE, PROMPTS_FILE
 from bertkit.config.model import PRESETS
 from bertkit.errors import UserError, nearest
-from bertkit.text.tokenizer import SETTINGS_FILE, TOKENIZER_FILE, VOCABULARY_FILE
+from bertkit.text.vocabulary_files import ADDED_FILE, SETTINGS_FILE, TOKENIZER_FILE, VOCABULARY_FILE
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ HUB_KEY = "hub"
 
 _NO_NAME = "names no model of the hub; write hf:OWNER/NAME or hf:OWNER/NAME@REVISION."
 _SMALL = (
-    *(CONFIG_FILE, OLD_CONFIG_FILE, CARD_FILE, TOKENIZER_FILE, SETTINGS_FILE, VOCABULARY_FILE),
+    *(CONFIG_FILE, OLD_CONFIG_FILE, CARD_FILE),
+    *(TOKENIZER_FILE, SETTINGS_FILE, VOCABULARY_FILE, ADDED_FILE),
     *(MODULES_FILE, LENGTH_FILE, PROMPTS_FILE),
 )
 # The folders of sentence-transformers' modules, and those of them that hold an encoder.

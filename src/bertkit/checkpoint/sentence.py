@@ -12,7 +12,7 @@ from typing import Any
 
 from bertkit.errors import UserError, quoted
 from bertkit.text.jsons import read_json, read_value
-from bertkit.text.tokenizer import SETTINGS_FILE
+from bertkit.text.vocabulary_files import SETTINGS_FILE
 
 MODULES_FILE = "modules.json"
 LENGTH_FILE = "sentence_bert_config.json"

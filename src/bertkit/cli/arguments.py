@@ -62,7 +62,33 @@ HOW_LONG: Mapping[str, Any] = {"steps": 0, "budget": 0.0, "replay": ""}
 
 AnyRecipe = TypeVar("AnyRecipe", Recipe, PretrainRecipe)
 
+
+class Case(argparse.Action):
+    """`--lower-case` for true and `--cased` for false."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: Any = None) -> None:
+        """Note which of the two was said."""
+        setattr(namespace, self.dest, option == "--lower-case")
+
+
+CLEANING = {"--lower-case": "lowercase", "--strip-accents": "strip_accents", "--split-cjk": "split_cjk"}
+"""What is done to a text before it is cut into tokens, and what a tokenizer calls it."""
+
 SHARED: dict[str, dict[str, Any]] = {
+    "--lower-case": {
+        "action": Case,
+        "nargs": 0,
+        "dest": "lowercase",
+        "help": "make text lower case, or keep upper and lower case",
+    },
+    "--strip-accents": {
+        "action": argparse.BooleanOptionalAction,
+        "help": "remove accents, and vowel signs of Hindi, Thai and others",
+    },
+    "--split-cjk": {
+        "action": argparse.BooleanOptionalAction,
+        "help": "make each Chinese character a word",
+    },
     "--column": {"metavar": "NAME", "help": "where the text is: a name, or a number from 1 (text)"},
     "--header": {
         "action": argparse.BooleanOptionalAction,
@@ -86,10 +112,10 @@ SHARED: dict[str, dict[str, Any]] = {
 }
 """Options that mean the same in every command that has them."""
 
-ALIASES = {"--column": ("--field",)}
+ALIASES = {"--column": ("--field",), "--lower-case": ("--cased",)}
 
 
-def add_shared(parser: argparse.ArgumentParser, *flags: str) -> None:
+def add_shared(parser: argparse._ActionsContainer, *flags: str) -> None:
     """Declare some of the options that commands share."""
     for flag in flags:
         parser.add_argument(flag, *ALIASES.get(flag, ()), **SHARED[flag])
@@ -108,7 +134,9 @@ def add_recipe_arguments(parser: argparse.ArgumentParser, flags: Sequence[Flag])
     """Declare what a recipe is read from: a file, `flags` and single keys."""
     parser.add_argument("--recipe", type=Path, help="a TOML file with the recipe; other options change it")
     for flag, _, key, kind, text in flags:
-        if kind is bool:
+        if flag in CLEANING:
+            parser.add_argument(flag, *ALIASES.get(flag, ()), **{**SHARED[flag], "dest": flag, "help": text})
+        elif kind is bool:
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, dest=flag, help=text)
         else:
             parser.add_argument(flag, type=kind, dest=flag, metavar=key.upper(), help=text)

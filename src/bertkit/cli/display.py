@@ -137,6 +137,30 @@ class PrepareDisplay(BarDisplay):
         """Print the report."""
         self._bar.stop()
         self._console.print(named_rows(_report(result)))
+        for sentence in _warnings(result):
+            self._console.print(sentence, style="yellow", soft_wrap=True)
+
+
+# Share of words, and of characters, from which on a person is told.
+MANY_UNKNOWN = 0.03
+MANY_SIGNS = 0.001
+
+
+def _warnings(result: dict[str, Any]) -> list[str]:
+    """What would spoil a training and is no problem of reading."""
+    found = []
+    if result["unknown"] > MANY_UNKNOWN:
+        found.append(
+            f"{result['unknown']:.1%} of the words are [UNK]: the vocabulary is of another language, case or "
+            "kind of text. Learn one from this text with `bertkit vocab`, or see --cased, --strip-accents, "
+            "--split-cjk."
+        )
+    if result["vowel_signs"] > MANY_SIGNS * result["characters"]:
+        found.append(
+            f"{result['vowel_signs']:,} vowel signs of the text are lost, for lower case strips accents, and "
+            "different words become one. Learn a vocabulary with `bertkit vocab --no-strip-accents`."
+        )
+    return found
 
 
 def _report(result: dict[str, Any]) -> dict[str, str]:

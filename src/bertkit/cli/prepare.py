@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bertkit.cli.arguments import add_shared
+from bertkit.cli.arguments import CLEANING, add_shared
 from bertkit.errors import UserError, check_at_least
 from bertkit.text.jsons import to_json
 
@@ -37,9 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folders of such files, patterns in quotes, or - for standard input",
     )
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--vocab", type=Path, metavar="FILE", help="the vocab.txt to cut with, uncased")
+    which.add_argument("--vocab", type=Path, metavar="FILE", help="the vocab.txt to cut with")
     which.add_argument("--model", metavar="DIR", help="cut with the tokenizer of this run or model folder")
-    add("--cased", action="store_true", help="with --vocab: keep upper and lower case, and accents")
+    cleaning = parser.add_argument_group(
+        "for a --vocab without the tokenizer_config.json that `bertkit vocab` writes beside it"
+    )
+    add_shared(cleaning, *CLEANING)
     add("-o", "--out", type=Path, required=True, metavar="SHARDS", help="the folder to make")
     add(
         "--heldout",
@@ -77,8 +80,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Do it and print what was found."""
     if arguments.workers is not None:
         check_at_least("prepare", "workers", arguments.workers, 1)
-    if arguments.cased and arguments.model:
-        raise UserError("--cased is for --vocab; a model folder says itself whether it is cased.")
+    if arguments.model and any(getattr(arguments, name) is not None for name in CLEANING.values()):
+        raise UserError(
+            "--lower-case, --cased, --strip-accents and --split-cjk are for --vocab; a model folder says "
+            "itself how its text is read."
+        )
 
     from bertkit.cli.display import PrepareDisplay
     from bertkit.data.corpus import CorpusReading
@@ -115,7 +121,8 @@ def _tokenizer(arguments: argparse.Namespace) -> Tokenizer:
     from bertkit.text.tokenizer import Tokenizer
 
     if arguments.vocab:
-        return Tokenizer.from_vocabulary(arguments.vocab, lowercase=not arguments.cased)
+        cleaning = {name: getattr(arguments, name) for name in CLEANING.values()}
+        return Tokenizer.from_vocabulary(arguments.vocab, **cleaning)
     from bertkit.checkpoint.folder import read_tokenizer
     from bertkit.checkpoint.locate import find_model
 

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from bertkit.cli.arguments import add_shared
+from bertkit.cli.arguments import CLEANING, add_shared
 from bertkit.errors import UserError, check_at_least
 from bertkit.recipe import VocabularyAlgorithm
 from bertkit.text.jsons import to_json
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+    from bertkit.text.vocabulary import Learned, VocabularyOptions
+
 # A shorter result is not what was asked for, and the user is told.
 SHORTFALL = 0.1
 WHY_SHORT = {
@@ -26,6 +28,8 @@ WHY_SHORT = {
     "--min-frequency, or take --algorithm wordpiece",
     "wordpiece": "the text has no more tokens that occur so often. Give more text or a lower --min-frequency",
 }
+# Share of a text's characters; what is missing beyond it leaves no words out to speak of.
+COVERAGE_ENOUGH = 0.999
 # The bar moves after so many characters.
 _STEP = 1_000_000
 # Text of which a compressed file is about one byte in so many characters; only the bar depends on it.
@@ -51,29 +55,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="wordpiece (joins frequent pairs until the size is reached; the default) or topdown "
         "(that of tensorflow-text and keras_nlp, which often ends far below the size)",
     )
-    case = parser.add_mutually_exclusive_group()
-    case.add_argument(
-        "--lower-case",
-        dest="lowercase",
-        action="store_true",
-        default=True,
-        help="for lower-cased text (default)",
-    )
-    case.add_argument("--cased", dest="lowercase", action="store_false", help="keep upper and lower case")
-    add(
-        "--strip-accents",
-        action=argparse.BooleanOptionalAction,
-        help="remove accents; by default exactly if the case goes too",
-    )
-    add(
-        "--split-cjk",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="make each Chinese character a word (default)",
-    )
+    add_shared(parser, *CLEANING)
     add("--reserved", nargs="+", metavar="TOKEN", help="the tokens to put first, in this order")
     add("--min-frequency", type=int, metavar="N", help="how often a token must occur")
-    add("--alphabet", type=int, metavar="N", help="single characters at most (1000)")
+    add("--alphabet", type=int, metavar="N", help="single characters at most")
+    add(
+        "--alphabet-coverage",
+        type=float,
+        metavar="SHARE",
+        help="without --alphabet: 1000 single characters, and more until they are this share of the text "
+        "(0.9995)",
+    )
     add_shared(parser, "--column", "--header")
     add(
         "--held-out",
@@ -94,8 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(
             f"{arguments.out} is a folder; name the file to write, such as {arguments.out}/vocab.txt."
         )
-    if arguments.out.exists() and not arguments.overwrite:
-        raise UserError(f"{arguments.out} exists; choose another name or say --overwrite to replace it.")
+    if arguments.alphabet_coverage is not None and not 0 < arguments.alphabet_coverage <= 1:
+        raise UserError(f"vocab: alphabet_coverage is from 0 to 1, not {arguments.alphabet_coverage}.")
 
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
@@ -103,30 +95,41 @@ def run(arguments: argparse.Namespace) -> int:
     from bertkit.cli.display import plain_console, transient_bar
     from bertkit.text.tokenizer import Tokenizer
     from bertkit.text.vocabulary import VocabularyOptions, learn_and_judge
+    from bertkit.text.vocabulary_files import settings_file
 
+    settings = settings_file(arguments.out)
+    for path in (arguments.out, settings):
+        if path.exists() and not arguments.overwrite:
+            raise UserError(f"{path} exists; choose another name or say --overwrite to replace it.")
     given = {field.name: getattr(arguments, field.name) for field in fields(VocabularyOptions)}
     options = VocabularyOptions(**{name: value for name, value in given.items() if value is not None})
     console = plain_console(to_stderr=arguments.json)
     begin = time.perf_counter()
     with transient_bar(console, TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()) as bar:
         learned = learn_and_judge(_texts(arguments, bar), options, arguments.held_out)
+    tokenizer = Tokenizer.from_vocabulary(learned.tokens, **options.cleaning)
+    alphabet = learned.alphabet
     result = {
         "vocabulary": str(arguments.out),
         "algorithm": options.algorithm,
         "asked": options.size,
         "size": len(learned.tokens),
-        "fingerprint": Tokenizer.from_vocabulary(learned.tokens, **options.cleaning).fingerprint,
+        "fingerprint": tokenizer.fingerprint,
+        **{name: getattr(tokenizer, name) for name in options.cleaning},
         "texts": learned.texts,
         "words": learned.words,
         "distinct_words": learned.distinct_words,
+        "alphabet": {"found": alphabet.found, "kept": len(alphabet.kept), "covered": alphabet.covered},
         "held_out": learned.held_out,
         "seconds": round(time.perf_counter() - begin, 3),
         "version": __version__,
     }
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    with replace_file(settings) as path:
+        tokenizer.save_settings(path)
     with replace_file(arguments.out) as path:
         path.write_text("".join(f"{token}\n" for token in learned.tokens), encoding="utf-8", newline="\n")
-    _show(result, console)
+    _show(result, console, _why_short(learned, options))
     if arguments.json:
         print(to_json(result))
     return 0
@@ -153,12 +156,31 @@ def _texts(arguments: argparse.Namespace, bar: Progress) -> Iterator[str]:
     bar.add_task("learning", total=None)
 
 
-def _show(result: dict[str, Any], console: Console) -> None:
+def _why_short(learned: Learned, options: VocabularyOptions) -> str:
+    """Why there are fewer tokens than were asked for, and what to do."""
+    alphabet = learned.alphabet
+    if len(alphabet.kept) < alphabet.found and alphabet.covered < COVERAGE_ENOUGH:
+        return (
+            f"the text has {alphabet.found:,} characters and the alphabet keeps {len(alphabet.kept):,} of "
+            f"them, {alphabet.covered:.2%} of the text; words with another are not learned. Leave out "
+            "--alphabet, or say --alphabet-coverage 1"
+        )
+    if options.split_cjk and learned.whole_words < learned.distinct_words / 10:
+        return (
+            f"the text has {alphabet.found:,} characters, and almost every word is one of them, as in "
+            "Chinese. Ask for fewer tokens, or learn words of several characters with --no-split-cjk"
+        )
+    return WHY_SHORT[options.algorithm]
+
+
+def _show(result: dict[str, Any], console: Console, why: str) -> None:
     """Print the result for people."""
     from bertkit.cli.display import named_rows
+    from bertkit.text.vocabulary_files import describe_cleaning
 
     rows = {
         "vocabulary": f"{result['vocabulary']}: {result['size']:,} tokens, {result['algorithm']}",
+        "read": f"text {describe_cleaning(result[name] for name in CLEANING.values())}",
         "text": f"{result['texts']:,} texts, {result['words']:,} words, "
         f"{result['distinct_words']:,} of them different",
         "held out": "nothing",
@@ -173,6 +195,5 @@ def _show(result: dict[str, Any], console: Console) -> None:
     console.print(named_rows(rows))
     size, asked = result["size"], result["asked"]
     if size < (1 - SHORTFALL) * asked:
-        why = WHY_SHORT[result["algorithm"]]
         short = f"{size:,} tokens are {1 - size / asked:.0%} fewer than the {asked:,} asked for: {why}."
         console.print(short, style="yellow", soft_wrap=True)

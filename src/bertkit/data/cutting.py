@@ -23,7 +23,7 @@ from bertkit.data.tables import Column, Row, json_cells, place, text_problem
 from bertkit.errors import UserError
 from bertkit.text.sentences import Splitting
 from bertkit.text.tokenizer import Tokenizer
-from bertkit.text.tokens import CUTTERS, ChunkCutter, Cutter, Tokens
+from bertkit.text.tokens import Cutter, Tokens, cutter_of
 
 DIGEST = 16
 """Bytes of the hash of a document's text."""
@@ -56,6 +56,7 @@ class CutChunk:
         problems: line and sentence of all that could not be read, in the order of lines.
         dropped: documents without a token.
         characters: of all documents' texts.
+        vowel_signs: of them, those that the tokenizer drops, see `Tokenizer.dropped_signs`.
     """
 
     documents: Documents
@@ -63,6 +64,7 @@ class CutChunk:
     problems: list[tuple[int, str]]
     dropped: int
     characters: int
+    vowel_signs: int
 
 
 class DocumentCutter:
@@ -80,9 +82,10 @@ class DocumentCutter:
     def __init__(self, tokenizer: Tokenizer, splitting: Splitting, words: str | None = None) -> None:
         self._split = splitting.splitter()
         self._length = splitting.length
-        self._cut: Cutter = CUTTERS[words](tokenizer) if words else ChunkCutter(tokenizer)
+        self._cut: Cutter = cutter_of(tokenizer, words)
         self._type = token_type(tokenizer.size)
         self._continues_V = tokenizer.continues_V
+        self._dropped_signs = tokenizer.dropped_signs
 
     def __call__(self, chunk: Chunk) -> CutChunk:
         """The tokens of a chunk's documents."""
@@ -117,6 +120,7 @@ class DocumentCutter:
             problems=sorted(problems, key=lambda problem: problem[0]),
             dropped=len(texts) - len(digests),
             characters=sum(map(len, texts)),
+            vowel_signs=sum(map(self._dropped_signs, texts)),
         )
 
     def _by_length(self, tokens: Tokens, most: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from bertkit.data.files import STANDARD_INPUT, prefix_sha256, sha256
 from bertkit.data.shards import COUNTS, MANIFEST, Documents, ShardEntry, Split
 from bertkit.errors import UserError
-from bertkit.text.tokenizer import SETTINGS_FILE, TOKENIZER_FILE, VOCABULARY_FILE
+from bertkit.text.vocabulary_files import ADDED_FILE, SETTINGS_FILE, TOKENIZER_FILE, VOCABULARY_FILE
 
 JOURNAL = "unfinished.sqlite"
 
@@ -63,6 +63,10 @@ class FileEntry:
     sha256: str
 
 
+COUNTED = ("documents", "duplicates", "dropped", "characters", "vowel_signs")
+"""The counts of a `State`."""
+
+
 @dataclass
 class State:
     """All that the next documents depend on, but for the hashes of those before.
@@ -75,6 +79,7 @@ class State:
         duplicates: documents whose text stood before.
         dropped: documents without a token.
         characters: read so far.
+        vowel_signs: of them, those that the tokenizer drops.
         pending: documents that are in no shard yet.
     """
 
@@ -85,6 +90,7 @@ class State:
     duplicates: int = 0
     dropped: int = 0
     characters: int = 0
+    vowel_signs: int = 0
     pending: dict[Split, Documents] = field(default_factory=dict)
 
 
@@ -145,7 +151,7 @@ class Journal:
             "position": asdict(state.position),
             "files": [asdict(entry) for entry in state.files],
             "entries": [asdict(entry) for entry in state.entries],
-            **{name: getattr(state, name) for name in ("documents", "duplicates", "dropped", "characters")},
+            **{name: getattr(state, name) for name in COUNTED},
         }
         rows = [
             (name, json.dumps(content)) for name, content in {"progress": progress, **(plan or {})}.items()
@@ -208,7 +214,7 @@ class Journal:
 PROBLEMS = "problems.txt"
 _OURS = (
     *(MANIFEST, f"{MANIFEST}.part", COUNTS, PROBLEMS, JOURNAL, f"{JOURNAL}-journal"),
-    *(VOCABULARY_FILE, TOKENIZER_FILE, SETTINGS_FILE),
+    *(VOCABULARY_FILE, TOKENIZER_FILE, SETTINGS_FILE, ADDED_FILE),
     *("train-*.safetensors", "heldout-*.safetensors"),
 )
 

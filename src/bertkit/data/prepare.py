@@ -349,6 +349,7 @@ class _Preparation:
         state.duplicates += int((~new).sum())
         state.dropped += cut.dropped
         state.characters += cut.characters
+        state.vowel_signs += cut.vowel_signs
         state.position = mark.position
         state.files += mark.done
         self._problems += len(cut.problems)
@@ -377,6 +378,7 @@ class _Preparation:
             "files": len(self._files),
             "passed_over": self._others,
             "characters": self._state.characters,
+            "vowel_signs": self._state.vowel_signs,
             "duplicates": self._state.duplicates,
             "dropped": self._state.dropped,
             "problems": self._problems,

@@ -41,6 +41,7 @@ class Asked:
     pad_to: int = 0
     shuffle: bool = True
     frozen: bool = False
+    learns_vocabulary: bool = False
     metric: str = ""
     budget_minutes: float = 0.0
 

@@ -142,7 +142,9 @@ def unknown_tokens(record: Preflight) -> Finding | None:
         f"{tokens.unknown:.1%} of the tokens are [UNK]{words}.",
         "The model sees that there is a word and not which: the vocabulary is of another language, "
         "case or kind of text.",
-        *_other_vocabulary(record),
+        *_other_vocabulary(
+            record, Change("vocabulary.alphabet_coverage", 1.0, "keep every character of the training texts")
+        ),
     )
 
 
@@ -155,7 +157,7 @@ def chopped_words(record: Preflight) -> Finding | None:
         "likely",
         f"A word is cut into {tokens.tokens_a_word:.1f} tokens, a mean over {tokens.tokens:,} tokens.",
         "Words are spelt, not read: the vocabulary is of another kind of text, or too small.",
-        *_other_vocabulary(record),
+        *_other_vocabulary(record, Change("vocabulary.size", 2 * tokens.vocabulary_size)),
     )
 
 
@@ -185,9 +187,12 @@ def vocabulary_case(record: Preflight) -> Finding | None:
     )
 
 
-def _other_vocabulary(record: Preflight) -> tuple[Change, ...]:
+def _other_vocabulary(record: Preflight, learned: Change) -> tuple[Change, ...]:
+    """What to change; `learned` where the run learns its vocabulary itself."""
     if record.asked.phase == "pretrain":
         return (Change(words="learn a vocabulary from this text (`bertkit vocab`) and prepare it again"),)
+    if record.asked.learns_vocabulary:
+        return (learned,)
     if record.asked.fresh:
         return (Change("vocabulary.file", "", "learn a vocabulary from the training texts"),)
     return (Change(words="start from a model whose vocabulary is of this language and case"),)

@@ -18,7 +18,8 @@ from bertkit.data.packing import with_specials
 from bertkit.errors import UserError, check_at_least
 from bertkit.model.bulk import TOKENS, batches_by_length
 from bertkit.model.compute import FLOAT32, Compute
-from bertkit.text.tokenizer import MASK, Tokenizer
+from bertkit.text.tokenizer import Tokenizer
+from bertkit.text.vocabulary_files import MASK
 
 
 class MaskedModel:

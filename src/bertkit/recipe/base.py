@@ -80,6 +80,10 @@ class BaseRecipe:
 
 T = TypeVar("T")
 
+AUTO: Literal["auto"] = "auto"
+Choice = bool | Literal["auto"]
+"""Yes, no, or what fits what else is known."""
+
 Changes = dict[str, dict[str, Any]]
 """What to change in a recipe: `{section: {key: value}}`."""
 
@@ -153,6 +157,10 @@ def _checked(hint: Any, value: Any, name: str) -> Any:
             raise UserError(f"The recipe key {name!r} is a table, not {value!r}.")
         return from_table(hint, value, f"{name}.")
     origin = get_origin(hint)
+    if hint == Choice:
+        if not (isinstance(value, bool) or value == AUTO):
+            raise UserError(f"The recipe key {name!r} is true, false or {AUTO!r}, and {value!r} is not.")
+        return value
     if origin is Literal:
         check_choice("recipe", name, value, hint)
         return value

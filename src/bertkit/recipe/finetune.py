@@ -8,7 +8,7 @@ from typing import Literal
 from bertkit.config.head import Combination, Loss, Pooling, TaskKind
 from bertkit.config.reading import Reading, check_reading
 from bertkit.errors import UserError, check_at_least, check_choice
-from bertkit.recipe.base import BaseRecipe
+from bertkit.recipe.base import AUTO, BaseRecipe, Choice
 from bertkit.recipe.parts import ModelRecipe, OptimiserRecipe, RunRecipe
 
 Header = Literal["auto", "yes", "no"]
@@ -40,19 +40,34 @@ class TaskRecipe:
 class VocabularyRecipe:
     """For fresh weights: a vocabulary file, or how to learn one from the training texts.
 
-    `min_frequency` 0 is the algorithm's own, in `text.vocabulary.ALGORITHMS`.
+    `min_frequency` 0 is the algorithm's own, in `text.vocabulary.ALGORITHMS`; `alphabet` 0 is chosen by
+    `alphabet_coverage`, see `text.vocabulary.choose_alphabet`. How text is read, "auto" leaves to what the
+    file says or its tokens need, and without a file to what BERT does.
     """
 
     file: str = ""
     algorithm: VocabularyAlgorithm = "wordpiece"
     size: int = 4_000
     min_frequency: int = 0
-    lowercase: bool = True
+    lowercase: Choice = AUTO
+    strip_accents: Choice = AUTO
+    split_cjk: Choice = AUTO
+    alphabet: int = 0
+    alphabet_coverage: float = 0.9995
 
     def __post_init__(self) -> None:
         check_choice("vocabulary", "algorithm", self.algorithm, VocabularyAlgorithm)
         check_at_least("vocabulary", "size", self.size, 10)
         check_at_least("vocabulary", "min_frequency", self.min_frequency, 0)
+        check_at_least("vocabulary", "alphabet", self.alphabet, 0)
+        if not 0 < self.alphabet_coverage <= 1:
+            raise UserError(f"vocabulary: alphabet_coverage is from 0 to 1, not {self.alphabet_coverage}.")
+
+    @property
+    def cleaning(self) -> dict[str, bool | None]:
+        """How text is read before it is cut; None where nobody says."""
+        said = {"lowercase": self.lowercase, "strip_accents": self.strip_accents, "split_cjk": self.split_cjk}
+        return {name: value if isinstance(value, bool) else None for name, value in said.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

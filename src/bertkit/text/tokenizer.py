@@ -1,4 +1,4 @@
-"""The tokenizer: BERT's rules out of the `tokenizers` library, and the three files that hold it."""
+"""The tokenizer: BERT's rules out of the `tokenizers` library."""
 
 from __future__ import annotations
 
@@ -6,39 +6,46 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from unicodedata import category
 
 import numpy as np
 import numpy.typing as npt
 import tokenizers
-from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors
 
-from bertkit.errors import UserError, quoted
-from bertkit.text.jsons import read_json
-
-PAD, UNK, CLS, SEP, MASK = SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-
-VOCABULARY_FILE = "vocab.txt"
-TOKENIZER_FILE = "tokenizer.json"
-SETTINGS_FILE = "tokenizer_config.json"
-
-LONGEST_FILE = 1 << 28
-"""Bytes of a file with a vocabulary; one of a million tokens has a tenth of it."""
-
-MAX_WORD_CHARACTERS = 100
-"""A longer word becomes one [UNK] (google-research/bert, tokenization.py)."""
+from bertkit.errors import UserError
+from bertkit.text.vocabulary_files import (
+    ADDED_FILE,
+    CLS,
+    MAX_WORD_CHARACTERS,
+    SEP,
+    SETTINGS,
+    SETTINGS_FILE,
+    TOKENIZER_FILE,
+    UNK,
+    VOCABULARY_FILE,
+    Added,
+    check_tokens,
+    fill_settings,
+    make_normaliser,
+    read_added,
+    read_settings,
+    read_tokenizer_json,
+    read_vocabulary,
+    settings_beside,
+)
+from bertkit.text.vocabulary_files import SPECIALS as SPECIALS
 
 TEXTS_AT_ONCE = 4_096
 """Texts given to the Rust threads in one call: bounds the memory of their answers."""
 
-SETTINGS = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")
-"""What the settings are called in files; null means no, and of accents: as the lower case."""
-
-_BRACKETED = re.compile(r"\[.+\]|<.+>")
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_INDIC = (*range(0x900, 0x10A0), *range(0x1780, 0x17E0))
+"""From Devanagari to Myanmar, and Khmer, whose vowels are signs on a consonant."""
+_VOWEL_SIGNS = re.compile(f"[{''.join(chr(i) for i in _INDIC if category(chr(i)) == 'Mn')}]")
 
 
 @dataclass(frozen=True)
@@ -56,15 +63,6 @@ class Encoding:
     offsets: list[tuple[int, int]]
     word_starts: list[bool]
     tokens: list[str]
-
-
-def make_normaliser(
-    *, lowercase: bool, strip_accents: bool | None, split_cjk: bool
-) -> normalizers.Normalizer:
-    """BERT's cleaning: control, NUL and U+FFFD characters go, spaces are made plain, then the options."""
-    return normalizers.BertNormalizer(
-        clean_text=True, handle_chinese_chars=split_cjk, strip_accents=strip_accents, lowercase=lowercase
-    )
 
 
 def encodable(text: str) -> str:
@@ -91,13 +89,18 @@ class Tokenizer:
         lowercase: bool = True,
         strip_accents: bool | None = None,
         split_cjk: bool = True,
+        added: Sequence[Added] = (),
     ) -> None:
-        """Make it from tokens that are already checked; `from_vocabulary` is the door for anything else."""
-        self.vocabulary = list(vocabulary)
+        """Make it from tokens that are already checked; `from_vocabulary` is the door for anything else.
+
+        Tokens that are `added` have the ids after those of the vocabulary, unless they stand in it.
+        """
+        index = {token: i for i, token in enumerate(vocabulary)}
+        self.vocabulary = [*vocabulary, *(token.content for token in added if token.content not in index)]
         self.lowercase = lowercase
         self.strip_accents = lowercase if strip_accents is None else strip_accents
         self.split_cjk = split_cjk
-        index = {token: i for i, token in enumerate(self.vocabulary)}
+        self.added = tuple(added)
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (index[name] for name in SPECIALS)
         self._rust = tokenizers.Tokenizer(
             models.WordPiece(vocab=index, unk_token=UNK, max_input_chars_per_word=MAX_WORD_CHARACTERS)
@@ -107,74 +110,81 @@ class Tokenizer:
         )
         self._rust.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         self._rust.decoder = decoders.WordPiece(prefix="##", cleanup=False)
+        for token in added:
+            add = self._rust.add_special_tokens if token.special else self._rust.add_tokens
+            add([AddedToken(**asdict(token))])
 
     @classmethod
     def from_vocabulary(
         cls,
         source: str | Path | Sequence[str],
         *,
-        lowercase: bool = True,
+        lowercase: bool | None = None,
         strip_accents: bool | None = None,
-        split_cjk: bool = True,
+        split_cjk: bool | None = None,
     ) -> Tokenizer:
         """A tokenizer over the tokens of a `vocab.txt` (a path), or over a list of tokens.
+
+        What is not said is what the `tokenizer_config.json` beside the file says, which `bertkit vocab`
+        writes; without one, of a file, what fits its tokens (see `fill_settings`). Of a list it is what BERT
+        does: lower case, without accents.
 
         Args:
             source: path of a file with one token a line, the line's number being the id; or the tokens.
             lowercase: lower-case the text (the "uncased" models).
-            strip_accents: remove accents; None means the same as `lowercase`, as in BERT.
+            strip_accents: remove accents; in BERT exactly if `lowercase`.
             split_cjk: make every Chinese character a word.
 
         Raises:
-            UserError: a special token is missing, or a token is blank or stands twice.
+            UserError: a special token is missing, or a token is blank or stands twice; or an option is not
+                what the file beside it says, or keeps many tokens from ever being used.
         """
+        asked = dict(zip(SETTINGS, (lowercase, strip_accents, split_cjk), strict=True))
         if isinstance(source, str | Path):
-            owner, tokens = str(source), _read_tokens(Path(source))
-        else:
-            owner, tokens = "The vocabulary", list(source)
-        _check(owner, tokens)
-        return cls(tokens, lowercase=lowercase, strip_accents=strip_accents, split_cjk=split_cjk)
+            tokens = read_vocabulary(Path(source))
+            return cls._with(tokens, settings_beside(Path(source), tokens, asked))
+        check_tokens("The vocabulary", source)
+        return cls._with(source, fill_settings({**asked, "do_lower_case": lowercase is not False}, source))
+
+    @classmethod
+    def _with(
+        cls, tokens: Sequence[str], settings: dict[str, bool], added: Sequence[Added] = ()
+    ) -> Tokenizer:
+        lowercase, accents, split = (settings[name] for name in SETTINGS)
+        return cls(tokens, lowercase=lowercase, strip_accents=accents, split_cjk=split, added=added)
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> Tokenizer:
         """The tokenizer of a model folder.
 
-        The tokens are those of `tokenizer.json`, or of `vocab.txt`. What `tokenizer_config.json` says about
-        case, accents and Chinese characters has the last word, as in transformers 5. A folder with nothing
-        but a `vocab.txt` is cased exactly if a token has a capital letter: an uncased one could never use it.
+        The tokens are those of `tokenizer.json`, or of `vocab.txt`, and those that are added to them. What
+        `tokenizer_config.json` says about case, accents and Chinese characters has the last word, as in
+        transformers 5. Of a folder with nothing but a `vocab.txt` it is what fits its tokens.
 
         Raises:
             UserError: there is no vocabulary, or it is not one of BERT's kind.
         """
         folder = Path(folder)
         if (folder / TOKENIZER_FILE).is_file():
-            path = folder / TOKENIZER_FILE
-            tokens, settings = _read_tokenizer_json(path)
+            tokens, settings = read_tokenizer_json(folder / TOKENIZER_FILE)
         elif (folder / VOCABULARY_FILE).is_file():
-            path = folder / VOCABULARY_FILE
-            tokens = _read_tokens(path)
-            # No text is cut into a name in brackets, such as the `<S>` of the released Chinese vocabulary,
-            # which is of an uncased model.
-            capital = any(token != token.lower() and not _BRACKETED.fullmatch(token) for token in tokens)
-            settings = {"do_lower_case": not capital}
+            tokens, settings = read_vocabulary(folder / VOCABULARY_FILE), {}
         else:
             raise UserError(
                 f"{folder} has neither {TOKENIZER_FILE} nor {VOCABULARY_FILE}: without its vocabulary a "
                 "model cannot read text. Copy it there from where the model was trained."
             )
-        _check(str(path), tokens)
-        if (folder / SETTINGS_FILE).is_file():
-            path = folder / SETTINGS_FILE
-            settings |= read_json(path)
-        for name in SETTINGS:
-            if not isinstance(settings.get(name), bool | None):
-                raise UserError(f"{path}: {name} must be true, false or null, not {quoted(settings[name])}.")
-        return cls(
-            tokens,
-            lowercase=bool(settings.get("do_lower_case", True)),
-            strip_accents=settings.get("strip_accents"),
-            split_cjk=bool(settings.get("tokenize_chinese_chars", True)),
-        )
+        settings |= read_settings(folder / SETTINGS_FILE)
+        return cls._with(tokens, fill_settings(settings, tokens), read_added(folder, tokens))
+
+    def extended(self, size: int) -> Tokenizer:
+        """A tokenizer with `size` tokens: those that are new, `[unusedN]` as in BERT's own vocabulary, stand
+        for rows of a model that no token has.
+        """
+        rows = [Added(f"[unused{row}]", normalized=False, special=True) for row in range(self.size, size)]
+        base = self.vocabulary[: self._rust.get_vocab_size(with_added_tokens=False)]
+        settings = dict(zip(SETTINGS, (self.lowercase, self.strip_accents, self.split_cjk), strict=True))
+        return self._with(base, settings, [*self.added, *rows])
 
     def save(self, folder: str | Path, *, max_length: int | None = None) -> None:
         """Write `vocab.txt`, `tokenizer.json` and `tokenizer_config.json`, which transformers opens too.
@@ -185,9 +195,12 @@ class Tokenizer:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        base = self._rust.get_vocab_size(with_added_tokens=False)
         (folder / VOCABULARY_FILE).write_text(
-            "\n".join([*self.vocabulary, ""]), encoding="utf-8", newline="\n"
+            "\n".join([*self.vocabulary[:base], ""]), encoding="utf-8", newline="\n"
         )
+        if beyond := {token: base + i for i, token in enumerate(self.vocabulary[base:])}:
+            (folder / ADDED_FILE).write_text(json.dumps(beyond, indent=2) + "\n", encoding="utf-8")
         rust = tokenizers.Tokenizer.from_str(self._rust.to_str())
         rust.post_processor = processors.TemplateProcessing(
             single=f"{CLS}:0 $A:0 {SEP}:0",
@@ -196,20 +209,29 @@ class Tokenizer:
         )
         rust.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in SPECIALS])
         (folder / TOKENIZER_FILE).write_text(rust.to_str(), encoding="utf-8")
+        length = {} if max_length is None else {"model_max_length": max_length}
+        self.save_settings(folder / SETTINGS_FILE, **length)
+
+    def save_settings(self, file: Path, **more: int) -> None:
+        """Write what is done to a text before it is cut, in the words of transformers' tokenizer_config."""
         settings = {
             "tokenizer_class": "BertTokenizer",
             "do_lower_case": self.lowercase,
             "strip_accents": self.strip_accents,
             "tokenize_chinese_chars": self.split_cjk,
             **{f"{name[1:-1].lower()}_token": name for name in SPECIALS},
-            **({} if max_length is None else {"model_max_length": max_length}),
+            **more,
         }
-        (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        file.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
     @property
     def size(self) -> int:
         """Number of tokens, V."""
         return len(self.vocabulary)
+
+    def dropped_signs(self, text: str) -> int:
+        """How many vowel signs of Hindi, Thai and their kin go with the accents: with them go words."""
+        return len(_VOWEL_SIGNS.findall(text)) if self.strip_accents and not text.isascii() else 0
 
     @cached_property
     def fingerprint(self) -> str:
@@ -246,104 +268,3 @@ class Tokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """The words of `ids`, one space between any two; special tokens stay."""
         return self._rust.decode(list(ids), skip_special_tokens=False)
-
-
-def assumed_settings(folder: Path) -> tuple[str, ...]:
-    """What `Tokenizer.from_folder` takes to be so because no file of the folder says it; a sentence each."""
-    said = read_json(folder / SETTINGS_FILE) if (folder / SETTINGS_FILE).is_file() else {}
-    if (folder / TOKENIZER_FILE).is_file() or "do_lower_case" in said:
-        return ()
-    return (
-        f"that text is lower-cased exactly if no token of {VOCABULARY_FILE} has a capital letter, for no "
-        f"{SETTINGS_FILE} says do_lower_case",
-    )
-
-
-def _read_tokens(path: Path) -> list[str]:
-    if path.is_file() and path.stat().st_size > LONGEST_FILE:
-        raise UserError(f"{path} has {path.stat().st_size:,} bytes: this is no vocabulary of BERT's.")
-    try:
-        # Not splitlines(): a vocabulary may hold U+2028 and others that it takes for line ends.
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except FileNotFoundError:
-        raise UserError(f"There is no vocabulary {path}; `bertkit vocab` learns one.") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder, not a vocabulary; name the vocab.txt in it.") from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}, line {line} is not UTF-8: this is no vocabulary of BERT's.") from None
-    return lines if lines[-1] else lines[:-1]
-
-
-def _read_tokenizer_json(path: Path) -> tuple[list[str], dict[str, Any]]:
-    """The tokens and the settings, in the words of `tokenizer_config.json`.
-
-    Raises:
-        UserError: the file describes another kind of tokenizer, whose ids BERT's rules would get wrong.
-    """
-    content = read_json(path)
-    parts = {name: content.get(name) or {} for name in ("model", "normalizer", "pre_tokenizer")}
-    for name, part in parts.items():
-        if not isinstance(part, dict):
-            raise UserError(f"{path}: {name} must be an object, not {quoted(part)}.")
-    model, normaliser = parts["model"], parts["normalizer"]
-    found_and_wanted = {
-        "model": (model.get("type"), "WordPiece"),
-        "normalizer": (normaliser.get("type"), "BertNormalizer"),
-        "pre_tokenizer": (parts["pre_tokenizer"].get("type"), "BertPreTokenizer"),
-        "unk_token": (model.get("unk_token"), UNK),
-        "continuing_subword_prefix": (model.get("continuing_subword_prefix"), "##"),
-        "max_input_chars_per_word": (model.get("max_input_chars_per_word"), MAX_WORD_CHARACTERS),
-        "clean_text": (normaliser.get("clean_text"), True),
-    }
-    for name, (found, wanted) in found_and_wanted.items():
-        if found != wanted:
-            raise UserError(
-                f"{path}: {name} is {quoted(found)}, and BERT's tokenizer needs {quoted(wanted)}."
-            )
-    vocabulary = _vocabulary(path, model.get("vocab"), content.get("added_tokens", []))
-    for name in ("lowercase", "handle_chinese_chars"):
-        if not isinstance(normaliser.get(name), bool):
-            raise UserError(f"{path}: {name} must be true or false, not {quoted(normaliser.get(name))}.")
-    settings = {
-        "do_lower_case": normaliser["lowercase"],
-        "strip_accents": normaliser.get("strip_accents"),
-        "tokenize_chinese_chars": normaliser["handle_chinese_chars"],
-    }
-    return sorted(vocabulary, key=vocabulary.__getitem__), settings
-
-
-def _vocabulary(path: Path, vocabulary: object, added: object) -> dict[str, int]:
-    """The tokens and their ids, checked to be all that the file's tokenizer knows."""
-    if not isinstance(vocabulary, dict) or not all(type(number) is int for number in vocabulary.values()):
-        raise UserError(f"{path}: the vocabulary must be an object with a whole number for each token.")
-    if not isinstance(added, list) or not all(isinstance(entry, dict) for entry in added):
-        raise UserError(f"{path}: added_tokens must be a list of objects.")
-    names = [entry.get("content") for entry in added]
-    unknown = [name for name in names if not isinstance(name, str) or name not in vocabulary]
-    if unknown:
-        raise UserError(
-            f"{path} adds the tokens {quoted(unknown)} outside the vocabulary; bertkit cannot cut them out."
-        )
-    if sorted(vocabulary.values()) != list(range(len(vocabulary))):
-        raise UserError(f"{path}: the ids of the vocabulary do not run from 0 to {len(vocabulary) - 1}.")
-    return vocabulary
-
-
-def _check(owner: str, tokens: list[str]) -> None:
-    first: dict[str, int] = {}
-    for line, token in enumerate(tokens, start=1):
-        # Not any white space: the released Chinese vocabulary has U+2028 for a token.
-        if not token.strip(" \t\r"):
-            raise UserError(f"{owner}, line {line} is blank: a vocabulary has one token on every line.")
-        if _SURROGATES.search(token):
-            raise UserError(f"{owner}, line {line} has the token {quoted(token)}, which is no text.")
-        if token in first:
-            raise UserError(
-                f"{owner}, line {line} repeats the token {quoted(token)} of line {first[token]}: remove the "
-                "file's later copy, or take the vocabulary that the model was trained with."
-            )
-        first[token] = line
-    missing = [name for name in SPECIALS if name not in first]
-    if missing:
-        raise UserError(f"{owner} lacks {', '.join(missing)}, which BERT needs: add one line for each.")

@@ -38,6 +38,35 @@ Cutter = Callable[[Sequence[str]], Tokens]
 """Sentences to tokens, in order; no sentence holds a line's end."""
 
 
+def cutter_of(tokenizer: Tokenizer, words: str | None = None) -> Cutter:
+    """The quickest cutter for a tokenizer, or that of a segmenter of words, a key of `CUTTERS`.
+
+    Raises:
+        UserError: the segmenter is not installed.
+    """
+    if words:
+        return CUTTERS[words](tokenizer)
+    # An added token may look across spaces and marks, which no rule of BERT's does.
+    chunks = not any(
+        token.lstrip or token.rstrip or any(sign in _MARKS or sign.isspace() for sign in token.content)
+        for token in tokenizer.added
+    )
+    return ChunkCutter(tokenizer) if chunks else PlainCutter(tokenizer)
+
+
+class PlainCutter:
+    """The tokens of `Tokenizer`, text by text."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    def __call__(self, sentences: Sequence[str]) -> Tokens:
+        """Cut them, in order."""
+        texts = self._tokenizer.encode_batch(sentences)
+        lengths = np.array([len(ids) for ids in texts], np.int64)
+        return Tokens(np.array([token for ids in texts for token in ids], np.int64), lengths)
+
+
 class ChunkCutter:
     """The tokens of `Tokenizer`, several times as fast.
 

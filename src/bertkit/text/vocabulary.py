@@ -11,17 +11,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice, repeat
 from typing import Any
-from unicodedata import normalize
 
 import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
 from bertkit.errors import UserError, nearest
-from bertkit.text.tokenizer import MAX_WORD_CHARACTERS, SPECIALS, UNK, Tokenizer, encodable, make_normaliser
+from bertkit.text.tokenizer import Tokenizer
+from bertkit.text.vocabulary_files import MAX_WORD_CHARACTERS, SPECIALS, UNK
+from bertkit.text.words import MOST_WORDS, WordCounter, fold_case
 
 CONTINUATION = "##"
-MOST_CHUNKS = 1_000_000
-MOST_WORDS = 5_000_000
 
 LONGEST_WORD = 50
 ROUNDS = 4
@@ -29,81 +28,64 @@ HIGHEST_THRESHOLD = 10_000_000
 SLACK = 0.05
 
 
-class WordCounter:
-    """Counts the words of a text as BERT cuts them, in memory that the length of the text does not set.
-
-    What stands between two spaces is counted as it is, and each different such chunk is cleaned and cut
-    once: ten times as fast as cleaning the text, and the same, for no rule of BERT's looks across a space.
-    Of more than five million words the rarest are forgotten.
-    """
-
-    def __init__(
-        self, *, lowercase: bool = True, strip_accents: bool | None = None, split_cjk: bool = True
-    ) -> None:
-        self._normaliser = make_normaliser(
-            lowercase=lowercase, strip_accents=strip_accents, split_cjk=split_cjk
-        )
-        self._splitter = pre_tokenizers.BertPreTokenizer()
-        self._chunks: Counter[str] = Counter()
-        self._words: Counter[str] = Counter()
-
-    def add(self, text: str) -> None:
-        """Count the words of one text."""
-        self._chunks.update(text.replace("\n", " ").split(" "))
-        if len(self._chunks) > MOST_CHUNKS:
-            self._cut()
-
-    def counts(self) -> Counter[str]:
-        """How often each word occurred so far."""
-        self._cut()
-        return Counter(self._words)
-
-    def _cut(self) -> None:
-        """Turn the chunks counted since the last time into words."""
-        for chunk, count in self._chunks.items():
-            clean = self._normaliser.normalize_str(encodable(chunk))
-            for word, _ in self._splitter.pre_tokenize_str(clean):
-                self._words[word] += count
-        self._chunks.clear()
-        rare = 0
-        while len(self._words) > MOST_WORDS:
-            rare += 1
-            self._words = Counter({word: count for word, count in self._words.items() if count > rare})
-
-
-def select(
-    counts: Mapping[str, int], *, longest: int, reserved: Sequence[str], alphabet: int
-) -> list[tuple[str, int]]:
+def select(counts: Mapping[str, int], options: VocabularyOptions, *, longest: int) -> list[tuple[str, int]]:
     """The words to learn from with their counts, the most frequent first.
 
-    Args:
-        counts: how often each word occurs.
-        longest: characters of a word at most.
-        reserved: words spelled like one of these are left out.
-        alphabet: characters at most, the most frequent ones; words with another are left out.
+    Left out are words of more than `longest` characters, those spelled like a reserved token, and those with
+    a character that the alphabet does not keep.
     """
-    known = frozenset(reserved)
-    candidates = [(word, n) for word, n in counts.items() if len(word) <= longest and word not in known]
-    characters: Counter[str] = Counter()
-    for word, count in candidates:
-        for character in word:
-            characters[character] += count
-    allowed = set(sorted(characters, key=lambda character: (-characters[character], character))[:alphabet])
-    words = [(word, count) for word, count in candidates if allowed.issuperset(word)]
+    allowed = choose_alphabet(counts, options, longest=longest).kept
+    words = [(w, n) for w, n in _candidates(counts, options, longest) if allowed.issuperset(w)]
     return sorted(words, key=lambda item: item[1], reverse=True)[:MOST_WORDS]
 
 
-def fold_case(counts: Mapping[str, int]) -> Counter[str]:
-    """The counts of words after NFKC case folding, which is how keras_nlp lower-cases.
+def _candidates(counts: Mapping[str, int], options: VocabularyOptions, longest: int) -> list[tuple[str, int]]:
+    reserved = frozenset(options.reserved)
+    return [(word, n) for word, n in counts.items() if len(word) <= longest and word not in reserved]
 
-    It goes further than BERT's lower-casing: an ellipsis character becomes three periods and ß two letters.
+
+@dataclass(frozen=True)
+class Alphabet:
+    """The single characters that words may have.
+
+    Attributes:
+        kept: the characters.
+        found: how many the text has.
+        covered: share of the text's characters that the kept ones are.
     """
-    folded: Counter[str] = Counter()
-    for word, count in counts.items():
-        # Some signs fold to a space and an accent, and no token holds a space.
-        for part in normalize("NFKC", normalize("NFKC", word).casefold()).split():
-            folded[part] += count
-    return folded
+
+    kept: frozenset[str]
+    found: int
+    covered: float
+
+
+def choose_alphabet(counts: Mapping[str, int], options: VocabularyOptions, *, longest: int) -> Alphabet:
+    """The most frequent characters of the words that may be learned from.
+
+    As many as `options.alphabet` says; or, where it says nothing, `ALPHABET`, and more until they are the
+    share `options.alphabet_coverage` of the text, while the vocabulary has room for them.
+    """
+    characters: Counter[str] = Counter()
+    inside: set[str] = set()
+    for word, count in _candidates(counts, options, longest):
+        inside.update(word[1:])
+        for character in word:
+            characters[character] += count
+    ordered = sorted(characters, key=lambda character: (-characters[character], character))
+    total = max(1, characters.total())
+    most, covered, tokens = 0, 0, len(options.reserved)
+    for character in ordered:
+        tokens += 1 + (character in inside)
+        if options.alphabet is not None:
+            full = most == options.alphabet
+        else:
+            full = most >= ALPHABET and (
+                covered >= options.alphabet_coverage * total or tokens > options.size
+            )
+        if full:
+            break
+        most, covered = most + 1, covered + characters[character]
+    return Alphabet(frozenset(ordered[:most]), len(ordered), covered / total)
 
 
 def check_room(size: int, needed: int) -> None:
@@ -132,7 +114,7 @@ def learn_topdown(counts: Mapping[str, int], options: VocabularyOptions, min_fre
         UserError: the characters alone are more than `size` tokens.
     """
     size, reserved = options.size, options.reserved
-    words = select(counts, longest=LONGEST_WORD, reserved=reserved, alphabet=options.alphabet)
+    words = select(counts, options, longest=LONGEST_WORD)
     characters = sorted({character for word, _ in words for character in word})
     check_room(size, len(reserved) + len(characters))
     low = max(min(counts.values()), min_frequency)
@@ -190,7 +172,10 @@ RESERVED = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]")
 """What stands first in a vocabulary, in the order of keras_nlp."""
 
 ALPHABET = 1_000
-"""Single characters at most, as in tensorflow-text; Chinese needs some thousands."""
+"""Single characters at least, where a text has so many; tensorflow-text never takes more."""
+
+COVERAGE = 0.9995
+"""Share of a text's characters that the alphabet keeps, as SentencePiece has it for Chinese and Japanese."""
 
 _WORDS_A_LINE = 1_000
 
@@ -202,11 +187,13 @@ class Algorithm:
     Attributes:
         learn: from counts of words, options and the least number of occurrences to tokens.
         min_frequency: how often a token must occur where nobody says.
+        longest: characters of a word that is learned from, at most.
         folds_case: whether an uncased vocabulary is learned from `fold_case`d words.
     """
 
     learn: Callable[[Mapping[str, int], VocabularyOptions, int], list[str]]
     min_frequency: int
+    longest: int
     folds_case: bool
 
 
@@ -224,7 +211,9 @@ class VocabularyOptions:
         split_cjk: likewise.
         reserved: tokens to put first, BERT's special tokens among them.
         min_frequency: how often a token must occur; None for the algorithm's own.
-        alphabet: single characters at most, the most frequent ones; words with another are left out.
+        alphabet: single characters at most, the most frequent ones; words with another are left out. None:
+            as many as `alphabet_coverage` asks for, see `choose_alphabet`.
+        alphabet_coverage: share of the text's characters that they are.
 
     Raises:
         UserError: the algorithm is unknown, or a special token is not reserved or one is twice.
@@ -237,7 +226,8 @@ class VocabularyOptions:
     split_cjk: bool = True
     reserved: Sequence[str] = RESERVED
     min_frequency: int | None = None
-    alphabet: int = ALPHABET
+    alphabet: int | None = None
+    alphabet_coverage: float = COVERAGE
 
     def __post_init__(self) -> None:
         if self.algorithm not in ALGORITHMS:
@@ -271,6 +261,8 @@ class Learned:
         texts: that were read.
         words: in all of them.
         distinct_words: different ones among them.
+        alphabet: the characters that its words may have.
+        whole_words: different words of more than one character, which tokens can be learned from.
         held_out: `texts`, `words`, `fertility` and `unknown` of those that another vocabulary, learned in the
             same way, had not seen; None where none were held out.
     """
@@ -279,6 +271,8 @@ class Learned:
     texts: int
     words: int
     distinct_words: int
+    alphabet: Alphabet
+    whole_words: int
     held_out: dict[str, float] | None
 
 
@@ -312,7 +306,9 @@ def learn_and_judge(texts: Iterable[str], options: VocabularyOptions, every: int
         judged = {"texts": numbers[True], **asdict(measure(tokenizer, kept_back))}
     counts = others + kept_back
     tokens = learn_from_counts(counts, options)
-    return Learned(tokens, numbers.total(), counts.total(), len(counts), judged)
+    alphabet = choose_alphabet(counts, options, longest=ALGORITHMS[options.algorithm].longest)
+    whole = sum(len(word) > 1 for word in counts)
+    return Learned(tokens, numbers.total(), counts.total(), len(counts), alphabet, whole, judged)
 
 
 def learn_from_counts(counts: Mapping[str, int], options: VocabularyOptions) -> list[str]:
@@ -341,7 +337,7 @@ def learn_wordpiece(counts: Mapping[str, int], options: VocabularyOptions, min_f
         UserError: the characters alone are more than `size` tokens.
     """
     reserved = options.reserved
-    words = select(counts, longest=MAX_WORD_CHARACTERS, reserved=reserved, alphabet=options.alphabet)
+    words = select(counts, options, longest=MAX_WORD_CHARACTERS)
     characters = sorted({character for word, _ in words for character in word})
     inside = sorted({CONTINUATION + character for word, _ in words for character in word[1:]})
     singles = list(dict.fromkeys([*reserved, *characters, *inside]))
@@ -369,8 +365,8 @@ def _repeated(words: Iterable[tuple[str, int]]) -> Iterator[str]:
 
 
 ALGORITHMS: dict[str, Algorithm] = {
-    "wordpiece": Algorithm(learn_wordpiece, min_frequency=2, folds_case=False),
-    "topdown": Algorithm(learn_topdown, min_frequency=10, folds_case=True),
+    "wordpiece": Algorithm(learn_wordpiece, min_frequency=2, longest=MAX_WORD_CHARACTERS, folds_case=False),
+    "topdown": Algorithm(learn_topdown, min_frequency=10, longest=LONGEST_WORD, folds_case=True),
 }
 
 

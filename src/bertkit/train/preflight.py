@@ -78,6 +78,7 @@ class _Rows:
             "pad_to": recipe.batch.pad_to,
             "shuffle": recipe.batch.shuffle,
             "frozen": recipe.model.freeze,
+            "learns_vocabulary": self._prepared.start is None and not recipe.vocabulary.file,
             "metric": self._prepared.task.metric,
         }
 

@@ -186,17 +186,18 @@ def _starting_point(recipe: Recipe, start: Path | None, train: Examples) -> tupl
 def _fresh_tokenizer(recipe: Recipe, train: Examples) -> Tokenizer:
     spec = recipe.vocabulary
     if spec.file:
-        return Tokenizer.from_vocabulary(Path(spec.file), lowercase=spec.lowercase)
-    tokens = learn(
-        [*train.texts, *(train.pairs or [])],
-        VocabularyOptions(
-            size=spec.size,
-            algorithm=spec.algorithm,
-            lowercase=spec.lowercase,
-            min_frequency=spec.min_frequency or None,
-        ),
+        return Tokenizer.from_vocabulary(Path(spec.file), **spec.cleaning)
+    said: dict[str, Any] = {name: value for name, value in spec.cleaning.items() if value is not None}
+    options = VocabularyOptions(
+        size=spec.size,
+        algorithm=spec.algorithm,
+        min_frequency=spec.min_frequency or None,
+        alphabet=spec.alphabet or None,
+        alphabet_coverage=spec.alphabet_coverage,
+        **said,
     )
-    return Tokenizer.from_vocabulary(tokens, lowercase=spec.lowercase)
+    tokens = learn([*train.texts, *(train.pairs or [])], options)
+    return Tokenizer.from_vocabulary(tokens, **options.cleaning)
 
 
 def read_start(start: Path, recipe: ModelRecipe) -> ModelFolder:
