@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -55,13 +55,27 @@ def damaged(path: Path, reason: str = "") -> UserError:
     return UserError(f"{path} is damaged or cut short{known}: copy it again from its source.")
 
 
-def nearest(name: str, known: list[str]) -> str:
-    """End of a sentence about an unknown `name`: the likeliest of the `known` names, then all of them."""
+def nearest(name: str, known: list[str], meant: Mapping[str, str] | None = None) -> str:
+    """End of a sentence about an unknown `name`: the likeliest of the `known` names, then all of them.
+
+    Args:
+        name: what was typed; case, hyphens and underscores do not count.
+        known: the names there are.
+        meant: words for the same that are spelled otherwise, each with the known name.
+    """
     import difflib
 
-    close = difflib.get_close_matches(name[:LONGEST_SHOWN], known, n=1, cutoff=0.5)
+    words = {_folded(each): each for each in known} | {
+        _folded(each): to for each, to in (meant or {}).items()
+    }
+    found = difflib.get_close_matches(_folded(name[:LONGEST_SHOWN]), words, n=1, cutoff=0.5)
+    close = [words[each] for each in found]
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return f"{hint} Known: {', '.join(known)}."
+
+
+def _folded(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
 
 
 def check_choice(owner: str, field: str, value: object, kind: Any) -> None:

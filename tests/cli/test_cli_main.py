@@ -1,16 +1,21 @@
 """The command line as a whole: what it prints, where, and with which exit code."""
 
+import argparse
 import errno
 import os
 import subprocess
 import sys
+from importlib import import_module
 from types import ModuleType
 
 import pytest
 
 import bertkit
 from bertkit.cli import COMMANDS, main
+from bertkit.cli.parser import GROUPS, CommandParser
 from bertkit.errors import UserError
+from bertkit.recipe import PretrainRecipe
+from bertkit.tasks.registry import get_task
 
 
 @pytest.fixture
@@ -76,7 +81,7 @@ def test_a_wrong_option_exits_with_2(command, capsys) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(["inspect", "folder", "--modle"])
     assert exit_.value.code == 2
-    assert "usage: bertkit inspect" in capsys.readouterr().err
+    assert "\nusage: bertkit inspect " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -124,3 +129,74 @@ def test_a_reader_that_leaves_is_no_error_worth_a_traceback(lines: int) -> None:
     run = subprocess.run([sys.executable, "-c", program], stdout=writer, stderr=subprocess.PIPE, timeout=60)
     os.close(writer)
     assert (run.returncode, run.stderr) == (1, b"")
+
+
+FULL = ("finetune", "evaluate", "predict", "pretrain", "doctor")
+"""The commands whose help is laid out in full."""
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_help_has_groups_defaults_and_three_examples(name: str, capsys) -> None:
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    printed = capsys.readouterr().out
+    titles = [line for line in printed.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert [title for title in titles if title[:-1] in GROUPS] == [
+        f"{title}:" for title in GROUPS if f"\n{title}:" in printed
+    ]
+    assert {"output:", "examples:"} <= set(titles)
+    assert printed.count(f"\n  bertkit {name} ") >= 3
+    parser = CommandParser(name, None, None)
+    import_module(f"bertkit.cli.{name}").add_arguments(parser)
+    needs_none = ("--say", "--say-pair", "--set", "--recipe", "--out", "--help")
+    for action in parser._actions:
+        flag = next((flag for flag in action.option_strings if flag.startswith("--")), None)
+        switch = action.nargs == 0 and not isinstance(action, argparse.BooleanOptionalAction)
+        if flag is not None and not switch and flag not in needs_none:
+            assert (parser.formatter_class(name)._get_help_string(action) or "").count("(default:") == 1, flag
+
+
+def test_the_defaults_shown_are_those_of_the_recipe(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["pretrain", "--help"])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"(default: {PretrainRecipe().optimiser.lr:g})" in printed
+    assert f"over all processes (default: {PretrainRecipe().batch.tokens})" in printed
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (
+            ["finetune", "--batch-size"],
+            "Unrecognized arguments: --batch-size. Did you mean '--batch'?",
+        ),
+        (
+            ["finetune", "--Learning_Rate=8"],
+            "Unrecognized arguments: --Learning_Rate=8. Did you mean '--lr'?",
+        ),
+        (["finetune", "--lr", "much"], "Argument --lr: invalid float value: 'much'."),
+    ],
+)
+def test_the_reason_comes_before_the_usage(line: list[str], reason: str, capsys) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main([*line, "-o", "runs/a"])
+    assert exit_.value.code == 2
+    first, second, *_ = capsys.readouterr().err.splitlines()
+    assert first == f"bertkit: {reason}"
+    assert second.startswith("usage: bertkit finetune ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("train", "finetune"), ("classify", "predict"), ("test", "evaluate"), ("eval", "evaluate")],
+)
+def test_a_command_is_known_by_what_others_call_it(typed: str, meant: str, capsys) -> None:
+    assert main([typed]) == 2
+    assert f"There is no command {typed!r}. Did you mean {meant!r}?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("STS-B", "stsb"), ("SST-2", "sst2"), ("sts", "stsb")])
+def test_a_task_is_known_by_how_others_spell_it(typed: str, meant: str) -> None:
+    with pytest.raises(UserError, match=f"Did you mean '{meant}'"):
+        get_task(typed)

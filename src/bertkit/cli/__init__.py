@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import os
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
+from bertkit.cli.parser import MEANT, CommandParser
 from bertkit.errors import UserError, nearest
 from bertkit.version import __version__
 
@@ -101,13 +101,10 @@ def _run(arguments: list[str]) -> int:
     name, *rest = arguments
     by_name = {command.name: command for command in COMMANDS}
     if name not in by_name:
-        raise UserError(f"There is no command {name!r}.{nearest(name, list(by_name))}")
+        raise UserError(f"There is no command {name!r}.{nearest(name, list(by_name), MEANT)}")
     command = by_name[name]
     module = import_module(f"bertkit.cli.{command.module}")
-    examples = getattr(module, "EXAMPLES", None)
-    parser = argparse.ArgumentParser(prog=f"bertkit {name}", description=module.__doc__, epilog=examples)
-    if examples or "\n" in (module.__doc__ or ""):  # They are laid out as they shall be read.
-        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser = CommandParser(name, module.__doc__, getattr(module, "EXAMPLES", None))
     module.add_arguments(parser)
     # Intermixed: an option may stand between a model and the files.
     code: int = module.run(parser.parse_intermixed_args(rest))

@@ -11,6 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
+from bertkit.cli.parser import group
 from bertkit.errors import UserError
 from bertkit.recipe import OptimiserName, PretrainRecipe, Recipe
 from bertkit.recipe.base import Changes, add_settings
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 Flag = tuple[str, str, str, Callable[[str], Any], str]
 """A flag and what it stands for: (flag, section, key, type, help). One of type bool has a `--no-` too."""
+
+GROUP_OF = {"task": "data", "corpus": "data", "model": "model", "vocabulary": "model"}
+"""In which group of the help the keys of a recipe's section stand; all others are of the training."""
 
 FORMATS = ("tsv", "csv", "jsonl", "txt", "parquet")
 
@@ -42,9 +46,21 @@ def minutes(text: str) -> float:
 RUN_FLAGS: tuple[Flag, ...] = (
     ("--lr", "optimiser", "lr", float, "highest learning rate"),
     ("--optimiser", "optimiser", "name", str, f"{', '.join(get_args(OptimiserName))}"),
-    ("--steps", "training", "steps", int, "number of updates"),
-    ("--budget", "training", "budget", minutes, "wall time instead of steps, of all seeds: 30m, 1h, 8h"),
-    ("--seed", "training", "seed", int, "the first seed: of weights, order and masks"),
+    (
+        "--steps",
+        "training",
+        "steps",
+        int,
+        "number of updates (default: as many as the epochs or the budget have)",
+    ),
+    (
+        "--budget",
+        "training",
+        "budget",
+        minutes,
+        "wall time instead of steps, of all seeds: 30m, 1h, 8h (default: no limit)",
+    ),
+    ("--seed", "training", "seed", int, "the first seed: of weights, order and masks (default: 0)"),
     ("--seeds", "training", "seeds", int, "how many seeds to train"),
     ("--precision", "training", "precision", str, "auto, fp32 or bf16"),
     (
@@ -89,17 +105,17 @@ SHARED: dict[str, dict[str, Any]] = {
         "action": argparse.BooleanOptionalAction,
         "help": "make each Chinese character a word",
     },
-    "--column": {"metavar": "NAME", "help": "where the text is: a name, or a number from 1 (text)"},
+    "--column": {"metavar": "NAME", "help": "where the text is: a name, or a number from 1 (default: text)"},
     "--header": {
         "action": argparse.BooleanOptionalAction,
         "help": "whether the first row of TSV and CSV names columns; by default if the column is given "
         "by name",
     },
-    "--format": {"choices": FORMATS, "help": "what the files are, where their names do not tell"},
+    "--format": {"choices": FORMATS, "help": "what the files are (default: by their names)"},
     "--window": {
         "type": int,
         "metavar": "TOKENS",
-        "help": "read longer texts in windows of so many; 0: cut them",
+        "help": "read longer texts in windows of so many; 0: cut them (default: as trained)",
     },
     "--stride": {
         "type": int,
@@ -118,35 +134,59 @@ ALIASES = {"--column": ("--field",), "--lower-case": ("--cased",)}
 def add_shared(parser: argparse._ActionsContainer, *flags: str) -> None:
     """Declare some of the options that commands share."""
     for flag in flags:
-        parser.add_argument(flag, *ALIASES.get(flag, ()), **SHARED[flag])
+        options = group(parser, "output" if flag in ("--json", "--overwrite") else "data")
+        options.add_argument(flag, *ALIASES.get(flag, ()), **SHARED[flag])
 
 
-def add_run_arguments(parser: argparse.ArgumentParser, flags: Sequence[Flag]) -> None:
-    """Declare what every training command has, and `flags`."""
-    parser.add_argument("-o", "--out", type=Path, required=True, help="the run folder to make")
-    add_recipe_arguments(parser, flags)
-    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
-    parser.add_argument("--overwrite", action="store_true", help="replace the run that is there")
+def add_run_arguments(
+    parser: argparse.ArgumentParser, flags: Sequence[Flag], kind: type[Recipe] | type[PretrainRecipe]
+) -> None:
+    """Declare what every training command has, and `flags` of that kind of recipe."""
+    output = group(parser, "output")
+    output.add_argument("-o", "--out", type=Path, required=True, help="the run folder to make")
+    add_recipe_arguments(parser, flags, kind)
+    output.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    output.add_argument("--overwrite", action="store_true", help="replace the run that is there")
     add_shared(parser, "--json")
 
 
-def add_recipe_arguments(parser: argparse.ArgumentParser, flags: Sequence[Flag]) -> None:
-    """Declare what a recipe is read from: a file, `flags` and single keys."""
-    parser.add_argument("--recipe", type=Path, help="a TOML file with the recipe; other options change it")
-    for flag, _, key, kind, text in flags:
-        if flag in CLEANING:
-            parser.add_argument(flag, *ALIASES.get(flag, ()), **{**SHARED[flag], "dest": flag, "help": text})
-        elif kind is bool:
-            parser.add_argument(flag, action=argparse.BooleanOptionalAction, dest=flag, help=text)
-        else:
-            parser.add_argument(flag, type=kind, dest=flag, metavar=key.upper(), help=text)
-    parser.add_argument(
+def add_recipe_arguments(
+    parser: argparse.ArgumentParser, flags: Sequence[Flag], *kinds: type[Recipe] | type[PretrainRecipe]
+) -> None:
+    """Declare what a recipe of one of `kinds` is read from: a file, `flags` and single keys."""
+    add_flags(parser, flags, *kinds)
+    add = group(parser, "training").add_argument
+    add("--recipe", type=Path, metavar="FILE", help="a TOML file with the recipe; other options change it")
+    add(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="any recipe key, as optimiser.clip=0.5",
+        help="any recipe key, as optimiser.clip=0.5; may be repeated",
     )
+
+
+def add_flags(
+    parser: argparse.ArgumentParser, flags: Sequence[Flag], *kinds: type[Recipe] | type[PretrainRecipe]
+) -> None:
+    """Declare flags in the group of their section, with the default that the recipe has.
+
+    A flag that is not given is None, so that a recipe file's word counts. Where the recipe's default is the
+    absence of a value, the flag's own help says what that comes to.
+    """
+    for flag, section, key, kind, text in flags:
+        default = next(
+            (value for each in kinds if (value := getattr(getattr(each(), section, None), key, None))), None
+        )
+        if default is not None and "(default:" not in text:
+            text += f" (default: {default:g})" if isinstance(default, float) else f" (default: {default})"
+        how: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
+        if flag in CLEANING:
+            how = SHARED[flag]
+        elif kind is not bool:
+            how = {"type": kind, "metavar": key.upper()}
+        options = group(parser, GROUP_OF.get(section, "training"))
+        options.add_argument(flag, *ALIASES.get(flag, ()), **{**how, "dest": flag, "help": text})
 
 
 def read_recipe(
@@ -215,18 +255,18 @@ def train(command: str, arguments: argparse.Namespace, recipe: Recipe | Pretrain
 
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare where the texts are, how they are read, and in which number format is computed."""
-    add = parser.add_argument
-    add(
+    parser.add_argument(
         "files",
         nargs="*",
         type=source,
         metavar="FILE",
         help="TXT, TSV, CSV, JSONL or Parquet; none is standard input",
     )
+    add = group(parser, "data").add_argument
     add("--say", action="append", default=[], metavar="TEXT", help="a text; may be repeated")
     add("--say-pair", action="append", default=[], metavar="TEXT", help="the second text of each --say")
     add("--text", metavar="COLUMN", help="column of the text: a name, or a number from 1 (default: text)")
-    add("--pair", metavar="COLUMN", help="column of the second text, if there are pairs")
+    add("--pair", metavar="COLUMN", help="column of the second text, if there are pairs (default: none)")
     add(
         "--header",
         choices=("auto", "yes", "no"),
@@ -236,7 +276,7 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--format",
         choices=FORMATS,
-        help="what the files are, where their names do not tell; standard input is txt",
+        help="what the files are (default: by their names; standard input is txt)",
     )
     add_shared(parser, "--window", "--stride", "--precision")
 

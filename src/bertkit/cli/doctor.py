@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bertkit.cli import finetune, pretrain
 from bertkit.cli.arguments import Flag, add_recipe_arguments, add_shared, read_recipe
+from bertkit.cli.parser import group
 from bertkit.errors import UserError
 from bertkit.health.preflight import SECONDS
 from bertkit.recipe import PretrainRecipe, Recipe
@@ -27,13 +28,19 @@ FLAGS: tuple[Flag, ...] = (
     *((*each[:4], f"pretraining: {each[4]}") for each in pretrain.FLAGS if each[0] not in _SHARED),
 )
 
+EXAMPLES = """examples:
+  bertkit doctor RUN                                    a run that is done, stopped or going on
+  bertkit doctor --train train.csv --dev dev.csv --model M      rows and a model, before a run
+  bertkit doctor cola --recipe recipe.toml --lr 5e-4    a recipe, before a run"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("what", nargs="?", default="", help="a run folder, a named task, such as cola, or shards")
-    add_recipe_arguments(parser, FLAGS)
-    add("--seconds", type=float, default=SECONDS, help="for the steps on copies, at most (%(default)g)")
+    add_recipe_arguments(parser, FLAGS, Recipe, PretrainRecipe)
+    limit = "seconds for the steps on copies, at most (default: %(default)g)"
+    group(parser, "training").add_argument("--seconds", type=float, default=SECONDS, help=limit)
     add_shared(parser, "--json")
     parser.set_defaults(resume=False)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from bertkit.cli.arguments import add_shared
+from bertkit.cli.arguments import add_flags, add_shared
 from bertkit.cli.finetune import FLAGS
-from bertkit.recipe import TaskRecipe, from_table
+from bertkit.recipe import Recipe, TaskRecipe, from_table
 from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
@@ -16,21 +16,24 @@ if TYPE_CHECKING:
 # Beyond these a table is no longer read by a person.
 CLASSES_SHOWN = 12
 MISTAKES_SHOWN = 5
+TASK_FLAGS = tuple(flag for flag in FLAGS if flag[1] == "task")
+EXAMPLES = """examples:
+  bertkit evaluate RUN --dev test.csv                   columns named as in training
+  bertkit evaluate RUN --dev test.csv --train train.csv    with the baselines of the training rows
+  bertkit evaluate RUN cola --json                      a named task, for programs"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("model", help="a run or a model folder")
     parser.add_argument("task", nargs="?", default="", help="a named task, such as cola; or give --dev")
-    for flag, section, key, kind, text in FLAGS:
-        if section == "task":
-            parser.add_argument(flag, type=kind, dest=key, metavar=key.upper(), help=text)
+    add_flags(parser, TASK_FLAGS, Recipe)
     add_shared(parser, "--precision", "--window", "--stride", "--json")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Score it and print what was found."""
-    given = {key: getattr(arguments, key) for _, section, key, _, _ in FLAGS if section == "task"}
+    given = {key: getattr(arguments, flag) for flag, _, key, _, _ in TASK_FLAGS}
     asked = {key: value for key, value in given.items() if value is not None}
     recipe = from_table(TaskRecipe, {"name": arguments.task, **asked}, "task.")
     from bertkit import api

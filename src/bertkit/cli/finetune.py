@@ -12,37 +12,56 @@ from bertkit.recipe import Recipe
 
 FLAGS: tuple[Flag, ...] = (
     ("--model", "model", "start", str, "a preset (fresh weights), a model folder, or a run"),
-    ("--freeze", "model", "freeze", bool, "train the head alone, on features that are computed once"),
-    ("--data", "task", "folder", str, "the folder of the named task's files"),
-    ("--train", "task", "train", str, "your training file: TSV, CSV, JSONL or Parquet, plain, .gz or .zst"),
-    ("--dev", "task", "dev", str, "your file to score on"),
-    ("--text", "task", "text", str, "column of the text: a name, or a number from 1"),
-    ("--pair", "task", "pair", str, "column of the second text, if there are pairs"),
-    ("--label", "task", "label", str, "column of the label"),
+    (
+        "--freeze",
+        "model",
+        "freeze",
+        bool,
+        "train the head alone, on features that are computed once (default: no)",
+    ),
+    ("--data", "task", "folder", str, "the folder of the named task's files (default: looked for)"),
+    (
+        "--train",
+        "task",
+        "train",
+        str,
+        "training rows: TSV, CSV, JSONL or Parquet, plain, .gz or .zst (default: the task's)",
+    ),
+    ("--dev", "task", "dev", str, "rows to score on (default: the task's)"),
+    ("--text", "task", "text", str, "column of the text: a name, or a number from 1 (default: text)"),
+    ("--pair", "task", "pair", str, "column of the second text, if there are pairs (default: none)"),
+    ("--label", "task", "label", str, "column of the label (default: label)"),
     ("--header", "task", "header", str, "yes, no or auto: whether the first line names the columns"),
-    ("--kind", "task", "kind", str, "kind of task: classify or regress"),
+    ("--kind", "task", "kind", str, "kind of task: classify or regress (default: classify)"),
     (
         "--metric",
         "task",
         "metric",
         str,
-        "the score that counts: mcc, accuracy or f1; of numbers pearson, spearman, mse or mae",
+        "the score that counts: mcc, accuracy or f1; of numbers pearson, spearman, mse or mae (default: the "
+        "task's, or accuracy and pearson)",
     ),
     (
         "--vocab",
         "vocabulary",
         "file",
         str,
-        "vocabulary of fresh weights; learnt from the training texts without",
+        "vocabulary of fresh weights (default: learned from the training texts)",
     ),
     ("--vocab-size", "vocabulary", "size", int, "tokens of the vocabulary to learn"),
-    ("--alphabet", "vocabulary", "alphabet", int, "single characters in it at most"),
+    (
+        "--alphabet",
+        "vocabulary",
+        "alphabet",
+        int,
+        "single characters in it at most (default: by --alphabet-coverage)",
+    ),
     (
         "--alphabet-coverage",
         "vocabulary",
         "alphabet_coverage",
         float,
-        "without --alphabet: share of the text's characters that it keeps (0.9995)",
+        "without --alphabet: share of the text's characters that it keeps",
     ),
     ("--lower-case", "vocabulary", "lowercase", bool, "of fresh weights: read text in lower case, or cased"),
     ("--strip-accents", "vocabulary", "strip_accents", bool, "of fresh weights: read text without accents"),
@@ -50,18 +69,35 @@ FLAGS: tuple[Flag, ...] = (
     ("--epochs", "training", "epochs", int, "passes over the training rows"),
     ("--batch", "batch", "sequences", int, "sequences of a batch"),
     ("--max-length", "batch", "max_length", int, "tokens of a sequence at most"),
-    ("--window", "batch", "window", int, "read longer texts in windows of so many tokens, uncut"),
+    (
+        "--window",
+        "batch",
+        "window",
+        int,
+        "read longer texts in windows of so many tokens (default: cut them)",
+    ),
     ("--stride", "batch", "stride", int, "tokens from one window to the next (default: 3/4 of a window)"),
-    ("--patience", "training", "patience", int, "stop after so many epochs without a better score"),
+    (
+        "--patience",
+        "training",
+        "patience",
+        int,
+        "stop after so many epochs without a better score (default: never)",
+    ),
     *RUN_FLAGS,
 )
+
+EXAMPLES = """examples:
+  bertkit finetune --train train.csv --dev dev.csv --text message --label category --model M -o runs/tickets
+  bertkit finetune cola --model mini -o runs/cola               fresh weights, a named task
+  bertkit finetune cola --model RUN --epochs 5 --seeds 3 -o runs/three
+  bertkit finetune cola -o runs/cola --resume                   go on after an interruption"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("task", nargs="?", default="", help="a named task, such as cola")
-    add_run_arguments(parser, FLAGS)
+    add_run_arguments(parser, FLAGS, Recipe)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -26,6 +26,7 @@ from bertkit.cli.arguments import (
     report_tally,
     stderr_bar,
 )
+from bertkit.cli.parser import group
 from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
@@ -44,16 +45,16 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    add = parser.add_argument
-    add("model", help="a run or a model folder")
+    parser.add_argument("model", help="a run or a model folder")
     add_input_arguments(parser)
+    add = group(parser, "output").add_argument
     add("--json", action="store_true", help="print a list of objects, with the probabilities of all labels")
     add(
         "-o",
         "--out",
         type=Path,
         metavar="FILE",
-        help="write to this file; one named .json holds what --json prints",
+        help="write to this file; one named .json holds what --json prints (default: standard output)",
     )
     add_shared(parser, "--overwrite")
 

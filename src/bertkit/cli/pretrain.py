@@ -17,24 +17,37 @@ FLAGS: tuple[Flag, ...] = (
     ("--masking", "objective", "masking", str, "what is masked together: token, whole-word or span"),
     ("--rate", "objective", "rate", float, "share of the tokens that are masked"),
     ("--batch", "batch", "tokens", int, "tokens of a step, over all processes"),
-    ("--at-once", "batch", "at_once", int, "tokens computed at once; gradients add up to the step"),
+    (
+        "--at-once",
+        "batch",
+        "at_once",
+        int,
+        "tokens computed at once; gradients add up to the step (default: all)",
+    ),
     ("--length", "batch", "length", int, "tokens of a sequence at most"),
-    ("--replay", "training", "replay", str, "a run folder whose log of learning rates is followed"),
+    ("--replay", "training", "replay", str, "a run folder whose learning rates are followed (default: none)"),
     (
         "--patience",
         "training",
         "patience",
         int,
-        "stop after so many evaluations without a better held-out loss; the last model is kept",
+        "stop after so many evaluations without a better held-out loss; the last model is kept "
+        "(default: never)",
     ),
     *RUN_FLAGS,
 )
+
+EXAMPLES = """examples:
+  bertkit prepare text/ --vocab vocab.txt -o shards             first: text into tokens
+  bertkit pretrain shards --model mini --budget 1h -o runs/mini
+  bertkit pretrain shards --model RUN --steps 2000 --lr 5e-5 -o runs/more   go on from a model
+  bertkit pretrain shards -o runs/mini --resume                 go on after an interruption"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("shards", nargs="?", type=Path, help="a folder that `bertkit prepare` made")
-    add_run_arguments(parser, FLAGS)
+    add_run_arguments(parser, FLAGS, PretrainRecipe)
 
 
 def run(arguments: argparse.Namespace) -> int:
