@@ -1,3 +1,4 @@
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,10 +8,11 @@ from hypothesis import strategies as st
 
 from bertkit.errors import UserError
 from bertkit.recipe import ModelRecipe, OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
+from bertkit.recipe.base import OWN_FILES, find_toml
 from bertkit.recipe.pretrain import kind_of_recipe
 from bertkit.recipe.study import Study
 
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+RECIPES = sorted(OWN_FILES["recipe"].glob("*.toml"))
 
 
 def write(folder: Path, text: str) -> Path:
@@ -119,3 +121,26 @@ def test_the_recipes_of_the_project_can_be_read(path: Path) -> None:
 
 def test_there_are_recipes() -> None:
     assert {path.stem for path in RECIPES} >= {"cola-blog", "cola-scratch", "cola-minilm", "cram-1h"}
+
+
+def test_a_recipe_is_found_by_its_name_wherever_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert PretrainRecipe.of("micro") == PretrainRecipe.from_toml(OWN_FILES["recipe"] / "micro.toml")
+    assert Study.from_toml(find_toml("why-stuck", "study")).name == "why-stuck"
+    own = write(tmp_path, "optimiser.lr = 0.5")
+    assert PretrainRecipe.of("r.toml").optimiser.lr == 0.5
+    own.rename(tmp_path / "micro")
+    assert PretrainRecipe.of("micro").optimiser.lr == 0.5, "what the user has comes first"
+    with pytest.raises(UserError, match=r"no recipe at recipes/mikro\.toml; .* Did you mean 'micro'\?"):
+        PretrainRecipe.of("recipes/mikro.toml")
+
+
+def test_the_recipes_and_the_studies_belong_to_the_package() -> None:
+    root = Path(__file__).parents[1]
+    listed = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    patterns = {f"src/{package.replace('.', '/')}/{p}" for package, own in listed.items() for p in own}
+    inside = {path for pattern in patterns for path in root.glob(pattern)}
+    data = {path for path in root.glob("src/bertkit/**/*.*") if path.suffix not in (".py", ".pyc")}
+    assert data == inside, "a file that no wheel would have"

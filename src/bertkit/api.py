@@ -21,8 +21,9 @@ from bertkit.health.preflight import SECONDS
 from bertkit.infer.evaluate import evaluate as run_evaluate
 from bertkit.infer.model import load
 from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe, TaskRecipe
+from bertkit.recipe.base import find_toml
 from bertkit.recipe.pretrain import kind_of_recipe
-from bertkit.recipe.study import Study, find_study, settings_by_stage
+from bertkit.recipe.study import Study, settings_by_stage
 from bertkit.runs.folder import has_logged
 from bertkit.studies.study import StudyListener, run_study
 from bertkit.text.tokenizer import Tokenizer
@@ -75,7 +76,7 @@ def finetune(
         task: a named task; leave it empty for files of your own, which `changes` or `recipe` name.
         model: a preset or a model folder; empty for the recipe's.
         out: the run folder to make.
-        recipe: a recipe, or the path of one; the defaults without.
+        recipe: a recipe, or the path or the name of one; the defaults without.
         changes: `{section: {key: value}}` over the recipe, such as `{"training": {"epochs": 5}}`.
         resume: continue the run at `out`.
         overwrite: replace the run at `out`.
@@ -199,7 +200,7 @@ def doctor(
     Args:
         what: a run folder, a named task, or a folder of shards; empty for the recipe's.
         model: a preset or a model folder; empty for the recipe's.
-        recipe: of fine-tuning or of pretraining, or the path of one; the defaults without.
+        recipe: of fine-tuning or of pretraining, or the path or the name of one; the defaults without.
         changes: `{section: {key: value}}` over the recipe, such as `{"optimiser": {"lr": 1e-4}}`.
         seconds: for the few steps that are made on copies of the model, at most.
 
@@ -233,7 +234,7 @@ def kind_asked(what: str | Path, recipe: AnyKind | Path | None) -> type[AnyKind]
     shards = bool(what) and is_shards(Path(what))
     if recipe is None:
         return PretrainRecipe if shards else Recipe
-    kind = kind_of_recipe(recipe) if isinstance(recipe, Path) else type(recipe)
+    kind = kind_of_recipe(find_toml(recipe, "recipe")) if isinstance(recipe, Path) else type(recipe)
     if shards and kind is Recipe:
         name = recipe if isinstance(recipe, Path) else "the recipe"
         raise UserError(f"{what} is a folder of shards, and {name} is for fine-tuning.")
@@ -255,7 +256,7 @@ def study(
     Each run is a process of its own, which imports this package and not the calling program.
 
     Args:
-        what: a study, the path of its TOML file, or the name of one in `recipes/studies`.
+        what: a study, the path of its TOML file, or the name of one of bertkit's.
         out: the study's folder: made, or gone on with; what is done there is not done again.
         settings: `"STAGE.section.key=value"` each, as `--set` takes them.
         seeds: of every variant; 0 is as the study says.
@@ -270,7 +271,7 @@ def study(
         UserError: no such study, a recipe that cannot be read, `out` is something else, or nothing is done.
         KeyboardInterrupt: Ctrl-C; the runs under way have saved, and the same call goes on.
     """
-    chosen = what if isinstance(what, Study) else Study.from_toml(find_study(str(what)))
+    chosen = what if isinstance(what, Study) else Study.from_toml(find_toml(what, "study"))
     return run_study(
         chosen,
         Path(out),

@@ -156,7 +156,8 @@ def add_recipe_arguments(
     """Declare what a recipe of one of `kinds` is read from: a file, `flags` and single keys."""
     add_flags(parser, flags, *kinds)
     add = group(parser, "training").add_argument
-    add("--recipe", type=Path, metavar="FILE", help="a TOML file with the recipe; other options change it")
+    what = "a TOML file, or a name such as micro; other options change what it says"
+    add("--recipe", type=Path, metavar="RECIPE", help=what)
     add(
         "--set",
         action="append",

@@ -6,14 +6,13 @@ import argparse
 from pathlib import Path
 
 from bertkit.cli.arguments import add_shared
-from bertkit.recipe.study import STUDIES
 from bertkit.text.jsons import to_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
-    add("study", help=f"a study's TOML file, or the name of one in {STUDIES}")
+    add("study", help="a study's TOML file, or the name of one of bertkit's, such as positions")
     add("-o", "--out", type=Path, required=True, help="the study's folder, made or gone on with")
     add("--seeds", type=int, default=0, help="seeds of every variant, instead of the study's")
     add("--jobs", type=int, default=1, help="runs at a time; each gets its share of the cores")

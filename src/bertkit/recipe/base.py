@@ -55,14 +55,14 @@ class BaseRecipe:
 
     @classmethod
     def of(cls, given: Self | str | Path | None) -> Self:
-        """A recipe itself, the one in a TOML file, or, of None, the defaults.
+        """A recipe itself, the one that `find_toml` finds, or, of None, the defaults.
 
         Raises:
             UserError: see `from_toml`.
         """
         if given is None:
             return cls()
-        return cls.from_toml(Path(given)) if isinstance(given, str | Path) else given
+        return cls.from_toml(find_toml(given, "recipe")) if isinstance(given, str | Path) else given
 
     @classmethod
     def from_toml(cls, path: Path) -> Self:
@@ -111,6 +111,33 @@ def add_settings(changes: Changes, settings: Sequence[str], options: Mapping[str
         else:
             changes.setdefault(section, {})[key] = value
     return changes
+
+
+OWN_FILES: Mapping[str, Path] = {
+    "recipe": Path(__file__).parents[1] / "recipes",
+    "study": Path(__file__).parents[1] / "recipes" / "studies",
+}
+"""Where the recipes and the studies are that belong to the package."""
+
+
+def find_toml(given: str | Path, what: str) -> Path:
+    """The TOML file that a user means: one of theirs by its path, or one of the package's by its name.
+
+    Args:
+        given: a path, or a name such as "micro".
+        what: a key of `OWN_FILES`.
+
+    Raises:
+        UserError: there is none; those of the package are listed.
+    """
+    path = Path(given)
+    if path.is_file():
+        return path
+    own = OWN_FILES[what] / f"{given}.toml"
+    if path.parts == (path.stem,) and own.is_file():
+        return own
+    known = sorted(each.stem for each in OWN_FILES[what].glob("*.toml"))
+    raise UserError(f"There is no {what} at {given}; give a TOML file or a name.{nearest(path.stem, known)}")
 
 
 def read_table(path: Path, what: str) -> dict[str, Any]:

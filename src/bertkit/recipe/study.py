@@ -12,9 +12,6 @@ from bertkit.recipe.base import add_settings, from_table, read_table
 from bertkit.recipe.finetune import Recipe
 from bertkit.recipe.pretrain import PretrainRecipe
 
-STUDIES = Path("recipes/studies")
-"""Where the project's own are."""
-
 StageKind = Literal["pretrain", "finetune"]
 RECIPES: dict[str, type[Recipe] | type[PretrainRecipe]] = {"pretrain": PretrainRecipe, "finetune": Recipe}
 
@@ -162,25 +159,6 @@ class Study:
             return recipe.with_changes(add_settings({}, [*texts, *settings], recipe.model.options))
         except UserError as error:
             raise UserError(f"variant {variant.name!r}, stage {stage!r}: {error}") from None
-
-
-def find_study(name: str) -> Path:
-    """The file of a study.
-
-    Raises:
-        UserError: there is none; those that there are are listed.
-    """
-    path = Path(name)
-    if path.suffix == ".toml" or path.is_file():
-        return path
-    # Beside the package where it runs from its sources.
-    folders = [STUDIES, Path(__file__).resolve().parents[3] / STUDIES]
-    for folder in folders:
-        if (folder / f"{name}.toml").is_file():
-            return folder / f"{name}.toml"
-    known = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
-    hint = f" Known: {', '.join(known)}." if known else ""
-    raise UserError(f"There is no study {name!r}: give a TOML file, or a name in {STUDIES}.{hint}")
 
 
 def settings_by_stage(settings: Sequence[str], stages: Sequence[str]) -> dict[str, list[str]]:
