@@ -3,11 +3,11 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from rich.progress import BarColumn
+from rich.table import Table
 
 from bertkit.cli import display
-from bertkit.cli.display import BarDisplay, named_rows, plain_console
+from bertkit.cli.display import BarDisplay, PlainConsole, named_rows, plain_console
 from bertkit.cli.run_display import WORDS, RunDisplay, StudyDisplay
 
 
@@ -44,7 +44,7 @@ def test_there_is_nothing_to_go_on_with_before_the_first_step_and_after_the_last
 
 
 def test_the_bar_stands_while_something_goes_on_and_another_error_speaks_for_itself() -> None:
-    console = Console(file=StringIO(), force_terminal=True)
+    console = PlainConsole(file=StringIO(), force_terminal=True)
     shown = BarDisplay(console, BarColumn())
     stood = []
 
@@ -77,3 +77,60 @@ def test_figures_are_smoothed_each_by_its_name(tmp_path: Path) -> None:
 def test_names_and_texts_are_printed_as_they_are(capsys) -> None:
     plain_console().print(named_rows({"model": "runs/[red]/a:smile:"}))
     assert capsys.readouterr().out.split() == ["model", "runs/[red]/a:smile:"]
+
+
+def terminal(width: int) -> tuple[PlainConsole, StringIO]:
+    shown = StringIO()
+    return PlainConsole(file=shown, force_terminal=True, width=width, color_system=None), shown
+
+
+WIDTHS = pytest.mark.parametrize("width", [40, 80, 200])
+SENTENCE = (
+    "    change: the learning rate of the optimiser, which is far too high for weights that are trained"
+)
+
+
+@WIDTHS
+def test_on_a_terminal_lines_wrap_at_spaces_below_their_beginning(width: int) -> None:
+    console, shown = terminal(width)
+    console.say(f"Seen.\n{SENTENCE}", "bold")
+    first, *lines = [line.rstrip() for line in shown.getvalue().splitlines()]
+    assert first == "Seen."
+    assert " ".join(line.strip() for line in lines) == SENTENCE.strip()
+    assert all(line.startswith("    ") and len(line) <= width for line in lines)
+    assert len(lines) == {40: 3, 80: 2, 200: 1}[width]
+
+
+@WIDTHS
+def test_a_header_wraps_at_spaces_and_keeps_its_names_whole(width: int) -> None:
+    console, shown = terminal(width)
+    console.print(named_rows({"embeddings": SENTENCE.strip(), "b": "c"}))
+    lines = shown.getvalue().splitlines()
+    assert lines[0].startswith("embeddings  change: the ")
+    assert " ".join(" ".join(lines[:-1]).split()) == f"embeddings {SENTENCE.strip()}"
+    assert all(len(line.rstrip()) <= width for line in lines)
+
+
+@WIDTHS
+def test_no_figure_of_a_table_is_cut(width: int) -> None:
+    console, shown = terminal(width)
+    table = Table("", "accuracy", "95 % interval", "macro F1", "recall", title="toy, scored on 1,043 rows")
+    table.add_row("bertkit", "0.842", "0.812 to 0.871", "0.657", "")
+    table.add_row("n-grams", "0.750", "0.711 to 0.790", "0.512", "0.500", style="bold")
+    console.show(table)
+    printed = shown.getvalue()
+    assert "…" not in printed
+    assert all(figure in printed for figure in ("0.842", "0.812 to 0.871", "0.657", "0.711 to 0.790"))
+    assert all(len(line.rstrip()) <= width for line in printed.splitlines())
+    assert ("  macro F1: 0.657" in printed) == (width == 40)
+
+
+def test_without_a_terminal_a_line_stays_one_and_a_table_whole(capsys) -> None:
+    console = plain_console()
+    console.say(SENTENCE * 3)
+    table = Table("a" * 60, "b" * 60)
+    table.add_row("1", "2")
+    console.show(table)
+    sentence, *lines = capsys.readouterr().out.splitlines()
+    assert sentence == SENTENCE * 3
+    assert any("a" * 60 in line and "b" * 60 in line for line in lines)

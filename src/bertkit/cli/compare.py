@@ -53,9 +53,9 @@ def _show(found: dict[str, Any], out: Path | None) -> None:
         table.add_column(words, justify="right" if number else "left", overflow="fold", no_wrap=number > 0)
     for line in lines:
         table.add_row(*line)
-    console.print(table)
+    console.show(table)
     for sentence in sentences(found):
-        console.print(sentence, soft_wrap=True)
+        console.say(sentence)
     if not found["recipe"]:
         console.print("\nThe recipes are the same.")
     else:
@@ -64,6 +64,6 @@ def _show(found: dict[str, Any], out: Path | None) -> None:
         for name, values in found["recipe"].items():
             recipe.add_row(name, *map(value_text, values))
         console.print()
-        console.print(recipe)
+        console.show(recipe)
     if out is not None:
         console.print(f"page {out}", soft_wrap=True)

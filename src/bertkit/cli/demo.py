@@ -20,8 +20,9 @@ from bertkit.text.jsons import to_json
 from bertkit.version import __version__
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
+
+    from bertkit.cli.display import PlainConsole
 
 # An empty file in the demo's folder: what has it may be overwritten.
 MARK = ".bertkit-demo"
@@ -59,18 +60,17 @@ def run(arguments: argparse.Namespace) -> int:
     console = plain_console(to_stderr=arguments.json)
     found = live(out, SIZES, arguments.seed, console)
     page = write_demo_report(out, found)
-    console.print(shares_table(found))
+    console.show(shares_table(found))
     pairs, filled = found["pairs"], found["filled"]
-    console.print(
+    console.say(
         f"{demo_verdict(found)[1]}\n"
         f"Without any label it finds the acceptable one of two twins likelier in {pairs['accuracy']:.0%} of "
-        f"{pairs['pairs']:,} pairs.",
-        soft_wrap=True,
+        f"{pairs['pairs']:,} pairs."
     )
     for each in filled:
         candidates = each["masks"][0]["candidates"]
         likeliest = ", ".join(f"{one['token']} {one['probability']:.0%}" for one in candidates)
-        console.print(f"  {each['text']:<42} {likeliest}")
+        console.say(f"  {each['text']:<42} {likeliest}")
     console.print("Ask it yourself:")
     for line in found["commands"]:
         console.print(f"  {line}", soft_wrap=True)
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def live(out: Path, sizes: Sizes, seed: int, console: Console) -> dict[str, Any]:
+def live(out: Path, sizes: Sizes, seed: int, console: PlainConsole) -> dict[str, Any]:
     """All of it, in the folder `out`; returns what --json prints."""
     from bertkit import api
     from bertkit.cli.run_display import DemoDisplay
@@ -90,7 +90,7 @@ def live(out: Path, sizes: Sizes, seed: int, console: Console) -> dict[str, Any]
     began = time.monotonic()
 
     def say(step: str, words: str) -> None:
-        console.print(f"{step:<11}{words}", soft_wrap=True)
+        console.say(f"{step:<11}{words}")
 
     out.mkdir(parents=True, exist_ok=True)
     (out / MARK).touch()

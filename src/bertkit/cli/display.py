@@ -9,7 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -19,6 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from bertkit.data.prepare import Progress as Prepared
@@ -28,15 +31,63 @@ BAR_WIDTH = 24
 SECONDS_BETWEEN_LINES = 30.0
 
 
-def plain_console(*, to_stderr: bool = False) -> Console:
-    """A console that prints what it is given, as it is; to standard error where programs read the output."""
-    return Console(stderr=to_stderr, highlight=False, markup=False, emoji=False)
+class PlainConsole(Console):
+    """Prints what it is given, as it is.
+
+    On a terminal lines wrap at spaces, below where their words began, and a table that is too wide becomes a
+    block a row. Where there is none, for those who search in it, lines and tables stay whole.
+    """
+
+    def __init__(self, *, stderr: bool = False, **options: Any) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False, **options)
+
+    def say(self, text: Text | str, style: str = "") -> None:
+        """Print prose: lines that may be wrapped."""
+        if not self.is_terminal:
+            self.print(text, style=style or None, soft_wrap=True)
+            return
+        whole = text.copy() if isinstance(text, Text) else Text(text)
+        whole.stylize(style)
+        for line in whole.split("\n", allow_blank=True):
+            indent = len(line.plain) - len(line.plain.lstrip())
+            self.print(Padding(line[indent:], (0, 0, 0, indent)))
+
+    def show(self, table: Table) -> None:
+        """Print a table that has a heading."""
+        wanted = Measurement.get(self, self.options.update(max_width=10_000), table).maximum
+        if not self.is_terminal and wanted > self.width:
+            usual, self.width = self.width, wanted
+            self.print(table)
+            self.width = usual
+        elif wanted <= self.width:
+            self.print(table)
+        else:
+            self._show_blocks(table)
+
+    def _show_blocks(self, table: Table) -> None:
+        if table.title:
+            self.say(table.title if isinstance(table.title, Text) else str(table.title))
+        first, *others = ([_plain(cell) for cell in (each.header, *each.cells)] for each in table.columns)
+        for number, name in enumerate(first[1:], 1):
+            self.say(name or "-", "bold")
+            for cells in others:
+                if cells[number]:
+                    self.say(f"  {cells[0]}: {cells[number]}")
+
+
+def _plain(cell: RenderableType) -> str:
+    return cell.plain if isinstance(cell, Text) else str(cell)
+
+
+def plain_console(*, to_stderr: bool = False) -> PlainConsole:
+    """Such a console; on standard error where programs read the output."""
+    return PlainConsole(stderr=to_stderr)
 
 
 def named_rows(rows: Mapping[str, str]) -> Table:
     """Names in bold, and beside each what there is to say of it."""
     grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold")
+    grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, text in rows.items():
         grid.add_row(name, text)
@@ -56,7 +107,7 @@ class BarDisplay:
         columns: what the bar is made of.
     """
 
-    def __init__(self, console: Console, *columns: ProgressColumn) -> None:
+    def __init__(self, console: PlainConsole, *columns: ProgressColumn) -> None:
         self._console = console
         self._bar = transient_bar(console, *columns)
         self._said = time.monotonic()
@@ -70,7 +121,7 @@ class BarDisplay:
     ) -> None:
         self._bar.stop()
         if error is not None and (words := self._last_words(error)):
-            self._console.print(words, soft_wrap=True)
+            self._console.say(words)
 
     def _last_words(self, error: BaseException) -> str:
         """How to go on after the command ended so; empty where there is nothing to say."""
@@ -80,7 +131,7 @@ class BarDisplay:
         """Print a line of progress where there is no bar and it is time for one."""
         if not self._console.is_terminal and time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
             self._said = time.monotonic()
-            self._console.print(f"  {line}", soft_wrap=True)
+            self._console.say(f"  {line}")
 
 
 class PrepareDisplay(BarDisplay):

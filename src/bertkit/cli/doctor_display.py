@@ -45,32 +45,32 @@ def show_preflight(found: Mapping[str, Any]) -> None:
     if not findings:
         console.print("Nothing is wrong, as far as one can see before.", style="green")
     if cut_short(measures):
-        console.print("Time ended what is marked with ·, which was not judged: --seconds gives it more.")
+        console.say("Time ended what is marked with ·, which was not judged: --seconds gives it more.")
     for finding in findings:
-        console.print(finding_text(finding), soft_wrap=True)
+        console.say(finding_text(finding))
 
 
 def show_run(found: Mapping[str, Any]) -> None:
     """Print what `api.doctor` says of a run: whether it learned, what was found, and how to do it again."""
     console = plain_console()
-    console.print(Text(found["verdict"], style=f"bold {STYLES[found['level']]}"), soft_wrap=True)
+    console.say(found["verdict"], f"bold {STYLES[found['level']]}")
     console.print()
     above: list[Change] = []
     for finding in found["findings"]:
-        console.print(finding_text(finding, above), soft_wrap=True)
+        console.say(finding_text(finding, above))
         above += [Change(**change) for change in finding["changes"]]
         console.print()
     if not found["findings"]:
         console.print("No check found anything wrong with it.\n")
     for answer in found["answers"]:
-        console.print(Text.assemble((answer["question"], "bold"), f" {answer['words']}"), soft_wrap=True)
+        console.say(Text.assemble((answer["question"], "bold"), f" {answer['words']}"))
     if "--set" in shlex.split(found["again"]):
         console.print(Text("\nAgain, with the changes:", style="bold"))
         console.print(f"  {found['again']}", soft_wrap=True)
     if found["page"]:
         console.print(f"\npage {found['page']}", soft_wrap=True)
     else:
-        console.print(f"\nNo page was written: {found['run']} can't be written to.", soft_wrap=True)
+        console.say(f"\nNo page was written: {found['run']} can't be written to.")
 
 
 def measures_table(measures: Measures, findings: Sequence[Mapping[str, Any]]) -> Table:

@@ -48,32 +48,25 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _show(result: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-
+    from bertkit.cli.display import plain_console
     from bertkit.cli.run_display import score_table
     from bertkit.tasks.kinds import get_kind
 
-    console = Console(highlight=False)
-    console.print(score_table(result))
+    console = plain_console()
+    console.show(score_table(result))
     if result["baselines_from"] == "dev":
         blind = get_kind(result["kind"]).baselines[0].title
-        console.print(
-            f"The {blind} is that of the scored rows; --train FILE adds the baselines of training.",
-            soft_wrap=True,
-        )
+        console.say(f"The {blind} is that of the scored rows; --train FILE adds the baselines of training.")
     elif result["leaks"]:
-        console.print(
-            f"[red]{result['leaks']:,} of these rows stand in the training file too.[/]", soft_wrap=True
-        )
+        console.say(f"{result['leaks']:,} of these rows stand in the training file too.", "red")
     console.print()
     classes = "confusion" in result
     if classes and len(result["labels"]) <= CLASSES_SHOWN:
-        console.print(_confusion_table(result))
+        console.show(_confusion_table(result))
     elif classes:
-        console.print(f"The confusion matrix of {len(result['labels'])} classes is in what --json prints.")
+        console.say(f"The confusion matrix of {len(result['labels'])} classes is in what --json prints.")
     if result.get("calibration"):
-        console.print(_calibration(result), soft_wrap=True)
+        console.say(_calibration(result))
     if result["mistakes"]:
         console.print("\nThe surest of its mistakes:" if classes else "The rows that it is furthest off:")
     for row in result["mistakes"][:MISTAKES_SHOWN]:
@@ -81,7 +74,7 @@ def _show(result: dict[str, Any]) -> None:
         said = f"{row['predicted']} {row['probability']:.1%}" if classes else f"{row['predicted']:.4g}"
         true = row["label"] if classes else f"{row['score']:.4g}"
         console.print(
-            f"  line {row['line']}: {escape(said)}, is {escape(true)}: {escape(texts)}",
+            f"  line {row['line']}: {said}, is {true}: {texts}",
             overflow="ellipsis" if console.is_terminal else "ignore",
             no_wrap=True,
             soft_wrap=not console.is_terminal,
@@ -106,14 +99,13 @@ def _calibration(result: dict[str, Any]) -> str:
 
 def _confusion_table(result: dict[str, Any]) -> Table:
     """Rows are the true labels, columns what the model said."""
-    from rich.markup import escape
     from rich.table import Column, Table
+    from rich.text import Text
 
-    labels = [escape(label) for label in result["labels"]]
+    labels = result["labels"]
     heads = [Column(label, justify="right") for label in labels]
     table = Table("", *heads, title="true label by row, predicted by column", title_justify="left")
     for index, (label, counts) in enumerate(zip(labels, result["confusion"], strict=True)):
-        cells = [f"{count:,}" for count in counts]
-        cells[index] = f"[bold]{cells[index]}[/]"
+        cells = [Text(f"{count:,}", "bold" if place == index else "") for place, count in enumerate(counts)]
         table.add_row(label, *cells)
     return table

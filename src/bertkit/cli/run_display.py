@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,7 +20,7 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-from bertkit.cli.display import BAR_WIDTH, BarDisplay, named_rows, plain_console
+from bertkit.cli.display import BAR_WIDTH, BarDisplay, PlainConsole, named_rows, plain_console
 from bertkit.config.terms import MASKED, PAIRS
 from bertkit.demo.report import percent
 from bertkit.diagnose.verdict import losses
@@ -40,7 +39,7 @@ from bertkit.train.loop import StepRecord
 SMOOTHING = 0.95
 """What stays of a figure shown when the next one comes: about twenty steps count."""
 
-Line = tuple[Table | str, str | None]
+Line = tuple[Table | str, str]
 """A table, or words and their style."""
 
 
@@ -114,11 +113,11 @@ class RunDisplay(BarDisplay, Listener):
         """Print a line each."""
         for finding in findings:
             style = "red" if finding.weight == "grave" else "yellow"
-            self._console.print(f"{finding.weight}: {finding.line}", style=style, soft_wrap=True)
+            self._console.say(f"{finding.weight}: {finding.line}", style)
 
     def told(self, sentence: str) -> None:
         """Print it."""
-        self._console.print(sentence, style="bold", soft_wrap=True)
+        self._console.say(sentence, "bold")
 
     def seed_started(self, seed: int, step: int, steps: int) -> None:
         """Start a bar."""
@@ -169,16 +168,14 @@ class RunDisplay(BarDisplay, Listener):
         """Print a line."""
         line = self._words.evaluation(step, figures)
         shown = best and self._words.counts_steps
-        self._console.print(
-            f"  {line}" + (" best" if shown else ""), style="bold" if shown else None, soft_wrap=True
-        )
+        self._console.say(f"  {line}" + (" best" if shown else ""), "bold" if shown else "")
 
     def finished(self, result: dict[str, Any]) -> None:
         """Take the bar down, and print the closing table."""
         self._bar.stop()
         self._finished = True
         for words, style in self._words.closing(result, self._out):
-            self._console.print(words, style=style, soft_wrap=isinstance(words, str))
+            self._console.say(words, style) if isinstance(words, str) else self._console.show(words)
 
 
 def _labelled_header(plan: LabelledPlan) -> dict[str, str]:
@@ -212,12 +209,12 @@ def _labelled_evaluation(step: int, figures: Mapping[str, Any]) -> str:
 
 def _labelled_closing(result: dict[str, Any], out: Path) -> Iterator[Line]:
     seeds = result["seeds"]
-    yield score_table(result), None
+    yield score_table(result), ""
     if len(seeds) > 1:
         yield (
             f"mean of {len(seeds)} seeds, deviation {result['deviation']:.3f}; "
             f"{result['failed']} of them did not learn",
-            None,
+            "",
         )
     elif seeds[0]["status"] != "learned":
         yield f"Status: {seeds[0]['status']}.", "red"
@@ -225,7 +222,7 @@ def _labelled_closing(result: dict[str, Any], out: Path) -> Iterator[Line]:
         f"{duration(result['seconds'])} of training, {result['tokens_per_second']:,.0f} tokens/s; "
         f"the best epoch was chosen on the rows that it is scored on\n"
         f"model {out / 'model'}\nreport {out / 'report.html'}",
-        None,
+        "",
     )
 
 
@@ -252,13 +249,13 @@ def _text_evaluation(step: int, figures: Mapping[str, Any]) -> str:
 
 
 def _text_closing(result: dict[str, Any], out: Path) -> Iterator[Line]:
-    yield losses_table(result), None
+    yield losses_table(result), ""
     if "seeds" in result:
         low, high = result["interval"]
         yield (
             f"mean of {len(result['seeds'])} seeds: held-out loss {result['heldout_loss']:.3f} "
             f"[{low:.3f}, {high:.3f}]; the table is of the best one, seed {result['best_seed']}",
-            None,
+            "",
         )
     yield (
         f"{result['steps']:,} steps, {result['tokens']:,} tokens ({result['epochs']:.2f} times the text) "
@@ -266,7 +263,7 @@ def _text_closing(result: dict[str, Any], out: Path) -> Iterator[Line]:
         f"model {out / 'model'}\nreport {out / 'report.html'}\n"
         f'Use it: bertkit fill {shlex.quote(str(out))} "the man went to the [MASK] ."\n'
         f"        bertkit finetune TASK --model {shlex.quote(str(out))} -o RUN",
-        None,
+        "",
     )
 
 
@@ -321,7 +318,7 @@ class DemoDisplay(BarDisplay, Listener):
         name: of the weights that are fine-tuned; of a pretraining none.
     """
 
-    def __init__(self, console: Console, total: float, name: str = "") -> None:
+    def __init__(self, console: PlainConsole, total: float, name: str = "") -> None:
         super().__init__(
             console,
             TextColumn("   "),
@@ -334,7 +331,7 @@ class DemoDisplay(BarDisplay, Listener):
         self._began = time.monotonic()
 
     def _say(self, line: str) -> None:
-        self._console.print(f"     {line}", soft_wrap=True)
+        self._console.say(f"     {line}")
 
     def planned(self, plan: Plan) -> None:
         """Print what the losses of a pretraining stand between."""
@@ -415,6 +412,6 @@ class StudyDisplay(BarDisplay, StudyListener):
             for line in lines:
                 table.add_row(*line)
             self._console.print()
-            self._console.print(table)
+            self._console.show(table)
             for sentence in say(rows):
-                self._console.print(sentence)
+                self._console.say(sentence)

@@ -16,9 +16,9 @@ from bertkit.text.jsons import to_json
 from bertkit.version import __version__
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import Progress
 
+    from bertkit.cli.display import PlainConsole
     from bertkit.text.vocabulary import Learned, VocabularyOptions
 
 # A shorter result is not what was asked for, and the user is told.
@@ -173,7 +173,7 @@ def _why_short(learned: Learned, options: VocabularyOptions) -> str:
     return WHY_SHORT[options.algorithm]
 
 
-def _show(result: dict[str, Any], console: Console, why: str) -> None:
+def _show(result: dict[str, Any], console: PlainConsole, why: str) -> None:
     """Print the result for people."""
     from bertkit.cli.display import named_rows
     from bertkit.text.vocabulary_files import describe_cleaning
@@ -196,4 +196,4 @@ def _show(result: dict[str, Any], console: Console, why: str) -> None:
     size, asked = result["size"], result["asked"]
     if size < (1 - SHORTFALL) * asked:
         short = f"{size:,} tokens are {1 - size / asked:.0%} fewer than the {asked:,} asked for: {why}."
-        console.print(short, style="yellow", soft_wrap=True)
+        console.say(short, "yellow")
