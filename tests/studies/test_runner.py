@@ -11,8 +11,9 @@ import pytest
 
 from bertkit.errors import UserError
 from bertkit.recipe.study import Study
+from bertkit.runs.lock import hold
 from bertkit.studies.plan import Run, distinct, plan
-from bertkit.studies.runner import failure, hold, run_all, state
+from bertkit.studies.runner import failure, run_all, state
 
 FINISH = "FOLDER.mkdir(exist_ok=True); (FOLDER / 'result.json').write_text('{}')"
 
@@ -20,7 +21,7 @@ FINISH = "FOLDER.mkdir(exist_ok=True); (FOLDER / 'result.json').write_text('{}')
 def run(runs: list[Run], out: Path, jobs: int = 2, again: bool = False) -> list[tuple[str, str]]:
     out.mkdir(exist_ok=True)
     told: list[tuple[str, str]] = []
-    with hold(out) as lock:
+    with hold(out, "runs") as lock:
         run_all(runs, lock, jobs=jobs, again=again, told=lambda r, s: told.append((r.folder.name, s)))
     return told
 
@@ -121,7 +122,7 @@ def test_a_study_that_is_killed_leaves_its_run_alone_and_is_gone_on_with(
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     # What it started still writes to its folder, so nobody else may.
-    with pytest.raises(UserError, match="is running already"):
+    with pytest.raises(UserError, match="Another process"):
         run(runs, tmp_path / "s")
     os.kill(int(process.read_text()), signal.SIGKILL)
     pretend(f"assert (FOLDER / 'process').exists(), 'thrown away'\n{FINISH}")
@@ -140,7 +141,7 @@ def test_two_at_once_are_refused(study: Study, tmp_path: Path, pretend: Callable
     thread.start()
     while not (tmp_path / "s" / "runs").exists():
         time.sleep(0.02)
-    with pytest.raises(UserError, match="is running already"):
+    with pytest.raises(UserError, match="Another process"):
         run(runs, tmp_path / "s")
     thread.join()
     assert state(runs[0]) == "done"

@@ -13,9 +13,9 @@ from bertkit.diagnose.groups import Finetuned, Pretrained
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe
 from bertkit.recipe.study import Study
+from bertkit.runs.lock import hold
 from bertkit.studies.page import _table
 from bertkit.studies.plan import Run, plan
-from bertkit.studies.runner import hold
 from bertkit.studies.study import StudyListener, run_study
 from bertkit.studies.variants import Row, rows_of
 from bertkit.studies.words import lines_of, markdown, say
@@ -259,7 +259,7 @@ def test_a_study_that_is_running_keeps_its_own_results(
     (out / "study.toml").write_text("the first")
     study_file.write_text(study_file.read_text().replace("Does the rate matter?", "Another?"))
     another = Study.from_toml(study_file)
-    with hold(out), pytest.raises(UserError, match="is running already"):
+    with hold(out, "runs"), pytest.raises(UserError, match=r"Another process .* runs the study at"):
         run_study(another, out, settings={}, seeds=0, jobs=1, again=False, listener=StudyListener())
     assert (out / "study.toml").read_text() == "the first"
     assert not (out / "result.json").exists()

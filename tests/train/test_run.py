@@ -106,10 +106,25 @@ class EvaluatedAt(Listener):
         self.steps.append(step)
 
 
-def test_a_process_lost_in_an_evaluation_loses_no_evaluation(
+class Intruder(Listener):
+    """Tries, in the midst of the run, to write to it, too."""
+
+    def __init__(self, recipe: Recipe, out: Path) -> None:
+        self.recipe, self.out, self.refused = recipe, out, 0
+
+    def evaluated(self, step: int, figures: object, best: bool) -> None:
+        for way in ({"resume": True}, {"overwrite": True}):
+            with pytest.raises(UserError, match=rf"Another process .* trains in {self.out};"):
+                fit(self.recipe, self.out, **way)
+            self.refused += 1
+
+
+def test_a_run_has_one_writer_and_a_process_lost_in_an_evaluation_loses_no_evaluation(
     toy: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit(toy, tmp_path / "whole")
+    intruder = Intruder(toy, tmp_path / "whole")
+    fit(toy, tmp_path / "whole", listener=intruder)
+    assert intruder.refused == 2 * toy.training.epochs
     with monkeypatch.context() as patch:
         calls = count(1)
 

@@ -11,6 +11,7 @@ from typing import Any
 from bertkit.checkpoint.atomic import remove_leftovers, replace_file
 from bertkit.errors import UserError
 from bertkit.recipe import BaseRecipe
+from bertkit.runs.lock import LOCK
 from bertkit.runs.records import write_json
 
 RECIPE = "recipe.toml"
@@ -30,7 +31,7 @@ def check_run(out: Path, recipe: BaseRecipe, *, resume: bool, overwrite: bool) -
     """
     if resume:
         _check_same(out, recipe)
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif out.exists() and (not out.is_dir() or any(path.name != LOCK for path in out.iterdir())):
         if not overwrite:
             raise UserError(f"{out} exists; continue it with --resume, or replace it with --overwrite.")
         if not (out / RECIPE).is_file():
@@ -42,7 +43,7 @@ def check_run(out: Path, recipe: BaseRecipe, *, resume: bool, overwrite: bool) -
 def open_run(
     out: Path, recipe: BaseRecipe, *, resume: bool, fingerprint: str, inputs: Iterable[Path]
 ) -> None:
-    """Make the folder `out`, which `check_run` found free to make or replace, or see that it may go on.
+    """Make a run of the folder `out`, which `check_run` found free and is held, or see that it may go on.
 
     Args:
         out: the run folder.
@@ -67,11 +68,10 @@ def open_run(
     for path in inputs:
         if path.resolve().is_relative_to(out.resolve()):
             raise UserError(f"{path} lies in {out}, which would be replaced; choose another folder with -o.")
-    out.mkdir(parents=True, exist_ok=True)
     for old in out.iterdir():  # Not `out` itself: it may be a link, a mount point, or where somebody stands.
         if old.is_dir() and not old.is_symlink():
             shutil.rmtree(old)
-        else:
+        elif old.name != LOCK:
             old.unlink()
     (out / FINGERPRINT).write_text(fingerprint, encoding="utf-8")
     with replace_file(out / RECIPE) as temporary:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
 from bertkit.checkpoint.atomic import replace_file
-from bertkit.errors import UserError
 from bertkit.runs.folder import has_begun, is_finished
 from bertkit.studies.plan import Run
 from bertkit.train.loop import deferred_signals
 
 State = Literal["waiting", "running", "done", "failed"]
 FAILED = "failed.txt"
-LOCK = "lock"
 SECONDS_BETWEEN_LOOKS = 0.2
 
 
@@ -58,7 +54,7 @@ def run_all(
 
     Args:
         runs: what to do; a run that needs another comes after it.
-        lock: what `hold` gives.
+        lock: what `runs.lock.hold` gives, which the runs' processes hold, too, should they outlive this one.
         jobs: processes at a time, each with its share of the processor's cores.
         again: try those again that failed before.
         told: of every change of a run's state.
@@ -83,21 +79,6 @@ def run_all(
             _stop(under_way)
         if interrupted():
             raise KeyboardInterrupt
-
-
-@contextmanager
-def hold(out: Path) -> Iterator[int]:
-    """Hold a study's folder, which exists. The runs' processes hold it too, should they outlive this one.
-
-    Raises:
-        UserError: the study is running already.
-    """
-    with (out / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"The study at {out} is running already; wait for it or stop it.") from None
-        yield file.fileno()
 
 
 def _start(

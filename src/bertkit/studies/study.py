@@ -12,10 +12,11 @@ from bertkit.checkpoint.atomic import replace_file
 from bertkit.errors import UserError, check_at_least
 from bertkit.recipe.study import Study
 from bertkit.runs.folder import RESULT
+from bertkit.runs.lock import hold
 from bertkit.runs.records import write_json
 from bertkit.studies.page import write_study_page
 from bertkit.studies.plan import RUNS, Planned, Run, distinct, plan
-from bertkit.studies.runner import State, hold, run_all
+from bertkit.studies.runner import State, run_all
 from bertkit.studies.variants import Row, rows_of
 from bertkit.studies.words import lines_of, markdown, say
 from bertkit.version import __version__
@@ -58,12 +59,10 @@ def run_study(
     _check_folder(out)
     planned = plan(study, out, settings=settings, seeds=seeds)
     runs = distinct(planned)
-    if jobs:
-        out.mkdir(parents=True, exist_ok=True)
     listener.planned(study, runs)
     began = time.perf_counter()
     if jobs:
-        with hold(out) as lock:
+        with hold(out, "runs the study at") as lock:
             with replace_file(out / STUDY) as temporary:
                 shutil.copyfile(study.path, temporary)
             try:

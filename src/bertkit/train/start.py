@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from bertkit.model.compute import Compute, flush_denormals
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import append_findings
 from bertkit.runs.folder import check_run, open_run, seed_folder, write_result
+from bertkit.runs.lock import hold
 from bertkit.train.labelled import Labelled
 from bertkit.train.listener import Listener, Plan
 from bertkit.train.loop import deferred_signals
@@ -86,8 +88,8 @@ def train(
         What `result.json` holds.
 
     Raises:
-        UserError: bad data or options, a model whose loss is no number, or something stands at `out` (see
-            `check_run`, `open_run`).
+        UserError: bad data or options, a model whose loss is no number, something stands at `out` (see
+            `check_run`, `open_run`), or another process trains there.
         Stopped: the loss is no number, or rose suddenly, in a run over text.
         ProcessLost: another process of the run is gone; the run can be resumed.
         Interrupted: Ctrl-C or SIGTERM; the run can be resumed.
@@ -95,9 +97,13 @@ def train(
     began = time.monotonic()
     flush_denormals()
     processes = join_processes()
-    try:
+    with ExitStack() as held:
+        held.callback(leave_processes)
         resume = resume or _goes_on_after_a_restart(out)
         if processes.first:
+            check_run(out, recipe, resume=resume, overwrite=overwrite and not resume)
+            held.enter_context(hold(out, "trains in"))
+            # Who held it until now may have changed it.
             check_run(out, recipe, resume=resume, overwrite=overwrite and not resume)
         source, plan = _begin(recipe, out, processes, listener, resume=resume)
         with deferred_signals():
@@ -108,9 +114,7 @@ def train(
             _finish(out, result)
         processes.wait()
         listener.finished(result)
-        return result
-    finally:
-        leave_processes()
+    return result
 
 
 def _begin(
