@@ -119,6 +119,9 @@ def test_what_is_done_to_a_text_first_is_named(tiny_model: Path, tmp_path: Path)
     pooling = read_model_folder(path).pooling
     assert pooling is not None
     assert pooling.beyond == ("do_lower_case", "the prompt 'query'")
+    (path / "config_sentence_transformers.json").write_text('{"truncate_dim": 0.5}')
+    with pytest.raises(UserError, match="truncate_dim must be a whole number of at least 1, not 0"):
+        read_model_folder(path)
     (path / "sentence_bert_config.json").write_text('{"do_lower_case": "x"}')
     with pytest.raises(UserError, match="do_lower_case must be true or false, not 'x'"):
         read_model_folder(path)

@@ -24,7 +24,7 @@ def test_people_see_everything_in_lines(tiny_model: Path, capsys) -> None:
     assert lines["model"] == str(tiny_model)
     assert lines["labels"] == "bad, good, odd"
     assert lines["encoder"] == "2 layers of 12, 3 heads, feed-forward 20 (gelu)"
-    assert lines["vocabulary"] == "17 tokens, lower case, accents stripped"
+    assert lines["vocabulary"] == "17 tokens, text in lower case, accents stripped"
     assert lines["head"] == "3 classes, pooling pooler, softmax"
     assert lines["trained"] == "on toy, f1 0.500 [0.400, 0.600], texts up to 13 tokens"
     assert lines["files"].startswith("bertkit.json ")

@@ -17,20 +17,24 @@ TEXTS = ["the cats sat.", "a", "the old red dog ran on the mat", "zebra 🙂 the
 
 
 @pytest.mark.parametrize(
-    ("modes", "normalise"),
-    [(("mean",), True), (("cls",), False), (("max",), True), (("cls", "mean"), False)],
+    ("modes", "normalise", "dimensions"),
+    [(("mean",), True, None), (("cls",), False, 99), (("max",), True, 7), (("cls", "mean"), False, None)],
     ids=str,
 )
-def test_a_tiny_random_one(tiny_model: Path, tmp_path: Path, modes: tuple[str, ...], normalise: bool) -> None:
+def test_a_tiny_random_one(
+    tiny_model: Path, tmp_path: Path, modes: tuple[str, ...], normalise: bool, dimensions: int | None
+) -> None:
     folder = read_model_folder(tiny_model)
     write_model_folder(tmp_path / "bare", folder.encoder, None, folder.tokenizer, {})
     encoder = Transformer(str(tmp_path / "bare"), max_seq_length=11)
     parts = [encoder, Pooling(12, pooling_mode=modes), *([Normalize()] if normalise else [])]
-    theirs = SentenceTransformer(modules=parts, device="cpu")
+    theirs = SentenceTransformer(modules=parts, device="cpu", truncate_dim=dimensions)
     theirs.save(str(tmp_path / "sentence"))
     expected = theirs.encode(TEXTS)
     found = bertkit.load(tmp_path / "sentence", precision="fp32").embed(TEXTS)
     np.testing.assert_allclose(found, expected, atol=1e-5)
+    found = bertkit.load(tmp_path / "sentence", precision="fp32").embed(TEXTS, normalise=True)
+    np.testing.assert_allclose(found, theirs.encode(TEXTS, normalize_embeddings=True), atol=1e-5)
     # What is asked for has the last word.
     plain = bertkit.load(tmp_path / "sentence", precision="fp32").embed(
         TEXTS, pooling="mean", normalise=False

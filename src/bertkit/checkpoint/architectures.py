@@ -108,7 +108,9 @@ def _class_names(content: dict[str, Any]) -> tuple[str, ...]:
         return tuple(f"LABEL_{i}" for i in range(count))
     if not isinstance(names, dict) or set(names) != {str(i) for i in range(len(names))}:
         raise UserError(f"id2label must name the classes 0, 1, ... in turn; it is {quoted(names)}.")
-    return labels_of([names[str(i)] for i in range(len(names))])
+    # Labels that are numbers, as programs write the classes of a column of numbers.
+    found = [names[str(i)] for i in range(len(names))]
+    return labels_of([str(name) if isinstance(name, int | float) else name for name in found])
 
 
 def labels_of(names: object) -> tuple[str, ...]:

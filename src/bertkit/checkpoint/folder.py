@@ -33,7 +33,7 @@ from bertkit.checkpoint.locate import (
     hub_card,
     name_format,
 )
-from bertkit.checkpoint.names import Naming, Tensors, drop_tied, modernise, name_bias, to_disk
+from bertkit.checkpoint.names import LEFT_OVER, Naming, Tensors, drop_tied, modernise, name_bias, to_disk
 from bertkit.checkpoint.sentence import MODULES_FILE, SentencePooling, encoder_folder, read_pooling
 from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
@@ -42,7 +42,7 @@ from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead
 from bertkit.model.pretraining import MaskedHead, PairHead
 from bertkit.text.tokenizer import Tokenizer
-from bertkit.text.vocabulary_files import assumed_settings
+from bertkit.text.vocabulary_files import ADDED_FILE, TOKENIZER_FILE, assumed_settings
 from bertkit.version import __version__
 
 
@@ -174,11 +174,15 @@ def _read(path: Path, options: Mapping[str, Any]) -> ModelFolder:
     inner = encoder_folder(path)
     content, note = (format_of(path) or HF).open(path), read_note(inner)
     model, head_config = _configs(content, note, options)
-    tokenizer = _read_tokenizer(inner, model, note)
+    tokenizer, spare = _read_tokenizer(inner, model, note)
     tensors = content.load()
     kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
     tensors = modernise(tensors)
     assumed = [*assumed_settings(inner)]
+    if spare:
+        assumed.append(
+            f"that the last {spare} rows of the model are of no token, for the vocabulary has none"
+        )
     if told := told_by_names(content.config, tensors):
         content = replace(content, config={**content.config, "architectures": [told]})
         model, head_config = _configs(content, note, options)
@@ -192,10 +196,10 @@ def _read(path: Path, options: Mapping[str, Any]) -> ModelFolder:
     parts = _lay_out(content, model, head_config, tensors, naming)
     new = fill(content, parts, tensors, naming)
     unused = tuple(sorted(tensors))
-    # A constant of old files may be left, and what a head of pretraining left beside a fine-tuned one.
+    # What a head of pretraining left beside a fine-tuned one may be there, too.
     beside = () if head_config is None else ("cls.",)
-    others = [name for name in unused if not name.endswith("embeddings.position_ids")]
-    if strangers := [name for name in others if not name.startswith(beside)]:
+    others = [name for name in unused if not name.startswith(beside)]
+    if strangers := [name for name in others if not LEFT_OVER.fullmatch(name)]:
         raise UserError(
             f"{content.weights_file}: the model of {content.config_file.name} has no part named "
             f"{listed(strangers)}."
@@ -252,17 +256,20 @@ def _lay_out(
     return parts
 
 
-def _read_tokenizer(path: Path, model: ModelConfig, note: Mapping[str, Any]) -> Tokenizer:
+def _read_tokenizer(path: Path, model: ModelConfig, note: Mapping[str, Any]) -> tuple[Tokenizer, int]:
+    """The tokenizer, and how many rows the model has beyond its tokens."""
     tokenizer = Tokenizer.from_folder(path)
     differs = (
         f"{path}: the vocabulary has {tokenizer.size} tokens and the model {model.vocabulary_size}: it is "
         "another model's"
     )
-    if tokenizer.size < model.vocabulary_size:
+    spare = model.vocabulary_size - tokenizer.size
+    if 0 < spare < MOST_SPARE and model.vocabulary_size % SPARE_MULTIPLE == 0:
+        tokenizer = tokenizer.extended(model.vocabulary_size)
+    elif spare > 0:
         raise UserError(
-            f"{differs}, or the model has rows that no token has, which bertkit does not open. Copy the "
-            "vocabulary from where it was trained; if that is the one, cut the rows with transformers' "
-            f"resize_token_embeddings({tokenizer.size})."
+            f"{differs}, or {spare:,} tokens were added and their file is missing ({ADDED_FILE}, or "
+            f"{TOKENIZER_FILE}). Copy all the files of the tokenizer from where the model was trained."
         )
     if tokenizer.size > model.vocabulary_size:
         raise UserError(f"{differs}. Copy the vocabulary from where this model was trained.")
@@ -271,8 +278,12 @@ def _read_tokenizer(path: Path, model: ModelConfig, note: Mapping[str, Any]) -> 
             f"{path}: the vocabulary is not the one the model was trained with (its fingerprint is not that "
             f"of {CARD_FILE}): its tokens would mean nothing to the model. Copy the right one there."
         )
-    return tokenizer
+    return tokenizer, max(0, spare)
 
+
+MOST_SPARE, SPARE_MULTIPLE = 128, 8
+"""Rows of a model that no token has: fewer than so many, to fill up the last of so many, as quick kernels
+need it. NVIDIA's BERTs have 30,528 rows for 30,522 tokens."""
 
 ORIGIN_KEY = "converted"
 """What `bertkit.json` calls the origin of a converted model."""

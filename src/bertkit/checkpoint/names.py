@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 
 import torch
@@ -63,6 +64,7 @@ TIED = {
 }
 """Tensors that some versions of transformers write a second time, and the end of the first one's name."""
 
+FIRST_TABLE = "embeddings.word_embeddings.weight"
 OLD_ENDINGS = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 """Ends of names before transformers 1, and what they are today."""
 
@@ -132,17 +134,37 @@ def name_bias(tensors: Tensors) -> None:
         tensors[TIED[DECODER_BIAS]] = tensors.pop(DECODER_BIAS)
 
 
+HOLDERS = ("model.", "bert_model.")
+"""What programs call the attribute that holds a BERT, beside "bert."."""
+
+WRAPPERS = re.compile(r"(?<![^.])(module|_orig_mod)\.")
+"""What DataParallel and torch.compile put before the names of what they wrap, wherever they do."""
+
+
+LEFT_OVER = re.compile(r"(.*\.)?(position_ids|token_type_ids|inv_freq)|(loss\w*|criterion)\.(pos_)?weight")
+"""Buffers that are constants, or weights of a loss: what a model computes does not depend on them."""
+
+
 def modernise(tensors: Tensors) -> Tensors:
     """The tensors under today's names.
 
-    TensorFlow, and with it pytorch_pretrained_bert, called a norm's weight and bias gamma and beta; models
-    that were trained with DataParallel have all their names behind "module.". Where a name of today
-    is there too, the old one stays as it is, and nothing will use it.
+    TensorFlow, and with it pytorch_pretrained_bert, called a norm's weight and bias gamma and beta; wrappers
+    and modules that hold a model put their names before its own. Where a name of today is there too, the old
+    one stays as it is, and nothing will use it.
     """
-    wrapped = bool(tensors) and all(name.startswith("module.") for name in tensors)
+    plain = {name: WRAPPERS.sub("", name) for name in tensors}
+    parts = [name for name in plain.values() if not LEFT_OVER.fullmatch(name)]
+    while holder := next((h for h in HOLDERS if parts and all(part.startswith(h) for part in parts)), ""):
+        plain = {name: short.removeprefix(holder) for name, short in plain.items()}
+        parts = [part.removeprefix(holder) for part in parts]
+    # Of an encoder beside a head of the program's own, which stands outside.
+    holders = [h for h in HOLDERS if any(name == f"{h}{FIRST_TABLE}" for name in plain.values())]
     found: Tensors = {}
     for name, tensor in tensors.items():
-        today = name.removeprefix("module.") if wrapped else name
+        today = plain[name]
+        for holder in holders:
+            if today.startswith(holder):
+                today = f"bert.{today.removeprefix(holder)}"
         for old, new in OLD_ENDINGS.items():
             if today.endswith(old):
                 today = today.removesuffix(old) + new
@@ -178,8 +200,8 @@ def from_disk(tensors: Tensors, expected: Mapping[str, torch.Tensor], naming: Na
             part = tensors.pop(name)
             if tuple(part.shape) != part_shape:
                 raise ValueError(f"{name} has the shape {list(part.shape)}, not {list(part_shape)}")
-            if part.dtype not in (torch.float32, torch.float16, torch.bfloat16):
-                raise ValueError(f"{name} is of type {part.dtype}, not a 16- or 32-bit float")
+            if part.dtype not in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
+                raise ValueError(f"{name} is of type {part.dtype}, not a 16-, 32- or 64-bit float")
             parts.append(part.float())
         state[ours] = torch.cat(parts)  # Copies, so that nothing stays mapped to the file.
     return state

@@ -43,6 +43,7 @@ class SentencePooling:
         normalise: divide each vector by its length.
         max_length: tokens of a text at most, `[CLS]` and `[SEP]` counted; None: as many as the model has
             positions for.
+        dimensions: of each vector, so normalised or not, only the first so many are kept; None: all.
         beyond: names of further modules, and of changes to the text, which bertkit does not compute: the
             vectors are not the folder's without them.
     """
@@ -50,6 +51,7 @@ class SentencePooling:
     modes: tuple[str, ...]
     normalise: bool = False
     max_length: int | None = None
+    dimensions: int | None = None
     beyond: tuple[str, ...] = ()
 
 
@@ -82,7 +84,9 @@ def read_pooling(folder: Path, lowercase: bool) -> SentencePooling | None:
             normalise = True
         elif kind != "Dropout":  # which does nothing outside of training
             beyond.append(kind)
-    return SentencePooling(modes, normalise, max_length, tuple(beyond)) if modes else None
+    if not modes:
+        return None
+    return SentencePooling(modes, normalise, max_length, _dimensions(folder), tuple(beyond))
 
 
 def _modules(folder: Path) -> list[tuple[str, Path]]:
@@ -128,6 +132,15 @@ def _before_the_encoder(folder: Path, encoder: Path, lowercase: bool) -> list[st
     if (folder / PROMPTS_FILE).is_file():
         name = read_json(folder / PROMPTS_FILE).get("default_prompt_name")
         found += [f"the prompt {quoted(name)}"] if name is not None else []
+    return found
+
+
+def _dimensions(folder: Path) -> int | None:
+    """What sentence-transformers has as `truncate_dim`."""
+    file = folder / PROMPTS_FILE
+    found = read_json(file).get("truncate_dim") if file.is_file() else None
+    if found is not None and (type(found) is not int or found < 1):
+        raise UserError(f"{file}: truncate_dim must be a whole number of at least 1, not {quoted(found)}.")
     return found
 
 

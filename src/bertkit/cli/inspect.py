@@ -8,7 +8,7 @@ import tomllib
 from collections import Counter
 from typing import Any
 
-from bertkit.cli.arguments import add_shared
+from bertkit.cli.arguments import CLEANING, add_shared
 from bertkit.config.head import HEAD_KINDS, USUAL_KIND
 from bertkit.errors import listed, shown
 from bertkit.text.jsons import to_json
@@ -53,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _lines(found: dict[str, Any]) -> dict[str, str]:
     """What a person reads, a heading a line."""
+    from bertkit.text.vocabulary_files import describe_cleaning
+
     config, counts = found["config"], found["parameters"]
     parts = ", ".join(f"{part} {count:,}" for part, count in counts.items() if part != "total" and count)
     lines = {
@@ -67,9 +69,11 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
     if found["labels"]:
         lines["labels"] = listed(found["labels"], most=LABELS_SHOWN)
     if vocabulary := found["vocabulary"]:
-        case = "lower case" if vocabulary["lowercase"] else "cased"
-        accents = "accents stripped" if vocabulary["strip_accents"] else "accents kept"
-        lines["vocabulary"] = f"{vocabulary['size']:,} tokens, {case}, {accents}"
+        lines["vocabulary"] = f"{vocabulary['size']:,} tokens, text " + describe_cleaning(
+            vocabulary[name] for name in CLEANING.values()
+        )
+        if vocabulary["added"]:
+            lines["added tokens"] = listed(vocabulary["added"])
         lines["fingerprint"] = vocabulary["fingerprint"]
     if told := _origin(found["origin"]):
         lines["trained"] = told
@@ -116,6 +120,8 @@ def _sentence(sentence: dict[str, Any]) -> str:
     """How a folder of sentence-transformers makes a vector of a text."""
     told = [f"of a text: {' and '.join(sentence['modes'])} over its tokens"]
     told += ["of length 1"] * sentence["normalise"]
+    if sentence["dimensions"]:
+        told.append(f"of that the first {sentence['dimensions']:,} numbers")
     if sentence["max_length"]:
         told.append(f"texts up to {sentence['max_length']} tokens")
     if sentence["beyond"]:

@@ -50,12 +50,16 @@ class Embedding:
         combine: the layers' sum or their concatenation.
         poolings: how tokens become a vector; of several the vectors are laid end to end.
         normalise: divide each vector by its length.
+        dimensions: of each vector, so normalised or not, the first so many are kept; None: all.
+        normalise_kept: divide what is kept by its length.
     """
 
     layers: tuple[int, ...] = (-1,)
     combine: Combination = "sum"
     poolings: tuple[EmbedPooling, ...] = ("mean",)
     normalise: bool = False
+    dimensions: int | None = None
+    normalise_kept: bool = False
 
     @property
     def by_word(self) -> bool:
@@ -104,7 +108,8 @@ class Embedder:
         numbers = layer_numbers(embedding.layers, folder.encoder_config.layers)
         joined = len(numbers) if embedding.combine == "concat" else 1
         self._joined = joined * folder.encoder_config.hidden_size
-        self.width = self._joined * len(embedding.poolings)
+        self._whole = self._joined * len(embedding.poolings)
+        self.width = min(self._whole, embedding.dimensions or self._whole)
 
     def embed(self, texts: Texts, pairs: Texts | None = None) -> Vectors | list[WordVectors]:
         """Vectors of N texts, or N pairs of texts, in the order given.
@@ -158,13 +163,14 @@ class Embedder:
             return torch.cat([over_tokens(states_TW, batch, each) for each in poolings], dim=1).float()
 
         found = in_batches(
-            self._encoder, apart.lengths, self.width, answer, compute=self.compute, tokens=TOKENS
+            self._encoder, apart.lengths, self._whole, answer, compute=self.compute, tokens=TOKENS
         )
         if sequences.windows is not None and len(sequences):
             counts = sequences.windows.counts.tolist()
             parts = zip(torch.split(torch.from_numpy(found), self._joined, dim=1), poolings, strict=True)
             found = torch.cat([over_windows(part, counts, each) for part, each in parts], dim=1).numpy()
-        return _normalised(found) if how.normalise else found
+        kept = (_normalised(found) if how.normalise else found)[:, : self.width]
+        return np.ascontiguousarray(_normalised(kept) if how.normalise_kept else kept)
 
     def _words(self, texts: list[str], sequences: Sequences) -> list[WordVectors]:
         """The words of each text, but those that were cut off."""
@@ -225,7 +231,12 @@ def embedding_of(
                 f"{name} makes its vectors with {parts}, which bertkit does not compute; say --pooling cls, "
                 "mean or max to have others."
             )
-        usual = Embedding(poolings=folder.pooling.modes, normalise=folder.pooling.normalise)  # type: ignore[arg-type]
+        usual = Embedding(
+            poolings=folder.pooling.modes,  # type: ignore[arg-type]
+            normalise=folder.pooling.normalise,
+            dimensions=folder.pooling.dimensions,
+            normalise_kept=bool(normalise and folder.pooling.dimensions),
+        )
     found = replace(usual, **{key: value for key, value in asked.items() if value is not None})
     layer_numbers(found.layers, folder.encoder_config.layers)
     if "pooler" in found.poolings:

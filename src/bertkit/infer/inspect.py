@@ -29,12 +29,13 @@ def inspect(model: str) -> dict[str, Any]:
     Returns:
         `model`, `folder`, `format` ("hf", "google" or "zip"), `config` (the encoder's options), `parameters`
         (by part, and `total`), `head`, `labels`, `pretraining` (which of its heads are there: "masked",
-        "pair"), `vocabulary` (`size`, `fingerprint`, `lowercase`, `strip_accents`, `split_cjk`), `origin`
-        (what training noted), `converted` (what it was converted from), `new` (parts without weights, to be
-        trained), `unused` (tensors no part needs), `ignored` (tensors of a training: moments, counts),
-        `stored` (number formats of the weights on disk), `assumed` (what the folder does not say), `sentence`
-        (how a folder of sentence-transformers pools), and `files` (name: bytes). What a model does not have
-        is None or empty; a preset has only sizes.
+        "pair"), `vocabulary` (`size`, `fingerprint`, `lowercase`, `strip_accents`, `split_cjk`, and `added`:
+        the tokens that are cut out of a text before all others), `origin` (what training noted), `converted`
+        (what it was converted from), `new` (parts without weights, to be trained), `unused` (tensors no part
+        needs), `ignored` (tensors of a training: moments, counts), `stored` (number formats of the weights on
+        disk), `assumed` (what the folder does not say), `sentence` (how a folder of sentence-transformers
+        pools), and `files` (name: bytes). What a model does not have is None or empty; a preset has only
+        sizes.
 
     Raises:
         UserError: there is no such model, or its folder is damaged.
@@ -83,7 +84,8 @@ def _report(model: str, encoder: Encoder, folder: ModelFolder | None) -> dict[st
     return report | {
         "folder": str(folder.path),
         "format": name_format(folder.path),
-        "vocabulary": {name: getattr(folder.tokenizer, name) for name in cutting},
+        "vocabulary": {name: getattr(folder.tokenizer, name) for name in cutting}
+        | {"added": [token.content for token in folder.tokenizer.added]},
         "origin": {key: folder.card[key] for key in ORIGIN if key in folder.card},
         "converted": folder.card.get(ORIGIN_KEY),
         **{name: list(getattr(folder, name)) for name in lists},
