@@ -113,22 +113,55 @@ def test_a_fault_of_bertkit_itself_is_not_hidden(command) -> None:
         main(["inspect", "folder"])
 
 
-@pytest.mark.parametrize("lines", [1, 100_000])
-def test_a_reader_that_leaves_is_no_error_worth_a_traceback(lines: int) -> None:
-    program = (
-        "import sys, bertkit.cli as cli\n"
-        "from types import ModuleType\n"
-        "module = ModuleType('m', '')\n"
-        "module.add_arguments = lambda parser: None\n"
-        f"module.run = lambda arguments: [print('a line of output') for _ in range({lines})] and 0\n"
-        "sys.modules['bertkit.cli.inspect'] = module\n"
-        "sys.exit(cli.main(['inspect']))\n"
+PROGRAM = """
+import sys, bertkit.cli as cli
+from types import ModuleType
+name, lines = sys.argv[1:]
+def run(arguments):
+    print("progress 100 \u2713", file=sys.stderr)
+    for _ in range(int(lines)):
+        print("\u5f88 good")
+    print("the end", file=sys.stderr)
+    return 0
+module = ModuleType("m", "")
+module.add_arguments = lambda parser: None
+module.run = run
+sys.modules[f"bertkit.cli.{name}"] = module
+sys.exit(cli.main([name]))
+"""
+TOLD, GOOD = "progress 100 \u2713\nthe end\n", "\u5f88 good\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "redirection", "encoding", "code", "out", "err"),
+    [
+        # A reader that leaves ends whose answers nobody will read, and nobody else.
+        ("inspect 1", "| true", "utf-8", 1, "", TOLD),
+        ("inspect 100000", "| true", "utf-8", 1, "", "progress 100 \u2713\n"),
+        ("finetune 100000", "| true", "utf-8", 0, "", TOLD),
+        ("inspect 1", "2> >(true)", "utf-8", 0, GOOD, ""),
+        ("inspect 1", ">&-", "utf-8", 0, "", TOLD),
+        ("inspect 1", "2>&-", "utf-8", 0, GOOD, ""),
+        ("inspect 1", ">&- 2>&- <&-", "utf-8", 0, "", ""),
+        ("inspect 1", "", "ascii", 0, "\\u5f88 good\n", "progress 100 \\u2713\nthe end\n"),
+        ("inspect 1", "", "cp1252", 0, "\\u5f88 good\n", "progress 100 \\u2713\nthe end\n"),
+    ],
+)
+def test_streams_that_are_closed_gone_or_not_utf8_lose_no_answer(
+    command: str, redirection: str, encoding: str, code: int, out: str, err: str
+) -> None:
+    # The other end of a pipe is surely gone after the pause.
+    script = f'set -o pipefail; (sleep 0.3; exec "$0" -c "$1" {command}) {redirection}'
+    run = subprocess.run(
+        ["bash", "-c", script, sys.executable, PROGRAM],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
     )
-    reader, writer = os.pipe()
-    os.close(reader)
-    run = subprocess.run([sys.executable, "-c", program], stdout=writer, stderr=subprocess.PIPE, timeout=60)
-    os.close(writer)
-    assert (run.returncode, run.stderr) == (1, b"")
+    assert (run.returncode, run.stdout, run.stderr) == (code, out, err)
 
 
 FULL = ("finetune", "evaluate", "predict", "pretrain", "doctor")

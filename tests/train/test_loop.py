@@ -1,6 +1,6 @@
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.model.optimisers import OPTIMISERS, build_optimiser
 from bertkit.recipe import OptimiserName, OptimiserRecipe
 from bertkit.runs.checkpoints import load_state, save_state
-from bertkit.train.loop import Diverged, Interrupted, StepRecord, run_steps
+from bertkit.train.loop import Diverged, Interrupted, StepRecord, deferred_signals, run_steps
 from bertkit.train.schedule import rates
 
 CONFIG = ModelConfig(
@@ -115,13 +115,30 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_are_touched() -> None
     assert torch.isfinite(model.weight).all()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_lets_the_step_finish(number: signal.Signals) -> None:
-    handler = signal.getsignal(number)
+@pytest.fixture
+def handler() -> Iterator[Callable[[signal.Signals, object], None]]:
+    """Sets who handles a signal while the test lasts."""
+    before: dict[signal.Signals, object] = {}
+
+    def put(number: signal.Signals, handler: object) -> None:
+        before[number] = signal.signal(number, handler)  # type: ignore[arg-type]
+
+    yield put
+    for number, handler in before.items():
+        signal.signal(number, handler)  # type: ignore[arg-type]
+
+
+# Who closes a terminal may be told of it twice.
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_lets_the_step_finish(
+    number: signal.Signals, handler: Callable[[signal.Signals, object], None]
+) -> None:
+    handler(number, signal.default_int_handler)
 
     class Signalled(Line):
         def loss(self, model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
-            os.kill(os.getpid(), number)
+            for _ in range(2 if number == signal.SIGHUP else 1):
+                os.kill(os.getpid(), number)
             return super().loss(model, batch)
 
     model = nn.Linear(1, 1)
@@ -129,7 +146,11 @@ def test_a_signal_lets_the_step_finish(number: signal.Signals) -> None:
     with pytest.raises(Interrupted):
         fit(Signalled(), model=model)
     assert model.weight.item() != before
-    assert signal.getsignal(number) is handler
+    assert signal.getsignal(number) is signal.default_int_handler
+    handler(signal.SIGHUP, signal.SIG_IGN)
+    with deferred_signals() as came:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert not came(), "nohup wants it so"
 
 
 def train(name: OptimiserName, steps: range, state: Path, total: int = 6) -> tuple[Classifier, list[float]]:

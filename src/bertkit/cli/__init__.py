@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
 from bertkit.cli.parser import MEANT, CommandParser
+from bertkit.cli.streams import mend_streams
 from bertkit.errors import UserError, nearest
 from bertkit.version import __version__
 
@@ -23,29 +23,38 @@ UNWRITABLE = (
 @dataclass(frozen=True)
 class Command:
     """A row: the module `bertkit.cli.<module>` has `add_arguments(parser)`, `run(arguments) -> int` and,
-    if it likes, `EXAMPLES`.
+    if it likes, `EXAMPLES`. The results of one that is `lasting` are in files: it goes on when nobody is left
+    to read what it prints.
     """
 
     name: str
     help: str
     module: str
+    lasting: bool = False
 
 
 COMMANDS: tuple[Command, ...] = (
-    Command("demo", "the life of a small model in about two minutes, offline", "demo"),
-    Command("vocab", "learn a WordPiece vocabulary from text", "vocab"),
-    Command("prepare", "cut text into tokens for pretraining: memory-mapped shards", "prepare"),
-    Command("pretrain", "train an encoder on prepared text", "pretrain"),
-    Command("finetune", "train a classifier on labelled text, from fresh or pretrained weights", "finetune"),
+    Command("demo", "the life of a small model in about two minutes, offline", "demo", lasting=True),
+    Command("vocab", "learn a WordPiece vocabulary from text", "vocab", lasting=True),
+    Command("prepare", "cut text into tokens for pretraining: memory-mapped shards", "prepare", lasting=True),
+    Command("pretrain", "train an encoder on prepared text", "pretrain", lasting=True),
+    Command(
+        "finetune",
+        "train a classifier on labelled text, from fresh or pretrained weights",
+        "finetune",
+        lasting=True,
+    ),
     Command("doctor", "say why a run is, or is not, learning", "doctor"),
     Command("evaluate", "score a trained model on labelled text, beside baselines", "evaluate"),
     Command("predict", "label raw text with a trained model", "predict"),
     Command("embed", "turn texts into vectors: any layers, any pooling", "embed"),
     Command("fill", "say what may stand at the [MASK]s of a text", "fill"),
     Command("score", "say how likely sentences are, and which of two a model prefers", "score"),
-    Command("study", "answer a question by experiment: recipes over seeds, with intervals", "study"),
+    Command(
+        "study", "answer a question by experiment: recipes over seeds, with intervals", "study", lasting=True
+    ),
     Command("compare", "lay runs side by side, with the differences that are more than chance", "compare"),
-    Command("convert", "write a model in another format: transformers' or Google's", "convert"),
+    Command("convert", "write a model in another format: transformers' or Google's", "convert", lasting=True),
     Command("inspect", "say what is in a model folder", "inspect"),
 )
 
@@ -65,6 +74,8 @@ def overview() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code is 0, 1 for a failure, 2 for a user's mistake, 130 for Ctrl-C."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    lasting = {command.name for command in COMMANDS if command.lasting}
+    mend_streams(output_needed=lasting.isdisjoint(arguments[:1]))
     try:
         code = _run(arguments)
         # Here and not at exit, where nobody could answer a reader that has gone.
@@ -77,9 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("bertkit: interrupted.", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of our output has gone; what is still buffered has nowhere to go either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return 1  # The reader of our output has gone.
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise

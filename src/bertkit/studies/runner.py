@@ -60,7 +60,7 @@ def run_all(
         told: of every change of a run's state.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C or SIGTERM, after the runs under way have saved where they are.
+        KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP, after the runs under way have saved where they are.
     """
     if again:
         for run in runs:

@@ -77,7 +77,7 @@ class Diverged(RuntimeError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM arrived; the step under way was finished first."""
+    """Ctrl-C, SIGTERM or SIGHUP arrived; the step under way was finished first."""
 
 
 def step_seed(seed: int, step: int, rank: int = 0) -> int:
@@ -187,7 +187,10 @@ _held: list[list[int]] = []
 
 @contextmanager
 def deferred_signals() -> Iterator[Callable[[], bool]]:
-    """Hold back SIGINT and SIGTERM: yields a function that says whether one came. A second one is immediate.
+    """Hold back SIGINT, SIGTERM and SIGHUP: yields a function that says whether one came.
+
+    A second one is immediate, but not SIGHUP, which both the shell and the system send when a terminal goes.
+    Where that is ignored, as under nohup, it stays so.
 
     Inside another such context it is that one's function. Outside the main thread, where Python has no
     signals, nothing is held back.
@@ -203,11 +206,14 @@ def deferred_signals() -> Iterator[Callable[[], bool]]:
     _held.append(came)
 
     def note(number: int, frame: FrameType | None) -> None:
-        if came:
+        if came and number != signal.SIGHUP:
             raise KeyboardInterrupt
         came.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield lambda: bool(came)
     finally:

@@ -38,7 +38,7 @@ def train_seed(source: Source, place: Place, began: float) -> Outcome:
         UserError: a damaged checkpoint, or a budget that was used up before the first step.
         Stopped: the loss is no number, or rose suddenly, and the run keeps no best model.
         ProcessLost: another process of the run is gone; the run can be resumed.
-        Interrupted: Ctrl-C or SIGTERM; the run can be resumed.
+        Interrupted: Ctrl-C, SIGTERM or SIGHUP; the run can be resumed.
     """
     run = Run(source, place)
     # As if this process had begun when the seed did, without the time between its processes.

@@ -92,7 +92,7 @@ def train(
             `check_run`, `open_run`), or another process trains there.
         Stopped: the loss is no number, or rose suddenly, in a run over text.
         ProcessLost: another process of the run is gone; the run can be resumed.
-        Interrupted: Ctrl-C or SIGTERM; the run can be resumed.
+        Interrupted: Ctrl-C, SIGTERM or SIGHUP; the run can be resumed.
     """
     began = time.monotonic()
     flush_denormals()

@@ -1,0 +1,83 @@
+"""Standard output and standard error that bear what a shell does to them: no UTF-8, closed, gone."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from typing import Any, TextIO
+
+GONE = (errno.EPIPE, errno.EIO)
+"""What a system says where the reader of a pipe, or the terminal, is no longer there."""
+OUTPUT, ERRORS = 1, 2
+
+
+class _Output(io.FileIO):
+    """One of the two as bytes. When it is gone, what is written goes nowhere; or that is an error.
+
+    Args:
+        number: `OUTPUT` or `ERRORS`.
+        needed: raise `BrokenPipeError` when it is gone.
+    """
+
+    def __init__(self, number: int, *, needed: bool) -> None:
+        super().__init__(number, "wb", closefd=False)
+        self.needed = needed
+
+    def write(self, content: Any, /) -> int:
+        """See `io.FileIO.write`."""
+        try:
+            return super().write(content)
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+            lead_nowhere(self.fileno())
+            if self.needed:
+                raise BrokenPipeError(*error.args) from None
+            return len(content)
+
+
+def mend_streams(*, output_needed: bool) -> None:
+    """Let the process write on whatever its two streams are.
+
+    What their encoding lacks is written with escapes. One that is closed leads nowhere, and so does standard
+    error when it is gone.
+
+    Args:
+        output_needed: when standard output is gone, writing raises `BrokenPipeError`; else that, too, is
+            borne, for whoever leaves its results in files.
+    """
+    for number in (0, OUTPUT, ERRORS):  # In this order: the lowest free number is taken.
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = _mended(sys.stdout, OUTPUT, needed=output_needed)
+    sys.stderr = _mended(sys.stderr, ERRORS, needed=False)
+
+
+def lead_nowhere(number: int) -> None:
+    """Let what is written to a file descriptor go nowhere from here on."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
+
+
+def _mended(stream: TextIO | None, number: int, *, needed: bool) -> TextIO:
+    """The stream in place of one of the process's own; what a notebook or a test put there stays."""
+    if stream is None:  # It was closed.
+        return io.TextIOWrapper(io.BufferedWriter(_Output(number, needed=needed)), "utf-8")
+    if type(stream) is not io.TextIOWrapper or stream.fileno() != number:
+        return stream
+    stream.flush()
+    if isinstance(raw := getattr(stream.buffer, "raw", None), _Output):
+        raw.needed = needed
+        return stream
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Output(number, needed=needed)),
+        stream.encoding,
+        "backslashreplace",
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
