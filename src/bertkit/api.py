@@ -14,6 +14,7 @@ from bertkit.data.shards import is_shards
 from bertkit.diagnose.compare import compare as run_compare
 from bertkit.diagnose.compare_page import write_comparison
 from bertkit.diagnose.doctor import is_about_a_run
+from bertkit.diagnose.remedy import remedy_before
 from bertkit.diagnose.report import write_doctor_page, write_report
 from bertkit.errors import UserError
 from bertkit.health.checks import check_before
@@ -205,8 +206,9 @@ def doctor(
         seconds: for the few steps that are made on copies of the model, at most.
 
     Returns:
-        Of a run what `Examination.to_json` has, and `page`, the path of its page. Else `measures` and
-        `findings`, the gravest first; no findings mean that nothing is wrong as far as one can see before.
+        Of a run what `Examination.to_json` has, and `page`, the path of its page. Else `measures`,
+        `findings`, the gravest first, and `again`, the command with all their changes; no findings mean that
+        nothing is wrong as far as one can see before.
 
     Raises:
         UserError: bad data or options, or a run folder that cannot be read.
@@ -221,8 +223,14 @@ def doctor(
     given = Path(recipe) if isinstance(recipe, str) else recipe
     kind = kind_asked(what, given)
     chosen = given if isinstance(given, BaseRecipe) else kind.of(given)
-    measures = preflight(_changed(chosen, what, model, changes), seconds=seconds)
-    return {"measures": measures.to_json(), "findings": [each.to_json() for each in check_before(measures)]}
+    asked = _changed(chosen, what, model, changes)
+    measures = preflight(asked, seconds=seconds)
+    findings = check_before(measures)
+    return {
+        "measures": measures.to_json(),
+        "findings": [each.to_json() for each in findings],
+        "again": remedy_before(asked, findings),
+    }
 
 
 def kind_asked(what: str | Path, recipe: AnyKind | Path | None) -> type[AnyKind]:

@@ -45,12 +45,16 @@ def test_a_healthy_task_exits_with_0_and_a_sick_one_with_3(
     printed = capsys.readouterr().out
     assert "grave, certain" in printed
     assert "change: --set batch.pad_to=0" in printed
+    do, command, _, why = printed.splitlines()[1:5]
+    assert (do, why) == ("Do this:", "Why:")
+    assert command.startswith(f"  bertkit finetune --train {files[1]} --dev {files[3]} ")
+    assert "--set batch.pad_to=0 --set batch.shuffle=true" in command
 
 
 def test_json_is_alone_on_standard_output(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     main(["doctor", *files, *SMALL, "--seconds", "0.2", "--json"])
     told = json.loads(capsys.readouterr().out)
-    assert set(told) == {"measures", "findings"}
+    assert set(told) == {"measures", "findings", "again"}
     assert told["measures"]["rows"]["train_rows"] == 24
 
 
@@ -166,8 +170,13 @@ def test_a_run_exits_with_0_or_with_3_and_has_a_page(
     printed = capsys.readouterr().out
     assert "grave, likely: The training loss still stands at 0.690 so far" in printed
     assert "change: --set model.options.norm=pre\n      with: --set model.options.positions=rotary" in printed
-    assert f"bertkit finetune --recipe {run_folder}/recipe.toml --set " in printed
-    assert "Again, with the changes" in printed
+    # The command comes first, then why.
+    do, command, _, why = printed.splitlines()[2:6]
+    assert (do, why) == ("Do this:", "Why:")
+    assert command.startswith(
+        f"  bertkit finetune --recipe {run_folder}/recipe.toml --set model.options.norm=pre "
+    )
+    assert " --epochs 18 -o " in command
     assert "read: docs/doctor.md#after-a-run" in printed
 
 
@@ -181,7 +190,7 @@ def test_no_command_is_offered_where_no_change_goes_into_it(
     assert main(["doctor", str(run_folder)]) == 3
     printed = capsys.readouterr().out
     assert "change: remove them" in printed
-    assert "Again" not in printed
+    assert "Do this" not in printed
 
 
 def test_json_of_a_run_is_alone_on_standard_output(
@@ -229,3 +238,33 @@ def test_from_python_it_is_the_same(run_folder: Path) -> None:
     assert bertkit.doctor(run_folder)["healthy"] is False
     with pytest.raises(UserError, match="leave out a model"):
         bertkit.doctor(run_folder, model="tiny")
+
+
+def test_one_command_has_one_learning_rate_and_so_have_the_reasons(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from bertkit.cli.doctor_display import show_run
+    from bertkit.diagnose.remedy import remedy_before
+    from bertkit.runs.findings import Change, Finding
+
+    found = [
+        Finding("a", "grave", "certain", "Seen.", "Means.", (Change("optimiser.lr", 3e-4),)),
+        Finding(
+            "b", "grave", "likely", "Seen.", "Means.", (Change("optimiser.lr", 1e-5), Change(words="ask"))
+        ),
+        Finding("c", "notable", "likely", "Seen.", "Means.", (Change("optimiser.lr", 3e-4),)),
+    ]
+    recipe = Recipe().with_changes({"task": {"train": "my data/a.csv"}, "model": {"options": {"layers": 2}}})
+    again = remedy_before(recipe, found)
+    assert again == (
+        "bertkit finetune --set 'task.train=my data/a.csv' --set model.options.layers=2 "
+        "--set optimiser.lr=0.0003 -o runs/a"
+    )
+    told = {"verdict": "V.", "level": "bad", "again": again, "answers": [], "page": "p", "run": "r"}
+    show_run({**told, "findings": [each.to_json() for each in found]}, {"optimiser.lr": "--lr"})
+    printed = capsys.readouterr().out
+    assert "--set model.options.layers=2 --lr 0.0003 -o runs/a" in printed
+    assert "1e-05" not in printed
+    assert "change: ask" in printed
+    assert remedy_before(recipe, found[1:2]).endswith("--set optimiser.lr=1e-05 -o runs/a")
+    assert remedy_before(recipe, [Finding("d", "grave", "likely", "S.", "M.", (Change(words="ask"),))]) == ""

@@ -164,6 +164,24 @@ def test_a_run_on_the_plateau_is_found_while_it_goes_on(tmp_path: Path) -> None:
     assert history.share_done(history.track) == 0.75
 
 
+def test_few_steps_come_before_all_else_on_the_plateau(tmp_path: Path) -> None:
+    recipe = PretrainRecipe().with_changes({"training": {"steps": 100}})
+    log = pretraining_log((9.4, 7.0, 6.95, 6.9, 6.9))
+    run = write_run(tmp_path / "run", recipe, {**PRETRAINED, "through_at": None}, {".": log})
+    (finding,) = findings_of(run)
+    assert [change.key for change in finding.changes][:2] == ["training.steps", "model.options.norm"]
+    assert "training.steps=1000" in examine(run).again
+    assert "optimiser.lr" not in examine(run).again
+
+
+def test_a_new_head_on_a_trained_encoder_is_no_plateau_after_a_few_steps(tmp_path: Path) -> None:
+    recipe = PretrainRecipe().with_changes({"training": {"steps": 10}, "model": {"start": "some/folder"}})
+    log = pretraining_log((10.4, 9.9, 9.4), each=2)
+    run = write_run(tmp_path / "run", recipe, {**PRETRAINED, "through_at": None}, {".": log})
+    assert findings_of(run) == []
+    assert sentence_on(read_history(run)).startswith("It is too early to tell: the MLM head is new")
+
+
 def test_what_was_found_before_and_while_it_trained_is_told_once(tmp_path: Path) -> None:
     run = finetuned(tmp_path / "run", finetuning_log((0.61,) * 4))
     leaks = Finding("leaks", "notable", "certain", "6 rows of dev stand in train.", "The score is too high.")

@@ -9,6 +9,7 @@ found, else 3.
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from bertkit.cli import finetune, pretrain
@@ -66,7 +67,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(to_json(found))
     else:
-        (show_run if about_a_run else show_preflight)(found)
+        phase = shlex.split(found["again"])[1:2]
+        flags = pretrain.FLAGS if phase == ["pretrain"] else finetune.FLAGS
+        # What is true or false has two options, and `--set` says either.
+        shorter = {f"{section}.{key}": flag for flag, section, key, kind, _ in flags if kind is not bool}
+        (show_run if about_a_run else show_preflight)(found, shorter)
     healthy = found["healthy"] if about_a_run else not found["findings"]
     return 0 if healthy else FINDINGS
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from bertkit.cli.display import plain_console
+from bertkit.cli.display import PlainConsole, plain_console
 from bertkit.diagnose.wording import duration, title
 from bertkit.health.trials import FIRST_RATE, LAST_RATE
 from bertkit.runs.findings import Change, as_above, ways
@@ -28,10 +29,13 @@ LEAST = 1e-8
 Measures = Mapping[str, Any]
 
 
-def show_preflight(found: Mapping[str, Any]) -> None:
-    """Print what `api.doctor` says of what would be done."""
+def show_preflight(found: Mapping[str, Any], shorter: Mapping[str, str]) -> None:
+    """Print what `api.doctor` says of what would be done: what to change, why, and what was measured."""
     console = plain_console()
     measures, findings = found["measures"], found["findings"]
+    if findings:
+        _show_remedy(console, found, shorter)
+        console.print("\nMeasured", style="bold")
     console.print(measures_table(measures, findings))
     if tested := measures["range_test"]:
         console.print("\nLoss of a few texts at rising learning rates", style="bold")
@@ -41,36 +45,67 @@ def show_preflight(found: Mapping[str, Any]) -> None:
     ends = (measures["by_heart"] or {}).get("gradient_norms")
     for line in gradient_sketch(measures["start"]["gradient_norms"], ends):
         console.print(f"  {line}", soft_wrap=True)
-    console.print()
     if not findings:
-        console.print("Nothing is wrong, as far as one can see before.", style="green")
+        console.print("\nNothing is wrong, as far as one can see before.", style="green")
     if cut_short(measures):
         console.say("Time ended what is marked with ·, which was not judged: --seconds gives it more.")
-    for finding in findings:
-        console.say(finding_text(finding))
 
 
-def show_run(found: Mapping[str, Any]) -> None:
-    """Print what `api.doctor` says of a run: whether it learned, what was found, and how to do it again."""
+def show_run(found: Mapping[str, Any], shorter: Mapping[str, str]) -> None:
+    """Print what `api.doctor` says of a run: whether it learned, what to do, why, answers to questions."""
     console = plain_console()
     console.say(found["verdict"], f"bold {STYLES[found['level']]}")
-    console.print()
-    above: list[Change] = []
-    for finding in found["findings"]:
-        console.say(finding_text(finding, above))
-        above += [Change(**change) for change in finding["changes"]]
-        console.print()
+    _show_remedy(console, found, shorter)
     if not found["findings"]:
-        console.print("No check found anything wrong with it.\n")
+        console.print("\nNo check found anything wrong with it.")
+    console.print()
     for answer in found["answers"]:
         console.say(Text.assemble((answer["question"], "bold"), f" {answer['words']}"))
-    if "--set" in shlex.split(found["again"]):
-        console.print(Text("\nAgain, with the changes:", style="bold"))
-        console.print(f"  {found['again']}", soft_wrap=True)
     if found["page"]:
         console.print(f"\npage {found['page']}", soft_wrap=True)
     else:
         console.say(f"\nNo page was written: {found['run']} can't be written to.")
+
+
+def _show_remedy(console: PlainConsole, found: Mapping[str, Any], shorter: Mapping[str, str]) -> None:
+    """One command that makes all changes, then the findings, the gravest first.
+
+    Args:
+        console: where.
+        found: what the doctor found.
+        shorter: options that stand for keys of a recipe, by key.
+    """
+    chosen = settings_of(found["again"])
+    if chosen:
+        console.print("\nDo this:", style="bold")
+        # A shell reads it as one line, so it is never broken.
+        console.print(f"  {shortened(found['again'], shorter)}", soft_wrap=True)
+    if found["findings"]:
+        console.print("\nWhy:" if chosen else "\nWhat is wrong:", style="bold")
+    above: list[Change] = []
+    for finding in found["findings"]:
+        changes = [Change(**change) for change in finding["changes"]]
+        # One value of a key, the one of the command: others would only contradict it.
+        agreed = [each for each in changes if chosen.get(each.key, each.typed) == each.typed]
+        console.say(finding_text({**finding, "changes": [asdict(change) for change in agreed]}, above))
+        above += agreed
+
+
+def settings_of(command: str) -> dict[str, str]:
+    """What a command sets, by key, as it is typed."""
+    words = shlex.split(command)
+    settings = [words[place + 1] for place, word in enumerate(words) if word == "--set"]
+    return {setting.partition("=")[0]: f"--set {setting}" for setting in settings}
+
+
+def shortened(command: str, shorter: Mapping[str, str]) -> str:
+    """A command with the options that stand for keys of a recipe, where there are such."""
+    words = shlex.split(command)
+    for place in [place for place, word in enumerate(words) if word == "--set"][::-1]:
+        key, _, value = words[place + 1].partition("=")
+        if (flag := shorter.get(key)) is not None:
+            words[place : place + 2] = [flag, value]
+    return shlex.join(words)
 
 
 def measures_table(measures: Measures, findings: Sequence[Mapping[str, Any]]) -> Table:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bertkit.config.model import changed_preset
 from bertkit.data.shards import is_shards
-from bertkit.diagnose.answers import Answer, answers_of, typed_settings
+from bertkit.diagnose.answers import Answer, answers_of
+from bertkit.diagnose.remedy import remedy_after
 from bertkit.diagnose.verdict import Level, sentence_on
 from bertkit.diagnose.wording import duration
-from bertkit.errors import UserError
 from bertkit.health.checks import answered, check_after
 from bertkit.health.labelled import ON_THE_PRIOR
-from bertkit.recipe.base import add_settings
-from bertkit.runs.findings import Change, Finding, by_weight, read_findings, ways
-from bertkit.runs.folder import RECIPE, is_run, last_logged, seed_folders
+from bertkit.runs.findings import Change, Finding, by_weight, read_findings
+from bertkit.runs.folder import is_run, last_logged, seed_folders
 from bertkit.runs.history import History, Track, is_finetuning, last_train_loss
 from bertkit.runs.reader import read_history
 from bertkit.runs.restarts import Restart
@@ -105,7 +102,7 @@ def examined(run: Path, history: History) -> Examination:
         verdict=sentence_on(history) + ("" if history.finished else _written(run)),
         answers=answers_of(history),
         findings=findings,
-        again=_again(run, history, findings),
+        again=remedy_after(run, history, findings),
     )
 
 
@@ -115,38 +112,6 @@ def _written(run: Path) -> str:
     return (
         "" if last is None else f" Its log was last written to {duration(max(0.0, time.time() - last))} ago."
     )
-
-
-def _again(run: Path, history: History, findings: Sequence[Finding]) -> str:
-    """The command with what restarts changed, what each finding proposes first, and what acts with that.
-
-    The gravest finding's word counts where two want another value of a key, and a change that makes no recipe
-    beside those before it is left out.
-    """
-    chosen: dict[str, str] = {}
-    for finding in findings:
-        proposed = ([change for change in way if change.key] for way in ways(finding.changes))
-        for change in next(filter(None, proposed), []):
-            # A change as people read it has no quotes; a shell may need them.
-            setting = change.typed.removeprefix("--set ")
-            if change.key not in chosen and _makes_a_recipe(history, [*chosen.values(), setting]):
-                chosen[change.key] = setting
-    words = ["bertkit", history.phase, "--recipe", str(run / RECIPE)]
-    settings = typed_settings(history) | chosen
-    words += [word for setting in settings.values() for word in ("--set", setting)]
-    return shlex.join([*words, "-o", f"{run}-again"])
-
-
-def _makes_a_recipe(history: History, settings: Sequence[str]) -> bool:
-    """Whether a recipe takes these settings, and its model's options with them."""
-    recipe = history.recipe
-    try:
-        model = recipe.with_changes(add_settings({}, settings, recipe.model.options)).model
-        if model.fresh:
-            changed_preset(model.start, model.options)
-    except (UserError, TypeError):
-        return False
-    return True
 
 
 def findings_of(run: Path) -> list[Finding]:

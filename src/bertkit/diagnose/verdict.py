@@ -10,7 +10,7 @@ from typing import Any, Literal
 from bertkit.config.head import USUAL_KIND
 from bertkit.config.terms import MASKED, PAIRS
 from bertkit.diagnose.wording import capital, perplexity, said, title
-from bertkit.health.unlabelled import BY_HEART, last_training_loss, soon_through
+from bertkit.health.unlabelled import BY_HEART, last_training_loss, soon_through, too_early
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.history import BaselineScore, Evaluation, History, RunHistory, Scores, is_finetuning
 from bertkit.runs.records import number
@@ -311,6 +311,12 @@ def _came_to(run: RunHistory[PretrainRecipe], result: Result) -> tuple[Level, st
 
 def _on_the_plateau(run: RunHistory[PretrainRecipe]) -> tuple[Level, str, str]:
     """See `_came_to`."""
+    if too_early(run):
+        text = (
+            f"The MLM head is new, and {run.track.last_step:,} updates are too few to learn it: the loss "
+            "tells nothing of the encoder yet."
+        )
+        return "open", "It is too early to tell.", text
     if soon_through(run):
         text = (
             "The loss had nearly left the plateau of word frequencies at the end, and was still falling: "
@@ -335,6 +341,8 @@ def _pretraining_in_short(run: RunHistory[PretrainRecipe]) -> str:
         of_seed = "" if track.seed is None else f" of seed {track.seed}"
         done = f"{track.last_step:,} steps{of_seed} are, about {run.share_done(track):.0%} of it"
         return f"It is not done: {done}, and {held}."
+    if not run.learned and too_early(run):
+        return f"It is too early to tell: the MLM head is new, and {held}."
     if not run.learned and soon_through(run):
         return f"It had nearly left the plateau of word frequencies when it ended: {held}."
     if not run.learned:

@@ -45,6 +45,9 @@ HARDLY_TOLD = 0.55
 """Share of pairs told right below which the second objective counts as not learned; a judgement."""
 ENOUGH_UPDATES = 1_000
 """That small models take through the plateau of word frequencies; a run is told so before it begins, too."""
+HEAD_UPDATES = 100
+"""In which a new MLM head on a trained encoder learns how frequent tokens are: so long its loss stands on the
+plateau, whatever the encoder knows."""
 AT_THE_END = 20
 """Steps whose training losses are taken together."""
 GAP = 0.1
@@ -165,6 +168,11 @@ def soon_through(run: RunHistory[PretrainRecipe]) -> bool:
     return run.share_done(run.track) > 0 and nearly_through(scored, unigram, run.share_done(run.track))
 
 
+def too_early(run: RunHistory[PretrainRecipe]) -> bool:
+    """Whether the loss tells of a new head alone, and nothing of the trained encoder below it."""
+    return not run.fresh and run.track.last_step < HEAD_UPDATES
+
+
 def last_training_loss(run: RunHistory[PretrainRecipe]) -> float:
     """Mean of the last steps, for one alone is noise; NaN without any."""
     return mean([step.loss for step in run.track.steps[-AT_THE_END:]])
@@ -200,9 +208,13 @@ def stays_on_plateau(watched: Watched) -> Finding | None:
         return None
     if nearly_through([(each.step, each.loss) for each in scored], unigram, watched.fraction):
         return None
-    changes = [Change("optimiser.lr", 2 * setting.optimiser.lr), Change(words="more steps")]
+    if setting.trained and watched.step < HEAD_UPDATES:
+        return None
+    planned = round(watched.step / watched.fraction)
+    few = planned < ENOUGH_UPDATES
+    changes = [Change(words=f"more steps: {planned:,} are few" if few else "more steps")]
     if setting.model.positions != "rotary" and not setting.trained:
-        changes.insert(0, Change("model.options.positions", "rotary"))
+        changes.insert(few, Change("model.options.positions", "rotary"))
     return grave(
         "possible",
         f"The loss {loss:.3f} is stuck on the plateau of word frequencies ({unigram:.3f}; knowing nothing is "
@@ -219,18 +231,23 @@ def plateau(run: RunHistory[PretrainRecipe]) -> Finding | None:
         return None
     if run.stopped or run.track.broken or run.track.broke is not None or soon_through(run):
         return None
+    if too_early(run):
+        return None
     scored = scored_after_start(run)
     loss = scored[-1].loss if scored else last_training_loss(run)
     if not loss >= THROUGH * run.floor:
         return None
     near = loss < (1 + HAIR) * THROUGH * run.floor
+    few = 0 < (run.planned(run.track) or run.track.last_step) < ENOUGH_UPDATES
     return (notable if near else grave)(
         "certain" if run.finished and not near else "likely",
         f"After {run.track.last_step:,} steps the loss is {loss:.3f}; knowing only how frequent words are "
         f"gives {run.floor:.3f}.",
         "The model has hardly learned to use the context, and will help little.",
+        # Few steps come first, and with what helps beside them; many have had their chance.
+        *(_longer(run, 4, least=ENOUGH_UPDATES) if few else ()),
         *trainable(run.recipe.model),
-        *_longer(run, 4, least=ENOUGH_UPDATES),
+        *(() if few else _longer(run, 4)),
     )
 
 

@@ -1,0 +1,78 @@
+"""One command that makes all changes that findings propose, of a run that was and of one to come."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bertkit.config.model import changed_preset
+from bertkit.diagnose.answers import typed_settings
+from bertkit.errors import UserError
+from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.recipe.base import add_settings
+from bertkit.runs.findings import Change, Finding, ways
+from bertkit.runs.folder import RECIPE
+from bertkit.runs.history import History
+
+Settings = Mapping[str, str]
+"""By key, as `--set` takes them."""
+
+
+def remedy_after(run: Path, history: History, findings: Sequence[Finding]) -> str:
+    """The command that does a run again with what restarts changed and what its findings propose."""
+    settings = typed_settings(history) | chosen_changes(history.recipe, findings)
+    words = [history.phase, "--recipe", str(run / RECIPE)]
+    return _command(words, settings, f"{run}-again")
+
+
+def remedy_before(recipe: Recipe | PretrainRecipe, findings: Sequence[Finding]) -> str:
+    """The command that makes such a run with what its findings propose; "" where no key can say any of it."""
+    if not (chosen := chosen_changes(recipe, findings)):
+        return ""
+    usual = type(recipe)().flat()
+    asked = {
+        f"{key}.{name}" if isinstance(value, Mapping) else key: each
+        for key, value in recipe.flat().items()
+        if value != usual[key]
+        for name, each in (value.items() if isinstance(value, Mapping) else [("", value)])
+    }
+    about = getattr(getattr(recipe, recipe.ABOUT[0]), recipe.ABOUT[1])
+    asked.pop(".".join(recipe.ABOUT), None)
+    words = ["finetune" if isinstance(recipe, Recipe) else "pretrain", *filter(None, [about])]
+    name = Path(about or asked.get("task.train", "")).name.partition(".")[0]
+    settings = {key: Change(key, value).typed.removeprefix("--set ") for key, value in asked.items()}
+    return _command(words, settings | chosen, f"runs/{name or 'again'}")
+
+
+def _command(words: Sequence[str], settings: Settings, out: str) -> str:
+    typed = [word for setting in settings.values() for word in ("--set", setting)]
+    return shlex.join(["bertkit", *words, *typed, "-o", out])
+
+
+def chosen_changes(recipe: Recipe | PretrainRecipe, findings: Sequence[Finding]) -> dict[str, str]:
+    """By key what each finding proposes first, and what acts with that.
+
+    The gravest finding's word counts where two want another value of a key, and a change that makes no recipe
+    beside those before it is left out.
+    """
+    chosen: dict[str, str] = {}
+    for finding in findings:
+        proposed = ([change for change in way if change.key] for way in ways(finding.changes))
+        for change in next(filter(None, proposed), []):
+            # A change as people read it has no quotes; a shell may need them.
+            setting = change.typed.removeprefix("--set ")
+            if change.key not in chosen and _makes_a_recipe(recipe, [*chosen.values(), setting]):
+                chosen[change.key] = setting
+    return chosen
+
+
+def _makes_a_recipe(recipe: Recipe | PretrainRecipe, settings: Sequence[str]) -> bool:
+    """Whether a recipe takes these settings, and its model's options with them."""
+    try:
+        model = recipe.with_changes(add_settings({}, settings, recipe.model.options)).model
+        if model.fresh:
+            changed_preset(model.start, model.options)
+    except (UserError, TypeError):
+        return False
+    return True
