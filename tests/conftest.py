@@ -106,7 +106,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(11)
     encoder = Encoder(config)
     head = ClassificationHead(HeadConfig(labels=("bad", "good", "odd")), config)
-    card = {"task": "toy", "kind": "classify", "max_length": 13, "pad_to": 0, "metric": "f1"}
+    card = {"task": "toy", "kind": "classify", "max_length": 13, "pad_to": 0, "metric": "macro_f1"}
     card |= {"score": 0.5, "interval": [0.4, 0.6]}
     path = tmp_path_factory.mktemp("models") / "tiny"
     write_model_folder(path, encoder, head, tokenizer, card)

@@ -39,7 +39,17 @@ def test_json_is_the_result_alone(evaluate) -> None:
 def test_people_see_baselines_confusion_and_mistakes(evaluate) -> None:
     code, out, err = evaluate(*COLUMNS, "--train", "train.csv")
     assert (code, err) == (0, "")
-    for part in ("4 rows", "F1", "95 % interval", "n-gram", "majority", "true label by row", "tokens/s"):
+    for part in (
+        "4 rows",
+        "macro F1",
+        "by class",
+        "recall",
+        "95 % interval",
+        "n-gram",
+        "majority",
+        "confusion matrix",
+        "tokens/s",
+    ):
         assert part in out
     assert "1 of these rows stand in the training file too." in out
     mistakes = [line for line in out.splitlines() if line.startswith("  line ")]

@@ -26,7 +26,7 @@ def test_people_see_everything_in_lines(tiny_model: Path, capsys) -> None:
     assert lines["encoder"] == "2 layers of 12, 3 heads, feed-forward 20 (gelu)"
     assert lines["vocabulary"] == "17 tokens, text in lower case, accents stripped"
     assert lines["head"] == "3 classes, pooling pooler, softmax"
-    assert lines["trained"] == "on toy, f1 0.500 [0.400, 0.600], texts up to 13 tokens"
+    assert lines["trained"] == "on toy, macro F1 0.500 [0.400, 0.600], texts up to 13 tokens"
     assert lines["files"].startswith("bertkit.json ")
     assert lines["model.safetensors"].endswith(" kB")
 

@@ -122,7 +122,7 @@ def test_counting_words_is_little_help() -> None:
             [s.text for s in sentences], None, Targets.single(labels), list(range(len(sentences))), Path("x")
         )
 
-    found = CLASSIFY.score_baselines(examples(TRAIN), examples(DEV), ("no", "yes"), "mcc")
+    found = CLASSIFY.scoring(("no", "yes"), "mcc").baselines(examples(TRAIN), examples(DEV))
     score = found["ngram"]["score"]
     assert score < 0.3
 

@@ -118,7 +118,8 @@ def write_finetuning(folder: Path, *, labels: tuple[str, ...] = ("no", "yes"), s
     explanation = {"tokens": tokens, "difference": 1.0, "baseline": 0.1, "gap": 0.001, "steps": 32}
     mistake = {"line": 7, "text": "the cat sat and ran far " + LONG, "pair": None, "label": labels[0]}
     mistake |= {"predicted": labels[1], "probability": 0.98}
-    shown = CLASSIFY.summary(targets, predictions, labels, "mcc")
+    scoring = CLASSIFY.scoring(labels, "mcc")
+    shown = scoring.summary(targets, predictions)
     done = {"seed": 0, "score": shown["score"], "last_score": 0.1, "status": "learned", "best_epoch": 2.0}
     done |= {"steps": 200, "tokens": 999, "seconds": 3.0}
     result = {
@@ -136,7 +137,7 @@ def write_finetuning(folder: Path, *, labels: tuple[str, ...] = ("no", "yes"), s
         "label_shares": dict.fromkeys(labels, 1 / len(labels)),
         "dev_fingerprint": "abc",
         **CLASSIFY.scored(targets, predictions, labels),
-        **CLASSIFY.examine(logs, targets, labels, CLASSIFY.metric("mcc")),
+        **CLASSIFY.examine(logs, targets, scoring),
         "mistakes": [{**mistake, "explanation": {**explanation, "complete": True}}, mistake],
         "parameters": 11_171_074,
         "precision": "fp32",

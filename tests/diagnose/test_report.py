@@ -213,7 +213,7 @@ def test_what_a_result_does_not_have_is_left_out(tmp_path: Path, missing: str) -
     (found["baselines"] if missing in found["baselines"] else found).pop(missing)
     text = Page(write_report(write_run(tmp_path / "run", found, {".": LOG}))).text
     words = {"ngram": "n-gram model", "majority": "majority 0.000"}
-    words |= {"confusion": "What is taken for what", "floor": "knowing only the label shares"}
+    words |= {"confusion": "Confusion matrix", "floor": "knowing only the label shares"}
     assert words[missing] not in text
     assert "MCC 0.412 [0.335, 0.488] on 99 dev rows." in text
 
@@ -300,7 +300,7 @@ def test_a_folder_that_is_no_run_and_a_damaged_result_are_refused(tmp_path: Path
             {
                 "score": 0.0,
                 "interval": [0.0, 0.0],
-                "confusion": [[0, 31], [0, 68]],
+                "by_class": [{"label": "bad & odd", "predicted": 0}, {"label": "fine", "predicted": 99}],
                 "seeds": [SEEDS[1]],
             },
             "bad",

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bertkit.errors import UserError
 from bertkit.tasks.classify import CLASSIFY
 from bertkit.tasks.examples import Examples, Targets
 from bertkit.tasks.load import load_examples
@@ -25,7 +26,39 @@ def ngram(train: Examples, dev: Examples) -> list[int]:
 def test_the_majority_of_train_answers_for_dev() -> None:
     three, dev = examples(["x"] * 3, [0, 2, 2]), examples(["x"] * 4, [0, 0, 1, 2])
     assert MAJORITY.predict(three, dev, ("a", "b", "c")).tolist() == [2, 2, 2, 2]
-    assert MAJORITY.predict(examples(["x"] * 2, [1, 0]), dev, ("a", "b")).tolist() == [0, 0, 0, 0]
+    # Of two that are as frequent in train, the one that dev has more of, whichever comes first.
+    for labels, expected in (([0, 0, 1], 0), ([1, 1, 0], 1)):
+        dev = examples(["x"] * 3, labels)
+        assert MAJORITY.predict(examples(["x"] * 2, [1, 0]), dev, ("a", "b")).tolist() == [expected] * 3
+
+
+def test_the_positive_label_is_the_rarer_one_or_the_one_that_is_asked_for() -> None:
+    rows = Targets.single(np.array([0, 1, 1]))
+    assert CLASSIFY.positive("", rows, ("fraud", "normal")) == "fraud"
+    assert CLASSIFY.positive("", rows, ("a", "b")) == "a"
+    assert CLASSIFY.positive("normal", rows, ("fraud", "normal")) == "normal"
+    assert CLASSIFY.positive("", rows, ("a", "b", "c")) == ""
+    assert CLASSIFY.positive("", Targets.single(np.array([0, 1])), ("a", "b")) == "b"
+    with pytest.raises(UserError, match="positive label 'frau' is none of these: fraud, normal"):
+        CLASSIFY.positive("frau", rows, ("fraud", "normal"))
+    with pytest.raises(
+        UserError, match=r"one of two, and these rows have 3 \(a, b, c\); leave --positive out"
+    ):
+        CLASSIFY.positive("a", rows, ("a", "b", "c"))
+    with pytest.raises(UserError, match=r"F1 is of one of two labels, and these rows have 3; .* macro_f1"):
+        CLASSIFY.scoring(("a", "b", "c"), "f1")
+
+
+def test_many_labels_are_told_by_the_largest_and_the_smallest() -> None:
+    counts = [*range(20, 0, -1)]
+    rows = Targets.single(np.repeat(np.arange(20), counts))
+    _, told = CLASSIFY.words(rows, tuple(f"L{place}" for place in range(20)))
+    assert told.startswith("20: L0 9.5%, L1 9.0%, ")
+    assert told.endswith("L7 6.2%, 8 others, L16 1.9%, L17 1.4%, L18 1.0%, L19 0.5%")
+    result = CLASSIFY.scored(rows, rows.values, tuple(map(str, range(20))))
+    assert len(result["confusion"]) == len(result["by_class"]) == 20
+    many = Targets.single(np.arange(31))
+    assert "confusion" not in CLASSIFY.scored(many, many.values, tuple(map(str, range(31))))
 
 
 def test_ngram_learns_words_and_pairs_of_words() -> None:
@@ -55,4 +88,4 @@ def test_ngram_sees_little_of_acceptability(shared_data: Path) -> None:
     task = get_task("cola", shared_data / "cola")
     train, labels = load_examples(task, "train")
     dev, _ = load_examples(task, "dev", labels)
-    assert 0.1 < CLASSIFY.score_baselines(train, dev, labels, "mcc")["ngram"]["score"] < 0.2
+    assert 0.1 < CLASSIFY.scoring(labels, "mcc").baselines(train, dev)["ngram"]["score"] < 0.2

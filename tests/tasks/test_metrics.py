@@ -8,8 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertkit.errors import UserError
-from bertkit.tasks.confusion import CLASS_METRICS, adds_of, confusion_matrix, sums_of
-from bertkit.tasks.metrics import get_metric, rows_interval, summary
+from bertkit.tasks.confusion import (
+    CLASS_METRICS,
+    adds_of,
+    by_class,
+    confusion_matrix,
+    confusions,
+    metrics_of,
+    sums_of,
+)
+from bertkit.tasks.metrics import SPARSE, get_metric, rows_interval, summary
 
 METRICS = {metric.name: metric for metric in CLASS_METRICS}
 CONFUSION = np.array([[20, 5], [10, 65]])
@@ -50,18 +58,13 @@ def test_agrees_with_scikit_learn(case: tuple[int, list[tuple[int, int]]]) -> No
     classes, rows = case
     true, predicted = np.array(rows).T
     confusion = confusion_matrix(true, predicted, classes)
-    average = "binary" if classes == 2 else "macro"
+    scikit = {"y_true": true, "y_pred": predicted, "zero_division": 0.0}
     assert all_metrics(confusion) == pytest.approx(
         {
             "mcc": sklearn.metrics.matthews_corrcoef(true, predicted),
             "accuracy": sklearn.metrics.accuracy_score(true, predicted),
-            "f1": sklearn.metrics.f1_score(
-                true,
-                predicted,
-                average=average,
-                zero_division=0.0,
-                labels=None if classes == 2 else range(classes),
-            ),
+            "f1": sklearn.metrics.f1_score(**scikit, average=None, labels=range(classes))[-1],
+            "macro_f1": sklearn.metrics.f1_score(**scikit, average="macro", labels=range(classes)),
         },
         abs=1e-12,
     )
@@ -70,7 +73,9 @@ def test_agrees_with_scikit_learn(case: tuple[int, list[tuple[int, int]]]) -> No
 @pytest.mark.parametrize("metric", METRICS)
 def test_one_predicted_class_is_no_division_by_zero(metric: str) -> None:
     score = float(METRICS[metric].score(sums_of(np.array([[0, 30], [0, 70]]))))
-    assert score == pytest.approx({"mcc": 0.0, "accuracy": 0.7, "f1": 140 / 170}[metric])
+    assert score == pytest.approx(
+        {"mcc": 0.0, "accuracy": 0.7, "f1": 140 / 170, "macro_f1": 70 / 170}[metric]
+    )
     assert float(METRICS[metric].score(np.zeros(7))) == 0.0
 
 
@@ -142,6 +147,43 @@ def test_one_mistake_is_not_better_than_none() -> None:
     none, one = np.diag([40, 40]), np.array([[39, 1], [0, 40]])
     for metric in METRICS:
         assert bootstrap_interval(one, metric)[0] <= bootstrap_interval(none, metric)[0] + 0.005
+
+
+def test_the_f1_of_two_classes_is_that_of_the_positive_one() -> None:
+    # Two of a hundred are fraud, and none is found: what scikit-learn says with pos_label, and without.
+    true, predicted = np.array([0] * 2 + [1] * 98), np.ones(100, dtype=np.int64)
+    told = {}
+    for positive in ("fraud", "normal"):
+        metrics = metrics_of(("fraud", "normal"), positive)
+        found = summary(metrics, adds_of(true, predicted, 2), "f1")["metrics"]
+        told[get_metric(metrics, "f1").title] = found["f1"]
+        assert found["macro_f1"] == pytest.approx(0.495, abs=5e-4)
+    assert told == {"F1 of fraud": 0.0, "F1 of normal": pytest.approx(0.98990, abs=5e-6)}
+    assert metrics_of(("a", "b"), "a") == metrics_of(("a", "b"), "a") != metrics_of(("a", "b"), "b")
+    assert [each.name for each in metrics_of(("a", "b", "c"), "")] == ["mcc", "accuracy", "macro_f1"]
+
+
+def test_by_class_and_confusions_by_hand() -> None:
+    true, said = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 1, 1, 1, 1, 0])
+    assert by_class(true, said, ("a", "b", "c")) == [
+        {"label": "a", "rows": 3, "predicted": 2, "found": 1, "precision": 1 / 2, "recall": 1 / 3, "f1": 0.4},
+        {"label": "b", "rows": 2, "predicted": 4, "found": 2, "precision": 1 / 2, "recall": 1.0, "f1": 4 / 6},
+        {"label": "c", "rows": 1, "predicted": 0, "found": 0, "precision": 0.0, "recall": 0.0, "f1": 0.0},
+    ]
+    assert confusions(true, said, ("a", "b", "c")) == [
+        {"label": "a", "predicted": "b", "rows": 2},
+        {"label": "c", "predicted": "a", "rows": 1},
+    ]
+
+
+def test_many_classes_are_added_up_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    true = random.integers(0, 40, 200)
+    adds = adds_of(true, np.where(random.random(200) < 0.8, true, random.integers(0, 40, 200)), 40)
+    assert adds.shape[1] > SPARSE
+    sparse = [rows_interval(metric, adds, samples=500) for metric in CLASS_METRICS]
+    monkeypatch.setattr("bertkit.tasks.metrics.SPARSE", 10_000)
+    assert [rows_interval(metric, adds, samples=500) for metric in CLASS_METRICS] == sparse
 
 
 def test_summary_names_score_interval_and_all_metrics() -> None:

@@ -14,7 +14,7 @@ from bertkit.tasks.examples import Examples, Targets, contradictions
 from bertkit.tasks.load import load_examples
 from bertkit.tasks.metrics import middle, paired_samples, rows_interval, seeds_interval, summary
 from bertkit.tasks.registry import Task, get_task, task_from_files
-from bertkit.tasks.regress import REGRESS
+from bertkit.tasks.regress import NAMES, REGRESS
 
 PEARSON, SPEARMAN, MSE, MAE = REGRESS.metrics
 
@@ -66,13 +66,13 @@ def test_dev_may_have_one_score(tmp_path: Path) -> None:
     dev, _ = load_examples(
         own(tmp_path, "text,score\nx,1\ny,2\n", "text,score\nx,3\ny,3\n"), "dev", ("score",)
     )
-    assert REGRESS.summary(dev.known, np.array([1.0, 2.0]), ("score",), "pearson")["score"] == 0.0
+    assert REGRESS.scoring(NAMES, "pearson").summary(dev.known, np.array([1.0, 2.0]))["score"] == 0.0
 
 
 @pytest.mark.parametrize("shift", [0.0, 2_000.0, 1e7])
 def test_scores_are_those_of_scipy_and_scikit_learn(shift: float) -> None:
     targets, predictions = drawn(211, 0.8, shift=shift)
-    found = REGRESS.summary(targets, predictions, ("score",), "spearman")
+    found = REGRESS.scoring(NAMES, "spearman").summary(targets, predictions)
     true = targets.values
     assert found["score"] == found["metrics"]["spearman"]
     assert found["metrics"] == pytest.approx(
@@ -101,10 +101,11 @@ def test_one_number_for_all_rows_has_no_correlation_and_is_told() -> None:
     assert [PEARSON.of(adds), SPEARMAN.of(adds)] == [0.0, 0.0]
     assert REGRESS.one_answer(targets, said)
     assert not REGRESS.one_answer(targets, predictions)
-    assert REGRESS.status(targets, said, [0.0, 0.0], "pearson", 0.0) == "collapsed"
-    assert REGRESS.status(targets, predictions, [0.1, 0.3], "pearson", 0.0) == "learned"
-    assert REGRESS.status(targets, predictions, [2.0, 3.0], "mse", 2.5) == "not learned"
-    assert REGRESS.status(targets, predictions, [2.0, 2.4], "mse", 2.5) == "learned"
+    pearson, mse = (REGRESS.scoring(NAMES, name) for name in ("pearson", "mse"))
+    assert pearson.status(targets, said, [0.0, 0.0], 0.0) == "collapsed"
+    assert pearson.status(targets, predictions, [0.1, 0.3], 0.0) == "learned"
+    assert mse.status(targets, predictions, [2.0, 3.0], 2.5) == "not learned"
+    assert mse.status(targets, predictions, [2.0, 2.4], 2.5) == "learned"
 
 
 @pytest.mark.parametrize("rows", [97, 700])
@@ -144,7 +145,7 @@ def test_the_baselines_are_the_mean_and_a_ridge_regression() -> None:
     mean, ridge = (each.predict(train, dev, ("score",)).tolist() for each in REGRESS.baselines)
     assert mean == [3.0, 3.0]
     assert ridge[0] > 3 > ridge[1]
-    scored = REGRESS.score_baselines(train, dev, ("score",), "pearson")
+    scored = REGRESS.scoring(NAMES, "pearson").baselines(train, dev)
     assert list(scored) == ["mean", "ridge"]
     assert scored["mean"]["metrics"] == {"pearson": 0.0, "spearman": 0.0, "mse": 4.0, "mae": 2.0}
 

@@ -82,7 +82,7 @@ def test_a_run_learns_numbers_and_its_folder_gives_them_on_their_own_scale(
     page = (run / "report.html").read_text()
     for heading in ("Predicted against true", "Residuals", "knowing only the mean", "ridge regression"):
         assert heading in page
-    assert "What is taken for what" not in page
+    assert "Confusion matrix" not in page
 
 
 def test_the_folder_opens_in_transformers_as_a_regression_with_equal_outputs(

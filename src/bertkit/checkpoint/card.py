@@ -38,7 +38,7 @@ def _recipe(value: object) -> bool:
 
 
 KNOWN: dict[tuple[str, ...], tuple[str, Callable[[Any], bool]]] = {
-    ("task", "kind", "metric"): ("a text", _text),
+    ("task", "kind", "metric", "positive"): ("a text", _text),
     ("pairs",): ("true or false", lambda value: isinstance(value, bool)),
     ("score",): ("a number", _number),
     ("temperature",): ("a number above 0", lambda value: _number(value) and value > 0),

@@ -20,13 +20,17 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
+
+from bertkit.diagnose.classes import CLASS_HEADS, class_lines
 
 if TYPE_CHECKING:
     from bertkit.data.prepare import Progress as Prepared
 
 BAR_WIDTH = 24
+CLASSES_SHOWN = 12
+"""Beyond these a table is no longer read by a person."""
 # Without a terminal there is no bar: a line of progress every so many seconds instead.
 SECONDS_BETWEEN_LINES = 30.0
 
@@ -92,6 +96,17 @@ def named_rows(rows: Mapping[str, str]) -> Table:
     for name, text in rows.items():
         grid.add_row(name, text)
     return grid
+
+
+def class_table(result: Mapping[str, Any]) -> Table | None:
+    """Precision, recall and F1 of each class, of the largest and the smallest of many; None of numbers."""
+    if not result.get("by_class"):
+        return None
+    heads = [Column(head, justify="right" if place else "left") for place, head in enumerate(CLASS_HEADS)]
+    table = Table(*heads, title="by class", title_justify="left")
+    for line in class_lines(result["by_class"], CLASSES_SHOWN):
+        table.add_row(*line)
+    return table
 
 
 def transient_bar(console: Console, *columns: ProgressColumn) -> Progress:

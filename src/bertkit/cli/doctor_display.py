@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from bertkit.cli.display import PlainConsole, plain_console
-from bertkit.diagnose.wording import duration, title
+from bertkit.diagnose.wording import duration
 from bertkit.health.trials import FIRST_RATE, LAST_RATE
 from bertkit.runs.findings import Change, as_above, ways
+from bertkit.tasks.kinds import title
 
 STYLES = {"grave": "red", "bad": "red", "notable": "yellow", "open": "yellow", "good": "green", "": "green"}
 MARKS = {"grave": "✗", "notable": "!", "": "✓"}
@@ -184,7 +185,8 @@ def _labelled(rows: Measures, asked: Measures) -> Iterator[Row]:
         classes += f" and {len(shares) - 5} more" if len(shares) > 5 else ""
         scored = f"accuracy {rows['majority_accuracy']:.3f}"
         if asked["metric"] != "accuracy":
-            scored = f"{title(asked['metric'])} {rows['majority_score']:.3f}, {scored}"
+            name = title(asked["metric"], rows["positive"])
+            scored = f"{name} {rows['majority_score']:.3f}, {scored}"
         classes += f"; {blind} {rows['majority_label']!r}, {scored}"
         yield "labels", classes, "rare_label accuracy_of_imbalance"
     if "deviation" in rows:

@@ -13,9 +13,7 @@ from bertkit.text.jsons import to_json
 if TYPE_CHECKING:
     from rich.table import Table
 
-# Beyond these a table is no longer read by a person.
-CLASSES_SHOWN = 12
-MISTAKES_SHOWN = 5
+MISTAKES_SHOWN = CONFUSIONS_SHOWN = 5
 TASK_FLAGS = tuple(flag for flag in FLAGS if flag[1] == "task")
 EXAMPLES = """examples:
   bertkit evaluate RUN --dev test.csv                   columns named as in training
@@ -48,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _show(result: dict[str, Any]) -> None:
-    from bertkit.cli.display import plain_console
+    from bertkit.cli.display import CLASSES_SHOWN, class_table, plain_console
     from bertkit.cli.run_display import score_table
     from bertkit.tasks.kinds import get_kind
 
@@ -60,11 +58,13 @@ def _show(result: dict[str, Any]) -> None:
     elif result["leaks"]:
         console.say(f"{result['leaks']:,} of these rows stand in the training file too.", "red")
     console.print()
-    classes = "confusion" in result
+    classes = class_table(result)
+    if classes:
+        console.show(classes)
     if classes and len(result["labels"]) <= CLASSES_SHOWN:
         console.show(_confusion_table(result))
-    elif classes:
-        console.say(f"The confusion matrix of {len(result['labels'])} classes is in what --json prints.")
+    elif result.get("confusions"):
+        console.say(_confusions(result))
     if result.get("calibration"):
         console.say(_calibration(result))
     if result["mistakes"]:
@@ -97,6 +97,15 @@ def _calibration(result: dict[str, Any]) -> str:
     )
 
 
+def _confusions(result: dict[str, Any]) -> str:
+    """The largest, where there are too many classes for a matrix."""
+    told = [
+        f"{each['label']} predicted as {each['predicted']} {each['rows']:,} times"
+        for each in result["confusions"][:CONFUSIONS_SHOWN]
+    ]
+    return f"Largest confusions: {', '.join(told)}."
+
+
 def _confusion_table(result: dict[str, Any]) -> Table:
     """Rows are the true labels, columns what the model said."""
     from rich.table import Column, Table
@@ -104,7 +113,7 @@ def _confusion_table(result: dict[str, Any]) -> Table:
 
     labels = result["labels"]
     heads = [Column(label, justify="right") for label in labels]
-    table = Table("", *heads, title="true label by row, predicted by column", title_justify="left")
+    table = Table("true, predicted", *heads, title="confusion matrix", title_justify="left")
     for index, (label, counts) in enumerate(zip(labels, result["confusion"], strict=True)):
         cells = [Text(f"{count:,}", "bold" if place == index else "") for place, count in enumerate(counts)]
         table.add_row(label, *cells)

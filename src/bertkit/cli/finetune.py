@@ -38,8 +38,15 @@ FLAGS: tuple[Flag, ...] = (
         "task",
         "metric",
         str,
-        "the score that counts: mcc, accuracy or f1; of numbers pearson, spearman, mse or mae (default: the "
-        "task's, or accuracy and pearson)",
+        "the score that counts: accuracy, macro_f1, mcc, or f1 of two labels; of numbers pearson, spearman, "
+        "mse or mae (default: the task's, or accuracy and pearson)",
+    ),
+    (
+        "--positive",
+        "task",
+        "positive",
+        str,
+        "of two labels the one whose F1 is told (default: the rarer one of training; a named task's own)",
     ),
     (
         "--vocab",

@@ -136,7 +136,7 @@ def _origin(origin: dict[str, Any]) -> str:
         told.append(f"from {shown(tomllib.loads(recipe)['model']['start'])}")
     if origin.get("score") is not None and origin.get("interval"):
         low, high = origin["interval"]
-        told.append(f"{shown(origin.get('metric') or 'score')} {origin['score']:.3f} [{low:.3f}, {high:.3f}]")
+        told.append(f"{shown(_metric(origin))} {origin['score']:.3f} [{low:.3f}, {high:.3f}]")
     if origin.get("max_length"):
         window = origin.get("window")
         length = f"in windows of {window}" if window else f"up to {origin['max_length']}"
@@ -146,6 +146,13 @@ def _origin(origin: dict[str, Any]) -> str:
     if origin.get("temperature"):
         told.append(f"temperature {origin['temperature']:.2f}")
     return ", ".join(told)
+
+
+def _metric(origin: dict[str, Any]) -> str:
+    """What the score is called."""
+    from bertkit.tasks.kinds import title
+
+    return title(origin.get("metric") or "score", origin.get("positive") or "")
 
 
 def count_names(names: list[str]) -> str:

@@ -20,11 +20,18 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-from bertkit.cli.display import BAR_WIDTH, BarDisplay, PlainConsole, named_rows, plain_console
+from bertkit.cli.display import (
+    BAR_WIDTH,
+    BarDisplay,
+    PlainConsole,
+    class_table,
+    named_rows,
+    plain_console,
+)
 from bertkit.config.terms import MASKED, PAIRS
 from bertkit.demo.report import percent
 from bertkit.diagnose.verdict import losses
-from bertkit.diagnose.wording import duration, perplexity, said, title
+from bertkit.diagnose.wording import duration, perplexity, said
 from bertkit.recipe.study import Study
 from bertkit.runs.findings import Finding
 from bertkit.studies.plan import Run
@@ -32,7 +39,7 @@ from bertkit.studies.runner import State, failure, state
 from bertkit.studies.study import StudyListener
 from bertkit.studies.variants import Row
 from bertkit.studies.words import lines_of, say
-from bertkit.tasks.kinds import KINDS
+from bertkit.tasks.kinds import KINDS, macro_beside, title, title_of
 from bertkit.train.listener import LabelledPlan, Listener, Plan, UnlabelledPlan
 from bertkit.train.loop import StepRecord
 
@@ -202,14 +209,16 @@ def _labelled_evaluation(step: int, figures: Mapping[str, Any]) -> str:
     low, high = figures["interval"]
     return (
         f"epoch {figures['epoch']:.3g}: train loss {figures['train_loss']:.3f}, "
-        f"dev loss {figures['loss']:.3f}, {title(figures['metric'])} {figures['score']:.3f} "
-        f"[{low:.3f}, {high:.3f}]"
+        f"dev loss {figures['loss']:.3f}, {title_of(figures)} {figures['score']:.3f} "
+        f"[{low:.3f}, {high:.3f}]{macro_beside(figures)}"
     )
 
 
 def _labelled_closing(result: dict[str, Any], out: Path) -> Iterator[Line]:
     seeds = result["seeds"]
     yield score_table(result), ""
+    if classes := class_table(result):
+        yield classes, ""
     if len(seeds) > 1:
         yield (
             f"mean of {len(seeds)} seeds, deviation {result['deviation']:.3f}; "
@@ -278,7 +287,8 @@ def score_table(result: dict[str, Any]) -> Table:
     """The model's scores beside the baselines', the task's own metric first with its interval."""
     metric = result["metric"]
     others = [name for name in result["metrics"] if name != metric]
-    heads = [title(metric), "95 % interval", *map(title, others)]
+    positive = result.get("positive", "")
+    heads = [title(metric, positive), "95 % interval", *(title(other, positive) for other in others)]
     words = Text(f"{result['task']}, scored on {result['rows']:,} rows")
     table = Table("", *(Column(head, justify="right") for head in heads), title=words, title_justify="left")
     known = result["baselines"]

@@ -21,7 +21,7 @@ from bertkit.infer.score import score, summarise_pairs
 from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
 from bertkit.runs.folder import seed_folder
 from bertkit.runs.result import Answers
-from bertkit.tasks.kinds import KINDS, METRICS
+from bertkit.tasks.kinds import ALL_METRICS, KINDS
 from bertkit.tasks.load import load_examples
 from bertkit.tasks.metrics import middle, paired_samples, seeds_interval, wilson_interval
 from bertkit.tasks.registry import find_task
@@ -38,7 +38,7 @@ OPTIONS: dict[str, Any] = {
     "hidden_dropout": 0.0,
     "initialiser_range": 0.08,
 }
-ACCURACY = METRICS["accuracy"]
+ACCURACY = ALL_METRICS["accuracy"]
 
 Bar = tuple[float, float, float]
 """A share of right answers and its 95 % interval."""

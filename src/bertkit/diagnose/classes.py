@@ -1,5 +1,5 @@
-"""What a page says of labels: what is taken for what, whether probabilities mean what they say, what other
-thresholds give, and the surest mistakes, their tokens coloured by where they pushed the model.
+"""What a page says of labels: the confusion matrix, each class alone, whether probabilities mean what they
+say, what other thresholds give, and the surest mistakes, their tokens coloured by how they pushed the model.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from bertkit.diagnose.charts import SIZE
 from bertkit.diagnose.page import figure, key, note, table
 from bertkit.diagnose.pictures import DEV, LINE, MAJORITY, NGRAM, TEXT, TRAIN, draw_level, picture
 from bertkit.diagnose.sections import Told
-from bertkit.diagnose.wording import capital, title
+from bertkit.diagnose.wording import capital
+from bertkit.tasks.kinds import title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,12 +24,65 @@ FAINT = 0.06
 """A push below this share of the sentence's strongest has no colour."""
 FEW = 6
 """Classes whose table fits into a column."""
+CLASS_HEADS = ("label", "rows", "precision", "recall", "F1")
+MOST_CLASSES, MOST_CONFUSIONS = 30, 20
+"""Lines of the tables of a page."""
+
+
+def class_lines(by_class: Sequence[Mapping[str, Any]], most: int) -> list[list[str]]:
+    """Lines of a table by class under `CLASS_HEADS`, the class with most rows first.
+
+    Of more than `most` classes it has the largest and the smallest, and between them a line that counts the
+    others.
+    """
+    ordered = sorted(by_class, key=lambda each: -each["rows"])
+    lines = [
+        [each["label"], f"{each['rows']:,}", *(f"{each[name]:.3f}" for name in ("precision", "recall", "f1"))]
+        for each in ordered
+    ]
+    if len(lines) <= most:
+        return lines
+    half = most // 2
+    between = f"... {len(lines) - 2 * half:,} others"
+    return [*lines[:half], [between, *[""] * (len(CLASS_HEADS) - 1)], *lines[-half:]]
+
+
+def by_class_section(by_class: Sequence[Mapping[str, Any]], of_best: str = "") -> str:
+    """Precision, recall and F1 of each class; nothing where they are not told."""
+    if not by_class:
+        return ""
+    lines = [[escape(cell) for cell in line] for line in class_lines(by_class, MOST_CLASSES)]
+    made = table(
+        CLASS_HEADS,
+        lines,
+        numbers=range(1, len(CLASS_HEADS)),
+        caption=f"On the dev rows{of_best}, the largest class first. Recall: the share of its rows that is "
+        "found. Precision: the share of what is answered so that is right. F1 is their harmonic mean.",
+    )
+    return f"<section><h2>By class</h2>{made}</section>"
+
+
+def confusions_section(pairs: Sequence[Mapping[str, Any]], of_best: str = "") -> str:
+    """The pairs of classes most often confused, of more classes than a matrix has room for."""
+    if not pairs:
+        return ""
+    lines = [
+        [escape(each["label"]), escape(each["predicted"]), f"{each['rows']:,}"]
+        for each in pairs[:MOST_CONFUSIONS]
+    ]
+    made = table(
+        ["true label", "predicted", "rows"],
+        lines,
+        numbers=(2,),
+        caption=f"The pairs of classes most often confused on the dev rows{of_best}.",
+    )
+    return f"<section><h2>Largest confusions</h2>{made}</section>"
 
 
 def confusion(result: Mapping[str, Any], of_best: str = "") -> str:
-    """How often each label is taken for each; nothing where it is not told."""
+    """How often each label is predicted of each; of many the largest confusions."""
     if not result.get("confusion"):
-        return ""
+        return confusions_section(result.get("confusions", ()), of_best)
     labels = [escape(label) for label in result["labels"]]
     head = "".join(f"<th scope=col>{label}</th>" for label in labels)
     rows = ""
@@ -42,7 +96,7 @@ def confusion(result: Mapping[str, Any], of_best: str = "") -> str:
         rows += f"<tr><th scope=row>{label}</th>{cells}</tr>"
     wide = " class=wide" if len(labels) > FEW else ""
     return (
-        f"<section{wide}><h2>What is taken for what</h2><div class=scroll><table class=confusion>"
+        f"<section{wide}><h2>Confusion matrix</h2><div class=scroll><table class=confusion>"
         f"<caption>Rows: the true label. Columns: the prediction{of_best}. "
         "Percentages are of the row.</caption>"
         f"<thead><tr><td style='--share:0;background:none'></td>{head}</tr></thead><tbody>{rows}</tbody>"
@@ -147,7 +201,7 @@ def threshold_curve(found: Measured | None, ngram: float | None, of_best: str = 
     """The metric over the threshold; nothing where there are not two classes."""
     if not found:
         return ""
-    name, best = title(found["metric"]), found["best"]
+    name, best = title(found["metric"], found["label"]), found["best"]
     keys = [key("dev", f"model, {found['default']:.3f} at 0.5")]
     if ngram is not None:
         keys.append(key("ngram", f"n-gram model, {ngram:.3f}", dashed=True))
@@ -185,7 +239,7 @@ def draw_thresholds(found: Measured, ngram: float | None) -> str:
         )
         axes.set_xlim(0, 1)
         axes.set_xlabel(f"answered {found['label']} from this probability on".replace("$", r"\$"))
-        axes.set_ylabel(title(found["metric"]))
+        axes.set_ylabel(title(found["metric"], found["label"]).replace("$", r"\$"))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
 
     return picture("thresholds", draw, size=SIZE)
@@ -263,6 +317,11 @@ def _coloured(text: str, tokens: Sequence[Mapping[str, Any]], strongest: float) 
         )
         place = token["to"]
     return "".join([*parts, escape(text[place:])])
+
+
+def by_class(told: Told) -> str:
+    """Each class alone."""
+    return by_class_section(told.result.get("by_class", ()), told.of_best)
 
 
 def calibration(told: Told) -> str:

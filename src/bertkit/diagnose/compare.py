@@ -72,6 +72,7 @@ def compare(runs: Sequence[Path]) -> dict[str, Any]:
         "kind": _kind(first) if first else _asked(histories[0]),
         "task": first.task if isinstance(first, Finetuned) else None,
         "metric": first.metric.name if isinstance(first, Finetuned) else None,
+        "metric_title": first.metric.title if isinstance(first, Finetuned) else None,
         "rows": _rows(runs, groups, recipe),
         "first": str(runs[min(groups)]) if groups else None,
         "remarks": _remarks(list(groups.values())),
@@ -97,7 +98,7 @@ def _check_alike(groups: Mapping[Path, Group]) -> None:
     told: dict[str, dict[str, Path]] = {
         "task": {group.task: run for run, group in finetuned.items()},
         "kind": {group.kind.name: run for run, group in finetuned.items()},
-        "metric": {group.metric.name: run for run, group in finetuned.items()},
+        "metric": {group.metric.title: run for run, group in finetuned.items()},
     }
     if len(scored) == 1 and "" not in scored:
         del told["task"]

@@ -42,9 +42,9 @@ def scale_of(found: Found) -> Scale:
         return _LOSSES
     kind = KINDS[found["kind"]]
     metric = kind.metric(found["metric"]) if found["metric"] else None
-    higher, rival = metric is None or metric.higher, kind.baselines[1]
+    higher, rival = metric is None or metric.higher, kind.baselines[-1]
     return Scale(
-        capital(metric.title if metric else "score"),
+        capital(found["metric_title"] if metric else "score"),
         f"{'highest' if higher else 'lowest'} score",
         higher,
         "with 95 % interval",

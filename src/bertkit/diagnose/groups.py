@@ -153,7 +153,8 @@ def _finetuned(runs: Sequence[FinishedRun], drawn: bool) -> Finetuned:
     results, answers = [run.result for run in runs], [each for run in runs for each in run.answers]
     first, floor = results[0], runs[0].history.floor
     kind = get_kind(cast(HeadKind, first.text("kind")))
-    metric, baselines = kind.metric(first.text("metric")), first.part("baselines")
+    names, baselines = tuple(first.values.get("labels") or kind.columns), first.part("baselines")
+    metric = kind.scoring(names, first.text("metric"), first.text("positive", "")).metric
     seeds = [seed for result in results for seed in result.parts("seeds")]
     statuses = tuple(seed.text("status") for seed in seeds)
     losses = [last_train_loss(track.evaluations) for run in runs for track in run.history.tracks]

@@ -22,11 +22,11 @@ from bertkit.diagnose.page import facts, figure, key, note, side, stack, table
 from bertkit.diagnose.pictures import DEV, MAJORITY, NGRAM
 from bertkit.diagnose.sections import Told, gradients_by_layer, one_each
 from bertkit.diagnose.verdict import losses
-from bertkit.diagnose.wording import capital, duration, perplexity, said, title
+from bertkit.diagnose.wording import capital, duration, perplexity, said
 from bertkit.recipe import Recipe, TrainingRecipe
 from bertkit.runs.history import mean
 from bertkit.runs.records import number
-from bertkit.tasks.kinds import get_kind
+from bertkit.tasks.kinds import get_kind, title, title_of
 from bertkit.tasks.registry import kind_of
 
 OUTCOMES = {"learned": "good", "not learned": "open", "collapsed": "bad", "diverged": "bad"}
@@ -45,7 +45,7 @@ def standing(told: Told) -> str:
     for words, (_, colour), found in _baselines(told):
         interval = tuple(found["interval"]) if "interval" in found else None
         bars.append(Bar(words, found["score"], interval, colour))
-    name = capital(title(result["metric"]))
+    name = capital(title_of(result))
     remark = "Lines are 95 % intervals over dev rows" + (
         " and seeds; small dots are seeds." if seeds else "."
     )
@@ -113,7 +113,7 @@ def score(told: Told) -> str:
     tracks, scores = told.tracks, told.history.scores
     if not any(track.evaluations or (track.begun and told.examined is None) for track in tracks):
         return ""
-    name = "score" if scores is None else title(scores.metric)
+    name = "score" if scores is None else title(scores.metric, scores.positive)
     known = [] if scores is None else [(BLIND, scores.blind), (RIVAL, scores.rival)]
     baselines = [(colour, each) for colour, each in known if each is not None]
     keys = [key("dev", "dev rows, with 95 % interval" if len(tracks) == 1 else "dev rows")]
@@ -142,9 +142,9 @@ def _metrics(told: Told) -> str:
     rows = {"model": result["metrics"]}
     rows |= {words: found["metrics"] for words, _, found in _baselines(told)}
     lines = [[escape(who), *(f"{metrics[name]:.3f}" for name in names)] for who, metrics in rows.items()]
-    heads = ["", *(escape(title(name)) for name in names)]
+    heads = ["", *(escape(title(name, result.get("positive", ""))) for name in names)]
     caption = (
-        f"On the dev rows{told.of_best}. The epoch with the best {escape(title(result['metric']))} was "
+        f"On the dev rows{told.of_best}. The epoch with the best {escape(title_of(result))} was "
         "chosen on these same rows: other rows may score a little lower."
     )
     made = table(heads, lines, numbers=range(1, len(heads)), caption=caption)
@@ -167,7 +167,7 @@ def seeds(told: Told) -> str:
         for seed in found
     ]
     levels = [OUTCOMES[seed["status"]] for seed in found]
-    name = title(told.result["metric"])
+    name = escape(title_of(told.result))
     heads = ["seed", f"best {name}", f"last {name}", "best epoch", "outcome"]
     return f"<section><h2>Seeds</h2>{table(heads, lines, numbers=range(4), levels=levels)}</section>"
 

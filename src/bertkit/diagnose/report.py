@@ -67,6 +67,7 @@ REPORT_SECTIONS: Page = (
         Section(objectives.restored, UNLABELLED),
     ),
     (Section(objectives.gradients_and_metrics, LABELLED),),
+    (Section(classes.by_class, LABELLED, done=True, kinds=CLASSES),),
     (Section(sections.gradients_by_layer, UNLABELLED),),
     (
         Section(classes.calibration, LABELLED, done=True, kinds=CLASSES),

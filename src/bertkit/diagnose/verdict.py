@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from bertkit.config.head import USUAL_KIND
 from bertkit.config.terms import MASKED, PAIRS
-from bertkit.diagnose.wording import capital, perplexity, said, title
+from bertkit.diagnose.wording import capital, perplexity, said
 from bertkit.health.unlabelled import BY_HEART, last_training_loss, soon_through, too_early
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.history import BaselineScore, Evaluation, History, RunHistory, Scores, is_finetuning
 from bertkit.runs.records import number
-from bertkit.tasks.kinds import get_kind
+from bertkit.tasks.kinds import get_kind, macro_beside, title
 
 Result = Mapping[str, Any]
 Level = Literal["good", "open", "bad"]
@@ -147,7 +147,7 @@ def _finetuned(scores: Scores, result: Result) -> Verdict:
     mean = f", mean of {count} seeds (deviation {result['deviation']:.3f})" if count > 1 else ""
     beside = " and ".join(_baselines(scores))
     parts = [
-        f"{capital(title(scores.metric))} {_scored(scores)}{mean}.",
+        f"{capital(title(scores.metric, scores.positive))} {_scored(scores)}{mean}{macro_beside(result)}.",
         f"{capital(beside)}." if beside else "",
         _meaning(scores, result, found),
         _seeds(statuses) if count > 1 else "",
@@ -189,10 +189,7 @@ def _meaning(scores: Scores, result: Result, found: Conclusion) -> str:
 
 
 def _only_answer(result: Result) -> str:
-    if not result.get("confusion"):
-        return ""
-    answers = [sum(column) for column in zip(*result["confusion"], strict=True)]
-    given = [label for label, count in zip(result["labels"], answers, strict=True) if count]
+    given = [each["label"] for each in result.get("by_class", ()) if each["predicted"]]
     return f", {given[0]!r}" if len(given) == 1 else ""
 
 
@@ -209,7 +206,7 @@ def _finetuning_in_short(run: RunHistory[Recipe]) -> str:
         return _how_far(run)
     beside = " and ".join(_baselines(scores))
     lead = conclusion_of(run, scores).lead.removesuffix(".")
-    scored = f"{lead}: {title(scores.metric)} {_scored(scores)}"
+    scored = f"{lead}: {title(scores.metric, scores.positive)} {_scored(scores)}"
     return f"{scored}, where {beside}." if beside else f"{scored}."
 
 

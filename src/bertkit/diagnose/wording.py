@@ -5,13 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bertkit.tasks.kinds import METRICS
-
-
-def title(metric: str) -> str:
-    """What people call a metric."""
-    return METRICS[metric].title if metric in METRICS else metric
-
 
 def capital(text: str) -> str:
     """`text` as the beginning of a sentence: its first letter is a capital, the others stay as they are."""

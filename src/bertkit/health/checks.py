@@ -19,7 +19,7 @@ from bertkit.health.watch import Setting, Watch, Watched
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import Finding, by_weight
 from bertkit.runs.history import Evaluation, History, Track
-from bertkit.tasks.kinds import METRICS
+from bertkit.tasks.kinds import ALL_METRICS
 
 When = Literal["before", "during", "after"]
 LABELLED, UNLABELLED = ("finetune",), ("pretrain",)
@@ -212,7 +212,7 @@ def _as_watched(run: History, scored: Evaluation, watch: Watch) -> WatchedEvalua
         one_answer=scored.score == blind and scored.low == scored.high,
         beats_majority=blind is not None
         and scores is not None
-        and METRICS[scores.metric].beats((scored.low, scored.high), blind),
+        and ALL_METRICS[scores.metric].beats((scored.low, scored.high), blind),
     )
 
 

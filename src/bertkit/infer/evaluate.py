@@ -25,8 +25,8 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:
 
     Args:
         predictor: the model.
-        recipe: the task. Files of a user's own are scored with the metric of the model's training unless it
-            names one.
+        recipe: the task. Files of a user's own are scored with the metric and the positive label of the
+            model's training unless it names others.
 
     Returns:
         An object like `result.json` of a run; `baselines_from` is "train" or "dev", the rows that told the
@@ -41,7 +41,9 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:
     rows, _ = load_examples(task, "dev", names)
     train = load_examples(task, "train", names)[0] if "train" in task.files else None
     # Without training rows the blind baseline learns from those that are scored.
-    baselines = kind.score_baselines(train or rows, rows, names, task.metric, blind=train is None)
+    positive = kind.positive(task.positive, (train or rows).known, names)
+    scoring = kind.scoring(names, task.metric, positive)
+    baselines = scoring.baselines(train or rows, rows, blind=train is None)
 
     began = time.perf_counter()
     sequences = predictor.encode(rows.texts, rows.pairs)
@@ -49,9 +51,9 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:
     seconds = time.perf_counter() - began
 
     targets, predictions = rows.known, kind.predict(outputs)
-    found = kind.summary(targets, predictions, names, task.metric)
+    found = scoring.summary(targets, predictions)
     blind = baselines[kind.baselines[0].name]["score"]
-    outcome = kind.status(targets, predictions, found["interval"], task.metric, blind)
+    outcome = scoring.status(targets, predictions, found["interval"], blind)
     return {
         "task": task.name,
         "kind": task.kind,
@@ -66,7 +68,7 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:
         "seeds": [{"seed": None, "score": found["score"], "status": outcome}],
         "temperature": predictor.temperature,
         **kind.scored(targets, predictions, names),
-        **kind.examine(outputs, targets, names, kind.metric(task.metric)),
+        **kind.examine(outputs, targets, scoring),
         "mistakes": kind.mistakes(rows, outputs, names),
         "truncated": sequences.truncated,
         "precision": predictor.compute.precision,
@@ -82,8 +84,9 @@ def _task_for(predictor: Predictor, recipe: TaskRecipe) -> Task:
         raise UserError("Say what to score on: the name of a task, or --dev FILE of your own.")
     if not recipe.name:
         kind = recipe.kind or predictor.kind.name
-        metric = predictor.card.get("metric", "") if kind == predictor.kind.name else ""
-        recipe = replace(recipe, kind=kind, metric=recipe.metric or metric)
+        kept = predictor.card if kind == predictor.kind.name else {}
+        metric, positive = recipe.metric or kept.get("metric"), recipe.positive or kept.get("positive")
+        recipe = replace(recipe, kind=kind, metric=metric or "", positive=positive or "")
     task = find_task(recipe)
     if task.kind != predictor.kind.name:
         raise UserError(

@@ -15,7 +15,7 @@ from bertkit.model.encoder import Encoder
 
 # Of the card: where the model came from. Labels and configuration are told from the model itself.
 ORIGIN = (
-    *("task", "kind", "metric", "score", "interval", "max_length", "pad_to", "window", "stride"),
+    *("task", "kind", "metric", "positive", "score", "interval", "max_length", "pad_to", "window", "stride"),
     *("temperature", "recipe", "hub"),
 )
 

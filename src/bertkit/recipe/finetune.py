@@ -18,7 +18,10 @@ Alike = Literal["sequences", "tokens"]
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRecipe:
-    """What is learned: a named task (and, optionally, where its folder is), or the user's own files."""
+    """What is learned: a named task (and, optionally, where its folder is), or the user's own files.
+
+    `positive` is of two labels the one whose F1 is told; "" the named task's own, or the rarer in training.
+    """
 
     name: str = ""
     folder: str = ""
@@ -30,6 +33,7 @@ class TaskRecipe:
     header: Header = "auto"
     kind: TaskKind = ""
     metric: str = ""
+    positive: str = ""
 
     def __post_init__(self) -> None:
         check_choice("task", "header", self.header, Header)

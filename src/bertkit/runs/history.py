@@ -14,7 +14,7 @@ from bertkit.recipe import PretrainRecipe, Recipe, TrainingRecipe
 from bertkit.recipe.parts import Phase
 from bertkit.runs.restarts import Restart
 from bertkit.tasks.kind import Kind
-from bertkit.tasks.kinds import METRICS
+from bertkit.tasks.kinds import ALL_METRICS
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -217,6 +217,7 @@ class Scores:
         rows: that were scored.
         blind: the baseline that reads no text; None where it is not told.
         rival: the first one that reads them; None where there is none, as without rows to learn from.
+        positive: of two labels the one whose F1 is told; "" of others.
     """
 
     metric: str
@@ -226,6 +227,7 @@ class Scores:
     rows: int
     blind: BaselineScore | None = None
     rival: BaselineScore | None = None
+    positive: str = ""
 
     @classmethod
     def of(
@@ -236,26 +238,28 @@ class Scores:
         interval: tuple[float, float],
         rows: int,
         baselines: Mapping[str, float],
+        positive: str = "",
     ) -> Scores:
         """Those of a kind of task, of whose baselines, by name, the first is blind, the next its rival."""
         known = [
             BaselineScore(baselines[each.name], each.title, each.words) if each.name in baselines else None
             for each in kind.baselines
         ]
-        return cls(metric, score, *interval, rows, *known[:2])
+        blind, rival = [*known, None, None][:2]
+        return cls(metric, score, *interval, rows, blind, rival, positive)
 
     @property
     def higher(self) -> bool:
         """Whether higher scores are the better ones."""
-        return METRICS[self.metric].higher
+        return ALL_METRICS[self.metric].higher
 
     def beats(self, baseline: BaselineScore) -> bool:
         """Whether all of the interval is better than what a baseline scores."""
-        return METRICS[self.metric].beats((self.low, self.high), baseline.score)
+        return ALL_METRICS[self.metric].beats((self.low, self.high), baseline.score)
 
     def reaches(self, baseline: BaselineScore) -> bool:
         """Whether the score is better than what a baseline scores."""
-        return METRICS[self.metric].better(self.score, baseline.score)
+        return ALL_METRICS[self.metric].better(self.score, baseline.score)
 
     @property
     def learned(self) -> bool | None:

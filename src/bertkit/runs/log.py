@@ -213,7 +213,7 @@ def _evaluation(record: Record, phase: Phase) -> Evaluation:
             pairs=record.number("pairs", NAN),
         )
     low, high = record.interval("interval")
-    metric = kinds.METRICS.get(record.text("metric")) if record.has("metric") else None
+    metric = kinds.ALL_METRICS.get(record.text("metric")) if record.has("metric") else None
     return Evaluation(
         step=step,
         place=record.number(PLACE[phase]),

@@ -176,6 +176,7 @@ def _scores(kind: Kind, result: Record) -> Scores:
         interval=interval,
         rows=result.whole("rows"),
         baselines={name: told.part(name).number("score") for name in told.values if told.has(name)},
+        positive=result.text("positive", ""),
     )
 
 

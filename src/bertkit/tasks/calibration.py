@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bertkit.tasks.confusion import sums_of
-from bertkit.tasks.metrics import FloatArray, IntArray, Metric, wilson_interval
+from bertkit.tasks.confusion import metrics_of, sums_of
+from bertkit.tasks.metrics import FloatArray, IntArray, Metric, get_metric, wilson_interval
 
 BINS = 15
 """Guo et al. 2017 ("On calibration of modern neural networks") bin so; an ECE depends on it."""
@@ -154,13 +154,13 @@ def temperature_scaling(logs: npt.NDArray[Any], labels: IntArray) -> dict[str, A
 def threshold_curve(
     probabilities: npt.NDArray[Any], labels: IntArray, metric: Metric, positive: str
 ) -> dict[str, Any]:
-    """A metric of two classes over the probability from which on class 1 is answered.
+    """A metric of two classes over the probability from which on one of them, the positive one, is answered.
 
     Args:
-        probabilities: of class 1, [N].
-        labels: 0 or 1, [N].
-        metric: of classes.
-        positive: the name of class 1.
+        probabilities: of that class, [N].
+        labels: 1 where it is true, else 0, [N].
+        metric: of such classes, of which the second is the positive one.
+        positive: its name.
 
     Returns:
         `label`, `metric`, `thresholds` and `scores` (from 0.01 to 0.99), `default` (the score at 0.5),
@@ -205,9 +205,14 @@ def _best_threshold(scores: FloatArray) -> int:
 
 
 def examine(
-    probabilities: npt.NDArray[Any], labels: IntArray, names: Sequence[str], metric: Metric
+    probabilities: npt.NDArray[Any],
+    labels: IntArray,
+    names: Sequence[str],
+    metric: Metric,
+    *,
+    positive: str = "",
 ) -> dict[str, Any]:
-    """What `result.json` says of probabilities [N, C] beside their score.
+    """What `result.json` says of probabilities [N, C] beside their score; `positive` is one of two names.
 
     Returns:
         `calibration`, of `calibration` and `temperature_scaling` together, and `thresholds` (None where there
@@ -216,10 +221,16 @@ def examine(
     if np.isnan(probabilities).any():
         return {"calibration": None, "thresholds": None}
     logs = logarithms(probabilities)
-    two = len(names) == 2
+    curve = None
+    if len(names) == 2:
+        place = names.index(positive) if positive else 1
+        # There the positive class is the second.
+        second = get_metric(metrics_of((names[1 - place], names[place]), names[place]), metric.name)
+        hits = (labels == place).astype(np.int64)
+        curve = threshold_curve(probabilities[:, place], hits, second, names[place])
     return {
         "calibration": calibration(logs, labels) | temperature_scaling(logs, labels),
-        "thresholds": threshold_curve(probabilities[:, 1], labels, metric, names[1]) if two else None,
+        "thresholds": curve,
     }
 
 

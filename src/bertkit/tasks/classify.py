@@ -11,14 +11,36 @@ import numpy.typing as npt
 
 from bertkit.errors import UserError
 from bertkit.tasks import calibration
-from bertkit.tasks.confusion import CLASS_METRICS, adds_of, confusion_matrix
+from bertkit.tasks.confusion import (
+    CLASS_METRICS,
+    adds_of,
+    by_class,
+    confusion_matrix,
+    confusions,
+    metrics_of,
+)
 from bertkit.tasks.examples import Examples, Targets
-from bertkit.tasks.kind import MISTAKES, Baseline, Kind, LabelColumn, Names, Outputs, Predictions, Scale
-from bertkit.tasks.metrics import Adds, FloatArray, IntArray, Metric, entropy
+from bertkit.tasks.kind import (
+    MISTAKES,
+    Baseline,
+    Kind,
+    LabelColumn,
+    Names,
+    Outputs,
+    Predictions,
+    Scale,
+    Scoring,
+    no_positive,
+)
+from bertkit.tasks.metrics import Adds, FloatArray, IntArray, entropy
 from bertkit.tasks.ngrams import columns, features
 
 NAMED = 10
 """Labels that a sentence has room for."""
+MATRIX = 30
+"""Classes at most whose confusion matrix a result has; of more it has the pairs most often confused."""
+LARGEST, SMALLEST = 8, 4
+"""Labels that the header of a run names, where there are more."""
 # Rows of TF-IDF have length 1, for which scikit-learn's default of 1 holds the weights down too much.
 _C = 10.0
 
@@ -93,8 +115,23 @@ def _floor(targets: Targets, scale: Scale, names: Names) -> float:
 
 
 def _words(targets: Targets, names: Names) -> tuple[str, str]:
-    shares = zip(names, _shares(targets, names), strict=True)
-    return "labels", ", ".join(f"{label} {share:.1%}" for label, share in shares)
+    shares = [f"{label} {share:.1%}" for label, share in zip(names, _shares(targets, names), strict=True)]
+    if len(names) <= LARGEST + SMALLEST:
+        return "labels", ", ".join(shares)
+    order = np.argsort(-_shares(targets, names), kind="stable")
+    first, last = ([shares[place] for place in part] for part in (order[:LARGEST], order[-SMALLEST:]))
+    between = len(names) - len(first) - len(last)
+    return "labels", f"{len(names):,}: {', '.join(first)}, {between:,} others, {', '.join(last)}"
+
+
+def _positive(asked: str, targets: Targets, names: Names) -> str:
+    """The one that is asked for, else the rarer one of training, the second where both are as frequent."""
+    if asked and asked not in names and len(names) == 2:
+        raise UserError(f"The positive label {asked!r} is none of these: {', '.join(names)}.")
+    if len(names) != 2:
+        return no_positive(asked, targets, names)
+    counts = np.bincount(targets.values, minlength=2)
+    return asked or names[0 if counts[0] < counts[1] else 1]
 
 
 def _spread(targets: Targets, names: Names) -> dict[str, Any]:
@@ -102,16 +139,24 @@ def _spread(targets: Targets, names: Names) -> dict[str, Any]:
 
 
 def _scored(targets: Targets, predictions: Predictions, names: Names) -> dict[str, Any]:
-    return {
+    told: dict[str, Any] = {
         "labels": list(names),
-        "confusion": confusion_matrix(targets.values, predictions, len(names)).tolist(),
+        "by_class": by_class(targets.values, predictions, names),
+        "confusions": confusions(targets.values, predictions, names),
     }
+    if len(names) <= MATRIX:
+        told["confusion"] = confusion_matrix(targets.values, predictions, len(names)).tolist()
+    return told
 
 
 def _majority(train: Examples, dev: Examples, names: Names) -> Predictions:
-    """The class that train has most of, the lower on a tie."""
-    counts = np.bincount(train.known.values, minlength=len(names))
-    return np.full(len(dev), counts.argmax())
+    """The class that train has most of; of several the one that dev has most of, then the last.
+
+    So the score that stands for knowing nothing hangs on no alphabet. Of two labels the last is the positive
+    one then, and to answer it always has the higher F1.
+    """
+    counts, again = (np.bincount(rows.known.values, minlength=len(names)) for rows in (train, dev))
+    return np.full(len(dev), np.lexsort((again, counts))[-1])
 
 
 def _ngram(train: Examples, dev: Examples, names: Names) -> Predictions:
@@ -130,8 +175,10 @@ def _ngram(train: Examples, dev: Examples, names: Names) -> Predictions:
     return np.asarray(model.predict(columns(dev)))
 
 
-def _examine(outputs: Outputs, targets: Targets, names: Names, metric: Metric) -> dict[str, Any]:
-    return calibration.examine(np.exp(outputs), targets.values, names, metric)
+def _examine(outputs: Outputs, targets: Targets, scoring: Scoring) -> dict[str, Any]:
+    return calibration.examine(
+        np.exp(outputs), targets.values, scoring.names, scoring.metric, positive=scoring.positive
+    )
 
 
 def _mistakes(rows: Examples, outputs: Outputs, names: Names) -> list[dict[str, Any]]:
@@ -171,6 +218,8 @@ CLASSIFY = Kind(
     name="classify",
     usual="accuracy",
     metrics=CLASS_METRICS,
+    metrics_of=metrics_of,
+    positive=_positive,
     baselines=(
         Baseline("majority", "majority", "majority", "always answering the majority", _majority),
         Baseline("ngram", "n-gram", "n-gram model", "an n-gram model", _ngram),

@@ -6,12 +6,18 @@ and the row itself. Their bytes in falling order are the cells of the matrix in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bertkit.tasks.metrics import Adds, FloatArray, IntArray, Metric, ratio
+
+MOST_CONFUSED = 100
+"""Pairs of classes that a result tells; the counts of a class in its table are of all rows."""
 
 
 def adds_of(labels: npt.ArrayLike, predictions: npt.ArrayLike, classes: int) -> Adds:
@@ -52,15 +58,27 @@ def accuracy(sums: FloatArray) -> FloatArray:
     return ratio(hits.sum(-1), rows)
 
 
-def f1(sums: FloatArray) -> FloatArray:
-    """F1 of class 1 where there are two classes, else the mean over all classes (macro).
+def f1(sums: FloatArray, *, positive: int = -1) -> FloatArray:
+    """F1 of one class, the last unless another is said.
+
+    It is 0 where that class is neither true nor predicted of any row, as scikit-learn's.
+    """
+    score: FloatArray = _f1_by_class(sums)[..., positive]
+    return score
+
+
+def macro_f1(sums: FloatArray) -> FloatArray:
+    """The mean of the F1 of all classes: a small class counts as much as a large one.
 
     A class that is neither true nor predicted of any row counts 0, as in scikit-learn with `labels` given.
     """
-    true, predicted, hits, _ = _parts(sums)
-    by_class = ratio(2 * hits, true + predicted)
-    score: FloatArray = by_class[..., 1] if by_class.shape[-1] == 2 else by_class.mean(-1)
+    score: FloatArray = _f1_by_class(sums).mean(-1)
     return score
+
+
+def _f1_by_class(sums: FloatArray) -> FloatArray:
+    true, predicted, hits, _ = _parts(sums)
+    return ratio(2 * hits, true + predicted)
 
 
 def _parts(sums: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -100,5 +118,57 @@ def _last(adds: Adds) -> Adds:
 CLASS_METRICS = (
     Metric("mcc", "MCC", matthews, flawless=_flawless, last=_last),
     Metric("accuracy", "accuracy", accuracy, flawless=_flawless, last=_last),
-    Metric("f1", "F1", f1, flawless=_flawless, last=_last),
+    Metric("f1", "F1", f1, of_positive=True, flawless=_flawless, last=_last),
+    Metric("macro_f1", "macro F1", macro_f1, flawless=_flawless, last=_last),
 )
+
+
+@cache
+def metrics_of(names: tuple[str, ...], positive: str) -> tuple[Metric, ...]:
+    """Those of such classes: of two the F1 of the `positive` one, of more there is no such one."""
+    if len(names) != 2:
+        return tuple(metric for metric in CLASS_METRICS if not metric.of_positive)
+    place = names.index(positive) if positive else 1
+    return tuple(
+        replace(metric, title=f"{metric.title} of {names[place]}", score=partial(f1, positive=place))
+        if metric.of_positive
+        else metric
+        for metric in CLASS_METRICS
+    )
+
+
+def by_class(labels: IntArray, predictions: IntArray, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Of each class its `label`, the true `rows`, those `predicted`, `found`, `precision`, `recall` and `f1`.
+
+    What is a share of no rows is 0, as in scikit-learn with `zero_division=0`.
+    """
+    true, predicted, hits = (
+        np.bincount(chosen, minlength=len(names)).astype(np.float64)
+        for chosen in (labels, predictions, labels[labels == predictions])
+    )
+    shares = {
+        "precision": ratio(hits, predicted),
+        "recall": ratio(hits, true),
+        "f1": ratio(2 * hits, true + predicted),
+    }
+    return [
+        {
+            "label": label,
+            "rows": int(true[place]),
+            "predicted": int(predicted[place]),
+            "found": int(hits[place]),
+            **{name: float(each[place]) for name, each in shares.items()},
+        }
+        for place, label in enumerate(names)
+    ]
+
+
+def confusions(labels: IntArray, predictions: IntArray, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The `MOST_CONFUSED` pairs of classes most often confused, each with `label`, `predicted`, `rows`."""
+    wrong = labels != predictions
+    cells, counts = np.unique(labels[wrong] * len(names) + predictions[wrong], return_counts=True)
+    most = np.argsort(-counts, kind="stable")[:MOST_CONFUSED]
+    return [
+        {"label": names[cell // len(names)], "predicted": names[cell % len(names)], "rows": int(count)}
+        for cell, count in zip(cells[most], counts[most], strict=True)
+    ]

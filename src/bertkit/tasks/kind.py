@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from bertkit.config.head import HeadKind
 from bertkit.data.tables import place
+from bertkit.errors import UserError
 from bertkit.tasks.examples import Examples, Targets
 from bertkit.tasks.metrics import Adds, Metric, get_metric, summary
 
@@ -91,6 +92,59 @@ def _nothing(*_: Any) -> dict[str, Any]:
     return {}
 
 
+def no_positive(asked: str, targets: Targets, names: Names) -> str:
+    """Only of two labels one is the positive one."""
+    if asked:
+        raise UserError(
+            f"A positive label is one of two, and these rows have {len(names)} "
+            f"({', '.join(names[:3])}{' ...' if len(names) > 3 else ''}); leave --positive out."
+        )
+    return ""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How answers to some rows are scored.
+
+    Attributes:
+        kind: of the rows.
+        names: of the classes, or of the numbers.
+        metric: the one that chooses.
+        metrics: all that such rows have, in the order in which they are shown.
+        positive: of two labels the one whose F1 is told; "" of other rows.
+    """
+
+    kind: Kind
+    names: Names
+    metric: Metric
+    metrics: tuple[Metric, ...]
+    positive: str = ""
+
+    def summary(self, targets: Targets, predictions: Predictions) -> dict[str, Any]:
+        """What is said of predictions: see `metrics.summary`; with `positive` where there is one."""
+        return self.of(self.kind.adds(targets, predictions, self.names))
+
+    def of(self, adds: Adds) -> dict[str, Any]:
+        """The same of what rows add, [N, S]."""
+        found = summary(self.metrics, adds, self.metric.name)
+        return {**found, "positive": self.positive} if self.positive else found
+
+    def baselines(self, train: Examples, dev: Examples, *, blind: bool = False) -> dict[str, Any]:
+        """What each baseline, or the blind one alone, reaches on dev: its `summary` by its name."""
+        return {
+            each.name: self.summary(dev.known, each.predict(train, dev, self.names))
+            for each in self.kind.baselines[: 1 if blind else None]
+        }
+
+    def status(
+        self, targets: Targets, predictions: Predictions, interval: Sequence[float], blind: float
+    ) -> str:
+        """See `runs.result.SeedResult`; `interval` is of the predictions, `blind` that baseline's score."""
+        if self.kind.one_answer(targets, predictions):
+            return "collapsed"
+        return "learned" if self.metric.beats(interval, blind) else "not learned"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """What labelled rows ask for, how it is scored, and how an answer is told.
@@ -100,6 +154,9 @@ class Kind:
         most: labels that a head has at most to be used so; 0: any number.
         usual: the name of the metric of rows whose task names none.
         metrics: all of them, in the order in which they are shown.
+        metrics_of: of names and the positive one of two, or "": those of `metrics` that such rows have.
+        positive: of the label that is asked for ("": none is), targets and names: the positive label of two,
+            else ""; it raises `UserError` where the one that is asked for cannot be.
         baselines: two; the first is blind: it reads no text.
         learned: what a model has learned that beats it: "the model has learned ...".
         knowing: what the floor knows, for pictures and in a sentence: "knowing only ...".
@@ -118,7 +175,7 @@ class Kind:
         words: what a person is told of the targets of training before a run: a heading and a text.
         spread: what a result says of the targets of training.
         scored: what it says of targets, predictions and names beside scores.
-        examine: of outputs, targets, names and the metric: what more is to be said of one model's outputs.
+        examine: of outputs, targets and how they are scored: what more is to be said of one model's outputs.
         mistakes: of rows, outputs and names: the rows that a person should look at.
         answers: of outputs and names: what `predict` says of each row, without its texts.
         columns: what the lines of answers begin with, before the texts.
@@ -129,6 +186,8 @@ class Kind:
     most: int = 0
     usual: str
     metrics: tuple[Metric, ...]
+    metrics_of: Callable[[Names, str], tuple[Metric, ...]]
+    positive: Callable[[str, Targets, Names], str] = no_positive
     baselines: tuple[Baseline, Baseline]
     learned: str
     knowing: tuple[str, str]
@@ -146,7 +205,7 @@ class Kind:
     words: Callable[[Targets, Names], tuple[str, str]]
     spread: Callable[[Targets, Names], dict[str, Any]]
     scored: Callable[[Targets, Predictions, Names], dict[str, Any]] = _nothing
-    examine: Callable[[Outputs, Targets, Names, Metric], dict[str, Any]] = _nothing
+    examine: Callable[[Outputs, Targets, Scoring], dict[str, Any]] = _nothing
     mistakes: Callable[[Examples, Outputs, Names], list[dict[str, Any]]]
     answers: Callable[[Outputs, Names], list[dict[str, Any]]]
     columns: tuple[str, ...]
@@ -165,30 +224,22 @@ class Kind:
         """
         return get_metric(self.metrics, name or self.usual)
 
-    def score_baselines(
-        self, train: Examples, dev: Examples, names: Names, metric: str, *, blind: bool = False
-    ) -> dict[str, Any]:
-        """What each baseline, or the blind one alone, reaches on dev: its `metrics.summary` by its name."""
-        return {
-            each.name: self.summary(dev.known, each.predict(train, dev, names), names, metric)
-            for each in self.baselines[: 1 if blind else None]
-        }
+    def scoring(self, names: Names, metric: str, positive: str = "") -> Scoring:
+        """How rows with such names are scored.
 
-    def summary(
-        self, targets: Targets, predictions: Predictions, names: Names, metric: str
-    ) -> dict[str, Any]:
-        """What is said of predictions: see `metrics.summary`."""
-        return summary(self.metrics, self.adds(targets, predictions, names), metric)
+        Args:
+            names: of the classes, or of the numbers.
+            metric: the one that chooses; the usual one of "".
+            positive: see `Scoring`; of two labels the second of "".
 
-    def status(
-        self,
-        targets: Targets,
-        predictions: Predictions,
-        interval: Sequence[float],
-        metric: str,
-        blind: float,
-    ) -> str:
-        """See `runs.result.SeedResult`; `interval` is of the predictions, `blind` that baseline's score."""
-        if self.one_answer(targets, predictions):
-            return "collapsed"
-        return "learned" if self.metric(metric).beats(interval, blind) else "not learned"
+        Raises:
+            UserError: there is no such metric, or such rows do not have it.
+        """
+        known, asked = self.metrics_of(names, positive), self.metric(metric)
+        found = next((each for each in known if each.name == asked.name), None)
+        if found is None:
+            raise UserError(
+                f"{asked.title} is of one of two labels, and these rows have {len(names)}; give another "
+                f"--metric: {', '.join(each.name for each in known)}."
+            )
+        return Scoring(self, names, found, known, positive)

@@ -25,6 +25,8 @@ Adds = npt.NDArray[Any]
 
 # Numbers drawn at once: bounds the memory of the bootstrap for many rows and classes (32 MB).
 CELLS_AT_ONCE = 4_000_000
+# Numbers a row from which most of what it adds is 0, as it is of many classes.
+SPARSE = 100
 # Counts beyond which rows that hardly repeat are drawn one by one: a multinomial draw takes far longer.
 MANY_COUNTS = 2_500_000
 
@@ -42,6 +44,7 @@ class Metric:
         title: what people call it.
         score: of sums over rows [..., S] the score of each, [...].
         higher: whether a higher score is a better one.
+        of_positive: whether it is about one label, the positive one, which is told with it.
         flawless: of rows [N, S] without a mistake, and a level, the sums at the greatest rate of mistakes at
             which so many rows show none with a probability of 1 - level; None of other rows.
         last: of rows [N, S] what one row adds that is drawn last, whether it is among them or not.
@@ -51,6 +54,7 @@ class Metric:
     title: str
     score: Callable[[FloatArray], FloatArray]
     higher: bool = True
+    of_positive: bool = False
     flawless: Callable[[Adds, float], FloatArray | None] = _told_by_none
     last: Callable[[Adds], Adds] | None = None
 
@@ -200,6 +204,7 @@ def _resampled(
     patterns = [adds[firsts].astype(np.float64) for adds in seeds]
     if last is not None and (patterns[0][-1] != last).any():
         patterns, counts = [np.vstack([patterns[0], last])], np.append(counts, 0)
+    summing = [_sums_of_drawn(adds) for adds in patterns]
     scores = np.empty((samples, len(seeds)))
     rows = int(counts.sum())
     apart = samples * len(counts) > MANY_COUNTS and len(counts) > rows / 2
@@ -210,9 +215,23 @@ def _resampled(
             drawn = _drawn_apart(counts, size, random)
         else:
             drawn = random.multinomial(rows, counts / rows, size).astype(np.float64)
-        for index, adds in enumerate(patterns):
-            scores[start : start + size, index] = metric.score(drawn @ adds)
+        for index, sums in enumerate(summing):
+            scores[start : start + size, index] = metric.score(sums(drawn))
     return scores
+
+
+def _sums_of_drawn(adds: Adds) -> Callable[[FloatArray], FloatArray]:
+    """From how often each of P patterns is drawn, [samples, P], to what they add up to, [samples, S].
+
+    Where a pattern adds 0 to most sums, only the others are added: the time is that of the rows, not that of
+    rows times classes. Counts are whole numbers, so that the order of a sum changes nothing.
+    """
+    if adds.shape[1] < SPARSE:
+        return lambda drawn: drawn @ adds
+    from scipy.sparse import csr_array
+
+    sparse = csr_array(adds.T)
+    return lambda drawn: np.ascontiguousarray((sparse @ np.ascontiguousarray(drawn.T)).T)
 
 
 def _patterns(seeds: Sequence[Adds], alike: bool) -> tuple[IntArray, IntArray]:

@@ -34,6 +34,7 @@ class Task:
         kind: what is to be learnt.
         how_to_get: steps that put the files in `{folder}`; empty for a user's own files.
         folder: where the user says the files are.
+        positive: of two labels the one whose F1 is told; "": see `Kind.positive`.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Task:
     kind: HeadKind = USUAL_KIND
     how_to_get: str = ""
     folder: Path | None = None
+    positive: str = ""
 
     def __post_init__(self) -> None:
         check_choice(f"task {self.name}", "kind", self.kind, HeadKind)
@@ -82,6 +84,7 @@ TASKS: dict[str, Task] = {
             columns=Columns(text=4, label=2),
             header=False,
             labels={"0": "unacceptable", "1": "acceptable"},
+            positive="acceptable",
             metric="mcc",
             how_to_get=(
                 "1. download https://nyu-mll.github.io/CoLA/cola_public_1.1.zip; 2. unpack it; 3. copy "
@@ -96,6 +99,7 @@ TASKS: dict[str, Task] = {
             files={"train": "train.tsv", "dev": "dev.tsv"},
             columns=Columns(text="sentence", label="label"),
             labels={"0": "negative", "1": "positive"},
+            positive="positive",
             how_to_get=_GLUE.format(archive="SST-2"),
         ),
         Task(
@@ -104,6 +108,7 @@ TASKS: dict[str, Task] = {
             files={"train": "train.tsv", "dev": "dev.tsv"},
             columns=Columns(text="#1 String", pair="#2 String", label="Quality"),
             labels={"0": "not_equivalent", "1": "equivalent"},
+            positive="equivalent",
             # GLUE gives F1 too. Who answers "equivalent" always has an F1 of 0.81, so that choosing a model
             # by F1 would reward just that; both are shown anyway.
             metric="accuracy",
@@ -120,6 +125,7 @@ TASKS: dict[str, Task] = {
             files={"train": "train.tsv", "dev": "dev.tsv"},
             columns=Columns(text="sentence1", pair="sentence2", label="label"),
             labels={"entailment": "entailment", "not_entailment": "not_entailment"},
+            positive="entailment",
             how_to_get=_GLUE.format(archive="RTE"),
         ),
         Task(
@@ -136,6 +142,7 @@ TASKS: dict[str, Task] = {
             files={"train": "train.tsv", "dev": "dev.tsv"},
             columns=Columns(text="sentence1", pair="sentence2", label="label"),
             labels={"0": "not_entailment", "1": "entailment"},
+            positive="entailment",
             how_to_get=_GLUE.format(archive="WNLI"),
         ),
     )
@@ -163,6 +170,7 @@ def task_from_files(
     header: bool | None = None,
     kind: HeadKind = USUAL_KIND,
     metric: str = "",
+    positive: str = "",
 ) -> Task:
     """A task of the user's own tables; a split that is not given is None.
 
@@ -183,6 +191,7 @@ def task_from_files(
         header=header,
         metric=metric,
         kind=kind,
+        positive=positive,
     )
 
 
@@ -204,7 +213,8 @@ def find_task(recipe: TaskRecipe) -> Task:
             raise UserError(
                 f"The task {task.name!r} is of the kind {task.kind!r}, not {recipe.kind!r}; leave --kind out."
             )
-        return replace(task, metric=recipe.metric) if recipe.metric else task
+        asked = {key: value for key in ("metric", "positive") if (value := getattr(recipe, key))}
+        return replace(task, **asked)
     if not (recipe.train or recipe.dev):
         raise UserError("Say what to learn: the name of a task, or --train FILE and --dev FILE of your own.")
     return task_from_files(
@@ -216,4 +226,5 @@ def find_task(recipe: TaskRecipe) -> Task:
         header={"auto": None, "yes": True, "no": False}[recipe.header],
         kind=recipe.kind or USUAL_KIND,
         metric=recipe.metric,
+        positive=recipe.positive,
     )

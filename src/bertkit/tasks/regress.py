@@ -205,16 +205,19 @@ def _cells(answer: Mapping[str, Any]) -> list[str]:
     return [f"{answer['score']:.4f}"]
 
 
+NUMBER_METRICS = (
+    Metric("pearson", "Pearson", pearson),
+    Metric("spearman", "Spearman", spearman),
+    Metric("mse", "MSE", squared_error, higher=False),
+    Metric("mae", "MAE", absolute_error, higher=False),
+)
+
 REGRESS = Kind(
     name="regress",
     most=1,
     usual="pearson",
-    metrics=(
-        Metric("pearson", "Pearson", pearson),
-        Metric("spearman", "Spearman", spearman),
-        Metric("mse", "MSE", squared_error, higher=False),
-        Metric("mae", "MAE", absolute_error, higher=False),
-    ),
+    metrics=NUMBER_METRICS,
+    metrics_of=lambda names, positive: NUMBER_METRICS,
     baselines=(
         Baseline("mean", "mean", "mean", "always answering the mean", _mean),
         Baseline("ridge", "ridge", "ridge regression", "a ridge regression on n-grams", _ridge),

@@ -28,7 +28,6 @@ from bertkit.runs.folder import seed_folder
 from bertkit.runs.restarts import Restart, changed
 from bertkit.runs.result import Answers, SeedResult
 from bertkit.tasks.calibration import fit_temperature, logarithms
-from bertkit.tasks.metrics import summary
 from bertkit.train.explain import explain_mistakes
 from bertkit.train.feature_cache import FeatureCache, Inputs
 from bertkit.train.listener import LabelledPlan, Listener
@@ -164,11 +163,11 @@ class Classification:
         outputs = self._source.processes.same(outputs)
         if kind.scale is not None:
             outputs = prepared.scale.outside(outputs)
-        targets, metric = prepared.dev.known, kind.metric(prepared.task.metric)
+        targets, scoring = prepared.dev.known, prepared.scoring
         predictions = kind.predict(outputs)
         adds = kind.adds(targets, predictions, prepared.labels)
         self._answers = Answers(targets, outputs, adds)
-        self._found = found = summary(kind.metrics, adds, metric.name)
+        self._found = found = scoring.of(adds)
         epoch = progress.step / self.manner.steps_per_epoch
         loss = float(kind.losses(targets, outputs, prepared.scale).mean())
         train_loss = progress.loss / progress.loss_steps if progress.loss_steps else math.nan
@@ -179,14 +178,15 @@ class Classification:
                 train_loss=train_loss,
                 loss=loss,
                 one_answer=kind.one_answer(targets, predictions),
-                beats_majority=metric.beats(found["interval"], prepared.blind),
+                beats_majority=scoring.metric.beats(found["interval"], prepared.blind),
             ),
-            value=found["score"] if metric.higher else -found["score"],
-            line=f"epoch {epoch:.3g}: {metric.name} {found['score']:.4f}, train loss {train_loss:.4f}",
+            value=found["score"] if scoring.metric.higher else -found["score"],
+            line=f"epoch {epoch:.3g}: {scoring.metric.title} {found['score']:.4f}, "
+            f"train loss {train_loss:.4f}",
             kept={
                 "score": found["score"],
                 "epoch": epoch,
-                "status": kind.status(targets, predictions, found["interval"], metric.name, prepared.blind),
+                "status": scoring.status(targets, predictions, found["interval"], prepared.blind),
             },
         )
 
@@ -201,7 +201,8 @@ class Classification:
             "labels": list(prepared.labels),
             "pairs": prepared.train.pairs is not None,
             **asdict(recipe.batch.reading),
-            "metric": prepared.task.metric,
+            "metric": prepared.scoring.metric.name,
+            "positive": prepared.scoring.positive or None,
             "score": found["score"],
             "interval": found["interval"],
             "recipe": recipe.to_toml(),

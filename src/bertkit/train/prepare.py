@@ -23,7 +23,7 @@ from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.recipe import ModelRecipe, Recipe, VocabularyRecipe
 from bertkit.tasks.examples import Examples, OddRows, Targets, odd_rows
-from bertkit.tasks.kind import Kind, Scale
+from bertkit.tasks.kind import Kind, Scale, Scoring
 from bertkit.tasks.kinds import KINDS
 from bertkit.tasks.load import load_examples
 from bertkit.tasks.registry import Task, find_task
@@ -45,6 +45,7 @@ class Prepared:
     start: Path | None
     train_sequences: Sequences
     dev_sequences: Sequences
+    scoring: Scoring
     baselines: dict[str, Any]
     odd: OddRows
     facts: Facts
@@ -121,6 +122,8 @@ def prepare(recipe: Recipe) -> Prepared:
         raise UserError(
             f"The model {recipe.model.start!r} has no pooler; say how to pool: --set head.pooling=cls"
         )
+    kind = KINDS[task.kind]
+    scoring = kind.scoring(labels, task.metric, kind.positive(task.positive, train.known, labels))
     reading = asdict(recipe.batch.reading)
     encoded = [encode_texts(tokenizer, rows.texts, rows.pairs, **reading) for rows in (train, dev)]
     odd = odd_rows(train, dev)
@@ -134,7 +137,8 @@ def prepare(recipe: Recipe) -> Prepared:
         start=start,
         train_sequences=encoded[0],
         dev_sequences=encoded[1],
-        baselines=KINDS[task.kind].score_baselines(train, dev, labels, task.metric),
+        scoring=scoring,
+        baselines=scoring.baselines(train, dev),
         odd=odd,
         facts=_facts(recipe, task, labels, train, dev, odd, encoded[0], tokenizer),
     )

@@ -29,11 +29,11 @@ def aggregate(
     model is the one kept. `seconds` has those that features of a frozen encoder took.
     """
     kind, names, targets = prepared.kind, prepared.labels, prepared.dev.known
-    metric = kind.metric(prepared.task.metric)
+    scoring, metric = prepared.scoring, prepared.scoring.metric
     place = metric.best([result.score for result in seeds])
     best, outputs = seeds[place], answers[place].outputs
     predictions = kind.predict(outputs)
-    shown = kind.summary(targets, predictions, names, metric.name)
+    shown = scoring.summary(targets, predictions)
     if len(seeds) > 1:
         scores = [result.score for result in seeds]
         shown |= {
@@ -60,7 +60,7 @@ def aggregate(
         **kind.spread(prepared.train.known, names),
         "dev_fingerprint": prepared.dev.fingerprint(kind.told(targets, names)),
         **kind.scored(targets, predictions, names),
-        **kind.examine(outputs, targets, names, metric),
+        **kind.examine(outputs, targets, scoring),
         "mistakes": kind.mistakes(prepared.dev, outputs, names),
         "parameters": parameters,
         "precision": precision,
