@@ -44,6 +44,18 @@ def listed(names: Iterable[str], most: int = 5) -> str:
     return ", ".join(map(shown, known[:most])) + more
 
 
+def check_pointer(path: Path) -> None:
+    """Raise `UserError` if Git LFS has left a file that says where the one named `path` is."""
+    start = b"version https://git-lfs.github.com/spec/"
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(start)) == start:
+                raise UserError(
+                    f"{path} is a Git LFS pointer, not the file: run `git lfs pull` in {path.parent}, or "
+                    "download the file itself."
+                )
+
+
 def damaged(path: Path, reason: str = "") -> UserError:
     """The error of a file that came from elsewhere and is no longer what it was there.
 

@@ -89,6 +89,14 @@ def test_unsafe_archives(files, words: str, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x.zip"]
 
 
+def test_an_archive_of_windows_has_backslashes(tiny_model: Path, tmp_path: Path) -> None:
+    files = {f"model\\{path.name}": path.read_bytes() for path in tiny_model.iterdir()}
+    path = pack(tmp_path / "x.zip", {"model\\": b"", **files})
+    assert (
+        read_model_folder(path).tokenizer.fingerprint == read_model_folder(tiny_model).tokenizer.fingerprint
+    )
+
+
 def test_links_are_refused(tmp_path: Path) -> None:
     link = zipfile.ZipInfo("config.json")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16

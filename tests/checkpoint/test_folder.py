@@ -280,6 +280,35 @@ def test_a_folder_without_vocabulary_is_refused(tmp_path):
         read_model_folder(tmp_path / "model")
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "config.json", "tokenizer.json"])
+def test_a_pointer_of_git_lfs_is_told(name, tmp_path):
+    write(tmp_path / "model")
+    if name == "pytorch_model.bin":
+        (tmp_path / "model" / "model.safetensors").unlink()
+    (tmp_path / "model" / name).write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    )
+    with pytest.raises(UserError, match=f"{name} is a Git LFS pointer, not the file: run `git lfs pull`"):
+        read_model_folder(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("tf_model.h5", r"no model.safetensors. tf_model.h5 is TensorFlow weights of .*from_tf=True"),
+        ("flax_model.msgpack", "from_flax=True"),
+        ("onnx/model.onnx", "onnx/model.onnx is an ONNX graph"),
+        ("readme.md", "Copy it there from where the model was trained"),
+    ],
+)
+def test_weights_of_other_programs_are_named(name, sentence, tmp_path):
+    write(tmp_path / "model")
+    (tmp_path / "model" / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "model" / "model.safetensors").rename(tmp_path / "model" / name)
+    with pytest.raises(UserError, match=sentence):
+        read_model_folder(tmp_path / "model")
+
+
 def test_another_vocabulary_of_the_same_size_is_refused(tmp_path):
     write(tmp_path / "model")
     Tokenizer.from_vocabulary([*TOKENS[:-1], "!"]).save(tmp_path / "model")

@@ -40,9 +40,13 @@ def test_a_model_may_be_in_a_package_that_is_not_imported() -> None:
         ("pkg:json/model", "no model folder"),
         ("{folder}", "no model folder and no finished run"),
         ("{folder}/a.txt", "is a file"),
+        ("{folder}/onnx", "has no config.json and no model/. model.onnx is an ONNX graph"),
+        ("{folder}/google/bert_model.ckpt", "is a part of the model in .*/google: name that folder"),
     ],
 )
 def test_what_is_no_model(tmp_path: Path, name: str, sentence: str) -> None:
-    (tmp_path / "a.txt").write_text("")
+    for file in ("a.txt", "onnx/model.onnx", "google/bert_model.ckpt.index"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text("")
     with pytest.raises(UserError, match=sentence):
         find_model(name.format(folder=tmp_path))

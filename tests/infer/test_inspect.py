@@ -1,6 +1,7 @@
 """What is in a model folder."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,26 @@ def test_a_preset_has_only_sizes(name: str, parameters: int) -> None:
     found = inspect(name)
     assert found["parameters"]["total"] == parameters
     assert (found["folder"], found["head"], found["vocabulary"], found["files"]) == (None, None, None, {})
+
+
+def test_what_is_missing_is_said_and_the_rest_described(tiny_model: Path, tmp_path: Path) -> None:
+    whole = inspect(str(tiny_model))
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_model, copy)
+    (copy / "model.safetensors").unlink()
+    found = inspect(str(copy))
+    assert {name: found[name] for name in ("config", "parameters", "labels", "vocabulary")} == {
+        name: whole[name] for name in ("config", "parameters", "labels", "vocabulary")
+    }
+    assert [sentence.partition(" has no ")[2][:17] for sentence in found["missing"]] == ["model.safetensors"]
+    shutil.copy(tiny_model / "model.safetensors", copy)
+    (copy / "vocab.txt").unlink()
+    (copy / "tokenizer.json").unlink()
+    found = inspect(str(copy))
+    assert found["vocabulary"] is None
+    assert found["stored"] == ["float32"]
+    assert [sentence.partition(" has no ")[2][:9] for sentence in found["missing"]] == ["vocab.txt"]
+    assert whole["missing"] == []
 
 
 def test_what_is_no_model(tmp_path: Path) -> None:

@@ -103,6 +103,8 @@ def _model(path: Path, members: list[zipfile.ZipInfo]) -> dict[PurePosixPath, zi
     """The files of the only model in the archive, by their places in its folder."""
     files: dict[PurePosixPath, zipfile.ZipInfo] = {}
     for member in members:
+        # Programs of Windows write its sign between folders.
+        member.filename = member.filename.replace("\\", "/")
         inside = PurePosixPath(member.filename)
         _check_member(path, member, inside)
         if member.is_dir() or inside.suffix in UNREAD or "__MACOSX" in inside.parts:
@@ -132,7 +134,7 @@ def _model(path: Path, members: list[zipfile.ZipInfo]) -> dict[PurePosixPath, zi
 
 def _check_member(path: Path, member: zipfile.ZipInfo, inside: PurePosixPath) -> None:
     """Refuse a member that leads out of the folder, or is none that is read here."""
-    if inside.is_absolute() or ".." in inside.parts or "\\" in member.filename or ":" in member.filename:
+    if inside.is_absolute() or ".." in inside.parts or ":" in member.filename:
         raise UserError(f"{path} is unsafe: its path {quoted(member.filename)} leads out of the folder.")
     if stat.S_ISLNK(member.external_attr >> 16):
         raise UserError(f"{path} is unsafe: {quoted(member.filename)} in it is a link to somewhere else.")

@@ -22,6 +22,7 @@ from bertkit.checkpoint.content import (
     untrained,
     write_json,
 )
+from bertkit.checkpoint.hf import no_weights
 from bertkit.checkpoint.layouts import choose_layout, naming_of, read_config, why_only_bertkit
 from bertkit.checkpoint.locate import (
     FORMATS,
@@ -42,13 +43,13 @@ from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead
 from bertkit.model.pretraining import MaskedHead, PairHead
 from bertkit.text.tokenizer import Tokenizer
-from bertkit.text.vocabulary_files import ADDED_FILE, TOKENIZER_FILE, assumed_settings
+from bertkit.text.vocabulary_files import ADDED_FILE, TOKENIZER_FILE, VOCABULARY_FILE, assumed_settings
 from bertkit.version import __version__
 
 
-@dataclass(frozen=True)
-class ModelFolder:
-    """What a model folder holds, loaded.
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """What a model folder holds but for its vocabulary, loaded.
 
     Attributes:
         path: the folder.
@@ -56,19 +57,16 @@ class ModelFolder:
         head: the head of a task, of any kind; None if the folder has none.
         masked: the head that predicts masked tokens; None if the folder has none.
         pair: the head that tells whether two segments belong together; None if the folder has none.
-        tokenizer: with the vocabulary that the weights belong to.
         card: what the writer noted: task, labels, metric, recipe and the like; empty for folders of others.
         new: modules that the folder has no weights for and that were freshly initialised.
         unused: tensors of the folder that no part of the model needs.
         ignored: tensors of the folder that are of a training: an optimiser's moments, a count of steps.
         stored: the number formats of the weights on disk, such as "float16"; in memory they are float32.
         assumed: what the folder does not say and was taken to be so: a sentence each.
-        pooling: how a folder of sentence-transformers makes one vector of a text; None for any other.
     """
 
     path: Path
     encoder: Encoder
-    tokenizer: Tokenizer
     card: dict[str, Any]
     head: ClassificationHead | None = None
     masked: MaskedHead | None = None
@@ -76,9 +74,8 @@ class ModelFolder:
     new: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
-    stored: tuple[str, ...] = ("float32",)
+    stored: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
-    pooling: SentencePooling | None = None
 
     @property
     def encoder_config(self) -> ModelConfig:
@@ -89,6 +86,19 @@ class ModelFolder:
     def head_config(self) -> HeadConfig | None:
         """The options of the head, with the labels; None if there is no head."""
         return None if self.head is None else self.head.config
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFolder(Weights):
+    """What a model folder holds, loaded.
+
+    Attributes:
+        tokenizer: with the vocabulary that the weights belong to.
+        pooling: how a folder of sentence-transformers makes one vector of a text; None for any other.
+    """
+
+    tokenizer: Tokenizer
+    pooling: SentencePooling | None = None
 
 
 def write_model_folder(
@@ -170,19 +180,80 @@ def read_tokenizer(path: Path) -> Tokenizer:
         return Tokenizer.from_folder(encoder_folder(folder))
 
 
-def _read(path: Path, options: Mapping[str, Any]) -> ModelFolder:
+def read_available(path: Path) -> tuple[Weights, list[str]]:
+    """What there is of a model, of its config at least, and a sentence on each part that is missing.
+
+    Without weights the modules have only shapes. With a vocabulary it is a `ModelFolder`.
+
+    Raises:
+        UserError: there is no config, a file is damaged, or the parts do not belong together.
+    """
+    recover_folder(path)
+    missing = []
+    with opened(path) as folder:
+        inner, content, note = _open(folder)
+        if content.weights_file.is_file():
+            weights = _read_weights(folder, content, note, {})
+        else:
+            missing.append(no_weights(inner))
+            weights = _outline(folder, content, note)
+        if any((inner / name).is_file() for name in (TOKENIZER_FILE, VOCABULARY_FILE)):
+            weights = _joined(folder, inner, weights, *_read_tokenizer(inner, weights.encoder_config, note))
+        else:
+            missing.append(f"{inner} has no {VOCABULARY_FILE}: without it the model cannot read text.")
+    return replace(weights, path=path), missing
+
+
+def _open(path: Path) -> tuple[Path, Content, dict[str, Any]]:
+    """The folder of the encoder, what it holds, and the note on it."""
     inner = encoder_folder(path)
-    content, note = (format_of(path) or HF).open(path), read_note(inner)
+    return inner, (format_of(path) or HF).open(path), read_note(inner)
+
+
+def _outline(path: Path, content: Content, note: Mapping[str, Any]) -> Weights:
+    """The parts that the config alone speaks of, as shapes."""
+    model, head = _configs(content, note, {})
+    if model.layers > MOST_LAYERS:
+        raise UserError(f"{content.config_file}: {model.layers:,} layers are more than any model has.")
+    parts = lay_out(model, head, (), naming_of(content.config.get("model_type", "bert"), (), head))
+    return Weights(path=path, **parts, card=_card(path, note))  # type: ignore[arg-type]
+
+
+MOST_LAYERS = 1_000
+
+
+def _joined(path: Path, inner: Path, weights: Weights, tokenizer: Tokenizer, spare: int) -> ModelFolder:
+    assumed = assumed_settings(inner)
+    if spare:
+        told = f"that the last {spare} rows of the model are of no token, for the vocabulary has none"
+        assumed = (*assumed, told)
+    return ModelFolder(
+        **{**vars(weights), "assumed": (*assumed, *weights.assumed)},
+        tokenizer=tokenizer,
+        pooling=read_pooling(path, tokenizer.lowercase),
+    )
+
+
+def _card(path: Path, note: Mapping[str, Any]) -> dict[str, Any]:
+    card = {key: value for key, value in note.items() if key not in (*NOTE_KEYS, HUB_KEY)}
+    return card | hub_card(path)
+
+
+def _read(path: Path, options: Mapping[str, Any]) -> ModelFolder:
+    inner, content, note = _open(path)
+    # Before the weights, which are large.
+    found = _read_tokenizer(inner, _configs(content, note, options)[0], note)
+    return _joined(path, inner, _read_weights(path, content, note, options), *found)
+
+
+def _read_weights(
+    path: Path, content: Content, note: Mapping[str, Any], options: Mapping[str, Any]
+) -> Weights:
     model, head_config = _configs(content, note, options)
-    tokenizer, spare = _read_tokenizer(inner, model, note)
+    assumed: list[str] = []
     tensors = content.load()
     kinds = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
     tensors = modernise(tensors)
-    assumed = [*assumed_settings(inner)]
-    if spare:
-        assumed.append(
-            f"that the last {spare} rows of the model are of no token, for the vocabulary has none"
-        )
     if told := told_by_names(content.config, tensors):
         content = replace(content, config={**content.config, "architectures": [told]})
         model, head_config = _configs(content, note, options)
@@ -204,18 +275,15 @@ def _read(path: Path, options: Mapping[str, Any]) -> ModelFolder:
             f"{content.weights_file}: the model of {content.config_file.name} has no part named "
             f"{listed(strangers)}."
         )
-    card = {key: value for key, value in note.items() if key not in (*NOTE_KEYS, HUB_KEY)}
-    return ModelFolder(
+    return Weights(
         path=path,
         **parts,  # type: ignore[arg-type]
-        tokenizer=tokenizer,
-        card=card | hub_card(path),
+        card=_card(path, note),
         new=new,
         unused=unused,
         ignored=content.ignored,
         stored=tuple(sorted(str(kind).removeprefix("torch.") for kind in kinds)),
         assumed=(*assumed, *assumed_head(content.config)),
-        pooling=read_pooling(path, tokenizer.lowercase),
     )
 
 

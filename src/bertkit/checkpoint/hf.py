@@ -21,9 +21,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from bertkit.checkpoint.content import Content, write_json
+from bertkit.checkpoint.foreign import what_else
 from bertkit.checkpoint.names import Tensors
 from bertkit.checkpoint.sentence import encoder_folder
-from bertkit.errors import UserError, damaged, listed, quoted, shown
+from bertkit.errors import UserError, check_pointer, damaged, listed, quoted, shown
 from bertkit.text.jsons import read_json
 
 
@@ -61,6 +62,7 @@ def first_file(folder: Path, names: Iterable[str]) -> Path:
 
 
 def _read_safetensors(file: Path) -> Tensors:
+    check_pointer(file)
     try:
         tensors: Tensors = load_file(file)
     except SafetensorError as error:
@@ -70,6 +72,7 @@ def _read_safetensors(file: Path) -> Tensors:
 
 def _read_pickle(file: Path) -> Tensors:
     """A file of `torch.save`, read without running anything of it."""
+    check_pointer(file)
     zipped = zipfile.is_zipfile(file)
     if zipped:
         _check_archive(file)
@@ -199,6 +202,12 @@ def is_hf(folder: Path) -> bool:
     return old or (place / CONFIG_FILE).is_file()
 
 
+def no_weights(folder: Path) -> str:
+    """The sentence about a folder that lacks them."""
+    what = what_else(folder) or " Copy it there from where the model was trained."
+    return f"{folder} has no {WEIGHTS_FILE}.{what}"
+
+
 def open_hf(folder: Path) -> Content:
     """What the folder holds.
 
@@ -212,7 +221,7 @@ def open_hf(folder: Path) -> Content:
 
     def load() -> Tensors:
         if not weights.is_file():
-            raise UserError(f"{place} has no {WEIGHTS_FILE}: copy it there from where the model was trained.")
+            raise UserError(no_weights(place))
         return WEIGHTS[weights.name](weights)
 
     return Content(read_json(file), file, weights, load)

@@ -18,6 +18,7 @@ from bertkit.checkpoint.archive import is_archive
 from bertkit.checkpoint.atomic import recover_folder
 from bertkit.checkpoint.card import CARD_FILE, read_note
 from bertkit.checkpoint.content import Content
+from bertkit.checkpoint.foreign import what_else
 from bertkit.checkpoint.google import is_google, open_google, write_google
 from bertkit.checkpoint.hf import CONFIG_FILE, OLD_CONFIG_FILE, WEIGHTS, is_hf, open_hf, write_hf
 from bertkit.checkpoint.names import Tensors
@@ -217,7 +218,10 @@ def find_model(name: str) -> Path | None:
     if folder.is_dir():
         raise UserError(
             f"{folder} is no model folder and no finished run: it has no config.json and no model/."
+            f"{what_else(folder)}"
         )
+    if format_of(folder.parent) and any(p.name.startswith(folder.name) for p in folder.parent.iterdir()):
+        raise UserError(f"{folder} is a part of the model in {folder.parent}: name that folder.")
     if folder.exists():
         raise UserError(
             f"{folder} is a file; a model is a folder with config.json and model.safetensors, "

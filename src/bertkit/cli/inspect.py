@@ -93,6 +93,8 @@ def _lines(found: dict[str, Any]) -> dict[str, str]:
         lines["stored as"] = f"{', '.join(found['stored'])}; read as float32"
     if found["assumed"]:
         lines["assumed"] = "\n".join(found["assumed"])
+    if found["missing"]:
+        lines["missing"] = "\n".join(found["missing"])
     if found["files"]:
         lines["files"] = "\n".join(
             f"{shown(name)}  {show_bytes(size)}" for name, size in found["files"].items()

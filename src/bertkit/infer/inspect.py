@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bertkit.checkpoint.folder import ORIGIN_KEY, ModelFolder, read_model_folder
+from bertkit.checkpoint.folder import ORIGIN_KEY, ModelFolder, Weights, read_available
 from bertkit.checkpoint.locate import find_model, name_format
 from bertkit.config.model import preset
 from bertkit.model.encoder import Encoder
@@ -34,21 +34,21 @@ def inspect(model: str) -> dict[str, Any]:
         (what it was converted from), `new` (parts without weights, to be trained), `unused` (tensors no part
         needs), `ignored` (tensors of a training: moments, counts), `stored` (number formats of the weights on
         disk), `assumed` (what the folder does not say), `sentence` (how a folder of sentence-transformers
-        pools), and `files` (name: bytes). What a model does not have is None or empty; a preset has only
-        sizes.
+        pools), `missing` (a sentence on weights or a vocabulary that are not there), and `files` (name:
+        bytes). What a model does not have is None or empty; a preset has only sizes.
 
     Raises:
         UserError: there is no such model, or its folder is damaged.
     """
     path = find_model(model)
     if path is not None:
-        folder = read_model_folder(path)
-        return _report(model, folder.encoder, folder)
+        folder, missing = read_available(path)
+        return _report(model, folder.encoder, folder) | {"missing": missing}
     with torch.device("meta"):
         return _report(model, Encoder(preset(model)), None)
 
 
-def _report(model: str, encoder: Encoder, folder: ModelFolder | None) -> dict[str, Any]:
+def _report(model: str, encoder: Encoder, folder: Weights | None) -> dict[str, Any]:
     head = None if folder is None else folder.head
     found = {} if folder is None else {"masked": folder.masked, "pair": folder.pair}
     heads = {name: module for name, module in found.items() if module is not None}
@@ -75,21 +75,25 @@ def _report(model: str, encoder: Encoder, folder: ModelFolder | None) -> dict[st
         "converted": None,
         **{name: [] for name in lists},
         "sentence": None,
+        "missing": [],
         "files": {},
     }
     if folder is None:
         return report
     cutting = ("size", "fingerprint", "lowercase", "strip_accents", "split_cjk")
+    whole = folder if isinstance(folder, ModelFolder) else None
     files = sorted(folder.path.iterdir()) if folder.path.is_dir() else [folder.path]
     return report | {
         "folder": str(folder.path),
         "format": name_format(folder.path),
-        "vocabulary": {name: getattr(folder.tokenizer, name) for name in cutting}
-        | {"added": [token.content for token in folder.tokenizer.added]},
+        "vocabulary": None
+        if whole is None
+        else {name: getattr(whole.tokenizer, name) for name in cutting}
+        | {"added": [token.content for token in whole.tokenizer.added]},
         "origin": {key: folder.card[key] for key in ORIGIN if key in folder.card},
         "converted": folder.card.get(ORIGIN_KEY),
         **{name: list(getattr(folder, name)) for name in lists},
-        "sentence": None if folder.pooling is None else asdict(folder.pooling),
+        "sentence": None if whole is None or whole.pooling is None else asdict(whole.pooling),
         "files": {path.name: path.stat().st_size for path in files if path.is_file()},
     }
 

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from bertkit.errors import UserError, shown
+from bertkit.errors import UserError, check_pointer, shown
 
 LONGEST_JSON = 1 << 26
 """Bytes. Of a model with 100,000 labels, `config.json` has about a tenth of it; `tokenizer.json` of one with
@@ -23,6 +23,7 @@ def read_value(path: Path) -> Any:
     try:
         if path.stat().st_size > LONGEST_JSON:
             raise UserError(f"{path} has {path.stat().st_size:,} bytes: it is not what its name says.")
+        check_pointer(path)
         text = path.read_text(encoding="utf-8")
         content = json.loads(text)
         if r"\ud" in text.lower():  # Half of a pair of these is no text, and cannot be written.

@@ -10,7 +10,7 @@ from typing import Any
 
 from tokenizers import normalizers
 
-from bertkit.errors import UserError, quoted
+from bertkit.errors import UserError, check_pointer, quoted
 from bertkit.text.jsons import read_json
 
 PAD, UNK, CLS, SEP, MASK = SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -240,6 +240,7 @@ def read_vocabulary(path: Path) -> list[str]:
 
 
 def _read_lines(path: Path) -> list[str]:
+    check_pointer(path)
     if path.is_file() and path.stat().st_size > LONGEST_FILE:
         raise UserError(f"{path} has {path.stat().st_size:,} bytes: this is no vocabulary of BERT's.")
     try:
