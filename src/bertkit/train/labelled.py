@@ -32,6 +32,7 @@ from bertkit.train.explain import explain_mistakes
 from bertkit.train.feature_cache import FeatureCache, Inputs
 from bertkit.train.listener import LabelledPlan, Listener
 from bertkit.train.objective import (
+    SHARE_OF_RESULT,
     STEPS_TO_ESTIMATE,
     Evaluated,
     Manner,
@@ -307,7 +308,8 @@ class Labelled(Source):
                 once = int(self.prepared.train_sequences.lengths.sum())
                 tokens = once if self.recipe.model.freeze else best.tokens
                 folder = seed_folder(out, best.seed, len(outcomes)) / "model"
-                explain_mistakes(folder, self.prepared, result["mistakes"], tokens)
+                seconds = 60 * self.recipe.training.budget * SHARE_OF_RESULT or math.inf
+                explain_mistakes(folder, self.prepared, result["mistakes"], tokens, seconds=seconds)
         return result
 
 
