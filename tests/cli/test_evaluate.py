@@ -73,7 +73,7 @@ def test_without_train_it_says_whose_majority_it_is(evaluate) -> None:
 def test_what_is_not_told_is_asked_for(evaluate) -> None:
     code, out, err = evaluate()
     assert (code, out) == (2, "")
-    assert err == "bertkit: Say what to score on: the name of a task, or --dev FILE of your own.\n"
+    assert err == "bertkit: Say what to score on: the name of a task, or a file of your own.\n"
 
 
 def test_a_task_may_stand_behind_options(evaluate) -> None:

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import zip_longest
+from itertools import count, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -143,7 +143,7 @@ def add_run_arguments(
 ) -> None:
     """Declare what every training command has, and `flags` of that kind of recipe."""
     output = group(parser, "output")
-    output.add_argument("-o", "--out", type=Path, required=True, help="the run folder to make")
+    output.add_argument("-o", "--out", type=Path, help="the run folder to make (default: runs/NAME)")
     add_recipe_arguments(parser, flags, kind)
     output.add_argument("--resume", action="store_true", help="continue an interrupted run")
     output.add_argument("--overwrite", action="store_true", help="replace the run that is there")
@@ -204,6 +204,11 @@ def read_recipe(
     from bertkit.runs.folder import RECIPE, is_run
 
     path = arguments.recipe
+    if arguments.resume and arguments.out is None:
+        name = about or next(
+            (getattr(arguments, flag) for flag in ("--train",) if hasattr(arguments, flag)), ""
+        )
+        arguments.out = usual_out(str(name or ""), arguments)
     if path is None and arguments.resume and is_run(arguments.out):
         path = arguments.out / RECIPE
     recipe = kind.of(path)
@@ -230,6 +235,12 @@ def train(command: str, arguments: argparse.Namespace, recipe: Recipe | Pretrain
     from bertkit.train.processes import NotStarted, ProcessLost, is_first, launcher
     from bertkit.train.seedfolder import Stopped
 
+    if arguments.out is None:
+        section, key = recipe.ABOUT
+        name = getattr(getattr(recipe, section), key) or getattr(getattr(recipe, section), "train", "")
+        if launcher():
+            raise UserError("Processes that torchrun started need the run folder: name it with -o.")
+        arguments.out = usual_out(name, arguments)
     display = RunDisplay(command, to_stderr=arguments.json, out=arguments.out)
     # Held back until all is said: torchrun ends the other processes as soon as one of them has ended.
     with deferred_signals() if launcher() else nullcontext():
@@ -252,6 +263,25 @@ def train(command: str, arguments: argparse.Namespace, recipe: Recipe | Pretrain
         if arguments.json and is_first():
             print(to_json(result))
         return 0
+
+
+def usual_out(name: str, arguments: argparse.Namespace) -> Path:
+    """Where a run over `name` goes whose folder was not named: runs/NAME, then runs/NAME-2 and so on.
+
+    The last of these that is there is resumed, and the first is replaced.
+    """
+    from bertkit.runs.folder import is_run
+
+    plain = Path("runs") / (Path(name).name.partition(".")[0] or "run")
+    taken = plain
+    for number in count(2):
+        out = plain if number == 2 else plain.with_name(f"{plain.name}-{number - 1}")
+        if not is_run(out) and not out.exists():
+            break
+        taken = out
+    if arguments.overwrite:
+        return plain
+    return taken if arguments.resume else out
 
 
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:

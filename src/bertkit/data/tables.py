@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,26 @@ def read_rows(
         yield row
 
 
+def first_rows(path: str | Path, most: int) -> list[list[Any]]:
+    """The first rows of a table with all their columns, a row of names before them if there is one.
+
+    There always is one but in TSV, CSV and plain lines (`has_names`), where it may be. Bad rows are left out.
+
+    Raises:
+        UserError: the file cannot be opened, its format is unknown, or it has no rows.
+    """
+    path = Path(path)
+    found = [cells for _, cells in islice(READERS[table_ending(path)](path, None, False), most)]
+    if not found:
+        raise UserError(f"{path} is empty or holds only a header; at least one row is needed.")
+    return [cells for cells in found if not isinstance(cells, str)]
+
+
+def has_names(path: Path) -> bool:
+    """Whether the format of a table is one in which columns always have names."""
+    return table_ending(path) in (".jsonl", ".parquet")
+
+
 def place(path: str | Path, line: int) -> str:
     """How a message names a row of a table."""
     return f"{path}, {'row' if Path(path).suffix == '.parquet' else 'line'} {line}"
@@ -173,9 +193,9 @@ def _lines(path: Path) -> Lines:
 
 
 def _delimited(
-    split: Callable[[Lines], Iterator[Record]], path: Path, asked: list[Column], header: bool | None
+    split: Callable[[Lines], Iterator[Record]], path: Path, asked: list[Column] | None, header: bool | None
 ) -> Iterator[Record]:
-    """The asked cells of records that all have as many cells as the first."""
+    """The asked cells (None: all) of records that all have as many cells as the first."""
     records = split(_lines(path))
     first = next(records, None)
     if first is None:
@@ -183,6 +203,7 @@ def _delimited(
     line, cells = first
     if isinstance(cells, str):
         raise UserError(f"{place(path, line)}: {cells}")
+    asked = list(range(1, len(cells) + 1)) if asked is None else asked
     named = any(isinstance(column, str) for column in asked) if header is None else header
     places = _find(path, asked, [cell.strip() for cell in cells] if named else len(cells))
     width = len(cells)
@@ -255,13 +276,22 @@ def _split_csv(lines: Lines) -> Iterator[Record]:
             yield number, cells or [""]
 
 
-def _jsonl(path: Path, asked: list[Column], header: bool | None) -> Iterator[Record]:
+def _jsonl(path: Path, asked: list[Column] | None, header: bool | None) -> Iterator[Record]:
+    if asked is None:
+        first: dict[str, Any] = next((json.loads(line) for _, line in _lines(path) if is_object(line)), {})
+        yield 0, list(first)
+        asked = list(first)
     for column in asked:
         if isinstance(column, int):
             raise UserError(f"{path}: columns of JSON lines have names, not numbers like {column}.")
     for number, line in _lines(path):
         if line.strip():
             yield number, json_cells(line, asked)
+
+
+def is_object(line: str) -> bool:
+    """Whether a line is a JSON object."""
+    return not isinstance(json_cells(line, ()), str)
 
 
 def json_cells(line: str, asked: Sequence[Column]) -> list[Any] | str:
@@ -280,7 +310,7 @@ def json_cells(line: str, asked: Sequence[Column]) -> list[Any] | str:
     return [record[column] for column in asked]
 
 
-def _parquet(path: Path, asked: list[Column], header: bool | None) -> Iterator[Record]:
+def _parquet(path: Path, asked: list[Column] | None, header: bool | None) -> Iterator[Record]:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -292,6 +322,9 @@ def _parquet(path: Path, asked: list[Column], header: bool | None) -> Iterator[R
         try:
             table = pyarrow.parquet.ParquetFile(stream)
             names = table.schema_arrow.names
+            if asked is None:
+                yield 0, list(names)
+                asked = list(range(1, len(names) + 1))
             places = _find(path, asked, names)
             numbers = count(1)
             for batch in table.iter_batches(columns=sorted({names[place] for place in places})):
@@ -302,7 +335,7 @@ def _parquet(path: Path, asked: list[Column], header: bool | None) -> Iterator[R
             raise UserError(f"{path} is not a Parquet file or is damaged ({error}).") from None
 
 
-READERS: dict[str, Callable[[Path, list[Column], bool | None], Iterator[Record]]] = {
+READERS: dict[str, Callable[[Path, list[Column] | None, bool | None], Iterator[Record]]] = {
     ".tsv": partial(_delimited, _split_tsv),
     ".csv": partial(_delimited, _split_csv),
     ".jsonl": _jsonl,
