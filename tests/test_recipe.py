@@ -45,7 +45,7 @@ def test_any_value_survives(tmp_path_factory: pytest.TempPathFactory, lr: float,
 
 
 def test_a_preset_is_fresh_and_a_folder_is_not() -> None:
-    assert Recipe().model.fresh
+    assert ModelRecipe(start="mini").fresh
     assert not ModelRecipe(start="runs/mini").fresh
 
 
@@ -61,7 +61,7 @@ def test_a_whole_number_serves_as_a_float(tmp_path: Path) -> None:
         ("[optimiser]\nlr = 'fast'", "'optimiser.lr' is of type float"),
         ("[training]\nepochs = 1.5", "'training.epochs' is of type int"),
         ("[training]\nepochs = true", "'training.epochs' is of type int"),
-        ("[training]\nepochs = 0", "epochs must be a number of at least 1"),
+        ("[training]\nepochs = -1", "epochs must be a number of at least 0"),
         ("training = 3", "'training' is a table"),
         ("[head]\nlayers = -1", "'head.layers' is a list, and -1 is not"),
         ("[head]\nlayers = [-1, 2.5]", "'head.layers' is of type int, and 2.5 is not"),

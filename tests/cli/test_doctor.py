@@ -134,7 +134,8 @@ def run_folder(tmp_path: Path) -> Path:
     """A run that was cut off before it logged anything: healthy as far as one can see."""
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / "recipe.toml").write_text(Recipe().to_toml())
+    recipe = Recipe().with_changes({"model": {"start": "mini"}, "training": {"epochs": 3}})
+    (folder / "recipe.toml").write_text(recipe.to_toml())
     return folder
 
 

@@ -33,7 +33,7 @@ BAD_FILES = {
     "too few columns": ((HEADER + GOOD + "lonely\n").encode(), "train.csv, line 33"),
     "too many columns": ((HEADER + GOOD + "a,b,c\n").encode(), "train.csv, line 33"),
     "one class": ((HEADER + "a film,yes\nthe film,yes\n").encode(), "two classes"),
-    "no such column": (("words,label\n" + GOOD).encode(), "'text'"),
+    "no such column": (("words,label\n" + GOOD).encode(), "has no column 'words'"),
     "unreadable bytes": ((HEADER + GOOD).encode() + b"caf\xe9 bar,yes\n", "train.csv, line 33"),
     "NUL": ((HEADER + GOOD).encode() + b"a\x00b,yes\n", "train.csv, line 33"),
     "empty text": ((HEADER + GOOD + " ,yes\n").encode(), "train.csv, line 33"),

@@ -15,8 +15,10 @@ from trained import StopsAfter, equal, fit, weights
 
 from bertkit import api, load
 from bertkit.errors import UserError
-from bertkit.recipe import ModelRecipe, Recipe
+from bertkit.recipe import Recipe
+from bertkit.recipe.finetune import ChosenModelRecipe, HeadRecipe
 from bertkit.runs.result import Answers
+from bertkit.train.settle import settle
 
 Result = dict[str, Any]
 
@@ -34,7 +36,11 @@ def test_a_run_learns_and_leaves_everything_in_its_folder(toy: Recipe, tmp_path:
         "recipe.toml", "metrics.jsonl", "log.txt", "result.json", "report.html", "model",
     }  # fmt: skip
     assert result == json.loads((run / "result.json").read_text())
-    assert Recipe.from_toml(run / "recipe.toml") == toy
+    said = Recipe.from_toml(run / "recipe.toml")
+    assert said == settle(toy)[0]
+    assert (said.task.text, said.task.label, said.task.kind, said.head.pooling) == (
+        "text", "label", "classify", "pooler",
+    )  # fmt: skip
     assert result["score"] > 0.6
     assert result["interval"][0] <= result["score"] <= result["interval"][1]
     assert result["seeds"][0]["status"] == "learned"
@@ -266,7 +272,7 @@ def test_overwriting_never_deletes_what_the_run_reads(toy: Recipe, tmp_path: Pat
     run = tmp_path / "run"
     fit(toy, run)
     before = weights(run)
-    start = replace(toy, vocabulary=Recipe().vocabulary, model=ModelRecipe(start=str(run)))
+    start = replace(toy, vocabulary=Recipe().vocabulary, model=ChosenModelRecipe(start=str(run)))
     with pytest.raises(UserError, match="lies in"):
         fit(start, run, overwrite=True)
     three = Path(toy.task.train)
@@ -279,11 +285,11 @@ def test_overwriting_never_deletes_what_the_run_reads(toy: Recipe, tmp_path: Pat
 def test_options_of_a_vocabulary_are_not_ignored(toy: Recipe, tmp_path: Path) -> None:
     fit(toy, tmp_path / "run")
     with pytest.raises(UserError, match="its own vocabulary"):
-        fit(replace(toy, model=ModelRecipe(start=str(tmp_path / "run"))), tmp_path / "b")
+        fit(replace(toy, model=ChosenModelRecipe(start=str(tmp_path / "run"))), tmp_path / "b")
 
 
 def test_a_model_without_pooler_asks_how_to_pool(toy: Recipe, tmp_path: Path) -> None:
-    blog = replace(toy, model=ModelRecipe(start="blog"))
+    blog = replace(toy, model=ChosenModelRecipe(start="blog"), head=HeadRecipe(pooling="pooler"))
     with pytest.raises(UserError, match="no pooler"):
         fit(blog, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -43,23 +43,27 @@ def test_steps_are_shares_of_their_number() -> None:
 def test_the_clock_counts_what_was_spent_and_keeps_what_is_reserved(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    # Two minutes, of which 20 seconds are kept and 10 are gone: 100 to fill, 90 to go.
-    schedule = ByClock(2.0, 10.0, 20.0, alone, RECIPE)
-    assert schedule(0) == Moment(0.1, pytest.approx(1.6))
+    # Two minutes, of which 20 seconds are kept and 10 were gone before the first step: 90 to fill.
+    schedule = ByClock(2.0, 10.0, 10.0, 20.0, alone, RECIPE)
+    assert schedule(0) == Moment(0.0, 0.0), "warm-up begins with the first step"
     now[0] += 5.0
     # A step takes 5 seconds, so the last one begins when 95 are gone.
-    assert schedule(1) == Moment(pytest.approx(15 / 95), pytest.approx(8 * 2 * 15 / 95))
+    assert schedule(1) == Moment(pytest.approx(5 / 85), pytest.approx(8 * 2 * 5 / 85))
     now[0] += 50.0
-    assert schedule(2) == Moment(pytest.approx(65 / 95), pytest.approx(8 * 2 * 30 / 95))
+    assert schedule(2) == Moment(pytest.approx(55 / 85), pytest.approx(8 * 2 * 30 / 85))
     now[0] += 5.0
-    assert schedule(3) == Moment(pytest.approx(70 / 95), pytest.approx(8 * 2 * 25 / 95))
+    assert schedule(3) == Moment(pytest.approx(60 / 85), pytest.approx(8 * 2 * 25 / 85))
+    # One that goes on begins where it was, and has lost what it took to begin.
+    again = ByClock(2.0, 55.0, 10.0, 20.0, alone, RECIPE)
+    assert again(7) == Moment(0.5, 8.0)
+    assert ByClock(2.0, 100.0, 100.0, 20.0, alone, RECIPE)(0) is None, "all was used up before the first step"
     now[0] += 25.1
     assert schedule(4) is None
 
 
 def test_all_processes_follow_the_first_ones_clock() -> None:
-    assert ByClock(1.0, 0.0, 0.0, lambda _: 0.25, RECIPE)(3) == Moment(0.25, 4.0)
-    assert ByClock(1.0, 0.0, 0.0, lambda _: 1.5, RECIPE)(3) is None
+    assert ByClock(1.0, 0.0, 0.0, 0.0, lambda _: 0.25, RECIPE)(3) == Moment(0.25, 4.0)
+    assert ByClock(1.0, 0.0, 0.0, 0.0, lambda _: 1.5, RECIPE)(3) is None
 
 
 def test_a_log_is_followed_step_by_step(tmp_path: Path) -> None:

@@ -50,6 +50,10 @@ KNOWN: dict[tuple[str, ...], tuple[str, Callable[[Any], bool]]] = {
         "two numbers",
         lambda value: isinstance(value, list) and len(value) == 2 and all(map(_number, value)),
     ),
+    ("rows",): (
+        "an object with fingerprints by split",
+        lambda value: isinstance(value, dict) and all(map(_text, value.values())),
+    ),
     ("recipe",): ("a recipe, as TOML with model.start", _recipe),
     ("converted",): (
         "an object with the texts 'from' and 'format'",

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,21 @@ from bertkit.checkpoint.card import CARD_FILE, read_note
 from bertkit.checkpoint.content import Content
 from bertkit.checkpoint.foreign import what_else
 from bertkit.checkpoint.google import is_google, open_google, write_google
-from bertkit.checkpoint.hf import CONFIG_FILE, OLD_CONFIG_FILE, WEIGHTS, is_hf, open_hf, write_hf
+from bertkit.checkpoint.hf import (
+    CONFIG_FILE,
+    OLD_CONFIG_FILE,
+    WEIGHTS,
+    WEIGHTS_FILE,
+    is_hf,
+    open_hf,
+    write_hf,
+)
+from bertkit.checkpoint.layouts import FAMILIES
 from bertkit.checkpoint.names import Tensors
-from bertkit.checkpoint.sentence import LENGTH_FILE, MODULES_FILE, PROMPTS_FILE
+from bertkit.checkpoint.sentence import LENGTH_FILE, MODULES_FILE, PROMPTS_FILE, encoder_folder
 from bertkit.config.model import PRESETS
 from bertkit.errors import UserError, nearest
+from bertkit.text.jsons import read_json
 from bertkit.text.vocabulary_files import ADDED_FILE, SETTINGS_FILE, TOKENIZER_FILE, VOCABULARY_FILE
 
 
@@ -189,7 +201,8 @@ def find_model(name: str) -> Path | None:
 
     `name` is a preset, a model folder of any format or a zip archive with one, a run folder (its best model),
     `hf:OWNER/NAME[@REVISION]`: a model of the Hugging Face hub, or `pkg:PACKAGE/FOLDER`: a folder inside an
-    installed Python package, which is looked up but not imported.
+    installed Python package, which is looked up but not imported. Without a prefix a model as the hub calls
+    it, with or without its owner, is looked for in installed packages, in the hub's cache, and at the hub.
 
     Raises:
         UserError: it is none of these; the nearest preset is offered.
@@ -227,4 +240,99 @@ def find_model(name: str) -> Path | None:
             f"{folder} is a file; a model is a folder with config.json and model.safetensors, "
             "or a zip archive of one."
         )
-    raise UserError(f"There is no preset and no folder named {name!r}.{nearest(name, list(PRESETS))}")
+    return by_name(name)
+
+
+SENTENCE_OWNER = "sentence-transformers"
+_HUB_NAME = re.compile(r"(?:\w[\w.-]*/)?\w[\w.]*(?:-[\w.-]*)?")
+
+
+def by_name(name: str) -> Path:
+    """The folder of a model that is named as the hub does; see `find_model`.
+
+    Raises:
+        UserError: it is not here, and not to be had from the hub.
+    """
+    owner, _, plain = name.rpartition("/")
+    if owner in ("", SENTENCE_OWNER):
+        for place, folder in packaged_models().items():
+            package = _normal(place.removeprefix(PACKAGE_PREFIX).partition("/")[0])
+            if f"-{package}".removesuffix("-model").endswith(f"-{_normal(plain)}"):
+                return folder
+    owners = {owner} if owner else {SENTENCE_OWNER, ""}
+    cached = {place.lower(): folder for place, folder in cached_models().items()}
+    for place, folder in sorted(cached.items(), key=lambda item: item[0].rpartition("/")[0] not in owners):
+        if place == name.lower() or (not owner and place.endswith(f"/{name.lower()}")):
+            return folder
+    unknown = f"There is no preset and no folder named {name!r}"
+    # What has neither is a preset's name with a mistake; a path into a folder that exists is a path.
+    if not _HUB_NAME.fullmatch(name) or not ({"-", "/"} & set(name)) or (owner and Path(owner).exists()):
+        raise UserError(f"{unknown}.{nearest(name, list(PRESETS))}")
+    try:
+        return fetch(name)
+    except UserError as error:
+        if not owner:
+            with suppress(UserError):
+                return fetch(f"{SENTENCE_OWNER}/{name}")
+        raise UserError(f"{unknown}, no installed package has it, and {error}") from None
+
+
+def packaged_models() -> dict[str, Path]:
+    """Model folders inside installed packages, by `pkg:PACKAGE/FOLDER`; nothing is imported."""
+    found = {}
+    for package in distributions():
+        record = package.read_text("RECORD") or ""
+        if WEIGHTS_FILE not in record:
+            continue
+        for line in record.splitlines():
+            folder, _, file = line.partition(",")[0].rpartition("/")
+            place = Path(str(package.locate_file(folder)))
+            if file == WEIGHTS_FILE and folder.partition("/")[0].isidentifier() and format_of(place):
+                found[f"{PACKAGE_PREFIX}{folder}"] = place
+    return dict(sorted(found.items()))
+
+
+def cached_models() -> dict[str, Path]:
+    """Model folders in the hub's cache, by OWNER/NAME; no network is used."""
+    from huggingface_hub import constants
+
+    found = {}
+    for repository in sorted(Path(constants.HF_HUB_CACHE).glob("models--*")):
+        main = repository / "refs" / "main"
+        commits = [main.read_text(encoding="utf-8").strip()] if main.is_file() else []
+        for folder in (repository / "snapshots" / commit for commit in commits):
+            if format_of(folder) and any((encoder_folder(folder) / name).exists() for name in WEIGHTS):
+                found[repository.name.removeprefix("models--").replace("--", "/")] = folder
+    return found
+
+
+def find_pretrained() -> tuple[str, str] | None:
+    """A pretrained encoder that is on this machine: its name, and where it was found; None without any.
+
+    One of sentence-transformers comes first, then by the alphabet. One that was fine-tuned for a task of its
+    own is none.
+    """
+    places = {
+        name: (folder, "found among the installed packages") for name, folder in packaged_models().items()
+    }
+    places |= {name: (folder, "found in the hub's cache") for name, folder in cached_models().items()}
+    usable = [name for name, (folder, _) in places.items() if _is_pretrained(folder)]
+    if not usable:
+        return None
+    chosen = min(usable, key=lambda name: (not (places[name][0] / MODULES_FILE).is_file(), name.lower()))
+    return chosen, places[chosen][1]
+
+
+def _is_pretrained(folder: Path) -> bool:
+    """Whether the folder has an encoder that bertkit computes, without the head of a task."""
+    try:
+        content = read_json(encoder_folder(folder) / CONFIG_FILE)
+    except UserError:
+        return False
+    said = content.get("architectures")
+    name = str(said[0]) if isinstance(said, list) and said else "Model"
+    return content.get("model_type") in FAMILIES and name.endswith(("Model", "ForMaskedLM", "ForPreTraining"))
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

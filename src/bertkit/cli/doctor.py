@@ -31,19 +31,24 @@ FLAGS: tuple[Flag, ...] = (
 
 EXAMPLES = """examples:
   bertkit doctor RUN                                    a run that is done, stopped or going on
-  bertkit doctor --train train.csv --dev dev.csv --model M      rows and a model, before a run
+  bertkit doctor tickets.csv --model M                  rows and a model, before a run
   bertkit doctor cola --recipe recipe.toml --lr 5e-4    a recipe, before a run"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
-    add("what", nargs="?", default="", help="a run folder, a named task, such as cola, or shards")
+    add(
+        "what",
+        nargs="*",
+        metavar="WHAT",
+        help="a run folder, a named task, such as cola, shards, or your own rows: train.csv [dev.csv]",
+    )
     add_recipe_arguments(parser, FLAGS, Recipe, PretrainRecipe)
     limit = "seconds for the steps on copies, at most (default: %(default)g)"
     group(parser, "training").add_argument("--seconds", type=float, default=SECONDS, help=limit)
     add_shared(parser, "--json")
-    parser.set_defaults(resume=False)
+    parser.set_defaults(resume=False, out=None)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -53,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bertkit.diagnose.doctor import is_about_a_run
     from bertkit.runs.folder import is_run
 
+    arguments.what = finetune.rows_or_task(arguments)
     about_a_run = is_about_a_run(arguments.what)
     if about_a_run:
         asked = [flag for flag, *_ in FLAGS if getattr(arguments, flag) is not None]

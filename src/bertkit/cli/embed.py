@@ -15,11 +15,12 @@ from pathlib import Path
 from bertkit.cli.arguments import (
     add_input_arguments,
     add_shared,
-    can_be_read_again,
     check_out,
     check_sources,
+    count_rows,
     input_rows,
     report_tally,
+    stderr_bar,
 )
 from bertkit.text.jsons import to_json
 
@@ -60,17 +61,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the vectors; 2 if some rows have none."""
-    check_out(arguments.out, arguments.overwrite, arguments.files)
+    check_out(arguments.out, arguments.overwrite)
     check_sources(arguments)
-    from bertkit.cli.display import RowsDisplay
+    from bertkit.data.tables import BadRow
     from bertkit.infer.embed import check_ending, open_writer
     from bertkit.infer.model import load
-    from bertkit.infer.rows import Tally, survey
+    from bertkit.infer.rows import Tally
 
     check_ending(arguments.out, by_word=arguments.pooling == "words")
     windows = {"window": arguments.window, "stride": arguments.stride}
-    model = load(arguments.model, precision=arguments.precision, **windows)
-    embedder = model.embedder(
+    embedder = load(arguments.model, precision=arguments.precision, **windows).embedder(
         layers=arguments.layers,
         combine=arguments.combine,
         pooling=arguments.pooling,
@@ -78,14 +78,15 @@ def run(arguments: argparse.Namespace) -> int:
     )
     tally, began = Tally(), time.perf_counter()
     with (
-        RowsDisplay("embedding") as progress,
+        stderr_bar("embedding", count_rows(arguments)) as advance,
         open_writer(arguments.out, embedder.width, by_word=embedder.embedding.by_word) as write,
     ):
-        if can_be_read_again(arguments.files):
-            found = survey(input_rows(arguments, model.card))
-            progress.begin(found.rows, found.characters)
-        for rows, vectors in embedder.embed_rows(input_rows(arguments, model.card), tally, progress=progress):
+        for rows, vectors in embedder.embed_rows(input_rows(arguments), tally):
+            for row in rows:
+                if isinstance(row, BadRow):
+                    print(f"bertkit: {row.problem}", file=sys.stderr)
             write(rows, vectors)
+            advance(len(rows))
     seconds = time.perf_counter() - began
     report_tally(tally, embedder.reading.longest, "vector")
     done, speed = embedder.embedding, tally.tokens / seconds

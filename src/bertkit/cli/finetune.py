@@ -8,10 +8,18 @@ from __future__ import annotations
 import argparse
 
 from bertkit.cli.arguments import RUN_FLAGS, Flag, add_run_arguments, read_recipe, train
-from bertkit.recipe import Recipe
+from bertkit.errors import UserError
+from bertkit.recipe import Recipe, names_file
 
 FLAGS: tuple[Flag, ...] = (
-    ("--model", "model", "start", str, "a preset (fresh weights), a model folder, or a run"),
+    (
+        "--model",
+        "model",
+        "start",
+        str,
+        "a model as the hub calls it (all-MiniLM-L6-v2), a model folder, a run, or a preset (fresh weights) "
+        "(default: for own rows a pretrained one on this machine, for a named task mini)",
+    ),
     (
         "--freeze",
         "model",
@@ -27,12 +35,13 @@ FLAGS: tuple[Flag, ...] = (
         str,
         "training rows: TSV, CSV, JSONL or Parquet, plain, .gz or .zst (default: the task's)",
     ),
-    ("--dev", "task", "dev", str, "rows to score on (default: the task's)"),
-    ("--text", "task", "text", str, "column of the text: a name, or a number from 1 (default: text)"),
-    ("--pair", "task", "pair", str, "column of the second text, if there are pairs (default: none)"),
-    ("--label", "task", "label", str, "column of the label (default: label)"),
+    ("--dev", "task", "dev", str, "rows to score on: a file, or a share of own rows (default: 20%%)"),
+    ("--test", "task", "test", str, "rows that choose nothing, for a last score: likewise (default: none)"),
+    ("--text", "task", "text", str, "column of the text: a name, or a number from 1 (default: guessed)"),
+    ("--pair", "task", "pair", str, "column of the second text, if there are pairs (default: guessed)"),
+    ("--label", "task", "label", str, "column of the label (default: guessed)"),
     ("--header", "task", "header", str, "yes, no or auto: whether the first line names the columns"),
-    ("--kind", "task", "kind", str, "kind of task: classify or regress (default: classify)"),
+    ("--kind", "task", "kind", str, "kind of task: classify or regress (default: guessed)"),
     (
         "--metric",
         "task",
@@ -73,7 +82,13 @@ FLAGS: tuple[Flag, ...] = (
     ("--lower-case", "vocabulary", "lowercase", bool, "of fresh weights: read text in lower case, or cased"),
     ("--strip-accents", "vocabulary", "strip_accents", bool, "of fresh weights: read text without accents"),
     ("--split-cjk", "vocabulary", "split_cjk", bool, "of fresh weights: make each Chinese character a word"),
-    ("--epochs", "training", "epochs", int, "passes over the training rows"),
+    (
+        "--epochs",
+        "training",
+        "epochs",
+        int,
+        "passes over the training rows (default: 3, and at least 150 updates)",
+    ),
     ("--batch", "batch", "sequences", int, "sequences of a batch"),
     ("--max-length", "batch", "max_length", int, "tokens of a sequence at most"),
     (
@@ -95,7 +110,8 @@ FLAGS: tuple[Flag, ...] = (
 )
 
 EXAMPLES = """examples:
-  bertkit finetune --train train.csv --dev dev.csv --text message --label category --model M -o runs/tickets
+  bertkit finetune tickets.csv                                  own rows, a pretrained model: runs/tickets
+  bertkit finetune train.csv dev.csv --text message --label category --model all-MiniLM-L6-v2
   bertkit finetune cola --model mini -o runs/cola               fresh weights, a named task
   bertkit finetune cola --model RUN --epochs 5 --seeds 3 -o runs/three
   bertkit finetune cola -o runs/cola --resume                   go on after an interruption"""
@@ -103,10 +119,35 @@ EXAMPLES = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("task", nargs="?", default="", help="a named task, such as cola")
+    parser.add_argument(
+        "what",
+        nargs="*",
+        metavar="WHAT",
+        help="a named task, such as cola, or your own rows: train.csv [dev.csv]",
+    )
     add_run_arguments(parser, FLAGS, Recipe)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it and print what was found."""
-    return train("finetune", arguments, read_recipe(Recipe, FLAGS, arguments, arguments.task))
+    what = rows_or_task(arguments)
+    return train("finetune", arguments, read_recipe(Recipe, FLAGS, arguments, what))
+
+
+def rows_or_task(arguments: argparse.Namespace) -> str:
+    """The named task or the training file; a second file stands for `--dev`.
+
+    Raises:
+        UserError: there are more, or a second word beside a task.
+    """
+    what: str
+    what, *others = arguments.what or [""]
+    if len(others) > 1 or (others and not names_file(what)):
+        raise UserError(
+            f"{others[-1]} is too much: give the name of a task, or train.csv and perhaps dev.csv."
+        )
+    if others and getattr(arguments, "--dev") is not None:
+        raise UserError(f"{others[0]} and --dev are two files to score on; give one.")
+    if others:
+        setattr(arguments, "--dev", others[0])
+    return what

@@ -191,7 +191,6 @@ def _labelled_header(plan: LabelledPlan) -> dict[str, str]:
     seeds = f" x {plan.seeds} seeds" if plan.seeds > 1 else ""
     windows = f", read in {facts.windows:,} windows" if facts.windows else ""
     frozen = "" if plan.trained == plan.parameters else f" ({plan.trained:,} of them are trained)"
-    steps = f"{plan.steps:,} steps" if plan.steps else "as many steps as there is time for"
     processes = f", {plan.processes} processes" if plan.processes > 1 else ""
     return {
         "task": f"{facts.task}: {facts.train_rows:,} rows to train on, {facts.dev_rows:,} to score",
@@ -201,8 +200,20 @@ def _labelled_header(plan: LabelledPlan) -> dict[str, str]:
         "data": f"{facts.duplicates} duplicates within train, {facts.leaks} rows of dev also in train",
         "model": f"{facts.model}: {plan.parameters:,} parameters{frozen}, "
         f"{facts.vocabulary_size:,} tokens, {plan.precision}{processes}",
-        "run": f"{steps}{seeds}, {plan.steps_per_epoch:,} an epoch; about {duration(plan.expected_seconds)}",
+        "run": f"{_updates(plan)}{seeds}; about {duration(plan.expected_seconds)}",
     }
+
+
+def _updates(plan: LabelledPlan) -> str:
+    """How long the run is, in updates."""
+    an_epoch = plan.steps_per_epoch
+    if not plan.steps:
+        return f"as many updates as there is time for, {an_epoch:,} an epoch"
+    epochs, rest = divmod(plan.steps, an_epoch)
+    if rest:
+        return f"{plan.steps:,} updates, {an_epoch:,} an epoch"
+    times = "1 epoch" if epochs == 1 else f"{epochs:,} epochs"
+    return f"{times} of {plan.facts.train_rows:,} rows = {plan.steps:,} updates"
 
 
 def _labelled_evaluation(step: int, figures: Mapping[str, Any]) -> str:
@@ -233,6 +244,14 @@ def _labelled_closing(result: dict[str, Any], out: Path) -> Iterator[Line]:
         f"model {out / 'model'}\nreport {out / 'report.html'}",
         "",
     )
+    if tested := result.get("test"):
+        low, high = tested["interval"]
+        yield (
+            f"On the {tested['rows']:,} rows of test, which chose nothing: {title(tested['metric'])} "
+            f"{tested['score']:.3f} [{low:.3f}, {high:.3f}]",
+            "bold",
+        )
+    yield f"Next: bertkit predict {shlex.quote(str(out))} new.csv", ""
 
 
 def _text_header(plan: UnlabelledPlan) -> dict[str, str]:

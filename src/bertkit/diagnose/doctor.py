@@ -73,10 +73,12 @@ class Examination:
 
 
 def is_about_a_run(what: str | Path) -> bool:
-    """Whether who gives `what` means a run, and no task or shards: it is a folder, or a path at least."""
+    """Whether `what` is meant as a run, not a task, rows or shards: a folder, or a path with no ending."""
     path = Path(what)
     try:
         if not str(what) or is_shards(path):
+            return False
+        if path.suffix not in ("", ".toml") and not path.is_dir():
             return False
         return is_run(path) or (str(what) not in TASKS and (path.exists() or len(path.parts) > 1))
     except OSError:  # It may not be read, which is said when it is.

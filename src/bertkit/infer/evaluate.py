@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import time
+import tomllib
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from bertkit.config.head import HEAD_KINDS
 from bertkit.errors import UserError
 from bertkit.infer.predict import Predictor
-from bertkit.infer.reading import as_trained
-from bertkit.infer.rows import SILENT, Progress
-from bertkit.recipe import TaskRecipe
-from bertkit.tasks.examples import leaks
+from bertkit.recipe import Recipe, TaskRecipe, from_table
+from bertkit.tasks.examples import Examples, leaks
 from bertkit.tasks.kind import Scale
 from bertkit.tasks.load import load_examples
-from bertkit.tasks.registry import TASKS, Task, find_task
+from bertkit.tasks.registry import Split, Task, find_task
 from bertkit.version import __version__
 
 
-def evaluate(predictor: Predictor, recipe: TaskRecipe, *, progress: Progress = SILENT) -> dict[str, Any]:
+def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:
     """Score a model on the dev rows of a task.
 
     The baselines learn from the task's training rows. Files of a user's own may come without: then the
@@ -28,20 +26,20 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe, *, progress: Progress = S
 
     Args:
         predictor: the model.
-        recipe: the task, whose name may be that of a file. A user's own files are read, and scored, as the
-            model's training rows were, unless it says otherwise.
-        progress: is told how far the rows have come.
+        recipe: the task. Files of a user's own are scored with the metric and the positive label of the
+            model's training unless it names others. Without files: the test, or dev, rows of the model's run.
 
     Returns:
-        An object like `result.json` of a run; `baselines_from` is "train" or "dev", the rows that told the
-        blind baseline, and `leaks` counts scored rows that also stand in train (None without train).
-        Of classes, `calibration` and `thresholds` are of what the model says with its `temperature` (or None).
+        An object like `result.json` of a run; `split` is "dev" or "test", `baselines_from` is "train" or
+        "dev", the rows that told the blind baseline, and `leaks` counts scored rows that also stand in train
+        (None without train). Of classes, `calibration` and `thresholds` are of the probabilities as the model
+        gives them, with the `temperature` that its folder keeps (or None).
 
     Raises:
         UserError: bad data, or labels that are not those of the model.
     """
     task, kind, names = _task_for(predictor, recipe), predictor.kind, predictor.labels
-    rows, _ = load_examples(task, "dev", names)
+    split, rows = _rows_to_score(predictor, task, own=not (recipe.name or recipe.dev))
     train = load_examples(task, "train", names)[0] if "train" in task.files else None
     # Without training rows the blind baseline learns from those that are scored.
     positive = kind.positive(task.positive, (train or rows).known, names)
@@ -49,9 +47,8 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe, *, progress: Progress = S
     baselines = scoring.baselines(train or rows, rows, blind=train is None)
 
     began = time.perf_counter()
-    progress.begin(len(rows), 0)
     sequences = predictor.encode(rows.texts, rows.pairs)
-    outputs = predictor.outputs(sequences, progress=progress)
+    outputs = predictor.outputs(sequences)
     seconds = time.perf_counter() - began
 
     targets, predictions = rows.known, kind.predict(outputs)
@@ -62,6 +59,7 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe, *, progress: Progress = S
         "task": task.name,
         "kind": task.kind,
         "model": predictor.name,
+        "split": split,
         "rows": len(rows),
         "train_rows": None if train is None else len(train),
         **found,
@@ -84,12 +82,10 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe, *, progress: Progress = S
 
 def _task_for(predictor: Predictor, recipe: TaskRecipe) -> Task:
     """The task to score on; one whose classes are not the model's is refused before a row is read."""
-    if recipe.name and recipe.name not in TASKS and (Path(recipe.name).suffix or Path(recipe.name).exists()):
-        recipe = replace(recipe, name="", dev=recipe.name)
     if not (recipe.name or recipe.dev):
-        raise UserError("Say what to score on: a file of labelled rows, or the name of a task.")
+        own = _own_task(predictor, recipe)
+        recipe = replace(own, metric=recipe.metric or own.metric, positive=recipe.positive or own.positive)
     if not recipe.name:
-        recipe = as_trained(recipe, predictor.card)
         kind = recipe.kind or predictor.kind.name
         kept = predictor.card if kind == predictor.kind.name else {}
         metric, positive = recipe.metric or kept.get("metric"), recipe.positive or kept.get("positive")
@@ -108,3 +104,30 @@ def _task_for(predictor: Predictor, recipe: TaskRecipe) -> Task:
             f"{task.name!r} are {', '.join(theirs)}; take a model that was fine-tuned on {task.name}."
         )
     return task
+
+
+def _own_task(predictor: Predictor, recipe: TaskRecipe) -> TaskRecipe:
+    """The task of the run that made the model."""
+    text = predictor.card.get("recipe")
+    if recipe.train or not text:
+        raise UserError("Say what to score on: the name of a task, or a file of your own.")
+    return from_table(Recipe, tomllib.loads(text), "").task
+
+
+def _rows_to_score(predictor: Predictor, task: Task, *, own: bool) -> tuple[Split, Examples]:
+    """The dev rows of a task, or those that the model's `own` run had to score on.
+
+    Of a file that has changed others would be set aside, perhaps some that the model was trained on.
+    """
+    split: Split = "test" if own and "test" in task.files else "dev"
+    rows, names = load_examples(task, split, predictor.labels)
+    if not own:
+        return split, rows
+    fingerprint = rows.fingerprint(predictor.kind.told(rows.known, names))
+    before = predictor.card.get("rows", {}).get(split)
+    if before is not None and before != fingerprint:
+        raise UserError(
+            f"The {split} rows of {predictor.name} are not those of its training: their file has changed. "
+            "Name a file to score on."
+        )
+    return split, rows

@@ -2,6 +2,7 @@
 
 from bertkit.recipe.base import BaseRecipe, from_table
 from bertkit.recipe.finetune import (
+    USUAL_DEV,
     Alike,
     BatchRecipe,
     Recipe,
@@ -9,12 +10,15 @@ from bertkit.recipe.finetune import (
     TrainingRecipe,
     VocabularyAlgorithm,
     VocabularyRecipe,
+    names_file,
+    share_of,
 )
 from bertkit.recipe.parts import OWN_RATES, ModelRecipe, OptimiserName, OptimiserRecipe, Schedule
 from bertkit.recipe.pretrain import ObjectiveRecipe, PretrainRecipe
 
 __all__ = [
     "OWN_RATES",
+    "USUAL_DEV",
     "Alike",
     "BaseRecipe",
     "BatchRecipe",
@@ -30,4 +34,6 @@ __all__ = [
     "VocabularyAlgorithm",
     "VocabularyRecipe",
     "from_table",
+    "names_file",
+    "share_of",
 ]

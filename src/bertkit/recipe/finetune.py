@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
 from bertkit.config.head import Combination, Loss, Pooling, TaskKind
 from bertkit.config.reading import Reading, check_reading
@@ -14,12 +16,18 @@ from bertkit.recipe.parts import ModelRecipe, OptimiserRecipe, RunRecipe
 Header = Literal["auto", "yes", "no"]
 VocabularyAlgorithm = Literal["wordpiece", "topdown"]
 Alike = Literal["sequences", "tokens"]
+PoolingAsked = Literal["", Pooling]
+USUAL_DEV = "20%"
+"""Of the rows of own files without dev rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRecipe:
     """What is learned: a named task (and, optionally, where its folder is), or the user's own files.
 
+    `dev` and `test` are files, or shares of the rows of `train`, such as "20%"; of a run on own files without
+    `dev` it is `USUAL_DEV`. Which rows those are hangs on `split_seed` and the texts alone. Columns
+    and the kind that are not given are guessed from the rows of `train`.
     `positive` is of two labels the one whose F1 is told; "" the named task's own, or the rarer in training.
     """
 
@@ -27,6 +35,8 @@ class TaskRecipe:
     folder: str = ""
     train: str = ""
     dev: str = ""
+    test: str = ""
+    split_seed: int = 0
     text: str = ""
     pair: str = ""
     label: str = ""
@@ -75,10 +85,20 @@ class VocabularyRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadRecipe:
-    """The head, but for its kind and labels, which the data give. See `config.head.HeadConfig`."""
+class ChosenModelRecipe(ModelRecipe):
+    """`start` "" is "mini" for a named task, and for own files a pretrained model that is on this machine."""
 
-    pooling: Pooling = "pooler"
+    start: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadRecipe:
+    """The head, but for its kind and labels, which the data give. See `config.head.HeadConfig`.
+
+    The pooling "" is that of the start: see `train.settle.usual_pooling`.
+    """
+
+    pooling: PoolingAsked = ""
     layers: tuple[int, ...] = (-1,)
     combine: Combination = "sum"
     hidden_size: int = 0
@@ -125,19 +145,20 @@ class BatchRecipe:
 class TrainingRecipe(RunRecipe):
     """How long, from which seeds, and how often the run is saved; see `RunRecipe`.
 
-    A seed goes through the training rows `epochs` times, and is scored after each; `steps` > 0 ends it after
-    so many steps if `epochs` has more; the schedule spans what is run. With a `budget` neither counts, and
+    A seed goes through the training rows `epochs` times, and is scored after each; 0 is three times, or as
+    often as makes about 150 updates (or `steps`). `steps` > 0 ends it after so many steps if `epochs` has
+    more; the schedule spans what is run. With a `budget` neither counts, and
     the learning rate follows the clock. A seed that collapses goes on to its end unless `on_collapse` says
     otherwise. With `temperature` the model folder keeps the temperature that fits the dev rows, for those who
     ask the model: its probabilities then mean what they say more nearly, and its answers stay the same.
     """
 
-    epochs: int = 3
+    epochs: int = 0
     temperature: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least("training", "epochs", self.epochs, 1)
+        check_at_least("training", "epochs", self.epochs, 0)
         if self.steps and self.budget:
             raise UserError("training: give one of steps and budget.")
 
@@ -149,9 +170,31 @@ class Recipe(BaseRecipe):
     ABOUT = ("task", "name")
 
     task: TaskRecipe = TaskRecipe()
-    model: ModelRecipe = ModelRecipe()
+    model: ChosenModelRecipe = ChosenModelRecipe()
     vocabulary: VocabularyRecipe = VocabularyRecipe()
     head: HeadRecipe = HeadRecipe()
     batch: BatchRecipe = BatchRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
     training: TrainingRecipe = TrainingRecipe()
+
+    def about(self, what: str | Path | None) -> Self:
+        """A copy that learns from `what`: a named task, or a file of rows."""
+        return self.with_changes({"task": {"train": str(what)}}) if names_file(what) else super().about(what)
+
+
+def names_file(what: str | Path | None) -> bool:
+    """Whether `what` is meant as a file (or a folder) of rows: the names of tasks have no dots or slashes."""
+    return bool(what) and any(mark in str(what) for mark in "./\\")
+
+
+def share_of(given: str) -> float:
+    """The share that a text such as "20%" stands for, above 0 and below 1; 0 where it is none.
+
+    Raises:
+        UserError: it is none of that size.
+    """
+    if not (match := re.fullmatch(r"(\d+(?:\.\d+)?) ?%", given.strip())):
+        return 0.0
+    if not 0 < float(match[1]) < 100:
+        raise UserError(f"{given} is no share of the rows: it must be above 0 % and below 100 %.")
+    return float(match[1]) / 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,11 @@ class Targets:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
+    def only(self, rows: Sequence[int]) -> Targets:
+        """Those of some rows."""
+        parts = [self.of(row) for row in rows]
+        return Targets(np.concatenate(parts), np.cumsum([0, *map(len, parts)]))
+
     def of(self, row: int) -> npt.NDArray[Any]:
         """The values of one row."""
         return self.values[self.starts[row] : self.starts[row + 1]]
@@ -58,6 +63,23 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def only(self, rows: Sequence[int]) -> Examples:
+        """Some of them, in that order."""
+        return replace(
+            self,
+            texts=[self.texts[row] for row in rows],
+            pairs=None if self.pairs is None else [self.pairs[row] for row in rows],
+            targets=None if self.targets is None else self.targets.only(rows),
+            lines=[self.lines[row] for row in rows],
+        )
+
+    @property
+    def keys(self) -> Iterator[tuple[str, str]]:
+        """What two examples of the same texts have in common, but for spaces."""
+        pairs = self.pairs or [""] * len(self)
+        for text, pair in zip(self.texts, pairs, strict=True):
+            yield " ".join(text.split()), " ".join(pair.split())
 
     @property
     def known(self) -> Targets:
@@ -94,7 +116,7 @@ def duplicates(examples: Examples) -> list[int]:
     """Indices of examples whose texts stand in an earlier one, but for spaces; labels are not compared."""
     seen: set[tuple[str, str]] = set()
     repeated = []
-    for index, key in enumerate(_keys(examples)):
+    for index, key in enumerate(examples.keys):
         if key in seen:
             repeated.append(index)
         seen.add(key)
@@ -105,17 +127,17 @@ def contradictions(examples: Examples) -> list[int]:
     """Indices of examples whose texts, but for spaces, also stand there with another label."""
     known: dict[tuple[str, str], set[bytes]] = {}
     targets = examples.known
-    for index, key in enumerate(_keys(examples)):
+    for index, key in enumerate(examples.keys):
         known.setdefault(key, set()).add(targets.of(index).tobytes())
     if all(len(found) == 1 for found in known.values()):
         return []
-    return [index for index, key in enumerate(_keys(examples)) if len(known[key]) > 1]
+    return [index for index, key in enumerate(examples.keys) if len(known[key]) > 1]
 
 
 def leaks(train: Examples, dev: Examples) -> list[int]:
     """Indices of dev examples whose texts, but for spaces, stand in train: scores on them are memory."""
-    known = set(_keys(train))
-    return [index for index, key in enumerate(_keys(dev)) if key in known]
+    known = set(train.keys)
+    return [index for index, key in enumerate(dev.keys) if key in known]
 
 
 def empty_part(path: Path, row: Row) -> str | None:
@@ -124,9 +146,3 @@ def empty_part(path: Path, row: Row) -> str | None:
         if value is not None and not value.strip():
             return f"{place(path, row.line)}: the {part} is empty; fill it in or remove the row."
     return None
-
-
-def _keys(examples: Examples) -> Iterator[tuple[str, str]]:
-    pairs = examples.pairs or [""] * len(examples)
-    for text, pair in zip(examples.texts, pairs, strict=True):
-        yield " ".join(text.split()), " ".join(pair.split())

@@ -11,11 +11,11 @@ from bertkit.config.head import USUAL_KIND, HeadKind
 from bertkit.data.files import locate
 from bertkit.data.tables import Column, Columns
 from bertkit.errors import UserError, check_choice, nearest
-from bertkit.recipe import TaskRecipe
+from bertkit.recipe import TaskRecipe, share_of
 from bertkit.tasks.kind import Kind
 from bertkit.tasks.kinds import KINDS, get_kind
 
-Split = Literal["train", "dev"]
+Split = Literal["train", "dev", "test"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,8 @@ class Task:
         how_to_get: steps that put the files in `{folder}`; empty for a user's own files.
         folder: where the user says the files are.
         positive: of two labels the one whose F1 is told; "": see `Kind.positive`.
+        shares: of the rows of train, those that are set aside for another split: see `tasks.split`.
+        split_seed: chooses them.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Task:
     how_to_get: str = ""
     folder: Path | None = None
     positive: str = ""
+    shares: Mapping[Split, float] = field(default_factory=dict)
+    split_seed: int = 0
 
     def __post_init__(self) -> None:
         check_choice(f"task {self.name}", "kind", self.kind, HeadKind)
@@ -171,17 +175,22 @@ def task_from_files(
     kind: HeadKind = USUAL_KIND,
     metric: str = "",
     positive: str = "",
+    test: str | Path | None = None,
+    split_seed: int = 0,
 ) -> Task:
-    """A task of the user's own tables; a split that is not given is None.
+    """A task of the user's own tables; a split that is not given is None, a share of train is like "20%".
 
     Raises:
-        UserError: the kind or the metric is unknown, or no file is given.
+        UserError: the kind or the metric is unknown, no file is given, or shares leave no row to train on.
     """
-    files: dict[Split, str] = {}
-    if train is not None:
-        files["train"] = str(train)
-    if dev is not None:
-        files["dev"] = str(dev)
+    given: dict[Split, str | Path | None] = {"train": train, "dev": dev, "test": test}
+    shares = {split: share for split, what in given.items() if what and (share := share_of(str(what)))}
+    if sum(shares.values()) >= 1 or "train" in shares or (shares and train is None):
+        told = ", ".join(f"{split} {given[split]}" for split in shares)
+        raise UserError(
+            f"{told}: a share is of the rows of a training file, and some must be left to train on."
+        )
+    files = {split: str(train if split in shares else what) for split, what in given.items() if what}
     if not files:
         raise UserError("A task needs the name of a registered one or files; give --train and --dev.")
     return Task(
@@ -192,6 +201,8 @@ def task_from_files(
         metric=metric,
         kind=kind,
         positive=positive,
+        shares=shares,
+        split_seed=split_seed,
     )
 
 
@@ -204,9 +215,9 @@ def kind_of(recipe: TaskRecipe) -> Kind:
 def find_task(recipe: TaskRecipe) -> Task:
     """The named task, or the one that the user's files make; a file that is missing is missed when read."""
     if recipe.name:
-        if recipe.train or recipe.dev:
+        if recipe.train or recipe.dev or recipe.test:
             raise UserError(
-                f"Give either the task {recipe.name!r} or files of your own (train, dev), not both."
+                f"Give either the task {recipe.name!r} or files of your own (train, dev, test), not both."
             )
         task = get_task(recipe.name, recipe.folder)
         if recipe.kind not in ("", task.kind):
@@ -216,7 +227,9 @@ def find_task(recipe: TaskRecipe) -> Task:
         asked = {key: value for key in ("metric", "positive") if (value := getattr(recipe, key))}
         return replace(task, **asked)
     if not (recipe.train or recipe.dev):
-        raise UserError("Say what to learn: the name of a task, or --train FILE and --dev FILE of your own.")
+        raise UserError(
+            "Say what to learn: the name of a task, or a file of your own rows, such as tickets.csv."
+        )
     return task_from_files(
         recipe.train or None,
         recipe.dev or None,
@@ -227,4 +240,6 @@ def find_task(recipe: TaskRecipe) -> Task:
         kind=recipe.kind or USUAL_KIND,
         metric=recipe.metric,
         positive=recipe.positive,
+        test=recipe.test or None,
+        split_seed=recipe.split_seed,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,17 +11,7 @@ import numpy.typing as npt
 
 from bertkit.errors import UserError
 from bertkit.tasks.examples import Examples, Targets
-from bertkit.tasks.kind import (
-    MISTAKES,
-    Baseline,
-    Kind,
-    LabelColumn,
-    Names,
-    Outputs,
-    Predictions,
-    Scale,
-    Wanted,
-)
+from bertkit.tasks.kind import MISTAKES, Baseline, Kind, LabelColumn, Names, Outputs, Predictions, Scale
 from bertkit.tasks.metrics import Adds, FloatArray, Metric, ratio
 from bertkit.tasks.ngrams import columns, features
 
@@ -211,24 +201,8 @@ def _answers(outputs: Outputs, names: Names) -> list[dict[str, Any]]:
     return [{"score": value} for value in _predict(outputs).tolist()]
 
 
-def _columns(names: Names, wanted: Wanted) -> dict[str, type]:
-    if wanted != Wanted():
-        raise UserError(
-            "--all, --top and --min-probability are about the probabilities of labels, and this model "
-            "answers with numbers; leave them out."
-        )
-    return dict.fromkeys(NAMES, float)
-
-
-def _cells(answer: Mapping[str, Any], wanted: Wanted) -> list[Any]:
-    return [answer["score"]]
-
-
-def _overview(scores: Sequence[Any]) -> dict[str, str]:
-    """The least and the greatest, and what cuts them into quarters."""
-    shares = {"lowest": 0.0, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "highest": 1.0}
-    found = np.quantile(np.asarray(scores, dtype=np.float64), list(shares.values()))
-    return {name: f"{value:.4g}" for name, value in zip(shares, found.tolist(), strict=True)}
+def _cells(answer: Mapping[str, Any]) -> list[str]:
+    return [f"{answer['score']:.4f}"]
 
 
 NUMBER_METRICS = (
@@ -266,7 +240,6 @@ REGRESS = Kind(
     scored=_scored,
     mistakes=_mistakes,
     answers=_answers,
-    columns=_columns,
+    columns=NAMES,
     cells=_cells,
-    overview=_overview,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,12 @@ LEAST_TOKENS = 20_000
 
 
 def explain_mistakes(
-    folder: Path, prepared: Prepared, mistakes: list[dict[str, Any]], trained_tokens: int
+    folder: Path,
+    prepared: Prepared,
+    mistakes: list[dict[str, Any]],
+    trained_tokens: int,
+    *,
+    seconds: float = math.inf,
 ) -> None:
     """Add `explanation` to the first of `mistakes`, as many as `EXPLAINED` and the time for them allow.
 
@@ -37,7 +43,9 @@ def explain_mistakes(
         prepared: the run's data.
         mistakes: as `Kind.mistakes` lists them.
         trained_tokens: how many the model was trained on.
+        seconds: after which none is begun.
     """
+    end = time.monotonic() + seconds
     model = read_model_folder(folder)
     assert model.head is not None, "a run of fine-tuning keeps its head"
     classifier = Classifier(model.encoder, model.head)
@@ -47,7 +55,7 @@ def explain_mistakes(
         if prepared.dev_sequences.windows is not None and prepared.dev_sequences.windows.counts[row] > 1:
             continue  # No one sequence made this answer.
         length = int(prepared.dev_sequences.lengths[row])
-        if length * STEPS[0] > room:
+        if length * STEPS[0] > room or time.monotonic() > end:
             break
         towards, away = (prepared.labels.index(mistake[key]) for key in ("predicted", "label"))
         found = _explain(classifier, prepared, row, towards, away)

@@ -19,11 +19,13 @@ from bertkit.data.packed import FeatureBatch, Features, PackedBatch, pack
 from bertkit.errors import UserError
 from bertkit.health.look import Looked, look_at, rows_to_look_at
 from bertkit.health.watch import Evaluation, Setting
+from bertkit.infer.evaluate import evaluate
+from bertkit.infer.model import load
 from bertkit.model.bulk import batches_by_length, head_outputs
 from bertkit.model.compute import Compute
 from bertkit.model.heads import Classifier
 from bertkit.model.terms import Sums
-from bertkit.recipe import Recipe
+from bertkit.recipe import Recipe, TaskRecipe
 from bertkit.runs.folder import seed_folder
 from bertkit.runs.restarts import Restart, changed
 from bertkit.runs.result import Answers, SeedResult
@@ -32,6 +34,7 @@ from bertkit.train.explain import explain_mistakes
 from bertkit.train.feature_cache import FeatureCache, Inputs
 from bertkit.train.listener import LabelledPlan, Listener
 from bertkit.train.objective import (
+    SHARE_OF_RESULT,
     STEPS_TO_ESTIMATE,
     Evaluated,
     Manner,
@@ -43,6 +46,7 @@ from bertkit.train.prepare import Prepared, build_classifier, prepare
 from bertkit.train.processes import Processes
 from bertkit.train.results import aggregate
 from bertkit.train.schedule import BySteps
+from bertkit.train.settle import settle
 
 TOKENS_OF_WINDOWS = 8_192
 """A step over long texts is computed in parts of so many tokens at most (or of one text), to save memory."""
@@ -206,6 +210,7 @@ class Classification:
             "score": found["score"],
             "interval": found["interval"],
             "recipe": recipe.to_toml(),
+            "rows": prepared.row_fingerprints,
             **hub_card(prepared.start),
             "restarts": [asdict(restart) for restart in self._restarts],
         }
@@ -240,7 +245,7 @@ class Labelled(Source):
     recipe: Recipe
 
     def __init__(self, recipe: Recipe, processes: Processes, compute: Compute, listener: Listener) -> None:
-        self.recipe = recipe
+        self.recipe = recipe = settle(recipe)[0]
         self.processes = processes
         self.compute = compute
         self.listener = listener
@@ -299,6 +304,10 @@ class Labelled(Source):
         result = aggregate(
             self.prepared, plan.parameters, plan.precision, outcomes, answers, self._cache.seconds
         )
+        if self.prepared.test is not None and self.processes.first:
+            place = seed_folder(out, result["best_seed"], len(outcomes))
+            model = load(place / "model", precision=self.recipe.training.precision)
+            result["test"] = evaluate(model.predictor, TaskRecipe())
         if result.get("calibration") is not None:
             result["calibration"]["kept"] = self.recipe.training.temperature
             if self.processes.first:
@@ -307,7 +316,8 @@ class Labelled(Source):
                 once = int(self.prepared.train_sequences.lengths.sum())
                 tokens = once if self.recipe.model.freeze else best.tokens
                 folder = seed_folder(out, best.seed, len(outcomes)) / "model"
-                explain_mistakes(folder, self.prepared, result["mistakes"], tokens)
+                seconds = 60 * self.recipe.training.budget * SHARE_OF_RESULT or math.inf
+                explain_mistakes(folder, self.prepared, result["mistakes"], tokens, seconds=seconds)
         return result
 
 

@@ -27,6 +27,8 @@ from bertkit.train.schedule import Schedule, rates
 
 SECONDS_TO_ESTIMATE = 3.0
 STEPS_TO_ESTIMATE = 4
+SHARE_OF_RESULT = 0.02
+"""Of a budget: what is kept for laying down what came of all seeds."""
 
 
 @dataclass
@@ -38,6 +40,7 @@ class Progress:
         tokens: computed in them.
         seconds: that they took.
         wall: seconds from start to end, all included.
+        prepared: seconds from start to the first step.
         reserve: seconds of a budget to keep for what comes after the last step.
         opened: what comes before the first step is done.
         log_size: bytes of the log.
@@ -60,6 +63,7 @@ class Progress:
     tokens: int = 0
     seconds: float = 0.0
     wall: float = 0.0
+    prepared: float = 0.0
     reserve: float = 0.0
     opened: bool = False
     log_size: int = 0

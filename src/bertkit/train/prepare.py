@@ -40,6 +40,7 @@ class Prepared:
     labels: tuple[str, ...]
     train: Examples
     dev: Examples
+    test: Examples | None
     tokenizer: Tokenizer
     model: ModelConfig
     start: Path | None
@@ -53,7 +54,16 @@ class Prepared:
     @property
     def inputs(self) -> tuple[Path, ...]:
         """What the run reads."""
-        return (self.train.path, self.dev.path, *([] if self.start is None else [self.start]))
+        parts = [self.train, self.dev, *([] if self.test is None else [self.test])]
+        return (*(part.path for part in parts), *([] if self.start is None else [self.start]))
+
+    @property
+    def row_fingerprints(self) -> dict[str, str]:
+        """Of the rows to score on, by split: by them `evaluate` knows them again."""
+        parts = {"dev": self.dev} | ({} if self.test is None else {"test": self.test})
+        return {
+            split: rows.fingerprint(self.kind.told(rows.known, self.labels)) for split, rows in parts.items()
+        }
 
     @property
     def fingerprint(self) -> str:
@@ -116,11 +126,12 @@ def prepare(recipe: Recipe) -> Prepared:
         )
     train, labels = load_examples(task, "train")
     dev, _ = load_examples(task, "dev", labels)
+    test = load_examples(task, "test", labels)[0] if "test" in task.files else None
     tokenizer, config = _starting_point(recipe, start, train)
     check_positions(recipe.batch.reading, config)
     if recipe.head.pooling == "pooler" and not config.pooler:
         raise UserError(
-            f"The model {recipe.model.start!r} has no pooler; say how to pool: --set head.pooling=cls"
+            f"The model {recipe.model.start!r} has no pooler; say how to pool: --set head.pooling=mean"
         )
     kind = KINDS[task.kind]
     scoring = kind.scoring(labels, task.metric, kind.positive(task.positive, train.known, labels))
@@ -132,6 +143,7 @@ def prepare(recipe: Recipe) -> Prepared:
         labels=labels,
         train=train,
         dev=dev,
+        test=test,
         tokenizer=tokenizer,
         model=config,
         start=start,

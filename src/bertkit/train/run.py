@@ -14,7 +14,15 @@ from bertkit.runs.findings import Finding
 from bertkit.runs.log import BROKE
 from bertkit.runs.restarts import Collapsed, changed, may_restart, read_restarts, remembered
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, deferred_signals, run_steps
-from bertkit.train.objective import Evaluated, Manner, Objective, Outcome, Progress, Source
+from bertkit.train.objective import (
+    SHARE_OF_RESULT,
+    Evaluated,
+    Manner,
+    Objective,
+    Outcome,
+    Progress,
+    Source,
+)
 from bertkit.train.processes import ProcessLost
 from bertkit.train.schedule import ByClock, Moment, Schedule
 from bertkit.train.seedfolder import Place, SeedFolder
@@ -145,9 +153,9 @@ class Scorer:
             self.evaluate()
         elif minutes:
             self._objective.evaluate(progress)
-        # Time to keep of a budget for the last evaluation, checkpoint and model folder.
+        # Time to keep of a budget for the last evaluation, checkpoint and model folder, and for the result.
         parameters = sum(p.numel() for p in self._objective.model.parameters())
-        saving = 1.0 + parameters * BYTES_A_PARAMETER / SLOW_DISK
+        saving = 1.0 + parameters * BYTES_A_PARAMETER / SLOW_DISK + 60 * minutes * SHARE_OF_RESULT
         progress.reserve = time.monotonic() - began + saving
         progress.opened = True
 
@@ -298,9 +306,17 @@ class Run:
     def _schedule(self) -> Schedule:
         if self.manner.schedule is not None:
             return self.manner.schedule
-        spent = time.monotonic() - self.began
-        reserve, agree = self.progress.reserve, self.processes.agree
-        return ByClock(self.place.minutes, spent, reserve, agree, self.optimising)
+        progress, spent = self.progress, time.monotonic() - self.began
+        if not progress.step:
+            progress.prepared = spent
+        return ByClock(
+            self.place.minutes,
+            spent,
+            progress.prepared,
+            progress.reserve,
+            self.processes.agree,
+            self.optimising,
+        )
 
     def _rate(self, schedule: Schedule) -> Callable[[int], float | None]:
         def rate(step: int) -> float | None:

@@ -69,9 +69,12 @@ class BySteps:
 class ByClock:
     """A run that ends with its time (Izsak et al. 2021, arXiv 2104.07705: the rate follows the wall clock).
 
+    The share that is done is of the time from the first step to the last, so warm-up begins with that step.
+
     Args:
-        minutes: wall time in all.
-        spent: seconds that the run had used before this process.
+        minutes: wall time in all, from the start of the run.
+        spent: seconds of it that are gone.
+        first: seconds of it that were gone when the run made its first step.
         reserve: seconds to keep for what comes after the last step.
         agree: makes all processes see the same clock, that of the first.
         recipe: rates.
@@ -81,11 +84,13 @@ class ByClock:
         self,
         minutes: float,
         spent: float,
+        first: float,
         reserve: float,
         agree: Callable[[float], float],
         recipe: OptimiserRecipe,
     ) -> None:
         self._end = 60 * minutes - reserve
+        self._first = first
         self._agree = agree
         self._recipe = recipe
         self._began = time.monotonic() - spent
@@ -99,8 +104,9 @@ class ByClock:
         # lesser of the last two steps': an evaluation may have fallen into one.
         self._asked = [*self._asked[-2:], elapsed]
         duration = min((b - a for a, b in pairwise(self._asked)), default=0.0)
-        whole = max(self._end - duration, 1e-9)
-        self._fraction = self._agree(max(self._fraction, elapsed / whole))
+        last = self._end - duration
+        fraction = (elapsed - self._first) / (last - self._first) if elapsed < last else 1.0
+        self._fraction = self._agree(max(self._fraction, fraction))
         if self._fraction >= 1:
             return None
         return Moment(self._fraction, learning_rate_at(self._fraction, self._recipe))

@@ -33,6 +33,7 @@ from bertkit.train.processes import (
 )
 from bertkit.train.run import train_seed
 from bertkit.train.seedfolder import Place
+from bertkit.train.settle import settle
 from bertkit.train.unlabelled import Unlabelled
 
 LAUNCHER = "launcher.txt"
@@ -63,7 +64,9 @@ def preflight(recipe: Recipe | PretrainRecipe, *, seconds: float = SECONDS) -> P
     Raises:
         UserError: bad data or options.
     """
-    if isinstance(recipe, PretrainRecipe):
+    if isinstance(recipe, Recipe):
+        recipe, _ = settle(recipe)
+    else:
         training = recipe.training
         if not (training.steps or training.budget or training.replay):
             recipe = recipe.with_changes({"training": {"steps": ASSUMED_STEPS}})
@@ -99,6 +102,10 @@ def train(
     processes = join_processes()
     with ExitStack() as held:
         held.callback(leave_processes)
+        if isinstance(recipe, Recipe):
+            recipe, chosen = settle(recipe)
+            for choice in chosen:
+                listener.told(choice)
         resume = resume or _goes_on_after_a_restart(out)
         if processes.first:
             check_run(out, recipe, resume=resume, overwrite=overwrite and not resume)

@@ -1,0 +1,202 @@
+"""What the columns of somebody's own table are, from their names and the first rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bertkit.config.head import USUAL_KIND
+from bertkit.data.tables import Column, first_rows, has_names
+from bertkit.errors import UserError
+from bertkit.recipe import TaskRecipe
+
+ROWS = 2_000
+"""So many are looked at."""
+PAIRS: tuple[tuple[str, str], ...] = (
+    *(("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2")),
+    *(("text_a", "text_b"), ("text1", "text2"), ("question", "sentence"), ("query", "passage")),
+)
+TEXTS: tuple[tuple[str, ...], ...] = (
+    ("text", "sentence"),
+    ("message", "review", "comment", "content", "body", "tweet", "utterance", "document", "description"),
+)
+LABELS: tuple[tuple[str, ...], ...] = (
+    ("label", "labels", "target", "class"),
+    *(("category", "sentiment", "intent", "topic", "emotion", "gold_label"), ("score", "rating", "stars")),
+)
+"""Usual names of columns: those of an earlier row are meant before those of a later one."""
+MOST_LABELS = 100
+"""Different cells that a column of labels without a usual name has at most."""
+LONGEST_LABEL = 40
+"""Characters of its cells, on average, at most."""
+MANY = 20
+"""Different numbers above which they are more likely measures than names of classes."""
+SHOWN = 12
+"""Names of columns that a sentence lists."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A column: its name (or number from 1) and the first of its cells, as texts."""
+
+    column: Column
+    cells: tuple[str, ...]
+
+    @property
+    def different(self) -> int:
+        """How many different cells there are."""
+        return len(set(self.cells))
+
+    @property
+    def length(self) -> float:
+        """Mean number of characters."""
+        return sum(map(len, self.cells)) / max(1, len(self.cells))
+
+    @property
+    def numbers(self) -> bool:
+        """Whether all cells are numbers."""
+        return all(re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", cell) for cell in self.cells)
+
+    @property
+    def may_be_label(self) -> bool:
+        """Whether its cells repeat and are short."""
+        most = min(MOST_LABELS, len(self.cells) / 2)
+        return 1 < self.different <= most and self.length <= LONGEST_LABEL
+
+    @property
+    def may_be_text(self) -> bool:
+        """Whether its cells are no numbers, and mostly different."""
+        return not self.numbers and 2 * self.different > len(self.cells)
+
+
+def complete(task: TaskRecipe) -> tuple[TaskRecipe, str]:
+    """A recipe in which the columns and the kind that were not given are guessed, and a sentence about them.
+
+    The sentence is "" where all was given.
+
+    Raises:
+        UserError: the file cannot be read, or it does not tell which column is meant.
+    """
+    if task.text and task.label and task.kind:
+        return task, ""
+    path = Path(task.train)
+    rows = first_rows(path, ROWS)
+    named = {"yes": True, "no": False}.get(task.header)
+    if named is None:
+        asked = [given for given in (task.text, task.pair, task.label) if given]
+        by_name = any(not given.isdecimal() for given in asked)
+        all_given = bool(task.text and task.label)
+        named = has_names(path) or by_name or (not all_given and _is_header(rows))
+    names: list[Column] = [str(cell).strip() for cell in rows[0]] if named else [*range(1, len(rows[0]) + 1)]
+    body = [row for row in rows[named:] if len(row) == len(names)]
+    columns = [
+        Profile(name, tuple(cell for row in body if (cell := _as_text(row[place])) is not None))
+        for place, name in enumerate(names)
+    ]
+    columns = [column for column in columns if column.cells]
+    text, pair, label = _choose(path, columns, task)
+    found = replace(
+        task,
+        text=str(text),
+        pair=str(pair) if pair is not None else "",
+        label=str(label),
+        header="yes" if named else "no",
+    )
+    profile = next((each for each in columns if str(each.column) == found.label), None)
+    kind, told = _kind(path, profile) if not task.kind and profile is not None else (task.kind, "")
+    found = replace(found, kind=kind)
+    return found, _said(task, found, told)
+
+
+def _as_text(cell: Any) -> str | None:
+    """A cell as a text; None where it is empty, or is no text and no number."""
+    text = str(cell).strip() if isinstance(cell, str | int | float) else ""
+    return text or None
+
+
+def _is_header(rows: Sequence[Sequence[Any]]) -> bool:
+    """Whether the first row names the columns: with a usual name, or with short ones found nowhere below."""
+    first = [str(cell).strip() for cell in rows[0]]
+    usual = {name for row in (*PAIRS, *TEXTS, *LABELS) for name in row}
+    if usual & {cell.lower() for cell in first}:
+        return True
+    below = {str(cell).strip() for row in rows[1:] for cell in row}
+    return all(re.fullmatch(r"[^\W\d][\w -]{0,30}", cell) and cell not in below for cell in first)
+
+
+def _choose(path: Path, columns: list[Profile], task: TaskRecipe) -> tuple[Column, Column | None, Column]:
+    """The columns of text, second text and label."""
+    given = {value for value in (task.text, task.pair, task.label) if value}
+    left = [each for each in columns if str(each.column) not in given]
+    text, pair = task.text, task.pair or None
+    if not task.text and not task.pair:
+        lower = {str(each.column).lower(): each for each in left}
+        for one, other in PAIRS:
+            if one in lower and other in lower:
+                text, pair = str(lower[one].column), str(lower[other].column)
+                left = [each for each in left if each not in (lower[one], lower[other])]
+                break
+    label = task.label
+    if not label:
+        texts = {name for names in TEXTS for name in names}
+        rest = [each for each in left if text or str(each.column).lower() not in texts]
+        chosen = _only(path, "label", columns, _by_name(rest, LABELS) or [c for c in rest if c.may_be_label])
+        left, label = [each for each in left if each is not chosen], str(chosen.column)
+    if not text:
+        found = _by_name(left, TEXTS) or [each for each in left if each.may_be_text]
+        longest = sorted(found, key=lambda each: -each.length)
+        if len(longest) > 1 and longest[0].length > 2 * longest[1].length:
+            longest = longest[:1]
+        text = str(_only(path, "text", columns, longest).column)
+    return text, pair, label
+
+
+def _by_name(columns: Sequence[Profile], names: Sequence[Sequence[str]]) -> list[Profile]:
+    """The columns with a name of the first row that any has."""
+    for row in names:
+        if found := [each for each in columns if str(each.column).lower() in row]:
+            return found
+    return []
+
+
+def _only(path: Path, part: str, columns: Sequence[Profile], found: Sequence[Profile]) -> Profile:
+    if len(found) == 1:
+        return found[0]
+    candidates = found or columns
+    listed = ", ".join(str(each.column) for each in candidates[:SHOWN])
+    more = f" and {len(candidates) - SHOWN} more" if len(candidates) > SHOWN else ""
+    may_be = "may be any of" if found else "is none that bertkit knows; there are"
+    raise UserError(f"{path}: the column of the {part} {may_be} {listed}{more}. Say which: --{part} COLUMN.")
+
+
+def _kind(path: Path, label: Profile) -> tuple[Any, str]:
+    """The kind of the task by its labels, and a few words about it."""
+    if label.numbers and label.different > MANY and any("." in cell for cell in label.cells):
+        return "regress", "numbers; for classes: --kind classify"
+    if label.different > len(label.cells) / 2 and label.different > MANY:
+        other = " If these are numbers to predict, say --kind regress." if label.numbers else ""
+        raise UserError(
+            f"{path}: column {label.column!r} has {label.different:,} different cells in "
+            f"{len(label.cells):,} rows: these are no labels. Say which column is: --label COLUMN.{other}"
+        )
+    told = f"{label.different} classes"
+    return USUAL_KIND, told + ("; for numbers: --kind regress" if label.numbers else "")
+
+
+def _said(task: TaskRecipe, found: TaskRecipe, kind: str) -> str:
+    """What was guessed, in one line."""
+    columns = found.header == "no"
+    parts = [
+        f"{part} = {'column ' if columns else ''}{getattr(found, part)}"
+        for part in ("text", "pair", "label")
+        if getattr(found, part)
+    ]
+    if kind:
+        parts[-1] += f" ({kind})"
+    if task.text and task.label:
+        return ", ".join(parts)
+    no_header = "; the first line is taken for a row (else --header yes)" if columns else ""
+    return f"{', '.join(parts)}; others: --text, --label{no_header}"
