@@ -51,7 +51,7 @@ def prepare(
     """Cut text into tokens, and leave a folder of shards for `pretrain`: what `bertkit prepare` does.
 
     Arguments, result and errors are those of `bertkit.data.prepare.prepare`, but `tokenizer` may also be the
-    path of a `vocab.txt` (uncased) or of a folder with a tokenizer. More than one of the `workers` need the
+    path of a `vocab.txt` or of a folder with a tokenizer. More than one of the `workers` need the
     usual `if __name__ == "__main__":` in a program, wherever Python starts processes by importing it again.
     """
     if not isinstance(tokenizer, Tokenizer):

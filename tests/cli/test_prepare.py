@@ -70,12 +70,15 @@ def test_a_vocabulary_is_read_as_it_was_learned(text: Path, capsys, line, option
     result = json.loads(printed[printed.index("{") :])
     assert (code, result["samples"], result["unknown"]) == (0, [tokens], 0)
     assert result["vowel_signs"] == 0
+    assert "vowel signs" not in printed
 
 
 def test_what_lower_case_loses_is_said(text: Path, capsys) -> None:
     text.write_text("दूध है\n", encoding="utf-8")
     code, printed, _ = run(capsys, text, "--heldout", "0", "--lower-case", "--strip-accents")
     assert code == 2  # for "The" of the vocabulary
+    assert main(["vocab", str(text), "--size", "99", "--held-out", "0", "-o", str(text.with_name("hi"))]) == 0
+    assert "2 vowel signs of the text were stripped" in capsys.readouterr().out
     text.with_name("vocab.txt").write_text("\n".join([*SPECIALS, "दध", "ह"]), encoding="utf-8")
     code, printed, _ = run(capsys, text, "--heldout", "0")
     assert code == 0

@@ -204,7 +204,7 @@ class PrepareDisplay(BarDisplay):
         self._bar.stop()
         self._console.print(named_rows(_report(result)))
         for sentence in _warnings(result):
-            self._console.print(sentence, style="yellow", soft_wrap=True)
+            self._console.say(sentence, "yellow")
 
 
 # Share of words, and of characters, from which on a person is told.

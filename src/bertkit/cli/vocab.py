@@ -120,6 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
         "words": learned.words,
         "distinct_words": learned.distinct_words,
         "alphabet": {"found": alphabet.found, "kept": len(alphabet.kept), "covered": alphabet.covered},
+        "vowel_signs": learned.vowel_signs,
         "held_out": learned.held_out,
         "seconds": round(time.perf_counter() - begin, 3),
         "version": __version__,
@@ -197,3 +198,9 @@ def _show(result: dict[str, Any], console: PlainConsole, why: str) -> None:
     if size < (1 - SHORTFALL) * asked:
         short = f"{size:,} tokens are {1 - size / asked:.0%} fewer than the {asked:,} asked for: {why}."
         console.say(short, "yellow")
+    if result["vowel_signs"]:
+        console.say(
+            f"{result['vowel_signs']:,} vowel signs of the text were stripped with the accents, and "
+            "different words became one. Say --no-strip-accents to keep them.",
+            "yellow",
+        )

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from unicodedata import category
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +35,7 @@ from bertkit.text.vocabulary_files import (
     read_tokenizer_json,
     read_vocabulary,
     settings_beside,
+    vowel_signs,
 )
 from bertkit.text.vocabulary_files import SPECIALS as SPECIALS
 
@@ -43,9 +43,6 @@ TEXTS_AT_ONCE = 4_096
 """Texts given to the Rust threads in one call: bounds the memory of their answers."""
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_INDIC = (*range(0x900, 0x10A0), *range(0x1780, 0x17E0))
-"""From Devanagari to Myanmar, and Khmer, whose vowels are signs on a consonant."""
-_VOWEL_SIGNS = re.compile(f"[{''.join(chr(i) for i in _INDIC if category(chr(i)) == 'Mn')}]")
 
 
 @dataclass(frozen=True)
@@ -231,7 +228,7 @@ class Tokenizer:
 
     def dropped_signs(self, text: str) -> int:
         """How many vowel signs of Hindi, Thai and their kin go with the accents: with them go words."""
-        return len(_VOWEL_SIGNS.findall(text)) if self.strip_accents and not text.isascii() else 0
+        return vowel_signs(text) if self.strip_accents else 0
 
     @cached_property
     def fingerprint(self) -> str:

@@ -17,7 +17,7 @@ from tokenizers import models, pre_tokenizers, trainers
 
 from bertkit.errors import UserError, nearest
 from bertkit.text.tokenizer import Tokenizer
-from bertkit.text.vocabulary_files import MAX_WORD_CHARACTERS, SPECIALS, UNK
+from bertkit.text.vocabulary_files import MAX_WORD_CHARACTERS, SPECIALS, UNK, vowel_signs
 from bertkit.text.words import MOST_WORDS, WordCounter, fold_case
 
 CONTINUATION = "##"
@@ -262,6 +262,7 @@ class Learned:
         words: in all of them.
         distinct_words: different ones among them.
         alphabet: the characters that its words may have.
+        vowel_signs: that are stripped with the accents.
         whole_words: different words of more than one character, which tokens can be learned from.
         held_out: `texts`, `words`, `fertility` and `unknown` of those that another vocabulary, learned in the
             same way, had not seen; None where none were held out.
@@ -272,6 +273,7 @@ class Learned:
     words: int
     distinct_words: int
     alphabet: Alphabet
+    vowel_signs: int
     whole_words: int
     held_out: dict[str, float] | None
 
@@ -295,9 +297,12 @@ def learn_and_judge(texts: Iterable[str], options: VocabularyOptions, every: int
     """
     counters = {held: WordCounter(**options.cleaning) for held in (False, True)}
     numbers: Counter[bool] = Counter()
+    strips = options.lowercase if options.strip_accents is None else options.strip_accents
+    signs = 0
     for number, text in enumerate(texts, start=1):
         held = every > 0 and number % every == 0
         counters[held].add(text)
+        signs += vowel_signs(text) if strips else 0
         numbers[held] += 1
     others, kept_back = counters[False].counts(), counters[True].counts()
     judged = None
@@ -308,7 +313,7 @@ def learn_and_judge(texts: Iterable[str], options: VocabularyOptions, every: int
     tokens = learn_from_counts(counts, options)
     alphabet = choose_alphabet(counts, options, longest=ALGORITHMS[options.algorithm].longest)
     whole = sum(len(word) > 1 for word in counts)
-    return Learned(tokens, numbers.total(), counts.total(), len(counts), alphabet, whole, judged)
+    return Learned(tokens, numbers.total(), counts.total(), len(counts), alphabet, signs, whole, judged)
 
 
 def learn_from_counts(counts: Mapping[str, int], options: VocabularyOptions) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 from tokenizers import normalizers
 
@@ -34,6 +35,9 @@ MOST_UNUSABLE = 0.01
 
 _BRACKETED = re.compile(r"\[.+\]|<.+>")
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_INDIC = (*range(0x900, 0x10A0), *range(0x1780, 0x17E0))
+"""From Devanagari to Myanmar, and Khmer, whose vowels are signs on a consonant."""
+_VOWEL_SIGNS = re.compile(f"[{''.join(chr(i) for i in _INDIC if category(chr(i)) == 'Mn')}]")
 
 
 def make_normaliser(
@@ -43,6 +47,11 @@ def make_normaliser(
     return normalizers.BertNormalizer(
         clean_text=True, handle_chinese_chars=split_cjk, strip_accents=strip_accents, lowercase=lowercase
     )
+
+
+def vowel_signs(text: str) -> int:
+    """How many vowel signs of Hindi, Thai and their kin a text has, which accents are stripped with."""
+    return 0 if text.isascii() else len(_VOWEL_SIGNS.findall(text))
 
 
 def settings_file(vocabulary: Path) -> Path:
