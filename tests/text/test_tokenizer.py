@@ -193,6 +193,8 @@ def test_added_tokens_are_cut_out_first(tmp_path, file: str) -> None:
 
 
 def test_rows_that_no_token_has_are_called_unused(tmp_path) -> None:
+    taken = Tokenizer([*TOKENS, f"[unused{len(TOKENS) + 1}]"]).extended(len(TOKENS) + 2)
+    assert taken.vocabulary[-1] == f"[unused{len(TOKENS) + 2}]"
     wide = Tokenizer(TOKENS, added=ADDED).extended(len(TOKENS) + 4)
     assert wide.vocabulary[-2:] == [f"[unused{len(TOKENS) + 2}]", f"[unused{len(TOKENS) + 3}]"]
     wide.save(tmp_path)
@@ -239,6 +241,12 @@ def test_missing_vocabularies_are_refused(tmp_path) -> None:
         (lambda content: content["model"]["vocab"].update(a=99), "do not run from 0"),
         (lambda content: content["added_tokens"].append({"content": "<a>"}), "a text and a whole number"),
         (lambda content: content["added_tokens"].append({"content": "<a>", "id": 99}), "gives .* the id 99"),
+        (
+            lambda content: content["added_tokens"].extend(
+                {"content": "<a>", "id": number} for number in (len(TOKENS), len(TOKENS) + 1)
+            ),
+            "its place in the vocabulary is",
+        ),
         (
             lambda content: content["added_tokens"].append({"content": "a", "id": 3, "special": 1}),
             "the added token 'a' has an option that is not true or false",

@@ -219,9 +219,6 @@ def _outline(path: Path, content: Content, note: Mapping[str, Any]) -> Weights:
     return Weights(path=path, **parts, card=_card(path, note))  # type: ignore[arg-type]
 
 
-MOST_LAYERS = 1_000
-
-
 def _joined(path: Path, inner: Path, weights: Weights, tokenizer: Tokenizer, spare: int) -> ModelFolder:
     assumed = assumed_settings(inner)
     if spare:
@@ -348,6 +345,9 @@ def _read_tokenizer(path: Path, model: ModelConfig, note: Mapping[str, Any]) -> 
         )
     return tokenizer, max(0, spare)
 
+
+MOST_LAYERS = 1_000
+"""Of a model without weights, whose number of tensors would tell."""
 
 MOST_SPARE, SPARE_MULTIPLE = 128, 8
 """Rows of a model that no token has: fewer than so many, to fill up the last of so many, as quick kernels

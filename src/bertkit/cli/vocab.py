@@ -55,7 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="wordpiece (joins frequent pairs until the size is reached; the default) or topdown "
         "(that of tensorflow-text and keras_nlp, which often ends far below the size)",
     )
-    add_shared(parser, *CLEANING)
+    cleaning = parser.add_argument_group(
+        "how text is cleaned, kept in tokenizer_config.json beside the vocabulary; unless said, lower case, "
+        "without accents, each Chinese character a word"
+    )
+    add_shared(cleaning, *CLEANING)
     add("--reserved", nargs="+", metavar="TOKEN", help="the tokens to put first, in this order")
     add("--min-frequency", type=int, metavar="N", help="how often a token must occur")
     add("--alphabet", type=int, metavar="N", help="single characters at most")

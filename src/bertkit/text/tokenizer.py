@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -178,7 +179,10 @@ class Tokenizer:
         """A tokenizer with `size` tokens: those that are new, `[unusedN]` as in BERT's own vocabulary, stand
         for rows of a model that no token has.
         """
-        rows = [Added(f"[unused{row}]", normalized=False, special=True) for row in range(self.size, size)]
+        known = set(self.vocabulary)
+        free = (f"[unused{number}]" for number in count(self.size) if f"[unused{number}]" not in known)
+        names = islice(free, size - self.size)
+        rows = [Added(name, normalized=False, special=True) for name in names]
         base = self.vocabulary[: self._rust.get_vocab_size(with_added_tokens=False)]
         settings = dict(zip(SETTINGS, (self.lowercase, self.strip_accents, self.split_cjk), strict=True))
         return self._with(base, settings, [*self.added, *rows])

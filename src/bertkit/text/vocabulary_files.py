@@ -177,15 +177,13 @@ def read_added(folder: Path, tokens: Sequence[str]) -> tuple[Added, ...]:
         if found:
             break
     known = {token: number for number, token in enumerate(tokens)}
-    following = len(tokens)
     for number, added in sorted(found.items()):
-        if known.get(added.content, following) != number:
+        place = known.setdefault(added.content, len(known))
+        if place != number:
             raise UserError(
                 f"{path} gives the added token {quoted(added.content)} the id {number}, and its place in the "
-                f"vocabulary is {known.get(added.content, following)}: copy both files from where the model "
-                "was trained."
+                f"vocabulary is {place}: copy both files from where the model was trained."
             )
-        following += added.content not in known
     return tuple(added for _, added in sorted(found.items()))
 
 
