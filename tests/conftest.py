@@ -65,6 +65,30 @@ def standard_input() -> Iterator[Callable[[bytes], None]]:
     os.close(before)
 
 
+class Heard:
+    """Progress that is written down: of rows, characters and tokens what was announced, and what was done."""
+
+    def __init__(self) -> None:
+        self.rows, self.characters, self.tokens = 0, 0, 0
+        self.rows_done, self.tokens_done = 0.0, 0
+
+    def begin(self, rows: int, characters: int) -> None:
+        self.rows = rows
+
+    def block(self, characters: int, tokens: int) -> None:
+        self.characters += characters
+        self.tokens += tokens
+
+    def done(self, rows: float, tokens: int) -> None:
+        self.rows_done += rows
+        self.tokens_done += tokens
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
 @pytest.fixture(scope="session")
 def random_sequences() -> Callable[..., Sequences]:
     """A function (lengths, vocabulary=99, seed=0) -> sequences of random tokens, each of two segments."""

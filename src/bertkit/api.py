@@ -21,6 +21,7 @@ from bertkit.health.checks import check_before
 from bertkit.health.preflight import SECONDS
 from bertkit.infer.evaluate import evaluate as run_evaluate
 from bertkit.infer.model import load
+from bertkit.infer.rows import SILENT, Progress
 from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe, TaskRecipe
 from bertkit.recipe.base import find_toml
 from bertkit.recipe.pretrain import kind_of_recipe
@@ -146,15 +147,18 @@ def evaluate(
     precision: Precision = "auto",
     window: int | None = None,
     stride: int | None = None,
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Score a trained model beside baselines: what `bertkit evaluate` does.
 
     Args:
         model: a run or a model folder.
-        task: a named task, or `TaskRecipe(dev="test.csv", text="sentence", label="label")` of your own files.
+        task: a file of your own, read as the model's training rows were, or a named task; or, to read a file
+            otherwise, `TaskRecipe(name="test.csv", text="sentence", label="label")`.
         precision: "fp32", "bf16", or "auto" for the faster that this processor has.
         window: of long texts, see `load`.
         stride: likewise.
+        progress: is told how far the rows have come.
 
     Returns:
         What `infer.evaluate.evaluate` returns.
@@ -164,7 +168,7 @@ def evaluate(
     """
     recipe = task if isinstance(task, TaskRecipe) else TaskRecipe(name=task)
     loaded = load(model, precision=precision, window=window, stride=stride)
-    return run_evaluate(loaded.predictor, recipe)
+    return run_evaluate(loaded.predictor, recipe, progress=progress)
 
 
 def convert(model: str | Path, out: str | Path, *, to: str = "hf", overwrite: bool = False) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from rich.progress import BarColumn
 from rich.table import Table
 
 from bertkit.cli import display
-from bertkit.cli.display import BarDisplay, PlainConsole, named_rows, plain_console
+from bertkit.cli.display import BarDisplay, PlainConsole, RowsDisplay, named_rows, plain_console
 from bertkit.cli.run_display import WORDS, RunDisplay, StudyDisplay
 
 
@@ -65,6 +65,22 @@ def test_without_a_terminal_a_line_comes_when_it_is_time(capsys, monkeypatch) ->
     monkeypatch.setattr(display, "SECONDS_BETWEEN_LINES", -1.0)
     shown._say_at_times("in time")
     assert capsys.readouterr().out == "  in time\n"
+
+
+def test_time_left_is_told_by_tokens_and_of_unread_rows_by_characters(capsys, monkeypatch) -> None:
+    shown = RowsDisplay("predicting")
+    shown.begin(1_000, 9_000)
+    shown.block(characters=3_000, tokens=600)
+    shown.done(100, 200)
+    # 400 tokens of the block and 6,000 characters of five each are left, 200 took ten seconds.
+    assert shown.line(10.0) == "100 of 1,000 rows  10 rows/s  0:01:20 left"
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(display, "SECONDS_BETWEEN_LINES", -1.0)
+    shown.done(900, 400)
+    assert capsys.readouterr().err.startswith("  predicting: 1,000 of 1,000 rows  ")
+    unknown = RowsDisplay("predicting")
+    unknown.done(7, 30)
+    assert unknown.line(2.0) == "7 rows  4 rows/s"
 
 
 def test_figures_are_smoothed_each_by_its_name(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_rows_that_cannot_be_read_keep_their_place(tiny_model: Path, tmp_path: P
         assert main(["embed", str(tiny_model), str(path), "--text", "t", "-o", str(tmp_path / name)]) == 2
         said = capsys.readouterr().err
         assert "rows.jsonl, line 2: the text is empty" in said
-        assert "2 of 4 rows have no vector" in said
+        assert "2 of 4 rows have no vector:" in said
     assert np.isnan(np.load(tmp_path / "v.npy")).all(axis=1).tolist() == [False, True, True, False]
     table = pyarrow.parquet.read_table(tmp_path / "v.parquet").to_pydict()
     assert [vector is None for vector in table["vector"]] == [False, True, True, False]

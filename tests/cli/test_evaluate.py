@@ -25,7 +25,7 @@ def evaluate(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     return run
 
 
-COLUMNS = ("--dev", "dev.csv", "--text", "sentence", "--label", "class")
+COLUMNS = ("dev.csv", "--text", "sentence", "--label", "class")
 
 
 def test_json_is_the_result_alone(evaluate) -> None:
@@ -74,6 +74,8 @@ def test_what_is_not_told_is_asked_for(evaluate) -> None:
     code, out, err = evaluate()
     assert (code, out) == (2, "")
     assert err == "bertkit: Say what to score on: the name of a task, or a file of your own.\n"
+    assert "There is no file tets.csv" in evaluate("tets.csv")[2]
+    assert "There is no task 'colla'. Did you mean 'cola'?" in evaluate("colla")[2]
 
 
 def test_a_task_may_stand_behind_options(evaluate) -> None:
@@ -83,6 +85,6 @@ def test_a_task_may_stand_behind_options(evaluate) -> None:
 
 
 def test_columns_that_are_not_there(evaluate) -> None:
-    code, _, err = evaluate("--dev", "dev.csv")
+    code, _, err = evaluate("dev.csv")
     assert code == 2
     assert "dev.csv has no column 'text'. Known: sentence, class." in err

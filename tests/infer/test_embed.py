@@ -154,7 +154,7 @@ def test_what_cannot_be_embedded(tiny_model: Path, options: dict, sentence: str)
 def test_arguments_that_are_no_texts(tiny_model: Path) -> None:
     model = bertkit.load(tiny_model)
     for wrong, sentence in (
-        ("one", "put one text in a list"),
+        (1, "must be a text or several"),
         ([1], "is not a string"),
         (np.eye(2), "not a st"),
     ):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -75,15 +76,40 @@ def test_no_texts_no_answers(predictor: Predictor) -> None:
 @pytest.mark.parametrize(
     ("texts", "pairs", "sentence"),
     [
-        ("one text", None, "`texts` must be a list of strings, not str"),
+        (7, None, "`texts` must be a text or several, such as a list, not int"),
+        ({"a": 1}, None, "not dict"),
+        ({"a"}, None, "not set"),
+        (b"text", None, "not bytes"),
         (["a", None], None, r"`texts`\[1\] is not a string but of type NoneType"),
-        (["a"], "b", "`pairs` must be a list"),
+        (["a", "c"], "b", "2 texts but 1 pairs"),
         (["a", "b"], ["c"], "2 texts but 1 pairs"),
     ],
 )
 def test_what_is_no_list_of_texts_is_refused(predictor: Predictor, texts, pairs, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         predictor.predict(texts, pairs)
+
+
+def test_texts_may_come_as_anything_that_holds_them(tiny_model: Path) -> None:
+    model = bertkit.load(tiny_model)
+    known = model.predict(["dog", "a mat"])
+
+    class Column:
+        """What a data frame's column has of a list: it can be gone through."""
+
+        def __iter__(self) -> Iterator[str]:
+            return iter(["dog", "a mat"])
+
+    for texts in (
+        ("dog", "a mat"),
+        np.array(["dog", "a mat"]),
+        Column(),
+        (text for text in ["dog", "a mat"]),
+    ):
+        assert model.predict(texts) == known
+    assert model.predict("dog")["label"] == known[0]["label"]
+    assert model.embed("dog").shape == (12,)
+    assert repr(model) == f"<bertkit model {tiny_model}: classify bad, good, odd, macro_f1 0.500>"
 
 
 def with_card(model: Path, folder: Path, **changes: object) -> Path:
@@ -167,6 +193,21 @@ def test_rows_are_answered_before_all_are_read(predictor: Predictor) -> None:
     answers = predictor.predict_rows(rows(), Tally(), at_once=7)
     assert next(answers)["text"] == "dog"
     assert len(read) == 7
+
+
+def test_how_far_rows_have_come(
+    predictor: Predictor, tiny_model: Path, heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_blocks, "CHARACTERS_AT_ONCE", 40)
+    rows = [Row(1, "dog"), BadRow(2, "x"), Row(3, "cat " * 99), Row(4, "a mat")]
+    in_windows = bertkit.load(tiny_model, window=10).predictor
+    for reader in (predictor, in_windows):
+        heard, tally = type(heard)(), Tally()
+        list(reader.predict_rows(rows, tally, at_once=3, progress=heard))
+        assert heard.rows_done == pytest.approx(4)
+        assert heard.characters == len("dog") + len("cat " * 99) + len("a mat")
+        assert heard.tokens_done == heard.tokens == tally.tokens
+        assert tally.problems == ["x"]
 
 
 def test_rows_of_pairs(predictor: Predictor) -> None:

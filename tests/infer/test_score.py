@@ -1,6 +1,7 @@
 """Pseudo-log-likelihoods from Python, beside a naive loop over transformers' model."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -102,13 +103,19 @@ def test_no_score_depends_on_its_neighbours(
     model: Model, sentences: list[str], tokens: int, together: int
 ) -> None:
     alone = {text: score(model.masked, [text]).scores[0] for text in SENTENCES}
-    steps: list[int] = []
+    rows, tokens_done, tokens_known = [], [], []
+    listener = SimpleNamespace(
+        begin=lambda count, _: rows.append(-count),
+        block=lambda _, tokens: tokens_known.append(tokens),
+        done=lambda count, tokens: (rows.append(count), tokens_done.append(tokens)),
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "TOKENS", tokens)
         patch.setattr(module, "SENTENCES_AT_ONCE", together)
-        found = score(model.masked, sentences, progress=steps.append)
+        found = score(model.masked, sentences, progress=listener)
     assert found.scores == pytest.approx([alone[text] for text in sentences], abs=1e-5)
-    assert sum(steps) == len(sentences)
+    assert sum(rows) == 0
+    assert sum(tokens_done) == sum(tokens_known)
 
 
 def test_from_python(model: Model) -> None:

@@ -11,6 +11,7 @@ from sklearn.metrics import mean_absolute_error, mean_squared_error
 
 from bertkit.errors import UserError
 from bertkit.tasks.examples import Examples, Targets, contradictions
+from bertkit.tasks.kind import Wanted
 from bertkit.tasks.load import load_examples
 from bertkit.tasks.metrics import middle, paired_samples, rows_interval, seeds_interval, summary
 from bertkit.tasks.registry import Task, get_task, task_from_files
@@ -177,3 +178,16 @@ def test_stsb_is_a_task(shared_data: Path) -> None:
     assert train.pairs is not None
     said = summary(REGRESS.metrics, REGRESS.adds(dev.known, dev.known.values, names), "pearson")
     assert said["score"] == pytest.approx(1.0)
+
+
+def test_a_table_of_answers_has_scores_and_no_probabilities() -> None:
+    assert REGRESS.columns((), Wanted()) == {"score": float}
+    assert REGRESS.overview([4.0, 0.0, 1.0, 3.0, 2.0]) == {
+        "lowest": "0",
+        "25 %": "1",
+        "median": "2",
+        "75 %": "3",
+        "highest": "4",
+    }
+    with pytest.raises(UserError, match="about the probabilities of labels"):
+        REGRESS.columns(("score",), Wanted(top=2))

@@ -154,7 +154,7 @@ def test_commands_print_and_write_scores(
     assert list(answer) == ["text", "score"]
     assert main(["predict", run, "--say", "a good film"]) == 0
     assert capsys.readouterr().out == f"{answer['score']:.4f}\ta good film\n"
-    assert main(["evaluate", run, "--train", task.train, "--dev", task.dev]) == 0
+    assert main(["evaluate", run, task.dev, "--train", task.train]) == 0
     told = capsys.readouterr().out
     for words in ("Pearson", "Spearman", "MSE", "MAE", "ridge", "mean", "furthest off"):
         assert words in told

@@ -6,14 +6,13 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import count, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from bertkit.cli.parser import group
 from bertkit.errors import UserError
-from bertkit.recipe import OptimiserName, PretrainRecipe, Recipe
+from bertkit.recipe import OptimiserName, PretrainRecipe, Recipe, TaskRecipe
 from bertkit.recipe.base import Changes, add_settings
 from bertkit.text.jsons import to_json
 
@@ -296,13 +295,21 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     add = group(parser, "data").add_argument
     add("--say", action="append", default=[], metavar="TEXT", help="a text; may be repeated")
     add("--say-pair", action="append", default=[], metavar="TEXT", help="the second text of each --say")
-    add("--text", metavar="COLUMN", help="column of the text: a name, or a number from 1 (default: text)")
-    add("--pair", metavar="COLUMN", help="column of the second text, if there are pairs (default: none)")
+    add(
+        "--text",
+        metavar="COLUMN",
+        help="column of the text: a name, or a number from 1 (default: that of the training rows, or text)",
+    )
+    add(
+        "--pair",
+        metavar="COLUMN",
+        help="column of the second text, if there are pairs (default: that of the training rows)",
+    )
     add(
         "--header",
         choices=("auto", "yes", "no"),
         default="auto",
-        help="whether the first line names the columns",
+        help="whether the first line names the columns (default: as of the training rows)",
     )
     add(
         "--format",
@@ -319,12 +326,16 @@ def source(name: str) -> Path:
     return STANDARD_INPUT if name == "-" else Path(name)
 
 
-def check_out(out: Path | None, overwrite: bool) -> None:
-    """Refuse, before anything is computed, a file that could not be written after it."""
+def check_out(out: Path | None, overwrite: bool, inputs: Sequence[Path] = ()) -> None:
+    """Refuse, before anything is computed, a file that could not be written after it, or that is read."""
     if out is None:
         return
     if out.is_dir():
         raise UserError(f"{out} is a folder; name a file in it.")
+    if out.exists() and any(path.exists() and path.samefile(out) for path in inputs):
+        raise UserError(f"{out} is what is read; choose another name.")
+    if out.exists() and not out.is_file():
+        raise UserError(f"{out} is no regular file; choose another name.")
     if out.exists() and not overwrite:
         raise UserError(f"{out} exists; choose another name or say --overwrite to replace it.")
     if not out.parent.is_dir():
@@ -345,23 +356,43 @@ def check_sources(arguments: argparse.Namespace) -> None:
             open_bytes(path).close()
 
 
-def input_rows(arguments: argparse.Namespace) -> Iterator[Row | BadRow]:
-    """All rows of all sources, from the start."""
+def input_rows(
+    arguments: argparse.Namespace,
+    card: Mapping[str, Any],
+    files: Sequence[Path] | None = None,
+    *,
+    whole: bool = False,
+) -> Iterator[Row | BadRow]:
+    """All rows of all sources, or of some files, from the start.
+
+    Args:
+        arguments: what was parsed.
+        card: of the model: where its training rows had their texts, files have them that nothing is said of.
+        files: the files.
+        whole: give each row all its cells.
+    """
     from bertkit.data.files import STANDARD_INPUT
     from bertkit.data.tables import BadRow, Columns, Row, text_problem
+    from bertkit.infer.reading import as_trained
     from bertkit.infer.rows import rows_to_answer
 
     for number, (text, pair) in enumerate(zip_longest(arguments.say, arguments.say_pair), 1):
+        cells = {"text": text, **({} if pair is None else {"pair": pair})}
         blank = not text.strip() or (pair is not None and not pair.strip())
         problem = "is empty" if blank else text_problem(text) or (pair and text_problem(pair))
-        yield BadRow(number, f"The text {number} of --say {problem}.") if problem else Row(number, text, pair)
+        said = f"The text {number} of --say {problem}."
+        yield BadRow(number, said, cells) if problem else Row(number, text, pair, cells=cells)
     if arguments.say:
         return
-    for path in arguments.files or [STANDARD_INPUT]:
+    asked = TaskRecipe(text=arguments.text or "", pair=arguments.pair or "", header=arguments.header)
+    trained = as_trained(asked, card)
+    for path in (arguments.files if files is None else files) or [STANDARD_INPUT]:
         ending = ending_of(path, arguments.format)
-        text = arguments.text or ("1" if ending == ".txt" else "text")
-        header = {"auto": None, "yes": True, "no": False}[arguments.header]
-        yield from rows_to_answer(path, Columns(text=text, pair=arguments.pair), header=header, ending=ending)
+        # The lines of a plain file are one column, whatever the training rows had.
+        task = asked if ending == ".txt" else trained
+        columns = Columns(text=task.text or ("1" if ending == ".txt" else "text"), pair=task.pair or None)
+        header = {"auto": None, "yes": True, "no": False}[task.header]
+        yield from rows_to_answer(path, columns, header=header, ending=ending, whole=whole)
 
 
 def ending_of(path: Path, asked: str | None) -> str:
@@ -374,27 +405,9 @@ def ending_of(path: Path, asked: str | None) -> str:
     return ".txt" if path == STANDARD_INPUT else table_ending(path)
 
 
-def count_rows(arguments: argparse.Namespace) -> int:
-    """How many rows all sources have, for a bar on standard error; 0 where there is none to be.
-
-    So it is where nobody watches, or rows can be read only once. It takes a thousandth of the whole time.
-    """
-    files = arguments.files
-    if not sys.stderr.isatty() or not files or not all(path.is_file() for path in files):
-        return 0
-    return sum(1 for _ in input_rows(arguments))
-
-
-@contextmanager
-def stderr_bar(doing: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error, unless `total` is 0; what is yielded moves it by so many."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, redirect_stdout=False, disable=not total) as progress:
-        task = progress.add_task(doing, total=total)
-        yield lambda count: progress.advance(task, count)
+def can_be_read_again(files: Sequence[Path]) -> bool:
+    """Whether all are files, and not pipes or standard input."""
+    return bool(files) and all(path.is_file() for path in files)
 
 
 def report_tally(tally: Tally, longest: int, what: str) -> None:
@@ -402,4 +415,7 @@ def report_tally(tally: Tally, longest: int, what: str) -> None:
     if tally.truncated:
         print(f"bertkit: {tally.truncated:,} texts were cut to {longest} tokens.", file=sys.stderr)
     if tally.bad:
-        print(f"bertkit: {tally.bad:,} of {tally.rows:,} rows have no {what}.", file=sys.stderr)
+        first = ", the first of them" if tally.bad > len(tally.problems) else ""
+        print(f"bertkit: {tally.bad:,} of {tally.rows:,} rows have no {what}{first}:", file=sys.stderr)
+        for problem in tally.problems:
+            print(f"  {problem}", file=sys.stderr)

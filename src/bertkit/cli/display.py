@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -32,7 +33,7 @@ BAR_WIDTH = 24
 CLASSES_SHOWN = 12
 """Beyond these a table is no longer read by a person."""
 # Without a terminal there is no bar: a line of progress every so many seconds instead.
-SECONDS_BETWEEN_LINES = 30.0
+SECONDS_BETWEEN_LINES = 60.0
 
 
 class PlainConsole(Console):
@@ -147,6 +148,60 @@ class BarDisplay:
         if not self._console.is_terminal and time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
             self._said = time.monotonic()
             self._console.say(f"  {line}")
+
+
+class RowsDisplay(BarDisplay):
+    """Shows on standard error how far the rows of a table have come; see `infer.rows.Progress`.
+
+    What is left is told by tokens, for rows are of unlike length: those of the rows that were read are known,
+    and those of the others guessed from their characters.
+
+    Args:
+        doing: a word for what is done with them.
+    """
+
+    def __init__(self, doing: str) -> None:
+        super().__init__(
+            plain_console(to_stderr=True),
+            TextColumn(doing),
+            BarColumn(bar_width=BAR_WIDTH),
+            TextColumn("{task.fields[line]}"),
+        )
+        self._doing = doing
+        self._rows, self._characters = 0, 0
+        self._done, self._tokens_done = 0.0, 0
+        self._seen, self._tokens_seen = 0, 0
+        self._began = time.monotonic()
+        self._task = self._bar.add_task("", total=None, line="")
+
+    def begin(self, rows: int, characters: int) -> None:
+        """There are so many rows, of so many characters; without this call nobody knows."""
+        self._began = time.monotonic()
+        self._rows, self._characters = rows, characters
+        self._bar.update(self._task, total=rows)
+
+    def block(self, characters: int, tokens: int) -> None:
+        """Rows of so many characters were read, which are so many tokens to compute."""
+        self._seen += characters
+        self._tokens_seen += tokens
+
+    def done(self, rows: float, tokens: int) -> None:
+        """So many more rows, of so many tokens, are done."""
+        self._done += rows
+        self._tokens_done += tokens
+        line = self.line(time.monotonic() - self._began)
+        self._bar.update(self._task, completed=self._done, line=line)
+        self._say_at_times(f"{self._doing}: {line}")
+
+    def line(self, seconds: float) -> str:
+        """Rows done, their speed and the time left after so many seconds."""
+        of = f" of {self._rows:,}" if self._rows else ""
+        line = f"{round(self._done):,}{of} rows  {self._done / max(seconds, 1e-3):,.0f} rows/s"
+        if not self._rows or not self._tokens_done:
+            return line
+        unread = max(0, self._characters - self._seen) * self._tokens_seen / max(self._seen, 1)
+        left = seconds * (self._tokens_seen - self._tokens_done + unread) / self._tokens_done
+        return f"{line}  {timedelta(seconds=round(left))} left"
 
 
 class PrepareDisplay(BarDisplay):

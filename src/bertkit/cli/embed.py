@@ -15,12 +15,11 @@ from pathlib import Path
 from bertkit.cli.arguments import (
     add_input_arguments,
     add_shared,
+    can_be_read_again,
     check_out,
     check_sources,
-    count_rows,
     input_rows,
     report_tally,
-    stderr_bar,
 )
 from bertkit.text.jsons import to_json
 
@@ -61,16 +60,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the vectors; 2 if some rows have none."""
-    check_out(arguments.out, arguments.overwrite)
+    check_out(arguments.out, arguments.overwrite, arguments.files)
     check_sources(arguments)
-    from bertkit.data.tables import BadRow
+    from bertkit.cli.display import RowsDisplay
     from bertkit.infer.embed import check_ending, open_writer
     from bertkit.infer.model import load
-    from bertkit.infer.rows import Tally
+    from bertkit.infer.rows import Tally, survey
 
     check_ending(arguments.out, by_word=arguments.pooling == "words")
     windows = {"window": arguments.window, "stride": arguments.stride}
-    embedder = load(arguments.model, precision=arguments.precision, **windows).embedder(
+    model = load(arguments.model, precision=arguments.precision, **windows)
+    embedder = model.embedder(
         layers=arguments.layers,
         combine=arguments.combine,
         pooling=arguments.pooling,
@@ -78,15 +78,14 @@ def run(arguments: argparse.Namespace) -> int:
     )
     tally, began = Tally(), time.perf_counter()
     with (
-        stderr_bar("embedding", count_rows(arguments)) as advance,
+        RowsDisplay("embedding") as progress,
         open_writer(arguments.out, embedder.width, by_word=embedder.embedding.by_word) as write,
     ):
-        for rows, vectors in embedder.embed_rows(input_rows(arguments), tally):
-            for row in rows:
-                if isinstance(row, BadRow):
-                    print(f"bertkit: {row.problem}", file=sys.stderr)
+        if can_be_read_again(arguments.files):
+            found = survey(input_rows(arguments, model.card))
+            progress.begin(found.rows, found.characters)
+        for rows, vectors in embedder.embed_rows(input_rows(arguments, model.card), tally, progress=progress):
             write(rows, vectors)
-            advance(len(rows))
     seconds = time.perf_counter() - began
     report_tally(tally, embedder.reading.longest, "vector")
     done, speed = embedder.embedding, tally.tokens / seconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from bertkit.cli.arguments import add_flags, add_shared
+from bertkit.cli.arguments import Flag, add_flags, add_shared
 from bertkit.cli.finetune import FLAGS
 from bertkit.recipe import Recipe, TaskRecipe, from_table
 from bertkit.text.jsons import to_json
@@ -13,18 +13,30 @@ from bertkit.text.jsons import to_json
 if TYPE_CHECKING:
     from rich.table import Table
 
-MISTAKES_SHOWN = CONFUSIONS_SHOWN = 5
-TASK_FLAGS = tuple(flag for flag in FLAGS if flag[1] == "task")
 EXAMPLES = """examples:
-  bertkit evaluate RUN --dev test.csv                   columns named as in training
-  bertkit evaluate RUN --dev test.csv --train train.csv    with the baselines of the training rows
-  bertkit evaluate RUN cola --json                      a named task, for programs"""
+  bertkit evaluate RUN test.csv                            read as the rows that the run was trained on
+  bertkit evaluate RUN test.csv --text review --label stars
+  bertkit evaluate RUN test.csv --train train.csv --json   with the baselines of those training rows
+  bertkit evaluate RUN cola                                the dev rows of a named task"""
+# What is known here: the file stands behind the model, which tells the kind.
+_KNOWN = ("--dev", "--test", "--kind")
+_OF_FILES = ("--text", "--pair", "--label", "--header")
+TASK_FLAGS: tuple[Flag, ...] = tuple(
+    (*flag[:-1], f"{flag[-1].partition(' (default')[0]} (default: as in training)")
+    if flag[0] in _OF_FILES
+    else flag
+    for flag in FLAGS
+    if flag[1] == "task" and flag[0] not in _KNOWN
+)
+MISTAKES_SHOWN = CONFUSIONS_SHOWN = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("model", help="a run or a model folder")
-    parser.add_argument("task", nargs="?", default="", help="a named task, such as cola; or give --dev")
+    parser.add_argument(
+        "task", nargs="?", default="", metavar="FILE", help="labelled rows of your own, or a named task"
+    )
     add_flags(parser, TASK_FLAGS, Recipe)
     add_shared(parser, "--precision", "--window", "--stride", "--json")
 
@@ -35,9 +47,13 @@ def run(arguments: argparse.Namespace) -> int:
     asked = {key: value for key, value in given.items() if value is not None}
     recipe = from_table(TaskRecipe, {"name": arguments.task, **asked}, "task.")
     from bertkit import api
+    from bertkit.cli.display import RowsDisplay
 
     windows = {"window": arguments.window, "stride": arguments.stride}
-    result = api.evaluate(arguments.model, recipe, precision=arguments.precision, **windows)
+    with RowsDisplay("scoring") as progress:
+        result = api.evaluate(
+            arguments.model, recipe, precision=arguments.precision, progress=progress, **windows
+        )
     if arguments.json:
         print(to_json(result))
     else:

@@ -1,8 +1,12 @@
-"""Label raw text with a trained model: the texts of files, of standard input, or of the command line itself.
+"""Label raw text with a trained model: the rows of files, texts of standard input, or of the command line.
 
-Answers come in the order of the input, a line for each row: label and its probability, or a score, then the
-text. A row that cannot be read, or has no text, is reported and keeps its place, with no label and with the
-reason for a text; the exit code is then 2.
+The answers to a file are a table in the folder where you are, in its format: `new.csv` becomes
+`new.predicted.csv`, with all its columns and then the label and its probability, or a score. -o names another
+file and, by its ending, another format; `-o -` is standard output. Texts of --say and of standard input are
+answered a line each: what the columns hold, and then the text.
+
+Answers come in the order of the input. A row that cannot be read, or has no text, is counted and keeps its
+place, without an answer; the exit code is then 2.
 """
 
 from __future__ import annotations
@@ -11,36 +15,45 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from bertkit.cli.arguments import (
     add_input_arguments,
     add_shared,
+    can_be_read_again,
     check_out,
     check_sources,
-    count_rows,
+    ending_of,
     input_rows,
     report_tally,
-    stderr_bar,
 )
 from bertkit.cli.parser import group
+from bertkit.errors import UserError, shown
 from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
+    from bertkit.infer.model import Model
     from bertkit.infer.predict import Answer
-    from bertkit.tasks.kind import Kind
+    from bertkit.infer.rows import Progress, Tally
+    from bertkit.tasks.kind import Kind, Wanted
 
 EXAMPLES = """examples:
+  bertkit predict RUN new.csv                              makes new.predicted.csv
+  bertkit predict RUN new.csv --text review --top 3 -o answers.jsonl
+  bertkit predict RUN new.csv --min-probability 0.8        the label of others is unsure
   bertkit predict RUN --say 'The book was read.' --say 'The book was reading.'
-  bertkit predict RUN sentences.txt                        one text a line
-  zcat old.gz | bertkit predict RUN                        the same from standard input
-  bertkit predict RUN reviews.csv --text review --json     a column of a table; all probabilities
-  bertkit predict RUN pairs.jsonl --text first --pair second -o answers.tsv"""
+  zcat old.gz | bertkit predict RUN                        one text a line, answered a line each
+  bertkit predict RUN reviews.csv --json                   a list of objects; all probabilities"""
 # A line of output is one row: what would break a line, a column or a terminal becomes a space.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+STANDARD_OUTPUT = Path("-")
+COUNTS_SHOWN = 12
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,51 +61,182 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a run or a model folder")
     add_input_arguments(parser)
     add = group(parser, "output").add_argument
+    add("--all", action="store_true", help="the probability of every label too, a column each")
+    add(
+        "--top",
+        type=int,
+        default=1,
+        metavar="N",
+        help="the N likeliest labels, each with its probability (default: 1)",
+    )
+    add(
+        "--min-probability",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="give a label that is less likely as unsure (default: 0)",
+    )
     add("--json", action="store_true", help="print a list of objects, with the probabilities of all labels")
     add(
         "-o",
         "--out",
         type=Path,
         metavar="FILE",
-        help="write to this file; one named .json holds what --json prints (default: standard output)",
+        help="write to this .csv, .tsv, .jsonl, .json or .parquet file; - is standard output "
+        "(default, of a file: its name with .predicted)",
     )
     add_shared(parser, "--overwrite")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Answer every row; 2 if some could not be answered."""
-    check_out(arguments.out, arguments.overwrite)
+    if arguments.top < 1 or not 0 <= arguments.min_probability <= 1:
+        raise UserError("--top is a whole number of at least 1, and --min-probability one from 0 to 1.")
     check_sources(arguments)
-    from bertkit.checkpoint.atomic import replace_file
+    tables = _tables(arguments)
     from bertkit.infer.model import load
-    from bertkit.infer.rows import ROWS_AT_ONCE, Tally
+    from bertkit.infer.rows import Tally
+    from bertkit.tasks.kind import Wanted
 
     windows = {"window": arguments.window, "stride": arguments.stride}
-    predictor = load(arguments.model, precision=arguments.precision, **windows).predictor
+    model = load(arguments.model, precision=arguments.precision, **windows)
+    wanted = Wanted(arguments.all, arguments.top, arguments.min_probability)
+    model.predictor.kind.columns(model.labels, wanted)  # What cannot be asked of it is said at once.
+    tally = Tally()
+    if not tables:
+        _print_lines(arguments, model, wanted, tally)
+    for table in tables:
+        _write_table(arguments, model, wanted, tally, table)
+    report_tally(tally, model.reading.longest, "answer")
+    return 2 if tally.bad else 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to write: the answers to one file, or to --say; `out` None is standard output."""
+
+    source: Path
+    out: Path | None
+    ending: str
+
+
+def _tables(arguments: argparse.Namespace) -> list[Table]:
+    """The tables to write; none where answers are lines, or JSON, on standard output."""
+    from bertkit.data.files import STANDARD_INPUT
+    from bertkit.data.write import answers_name, output_ending
+
+    asked, files = arguments.out, arguments.files
+    if arguments.json:
+        if asked or arguments.all or arguments.top > 1 or arguments.min_probability:
+            raise UserError(
+                "--json prints all probabilities on standard output; leave out -o, --all, --top and "
+                "--min-probability, or name a file .json with -o."
+            )
+        return []
+    if asked and len(files) > 1:
+        raise UserError(f"-o names one file, and there are {len(files)} to answer; leave it out.")
+    if not asked and not can_be_read_again(files):
+        return []
+    tables: list[Table] = []
+    for source in files or [STANDARD_INPUT]:
+        usual = Path(answers_name(source, ending_of(source, arguments.format)))
+        out = usual if asked is None else None if asked == STANDARD_OUTPUT else asked
+        check_out(out, arguments.overwrite, files)
+        ending = output_ending(out or usual)
+        if out and out in [table.out for table in tables]:
+            raise UserError(f"The answers to two of the files would both be {out}; answer them one by one.")
+        tables.append(Table(source, out, ending))
+    return tables
+
+
+def _write_table(
+    arguments: argparse.Namespace, model: Model, wanted: Wanted, tally: Tally, table: Table
+) -> None:
+    """Answer one file, or what else there is, and tell what came of it."""
+    from bertkit.cli.display import named_rows, plain_console
+    from bertkit.infer.answers import names_beside, write_answers
+    from bertkit.infer.rows import survey
+
+    predictor, source = model.predictor, table.source
+    kind = "" if arguments.say else ending_of(source, arguments.format)
+    rows = input_rows(arguments, model.card, [source], whole=True)
+    again = bool(arguments.say) or can_be_read_again([source])
+    first = [] if again else [next(rows)]
+    known = survey(input_rows(arguments, model.card, [source], whole=True) if again else first)
+    if not again and kind == ".jsonl" and table.ending not in (".json", ".jsonl"):
+        raise UserError("JSON lines that come from a pipe may have any keys; name the output .jsonl with -o.")
+    if known.breaks and table.ending == ".tsv":
+        print("bertkit: TSV holds no tabs and line ends in a cell; they become spaces.", file=sys.stderr)
+    columns = list(predictor.kind.columns(model.labels, wanted))
+    for column, called in zip(columns, names_beside(columns, known.types), strict=True):
+        if called != column:
+            said = f"{source} has a column {shown(column)!r} already; the answers are in {shown(called)!r}."
+            print(f"bertkit: {said}", file=sys.stderr)
+    began, before = time.monotonic(), tally.bad
+    with _progress(hidden=table.out is None and sys.stdout.isatty()) as progress:
+        if again:
+            progress.begin(known.rows, known.characters)
+        answers = write_answers(
+            predictor,
+            chain(first, rows),
+            known.types,
+            table.out,
+            table.ending,
+            wanted,
+            tally,
+            like=source if kind == ".parquet" else None,
+            progress=progress,
+        )
+    seconds, bad = time.monotonic() - began, tally.bad - before
+    count = len(answers) + bad
+    name = table.out or "standard output"
+    print(f"{name}: {count:,} rows, {seconds:.1f} s, {count / seconds:,.0f} rows/s", file=sys.stderr)
+    overview = predictor.kind.overview(answers) if answers else {}
+    told = {shown(label): text for label, text in islice(overview.items(), COUNTS_SHOWN)}
+    if len(overview) > len(told):
+        told["..."] = f"{len(overview) - len(told):,} other labels"
+    if bad:
+        told["no answer"] = f"{bad:,}"
+    plain_console(to_stderr=True).print(named_rows(told))
+
+
+@contextmanager
+def _progress(*, hidden: bool) -> Iterator[Progress]:
+    """A display; none beside lines that a terminal shows, which are progress enough."""
+    from bertkit.cli.display import RowsDisplay
+    from bertkit.infer.rows import SILENT
+
+    if hidden:
+        yield SILENT
+    else:
+        with RowsDisplay("predicting") as progress:
+            yield progress
+
+
+def _print_lines(arguments: argparse.Namespace, model: Model, wanted: Wanted, tally: Tally) -> None:
+    """A line for each row, or a JSON list, on standard output."""
+    from bertkit.infer.rows import ROWS_AT_ONCE, survey
+
+    predictor = model.predictor
     typed = not arguments.say and not arguments.files and os.isatty(0)
     if typed:
         print("Type one text a line; Ctrl-D ends.", file=sys.stderr)
-    tally = Tally()
-    # What is typed is answered line by line.
-    answers = predictor.predict_rows(input_rows(arguments), tally, at_once=1 if typed else ROWS_AT_ONCE)
-    with ExitStack() as stack:
-        # Lines that a terminal shows are progress enough.
-        total = count_rows(arguments) if arguments.out or not sys.stdout.isatty() else 0
-        answers = _told(answers, stack.enter_context(stderr_bar("predicting", total)))
-        out: TextIO = sys.stdout
-        if arguments.out is not None:
-            written = stack.enter_context(replace_file(arguments.out))
-            out = stack.enter_context(written.open("w", encoding="utf-8"))
-        if arguments.json or (arguments.out is not None and arguments.out.suffix == ".json"):
+    with _progress(hidden=sys.stdout.isatty()) as progress:
+        if can_be_read_again(arguments.files):
+            known = survey(input_rows(arguments, model.card))
+            progress.begin(known.rows, known.characters)
+        # What is typed is answered line by line.
+        answers = predictor.predict_rows(
+            input_rows(arguments, model.card), tally, at_once=1 if typed else ROWS_AT_ONCE, progress=progress
+        )
+        if arguments.json:
             lines = json_lines(answers)
-        elif out.isatty():
-            lines = aligned_lines(answers, predictor.kind, predictor.labels)
+        elif sys.stdout.isatty():
+            lines = aligned_lines(answers, predictor.kind, predictor.labels, wanted)
         else:
-            lines = tab_separated_lines(answers, predictor.kind)
+            lines = tab_separated_lines(answers, predictor.kind, predictor.labels, wanted)
         for line in lines:
-            print(line, file=out)
-    report_tally(tally, predictor.reading.longest, "answer")
-    return 2 if tally.bad else 0
+            print(line)
 
 
 def json_lines(answers: Iterable[Answer]) -> Iterator[str]:
@@ -107,37 +251,38 @@ def json_lines(answers: Iterable[Answer]) -> Iterator[str]:
     yield "]"
 
 
-def tab_separated_lines(answers: Iterable[Answer], kind: Kind) -> Iterator[str]:
+def tab_separated_lines(
+    answers: Iterable[Answer], kind: Kind, labels: tuple[str, ...], wanted: Wanted
+) -> Iterator[str]:
     """The kind's columns, text and the second text, if any; an error stands in the column of the text."""
+    columns = kind.columns(labels, wanted)
     for answer in answers:
-        said, texts = _cells(answer, kind)
+        said, texts = _cells(answer, kind, wanted, len(columns))
         yield "\t".join([*said, *texts])
 
 
-def aligned_lines(answers: Iterable[Answer], kind: Kind, labels: Sequence[str]) -> Iterator[str]:
+def aligned_lines(
+    answers: Iterable[Answer], kind: Kind, labels: tuple[str, ...], wanted: Wanted
+) -> Iterator[str]:
     """The same in columns for people, below a line that names them."""
     from rich.cells import cell_len, set_cell_size
 
-    first, *others = kind.columns
-    width = max(cell_len(label) for label in (*labels, first))
-    yield "  ".join([set_cell_size(first, width), *others, "text"])
+    columns = kind.columns(labels, wanted)
+    longest = max(map(cell_len, labels))
+    widths = [max(cell_len(name), longest if of is str else 0) for name, of in columns.items()]
+    yield "  ".join([*map(set_cell_size, columns, widths), "text"])
     for answer in answers:
-        (label, *more), texts = _cells(answer, kind)
-        cells = [f"{cell:>{len(name)}}" for cell, name in zip(more, others, strict=True)]
-        yield "  ".join([set_cell_size(label, width), *cells, "  |  ".join(texts)])
+        said, texts = _cells(answer, kind, wanted, len(columns))
+        cells = [
+            set_cell_size(cell, width) if column is str else f"{cell:>{width}}"
+            for cell, width, column in zip(said, widths, columns.values(), strict=True)
+        ]
+        yield "  ".join([*cells, "  |  ".join(texts)])
 
 
-def _cells(answer: Answer, kind: Kind) -> tuple[list[str], list[str]]:
+def _cells(answer: Answer, kind: Kind, wanted: Wanted, width: int) -> tuple[list[str], list[str]]:
     if "error" in answer:
-        return [""] * len(kind.columns), [CONTROL.sub(" ", answer["error"])]
+        return [""] * width, [CONTROL.sub(" ", answer["error"])]
     texts = [CONTROL.sub(" ", answer[key]) for key in ("text", "pair") if key in answer]
-    return [CONTROL.sub(" ", cell) for cell in kind.cells(answer)], texts
-
-
-def _told(answers: Iterator[Answer], advance: Callable[[int], None]) -> Iterator[Answer]:
-    """The answers, while the bar moves and errors are reported."""
-    for answer in answers:
-        if "error" in answer:
-            print(f"bertkit: {answer['error']}", file=sys.stderr)
-        yield answer
-        advance(1)
+    cells = kind.cells(answer, wanted)
+    return [f"{cell:.4f}" if isinstance(cell, float) else CONTROL.sub(" ", cell) for cell in cells], texts

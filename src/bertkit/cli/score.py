@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bertkit.cli.arguments import add_shared, check_out, ending_of, source, stderr_bar
+from bertkit.cli.arguments import add_shared, check_out, ending_of, source
 from bertkit.cli.predict import CONTROL
 from bertkit.errors import UserError
 from bertkit.text.jsons import to_json
@@ -63,13 +63,14 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("--column is for sentences; of pairs say --good and --bad.")
     rows, places = _read(arguments, pairs)
     from bertkit.checkpoint.atomic import replace_file
+    from bertkit.cli.display import RowsDisplay
     from bertkit.infer.model import load
     from bertkit.infer.score import score
 
     model = load(arguments.model, precision=arguments.precision).masked
     began = time.perf_counter()
     texts = [row.text for row in rows] + [row.pair or "" for row in rows if pairs]
-    with stderr_bar("scoring", len(texts) if sys.stderr.isatty() else 0) as progress:
+    with RowsDisplay("scoring") as progress:
         places *= 1 + pairs
         scores = score(model, texts, whole_words=arguments.whole_words, places=places, progress=progress)
     result, records = _pairs(rows, scores, arguments.group) if pairs else _sentences(rows, scores)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import count, islice
+from itertools import chain, count, islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,12 @@ from bertkit.errors import UserError, nearest
 
 Column = str | int
 Lines = Iterator[tuple[int, str]]
+Cells = dict[str, Any]
+"""All cells of a row by the names of their columns; empty where none was asked for, or could be read."""
 # A line number, and the cells of that record or a sentence about what is wrong with it.
-Record = tuple[int, list[Any] | str]
+_Split = tuple[int, list[Any] | str]
+# A line number, the asked cells of that record or a sentence about what is wrong with it, and all its cells.
+Record = tuple[int, list[Any] | str, Cells]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # The csv module's own limit of 131,072 characters a field is below one long document; its type is a C long.
@@ -56,6 +60,7 @@ class Row:
     text: str
     pair: str | None = None
     label: str | None = None
+    cells: Cells = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,16 @@ class BadRow:
 
     line: int
     problem: str
+    cells: Cells = field(default_factory=dict)
 
 
 def iterate_rows(
-    path: str | Path, columns: Columns, *, header: bool | None = None, ending: str | None = None
+    path: str | Path,
+    columns: Columns,
+    *,
+    header: bool | None = None,
+    ending: str | None = None,
+    whole: bool = False,
 ) -> Iterator[Row | BadRow]:
     """Read a table in constant memory; the format is told by the ending of its name, or by `ending`.
 
@@ -86,18 +97,20 @@ def iterate_rows(
         header: whether the first row of a TSV or CSV file names the columns; None: exactly if a column is
             asked for by name.
         ending: a key of `READERS`, for a file (or standard input) whose name tells another or none.
+        whole: give each row all its `cells`, in the order of the columns. One that has no name is called
+            `column_3`, the only one `text`, the second of a name `name_2`.
 
     Raises:
         UserError: the file cannot be opened, its format is unknown, it has no rows, or not the columns.
     """
     path = Path(path)
     empty = True
-    for line, cells in READERS[ending or table_ending(path)](path, columns.asked, header):
+    for line, found, cells in READERS[ending or table_ending(path)](path, columns.asked, header, whole):
         empty = False
-        if isinstance(cells, str):
-            yield BadRow(line, f"{place(path, line)}: {cells}")
+        if isinstance(found, str):
+            yield BadRow(line, f"{place(path, line)}: {found}", cells)
         else:
-            yield _row(path, line, cells, columns)
+            yield _row(path, line, found, columns, cells)
     if empty:
         raise UserError(f"{path} is empty or holds only a header; at least one row is needed.")
 
@@ -125,7 +138,7 @@ def first_rows(path: str | Path, most: int) -> list[list[Any]]:
         UserError: the file cannot be opened, its format is unknown, or it has no rows.
     """
     path = Path(path)
-    found = [cells for _, cells in islice(READERS[table_ending(path)](path, None, False), most)]
+    found = [cells for _, cells, _ in islice(READERS[table_ending(path)](path, None, False, False), most)]
     if not found:
         raise UserError(f"{path} is empty or holds only a header; at least one row is needed.")
     return [cells for cells in found if not isinstance(cells, str)]
@@ -159,9 +172,9 @@ def table_ending(path: Path) -> str:
     return plain.suffix
 
 
-def _row(path: Path, line: int, cells: list[Any], columns: Columns) -> Row | BadRow:
+def _row(path: Path, line: int, found: list[Any], columns: Columns, cells: Cells) -> Row | BadRow:
     """The asked cells as a `Row`, or what is wrong with one of them."""
-    asked = iter(cells)
+    asked = iter(found)
     values: dict[str, str] = {}
     for part in ("text", "pair", "label"):
         column = getattr(columns, part)
@@ -171,9 +184,10 @@ def _row(path: Path, line: int, cells: list[Any], columns: Columns) -> Row | Bad
         if part == "label" and isinstance(value, bool | int | float) and value == value:
             value = json.dumps(value)
         if problem := text_problem(value):
-            return BadRow(line, f"{place(path, line)}: column {column!r} {problem}; mend or remove the row.")
+            said = f"{place(path, line)}: column {column!r} {problem}; mend or remove the row."
+            return BadRow(line, said, cells)
         values[part] = value.strip() if part == "label" else value
-    return Row(line, **values)
+    return Row(line, **values, cells=cells)
 
 
 def text_problem(value: Any) -> str | None:
@@ -193,7 +207,11 @@ def _lines(path: Path) -> Lines:
 
 
 def _delimited(
-    split: Callable[[Lines], Iterator[Record]], path: Path, asked: list[Column] | None, header: bool | None
+    split: Callable[[Lines], Iterator[_Split]],
+    path: Path,
+    asked: list[Column] | None,
+    header: bool | None,
+    whole: bool,
 ) -> Iterator[Record]:
     """The asked cells (None: all) of records that all have as many cells as the first."""
     records = split(_lines(path))
@@ -205,12 +223,28 @@ def _delimited(
         raise UserError(f"{place(path, line)}: {cells}")
     asked = list(range(1, len(cells) + 1)) if asked is None else asked
     named = any(isinstance(column, str) for column in asked) if header is None else header
-    places = _find(path, asked, [cell.strip() for cell in cells] if named else len(cells))
+    head = [cell.strip() for cell in cells] if named else []
+    places = _find(path, asked, head if named else len(cells))
     width = len(cells)
-    if not named:
-        yield line, _checked(cells, width, places)
-    for line, cells in records:
-        yield line, cells if isinstance(cells, str) else _checked(cells, width, places)
+    names = _names(head or [""] * width) if whole else []
+    for line, cells in records if named else chain([first], records):
+        found = cells if isinstance(cells, str) else _checked(cells, width, places)
+        given = [] if isinstance(cells, str) else cells
+        yield line, found, dict(zip_longest(names, given[: len(names)]))
+
+
+def _names(head: Sequence[str]) -> list[str]:
+    """What the columns are called: each has a name of its own."""
+    names: list[str] = []
+    for number, name in enumerate(head, 1):
+        name = name or ("text" if len(head) == 1 else f"column_{number}")
+        names.append(name if name not in names else next(free_names(name, names)))
+    return names
+
+
+def free_names(name: str, taken: Collection[str]) -> Iterator[str]:
+    """`name_2`, `name_3` and so on, but for those that are taken."""
+    return (each for number in count(2) if (each := f"{name}_{number}") not in taken)
 
 
 def _checked(cells: list[str], width: int, places: list[int]) -> list[Any] | str:
@@ -245,7 +279,7 @@ def _find(path: Path, asked: Sequence[Column], names: list[str] | int) -> list[i
     return places
 
 
-def _split_tsv(lines: Lines) -> Iterator[Record]:
+def _split_tsv(lines: Lines) -> Iterator[_Split]:
     several = False
     for number, line in lines:
         several = several or "\t" in line
@@ -253,12 +287,12 @@ def _split_tsv(lines: Lines) -> Iterator[Record]:
             yield number, line.split("\t")
 
 
-def _split_txt(lines: Lines) -> Iterator[Record]:
+def _split_txt(lines: Lines) -> Iterator[_Split]:
     for number, line in lines:
         yield number, [line]
 
 
-def _split_csv(lines: Lines) -> Iterator[Record]:
+def _split_csv(lines: Lines) -> Iterator[_Split]:
     csv.field_size_limit(_CSV_FIELD_LIMIT)
     reader = csv.reader((f"{line}\n" for _, line in lines), strict=True)
     several = False
@@ -276,17 +310,21 @@ def _split_csv(lines: Lines) -> Iterator[Record]:
             yield number, cells or [""]
 
 
-def _jsonl(path: Path, asked: list[Column] | None, header: bool | None) -> Iterator[Record]:
+def _jsonl(path: Path, asked: list[Column] | None, header: bool | None, whole: bool) -> Iterator[Record]:
     if asked is None:
         first: dict[str, Any] = next((json.loads(line) for _, line in _lines(path) if is_object(line)), {})
-        yield 0, list(first)
+        yield 0, list(first), {}
         asked = list(first)
     for column in asked:
         if isinstance(column, int):
             raise UserError(f"{path}: columns of JSON lines have names, not numbers like {column}.")
     for number, line in _lines(path):
         if line.strip():
-            yield number, json_cells(line, asked)
+            record = _json_record(line)
+            if isinstance(record, str):
+                yield number, record, {}
+            else:
+                yield number, _asked_keys(record, asked), record if whole else {}
 
 
 def is_object(line: str) -> bool:
@@ -296,6 +334,11 @@ def is_object(line: str) -> bool:
 
 def json_cells(line: str, asked: Sequence[Column]) -> list[Any] | str:
     """The asked keys of a line of JSON lines, or a sentence about what is wrong with it."""
+    record = _json_record(line)
+    return record if isinstance(record, str) else _asked_keys(record, asked)
+
+
+def _json_record(line: str) -> Cells | str:
     if problem := undecoded(line):
         return problem
     try:
@@ -304,38 +347,52 @@ def json_cells(line: str, asked: Sequence[Column]) -> list[Any] | str:
         return f"not JSON ({error}); each line must be one object."
     if not isinstance(record, dict):
         return f"a JSON {type(record).__name__}, where each line must be one object."
+    return record
+
+
+def _asked_keys(record: Cells, asked: Sequence[Column]) -> list[Any] | str:
     for column in asked:
         if column not in record:
             return f"there is no key {column!r}.{nearest(str(column), list(record))}"
-    return [record[column] for column in asked]
+    return [record[str(column)] for column in asked]
 
 
-def _parquet(path: Path, asked: list[Column] | None, header: bool | None) -> Iterator[Record]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise UserError(
-            f"{path}: reading Parquet needs pyarrow; install it with `pip install 'bertkit[parquet]'`."
-        ) from None
+def _parquet(path: Path, asked: list[Column] | None, header: bool | None, whole: bool) -> Iterator[Record]:
+    need_pyarrow(path, "reading")
+    import pyarrow
+    import pyarrow.parquet
+
     with open_bytes(path) as stream:
         try:
             table = pyarrow.parquet.ParquetFile(stream)
             names = table.schema_arrow.names
             if asked is None:
-                yield 0, list(names)
+                yield 0, list(names), {}
                 asked = list(range(1, len(names) + 1))
             places = _find(path, asked, names)
             numbers = count(1)
-            for batch in table.iter_batches(columns=sorted({names[place] for place in places})):
-                parts = [batch.column(names[place]).to_pylist() for place in places]
-                for cells in zip(*parts, strict=True):
-                    yield next(numbers), list(cells)
+            wanted = names if whole else sorted({names[place] for place in places})
+            for batch in table.iter_batches(columns=wanted):
+                parts = {name: batch.column(name).to_pylist() for name in wanted}
+                for row in range(batch.num_rows):
+                    asked_cells = [parts[names[place]][row] for place in places]
+                    cells = {name: parts[name][row] for name in wanted} if whole else {}
+                    yield next(numbers), asked_cells, cells
         except (pyarrow.ArrowException, OSError) as error:
             raise UserError(f"{path} is not a Parquet file or is damaged ({error}).") from None
 
 
-READERS: dict[str, Callable[[Path, list[Column] | None, bool | None], Iterator[Record]]] = {
+def need_pyarrow(path: Path, doing: str) -> None:
+    """Raise `UserError` unless the library that reads and writes Parquet is installed."""
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError:
+        raise UserError(
+            f"{path}: {doing} Parquet needs pyarrow; install it with `pip install 'bertkit[parquet]'`."
+        ) from None
+
+
+READERS: dict[str, Callable[[Path, list[Column] | None, bool | None, bool], Iterator[Record]]] = {
     ".tsv": partial(_delimited, _split_tsv),
     ".csv": partial(_delimited, _split_csv),
     ".jsonl": _jsonl,

@@ -21,7 +21,7 @@ from bertkit.runs.history import History, is_finetuning, last_train_loss
 from bertkit.runs.reader import read_answers, read_result
 from bertkit.runs.records import Record
 from bertkit.runs.result import Answers
-from bertkit.tasks.kind import Kind
+from bertkit.tasks.kind import Kind, Wanted
 from bertkit.tasks.kinds import get_kind
 from bertkit.tasks.metrics import (
     Metric,
@@ -153,7 +153,10 @@ def _finetuned(runs: Sequence[FinishedRun], drawn: bool) -> Finetuned:
     results, answers = [run.result for run in runs], [each for run in runs for each in run.answers]
     first, floor = results[0], runs[0].history.floor
     kind = get_kind(cast(HeadKind, first.text("kind")))
-    names, baselines = tuple(first.values.get("labels") or kind.columns), first.part("baselines")
+    names, baselines = (
+        tuple(first.values.get("labels") or kind.columns((), Wanted())),
+        first.part("baselines"),
+    )
     metric = kind.scoring(names, first.text("metric"), first.text("positive", "")).metric
     seeds = [seed for result in results for seed in result.parts("seeds")]
     statuses = tuple(seed.text("status") for seed in seeds)

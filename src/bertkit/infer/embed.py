@@ -23,10 +23,20 @@ from bertkit.config.model import layer_numbers
 from bertkit.config.reading import Reading
 from bertkit.data.packed import Sequences, answerable
 from bertkit.data.packing import encode_texts
-from bertkit.data.tables import BadRow, Row
+from bertkit.data.tables import BadRow, Row, need_pyarrow
 from bertkit.errors import UserError, check_choice
-from bertkit.infer.rows import ROWS_AT_ONCE, Tally, Texts, checked_texts, in_chunks
-from bertkit.model.bulk import TOKENS, batches_by_length, in_batches
+from bertkit.infer.rows import (
+    ROWS_AT_ONCE,
+    SILENT,
+    Progress,
+    Tally,
+    Texts,
+    begin_block,
+    characters_of,
+    checked_texts,
+    in_chunks,
+)
+from bertkit.model.bulk import TOKENS, After, batches_by_length, in_batches
 from bertkit.model.compute import Compute
 from bertkit.model.pooling import combined, over_tokens, over_windows, pool
 from bertkit.text.tokenizer import Encoding
@@ -118,40 +128,43 @@ class Embedder:
             float32 [N, W]; with the pooling "words" the words of each text.
 
         Raises:
-            UserError: an argument is no list of strings, or the weights make numbers that are none.
+            UserError: an argument holds something else than strings, or the weights make no numbers.
         """
         first, second = checked_texts(texts, pairs)
-        return self._embed(first, second)[0]
+        return self._embed(first, second, SILENT, 0)[0]
 
     def embed_rows(
-        self, rows: Iterable[Row | BadRow], tally: Tally
+        self, rows: Iterable[Row | BadRow], tally: Tally, *, progress: Progress = SILENT
     ) -> Iterator[tuple[list[Row | BadRow], Vectors | list[WordVectors]]]:
-        """Blocks of rows with the vectors of the good ones among them, in constant memory; `tally` counts."""
+        """Blocks of rows with the vectors of the good ones among them, in constant memory.
+
+        `tally` counts what goes by; `progress` is told how far it has come.
+        """
         characters = WORD_CHARACTERS_AT_ONCE if self.embedding.by_word else None
         for chunk in in_chunks(rows, ROWS_AT_ONCE, characters_at_once=characters):
             good = [row for row in chunk if isinstance(row, Row)]
             pairs = [row.pair for row in good if row.pair is not None] or None
-            found, sequences = self._embed([row.text for row in good], pairs)
-            tally.rows += len(chunk)
-            tally.bad += len(chunk) - len(good)
-            tally.truncated += sequences.truncated
-            tally.tokens += len(sequences.ids)
+            characters = sum(map(characters_of, good))
+            found, sequences = self._embed([row.text for row in good], pairs, progress, characters)
+            tally.add(chunk, sequences)
+            progress.done(len(chunk) - len(good), 0)
             yield chunk, found
 
     def _embed(
-        self, texts: list[str], pairs: list[str] | None
+        self, texts: list[str], pairs: list[str] | None, progress: Progress, characters: int
     ) -> tuple[Vectors | list[WordVectors], Sequences]:
         if self.embedding.by_word and pairs is not None:
             raise UserError("Words have vectors in single texts; leave out the second texts.")
         sequences = encode_texts(self._tokenizer, texts, pairs, **asdict(self.reading))
+        after = begin_block(progress, sequences, characters)
         by_word = self.embedding.by_word
-        found = self._words(texts, sequences) if by_word else self._texts(sequences)
+        found = self._words(texts, sequences, after) if by_word else self._texts(sequences, after)
         arrays = [each.vectors for each in found] if isinstance(found, list) else [found]
         if not all(np.isfinite(each).all() for each in arrays):
             raise UserError(f"{self.name} makes vectors that are no numbers: its weights are damaged.")
         return found, sequences
 
-    def _texts(self, sequences: Sequences) -> Vectors:
+    def _texts(self, sequences: Sequences, after: After) -> Vectors:
         """One vector a row, [N, W]."""
         apart, how, poolings = replace(sequences, windows=None), self.embedding, self.embedding.of_tokens
 
@@ -163,7 +176,13 @@ class Embedder:
             return torch.cat([over_tokens(states_TW, batch, each) for each in poolings], dim=1).float()
 
         found = in_batches(
-            self._encoder, apart.lengths, self._whole, answer, compute=self.compute, tokens=TOKENS
+            self._encoder,
+            apart.lengths,
+            self._whole,
+            answer,
+            compute=self.compute,
+            tokens=TOKENS,
+            after=after,
         )
         if sequences.windows is not None and len(sequences):
             counts = sequences.windows.counts.tolist()
@@ -172,7 +191,7 @@ class Embedder:
         kept = (_normalised(found) if how.normalise else found)[:, : self.width]
         return np.ascontiguousarray(_normalised(kept) if how.normalise_kept else kept)
 
-    def _words(self, texts: list[str], sequences: Sequences) -> list[WordVectors]:
+    def _words(self, texts: list[str], sequences: Sequences, after: After) -> list[WordVectors]:
         """The words of each text, but those that were cut off."""
         encodings = [self._tokenizer.encode(text) for text in texts]
         firsts = np.arange(len(texts) + 1)
@@ -198,6 +217,7 @@ class Embedder:
                     text, start, end = parts[row]
                     first = place + 1 + start - offsets[row]  # behind [CLS]
                     states[text][start:end] = found_TW[first : first + end - start]
+                after(rows)
         found = [_word_vectors(*each) for each in zip(texts, encodings, states, strict=True)]
         return (
             [replace(each, vectors=_normalised(each.vectors)) for each in found] if how.normalise else found
@@ -281,12 +301,7 @@ def check_ending(out: Path, *, by_word: bool) -> None:
     if by_word and out.suffix == ".npy":
         raise UserError(f"{out}: the vectors of words are lists, which .npy cannot hold; name it .parquet.")
     if out.suffix == ".parquet":
-        try:
-            import pyarrow.parquet  # noqa: F401
-        except ImportError:
-            raise UserError(
-                f"{out}: writing Parquet needs pyarrow; install it with `pip install 'bertkit[parquet]'`."
-            ) from None
+        need_pyarrow(out, "writing")
 
 
 @contextmanager

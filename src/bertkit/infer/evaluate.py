@@ -10,15 +10,17 @@ from typing import Any
 from bertkit.config.head import HEAD_KINDS
 from bertkit.errors import UserError
 from bertkit.infer.predict import Predictor
-from bertkit.recipe import Recipe, TaskRecipe, from_table
+from bertkit.infer.reading import as_trained
+from bertkit.infer.rows import SILENT, Progress
+from bertkit.recipe import Recipe, TaskRecipe, from_table, names_file
 from bertkit.tasks.examples import Examples, leaks
-from bertkit.tasks.kind import Scale
+from bertkit.tasks.kind import Outputs, Scale
 from bertkit.tasks.load import load_examples
 from bertkit.tasks.registry import Split, Task, find_task
 from bertkit.version import __version__
 
 
-def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:
+def evaluate(predictor: Predictor, recipe: TaskRecipe, *, progress: Progress = SILENT) -> dict[str, Any]:
     """Score a model on the dev rows of a task.
 
     The baselines learn from the task's training rows. Files of a user's own may come without: then the
@@ -26,14 +28,16 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:
 
     Args:
         predictor: the model.
-        recipe: the task. Files of a user's own are scored with the metric and the positive label of the
-            model's training unless it names others. Without files: the test, or dev, rows of the model's run.
+        recipe: the task, whose name may be that of a file. A user's own files are read, and scored, as the
+            model's training rows were, unless it says otherwise. Without any: the test, or dev, rows of the
+            model's run.
+        progress: is told how far the rows have come.
 
     Returns:
         An object like `result.json` of a run; `split` is "dev" or "test", `baselines_from` is "train" or
         "dev", the rows that told the blind baseline, and `leaks` counts scored rows that also stand in train
-        (None without train). Of classes, `calibration` and `thresholds` are of the probabilities as the model
-        gives them, with the `temperature` that its folder keeps (or None).
+        (None without train). Of classes, `calibration` and `thresholds` are of what the model says with its
+        `temperature` (or None).
 
     Raises:
         UserError: bad data, or labels that are not those of the model.
@@ -46,11 +50,7 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:
     scoring = kind.scoring(names, task.metric, positive)
     baselines = scoring.baselines(train or rows, rows, blind=train is None)
 
-    began = time.perf_counter()
-    sequences = predictor.encode(rows.texts, rows.pairs)
-    outputs = predictor.outputs(sequences)
-    seconds = time.perf_counter() - began
-
+    outputs, figures = _answered(predictor, rows, progress)
     targets, predictions = rows.known, kind.predict(outputs)
     found = scoring.summary(targets, predictions)
     blind = baselines[kind.baselines[0].name]["score"]
@@ -72,20 +72,35 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe) -> dict[str, Any]:
         **kind.scored(targets, predictions, names),
         **kind.examine(outputs, targets, scoring),
         "mistakes": kind.mistakes(rows, outputs, names),
+        **figures,
+        "version": __version__,
+    }
+
+
+def _answered(predictor: Predictor, rows: Examples, progress: Progress) -> tuple[Outputs, dict[str, Any]]:
+    """What the model says of all rows, and what a result says of how it was computed."""
+    began = time.perf_counter()
+    progress.begin(len(rows), 0)
+    sequences = predictor.encode(rows.texts, rows.pairs)
+    outputs = predictor.outputs(sequences, progress=progress)
+    seconds = time.perf_counter() - began
+    return outputs, {
         "truncated": sequences.truncated,
         "precision": predictor.compute.precision,
         "seconds": seconds,
         "tokens_per_second": float(sequences.lengths.sum() / seconds),
-        "version": __version__,
     }
 
 
 def _task_for(predictor: Predictor, recipe: TaskRecipe) -> Task:
     """The task to score on; one whose classes are not the model's is refused before a row is read."""
+    if names_file(recipe.name):
+        recipe = replace(recipe, name="", dev=recipe.name)
     if not (recipe.name or recipe.dev):
         own = _own_task(predictor, recipe)
         recipe = replace(own, metric=recipe.metric or own.metric, positive=recipe.positive or own.positive)
     if not recipe.name:
+        recipe = as_trained(recipe, predictor.card)
         kind = recipe.kind or predictor.kind.name
         kept = predictor.card if kind == predictor.kind.name else {}
         metric, positive = recipe.metric or kept.get("metric"), recipe.positive or kept.get("positive")

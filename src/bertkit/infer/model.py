@@ -11,7 +11,7 @@ from bertkit.checkpoint.folder import read_model_folder
 from bertkit.checkpoint.locate import find_model
 from bertkit.config.head import Combination
 from bertkit.config.model import Precision
-from bertkit.errors import UserError
+from bertkit.errors import UserError, listed
 from bertkit.infer.embed import Embedder, EmbedPooling, embedding_of
 from bertkit.infer.masked import Filled, MaskedModel, fill
 from bertkit.infer.outputs import FloatArray, outputs
@@ -21,6 +21,8 @@ from bertkit.infer.rows import Texts
 from bertkit.infer.score import score
 from bertkit.model.compute import Compute, flush_denormals
 from bertkit.tasks.kinds import kind_of_head
+
+LABELS_SHOWN = 10
 
 
 class Model:
@@ -65,9 +67,25 @@ class Model:
         """
         return MaskedModel(self._folder, self.name, self.compute)
 
-    def predict(self, texts: Texts, pairs: Texts | None = None) -> list[Answer]:
-        """Answer N texts, or N pairs of texts: see `Predictor.predict`."""
-        return self.predictor.predict(texts, pairs)
+    def __repr__(self) -> str:
+        kind = self.card.get("kind") or (self._folder.head_config.kind if self._folder.head_config else "")
+        said = [f"{kind} {listed(self.labels, LABELS_SHOWN)}" if kind else "no labels"]
+        if "score" in self.card:
+            said.append(f"{self.card.get('metric', 'score')} {self.card['score']:.3f}")
+        return f"<bertkit model {self.name}: {', '.join(said)}>"
+
+    def predict(self, texts: Texts, pairs: Texts | None = None) -> Any:
+        """Answer N texts, or N pairs of texts: see `Predictor.predict`.
+
+        Args:
+            texts: a list, an array, a column of a data frame, a generator; or one text.
+            pairs: the second texts, as many.
+
+        Returns:
+            An answer for each, in the order given; of one text the answer itself.
+        """
+        found: list[Answer] = self.predictor.predict(texts, pairs)
+        return found[0] if isinstance(texts, str) else found
 
     def outputs(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[FloatArray]:
         """What a head of any kind computes: see `infer.outputs.outputs`.
@@ -105,7 +123,7 @@ class Model:
         the last layer's tokens.
 
         Args:
-            texts: a list or an array of strings.
+            texts: see `predict`.
             pairs: the second texts, as many.
             layers: 1 is the lowest layer, 0 the embeddings; -1 the last, -2 the one below it.
             combine: "sum" of the layers, or their "concat"enation.
@@ -114,13 +132,14 @@ class Model:
 
         Returns:
             float32 [N, W], W being the hidden size or a multiple of it; with the pooling "words" a
-            `WordVectors` for each text.
+            `WordVectors` for each text. Of one text the vector [W], or its `WordVectors`.
 
         Raises:
-            UserError: there is no such layer or pooling, or an argument is no list of strings.
+            UserError: there is no such layer or pooling, or an argument holds something else than strings.
         """
         embedder = self.embedder(layers=layers, combine=combine, pooling=pooling, normalise=normalise)
-        return embedder.embed(texts, pairs)
+        found = embedder.embed(texts, pairs)
+        return found[0] if isinstance(texts, str) else found
 
     def fill(self, texts: str | Sequence[str], *, top: int = 5) -> Any:
         """The likeliest tokens for each `[MASK]`: see `infer.masked.fill`.

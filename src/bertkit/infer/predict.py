@@ -16,7 +16,17 @@ from bertkit.data.packed import Sequences
 from bertkit.data.packing import encode_texts
 from bertkit.data.tables import BadRow, Row
 from bertkit.errors import UserError
-from bertkit.infer.rows import ROWS_AT_ONCE, Tally, Texts, checked_texts, in_chunks
+from bertkit.infer.rows import (
+    ROWS_AT_ONCE,
+    SILENT,
+    Progress,
+    Tally,
+    Texts,
+    begin_block,
+    characters_of,
+    checked_texts,
+    in_chunks,
+)
 from bertkit.model.bulk import head_outputs
 from bertkit.model.compute import Compute
 from bertkit.model.heads import Classifier
@@ -69,18 +79,17 @@ class Predictor:
         """Answer N texts, or N pairs of texts.
 
         Args:
-            texts: the texts, or the first ones of the pairs, in a list or an array. Every string has an
-                answer, an empty one too.
+            texts: the texts, or the first ones of the pairs. Every string has an answer, an empty one too.
             pairs: the second texts, as many.
 
         Returns:
             For each, in the order given: `{"text", "pair", ...}`, see `Kind.answers`.
 
         Raises:
-            UserError: an argument is not a list of strings, or `pairs` is not as long as `texts`.
+            UserError: an argument holds something else than strings, or `pairs` is not as long as `texts`.
         """
         first, second = checked_texts(texts, pairs)
-        return self._answers(first, second, self.encode(first, second))
+        return self._answers(first, second, self.outputs(self.encode(first, second)))
 
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Sequences:
         """The texts as the model was trained to read them.
@@ -96,19 +105,32 @@ class Predictor:
             )
         return encode_texts(self._tokenizer, texts, pairs, **asdict(self.reading))
 
-    def outputs(self, sequences: Sequences) -> npt.NDArray[np.floating[Any]]:
+    def outputs(
+        self, sequences: Sequences, *, progress: Progress = SILENT, characters: int = 0
+    ) -> npt.NDArray[np.floating[Any]]:
         """What the head says, [N, C]: of classes log-probabilities, `tempered` where there is a temperature.
+
+        Args:
+            sequences: N rows.
+            progress: is told of them as one block, of so many `characters`.
+            characters: of their texts.
 
         Raises:
             UserError: the weights make numbers that are none.
         """
-        outputs = head_outputs(self._classifier, sequences, compute=self.compute)
+        after = begin_block(progress, sequences, characters)
+        outputs = head_outputs(self._classifier, sequences, compute=self.compute, after=after)
         if np.isnan(outputs).any():
             raise UserError(f"{self.name} answers with NaN: its weights are damaged; train it again.")
         return outputs if self.temperature is None else tempered(outputs, self.temperature)
 
     def predict_rows(
-        self, rows: Iterable[Row | BadRow], tally: Tally, *, at_once: int = ROWS_AT_ONCE
+        self,
+        rows: Iterable[Row | BadRow],
+        tally: Tally,
+        *,
+        at_once: int = ROWS_AT_ONCE,
+        progress: Progress = SILENT,
     ) -> Iterator[Answer]:
         """Answer rows in constant memory, each at its place; `tally` counts as they go by.
 
@@ -116,26 +138,28 @@ class Predictor:
             rows: all with a second text, or all without.
             tally: what to count in.
             at_once: rows to wait for before any is answered.
+            progress: is told how far they have come.
         """
         for chunk in in_chunks(rows, at_once):
             good = [row for row in chunk if isinstance(row, Row)]
-            tally.rows += len(chunk)
-            tally.bad += len(chunk) - len(good)
             answers: Iterator[Answer] = iter(())
+            sequences = None
             if good:
                 texts = [row.text for row in good]
                 pairs = [row.pair for row in good if row.pair is not None] or None
                 sequences = self.encode(texts, pairs)
-                tally.truncated += sequences.truncated
-                tally.tokens += len(sequences.ids)
-                answers = iter(self._answers(texts, pairs, sequences))
+                characters = sum(map(characters_of, good))
+                outputs = self.outputs(sequences, progress=progress, characters=characters)
+                answers = iter(self._answers(texts, pairs, outputs))
+            tally.add(chunk, sequences)
+            progress.done(len(chunk) - len(good), 0)
             for row in chunk:
                 yield {"line": row.line, "error": row.problem} if isinstance(row, BadRow) else next(answers)
 
     def _answers(
-        self, texts: Sequence[str], pairs: Sequence[str] | None, sequences: Sequences
+        self, texts: Sequence[str], pairs: Sequence[str] | None, outputs: npt.NDArray[np.floating[Any]]
     ) -> list[Answer]:
-        said = self.kind.answers(self.outputs(sequences), self.labels)
+        said = self.kind.answers(outputs, self.labels)
         if pairs is None:
             return [{"text": text, **answer} for text, answer in zip(texts, said, strict=True)]
         both = zip(texts, pairs, said, strict=True)

@@ -1,12 +1,39 @@
-"""How a model folder's texts are read: as it was trained to, or as somebody asks for."""
+"""How texts, and the files that they stand in, are read: as in training, or as somebody asks for."""
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from bertkit.checkpoint.card import CARD_FILE
 from bertkit.checkpoint.folder import ModelFolder
 from bertkit.config.reading import Reading, check_positions, check_reading
+from bertkit.recipe import TaskRecipe, from_table
+
+OF_FILES = ("text", "pair", "label", "header")
+"""Keys of a task's recipe that say how its files are read."""
+
+
+def as_trained(asked: TaskRecipe, card: Mapping[str, Any]) -> TaskRecipe:
+    """What is asked for, and where it says nothing of how files are read, what training said.
+
+    Args:
+        asked: the task.
+        card: what training noted about the model; its rows may be those of a named task, whose files are
+            unlike those of others.
+
+    Raises:
+        UserError: the recipe on the card cannot be read.
+    """
+    said = tomllib.loads(card.get("recipe") or "").get("task")
+    if not isinstance(said, dict) or said.get("name"):
+        return asked
+    usual = TaskRecipe()
+    missing = {key for key in OF_FILES if getattr(asked, key) == getattr(usual, key)}
+    known = from_table(TaskRecipe, {key: said[key] for key in missing if key in said}, "task.")
+    return replace(asked, **{key: getattr(known, key) for key in missing})
 
 
 def reading_of(folder: ModelFolder, *, window: int | None, stride: int | None) -> Reading:

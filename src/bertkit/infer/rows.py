@@ -2,42 +2,140 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from bertkit.data.packed import Sequences
 from bertkit.data.tables import BadRow, Columns, Row, iterate_rows
+from bertkit.data.write import breaks_lines
 from bertkit.errors import UserError
 from bertkit.tasks.examples import empty_part
 
-Texts = Sequence[str] | npt.NDArray[np.str_]
+Texts = str | Iterable[str] | npt.NDArray[np.str_]
+"""One text, or several: a list, an array, a column of a data frame, a generator."""
 
 # Rows answered together. Many, so that batches hold sequences of like length; but no more of them, and of
 # their characters, than keeps memory small and a progress bar moving.
 ROWS_AT_ONCE = 4_096
 CHARACTERS_AT_ONCE = 1_000_000
+SHOWN = 5
+"""Bad rows that a person is told of one by one."""
+
+
+class Progress(Protocol):
+    """Is told how far rows have come."""
+
+    def begin(self, rows: int, characters: int) -> None:
+        """There are so many rows, of so many characters; without this call nobody knows."""
+
+    def block(self, characters: int, tokens: int) -> None:
+        """Rows of so many characters were read, which are so many tokens to compute."""
+
+    def done(self, rows: float, tokens: int) -> None:
+        """So many more rows, of so many tokens, are done; of a row in windows each is a part."""
+
+
+class Silent:
+    """Progress that nobody sees."""
+
+    def begin(self, rows: int, characters: int) -> None:
+        """Say nothing."""
+
+    def block(self, characters: int, tokens: int) -> None:
+        """Say nothing."""
+
+    def done(self, rows: float, tokens: int) -> None:
+        """Say nothing."""
+
+
+SILENT = Silent()
+
+
+def begin_block(
+    progress: Progress, sequences: Sequences, characters: int
+) -> Callable[[npt.NDArray[np.int64]], None]:
+    """Tell that `sequences` are to be computed; what is returned tells which of them are done.
+
+    Where texts are read in windows, what is numbered are the windows.
+    """
+    lengths = replace(sequences, windows=None).lengths
+    shares = np.ones(len(lengths))
+    if sequences.windows is not None:
+        shares = np.repeat(1 / sequences.windows.counts, sequences.windows.counts)
+    progress.block(characters, int(lengths.sum()))
+    return lambda rows: progress.done(float(shares[rows].sum()), int(lengths[rows].sum()))
 
 
 @dataclass
 class Tally:
-    """What went by: rows in all, those without an answer, those that were cut; tokens."""
+    """What went by: rows in all, those without an answer, those that were cut; tokens; the first problems."""
 
     rows: int = 0
     bad: int = 0
     truncated: int = 0
     tokens: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, rows: Iterable[Row | BadRow], sequences: Sequences | None) -> None:
+        """Count a block: its rows, and what the good ones among them became."""
+        for row in rows:
+            self.rows += 1
+            if isinstance(row, BadRow):
+                self.bad += 1
+                if len(self.problems) < SHOWN:
+                    self.problems.append(row.problem)
+        if sequences is not None:
+            self.truncated += sequences.truncated
+            self.tokens += len(sequences.ids)
 
 
-def rows_to_answer(
-    path: Path, columns: Columns, *, header: bool | None = None, ending: str | None = None
-) -> Iterator[Row | BadRow]:
+@dataclass
+class Survey:
+    """What a table holds, found out before its rows are answered.
+
+    Attributes:
+        rows: how many.
+        characters: of all texts.
+        types: of the cells of each column, in the order in which these first come; of nothing, none.
+        breaks: whether a cell holds a tab or a line end.
+    """
+
+    rows: int = 0
+    characters: int = 0
+    types: dict[str, set[type]] = field(default_factory=dict)
+    breaks: bool = False
+
+
+def survey(rows: Iterable[Row | BadRow]) -> Survey:
+    """Look at rows once."""
+    found = Survey()
+    for row in rows:
+        found.rows += 1
+        found.characters += characters_of(row)
+        found.breaks = found.breaks or breaks_lines(row.cells)
+        for name, cell in row.cells.items():
+            types = found.types.setdefault(name, set())
+            if cell is not None:
+                # What no column of whole numbers holds is a text.
+                types.add(str if isinstance(cell, int) and cell.bit_length() > 63 else type(cell))
+    return found
+
+
+def characters_of(row: Row | BadRow) -> int:
+    """Of its texts."""
+    return len(row.text) + len(row.pair or "") if isinstance(row, Row) else 0
+
+
+def rows_to_answer(path: Path, columns: Columns, **how: Any) -> Iterator[Row | BadRow]:
     """As `iterate_rows`; a row without text is a bad one too."""
-    for row in iterate_rows(path, columns, header=header, ending=ending):
+    for row in iterate_rows(path, columns, **how):
         problem = empty_part(path, row) if isinstance(row, Row) else None
-        yield BadRow(row.line, problem) if problem else row
+        yield BadRow(row.line, problem, row.cells) if problem else row
 
 
 def in_chunks(
@@ -49,8 +147,7 @@ def in_chunks(
     characters = 0
     for row in rows:
         chunk.append(row)
-        if isinstance(row, Row):
-            characters += len(row.text) + len(row.pair or "")
+        characters += characters_of(row)
         if len(chunk) == at_once or characters >= most:
             yield chunk
             chunk, characters = [], 0
@@ -59,10 +156,10 @@ def in_chunks(
 
 
 def checked_texts(texts: Texts, pairs: Texts | None) -> tuple[list[str], list[str] | None]:
-    """Lists of strings or arrays of them, as lists.
+    """Texts as lists of strings.
 
     Raises:
-        UserError: an argument is not that, or `pairs` is not as long as `texts`.
+        UserError: an argument holds something else, or `pairs` is not as long as `texts`.
     """
     first = _strings("texts", texts)
     if pairs is None:
@@ -74,13 +171,13 @@ def checked_texts(texts: Texts, pairs: Texts | None) -> tuple[list[str], list[st
 
 
 def _strings(name: str, texts: object) -> list[str]:
-    if isinstance(texts, np.ndarray):
-        texts = texts.tolist()
-    if isinstance(texts, str) or not isinstance(texts, Sequence):
-        raise UserError(
-            f"`{name}` must be a list of strings, not {type(texts).__name__}; put one text in a list."
-        )
-    for index, text in enumerate(texts):
+    if isinstance(texts, str):
+        return [texts]
+    # What has no order, or holds something else than it looks like, is none.
+    if isinstance(texts, Mapping | Set | bytes) or not isinstance(texts, Iterable):
+        raise UserError(f"`{name}` must be a text or several, such as a list, not {type(texts).__name__}.")
+    found = texts.tolist() if isinstance(texts, np.ndarray) else list(texts)
+    for index, text in enumerate(found):
         if not isinstance(text, str):
             raise UserError(f"`{name}`[{index}] is not a string but of type {type(text).__name__}.")
-    return list(texts)
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -15,6 +15,7 @@ from bertkit.data.packed import Sequences, pack
 from bertkit.data.packing import encode_texts
 from bertkit.errors import UserError
 from bertkit.infer.masked import MaskedModel
+from bertkit.infer.rows import SILENT, Progress
 from bertkit.model.bulk import TOKENS
 from bertkit.tasks.metrics import wilson_interval
 
@@ -55,7 +56,7 @@ def score(
     *,
     whole_words: bool = False,
     places: Sequence[str] | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress = SILENT,
 ) -> Scores:
     """Pseudo-log-likelihood of sentences (Salazar et al. 2020, arXiv 1910.14659, section 2).
 
@@ -69,7 +70,7 @@ def score(
             it away: the score of long words is else too high (Kauf and Ivanova 2023, arXiv 2305.10588,
             "PLL-word-l2r").
         places: what a message calls each sentence, such as its file and line; its number without.
-        progress: called with the number of sentences that were finished since the last call.
+        progress: is told how far they have come; the tokens are those that are computed.
 
     Raises:
         UserError: a sentence has no tokens, or more than the model has positions for.
@@ -85,6 +86,9 @@ def score(
                 f"{model.max_length}: split it."
             )
     first, same = _first_of_its_kind(sequences)
+    lengths = sequences.lengths[first]
+    progress.begin(len(texts), 0)
+    progress.block(0, int((lengths * (lengths - 2)).sum()))
     logs = _token_scores(model, sequences, first, whole_words, np.bincount(same), progress)
     begins = sequences.starts[:-1]
     unknown = (sequences.ids == model.tokenizer.unk_id).astype(np.int64)
@@ -117,7 +121,7 @@ def _token_scores(
     asked_rows: Ints,
     whole_words: bool,
     copies: Ints,
-    progress: Callable[[int], None] | None,
+    progress: Progress,
 ) -> Floats:
     """Log-probability of each token of `sequences.ids` where it is masked.
 
@@ -148,9 +152,8 @@ def _token_scores(
                 batch.ids_T[torch.from_numpy(np.repeat(places, more) + behind)] = model.tokenizer.mask_id
                 logs_MV = model.log_probabilities(batch, torch.from_numpy(places))
                 found[asked] = logs_MV.gather(1, targets[:, None]).flatten().numpy()
-                if progress is not None:
-                    last = asked == sequences.starts[rows + 1] - 2
-                    progress(int(stands_for[rows[last]].sum()))
+                last = asked == sequences.starts[rows + 1] - 2
+                progress.done(int(stands_for[rows[last]].sum()), int(sequences.lengths[rows].sum()))
     return found
 
 

@@ -17,6 +17,12 @@ from bertkit.model.pooling import over_windows
 
 TOKENS = 4096
 """Tokens that are computed together: a few megabytes for each layer, and long matrices."""
+After = Callable[[npt.NDArray[np.int64]], None]
+"""Is told the numbers of the rows of each batch when they are done; of rows in windows, of the windows."""
+
+
+def _unheard(rows: npt.NDArray[np.int64]) -> None:
+    pass
 
 
 def head_outputs(
@@ -25,20 +31,23 @@ def head_outputs(
     *,
     compute: Compute = FLOAT32,
     tokens: int = TOKENS,
+    after: After = _unheard,
 ) -> npt.NDArray[np.float32]:
     """What the head says of each row, [N, C], in the order given: see `Classifier.outputs`, `in_batches`.
 
     Rows in windows are pooled first, a few windows at a time: a text of any length takes little memory.
     """
     if isinstance(inputs, Sequences) and inputs.windows is not None:
-        vectors_NW = pooled(classifier, inputs, compute=compute, tokens=tokens)
-        inputs = Features(vectors_NW, np.ones(len(inputs), dtype=np.int64))
+        vectors_NW = pooled(classifier, inputs, compute=compute, tokens=tokens, after=after)
+        inputs, after = Features(vectors_NW, np.ones(len(inputs), dtype=np.int64)), _unheard
 
     def answer(rows: npt.NDArray[np.int64]) -> torch.Tensor:
         return classifier.outputs(classifier(inputs.batch(rows)))
 
     classes = len(classifier.head.config.labels)
-    return in_batches(classifier, inputs.lengths, classes, answer, compute=compute, tokens=tokens)
+    return in_batches(
+        classifier, inputs.lengths, classes, answer, compute=compute, tokens=tokens, after=after
+    )
 
 
 def pooled(
@@ -47,7 +56,7 @@ def pooled(
     *,
     compute: Compute = FLOAT32,
     tokens: int = TOKENS,
-    after: Callable[[int], None] = lambda rows: None,
+    after: After = _unheard,
 ) -> npt.NDArray[np.float32]:
     """What the head of `classifier` sees of each row, [N, W], in the order given; see `in_batches`.
 
@@ -56,18 +65,18 @@ def pooled(
         sequences: N rows.
         compute: where and in which number format.
         tokens: of a batch, at most.
-        after: called with the number of sequences of each batch when they are done.
+        after: see `After`.
     """
     apart = replace(sequences, windows=None)
 
     def answer(rows: npt.NDArray[np.int64]) -> torch.Tensor:
-        vectors_BW = classifier.pool(apart.batch(rows)).float()
-        after(len(rows))
-        return vectors_BW
+        return classifier.pool(apart.batch(rows)).float()
 
     config = classifier.head.config
     width = config.pooled_size(classifier.encoder.config)
-    vectors_MW = in_batches(classifier, apart.lengths, width, answer, compute=compute, tokens=tokens)
+    vectors_MW = in_batches(
+        classifier, apart.lengths, width, answer, compute=compute, tokens=tokens, after=after
+    )
     if sequences.windows is None or not len(sequences):
         return vectors_MW
     counts = sequences.windows.counts.tolist()
@@ -82,6 +91,7 @@ def in_batches(
     *,
     compute: Compute,
     tokens: int,
+    after: After = _unheard,
 ) -> npt.NDArray[np.float32]:
     """What `answer` makes of the N rows, [N, width], in their order.
 
@@ -95,6 +105,7 @@ def in_batches(
         answer: of the row numbers of a batch [B] their float32 numbers [B, width].
         compute: where and in which number format.
         tokens: of a batch, at most.
+        after: see `After`.
     """
     found = np.empty((len(lengths), width), dtype=np.float32)
     training = module.training
@@ -104,6 +115,7 @@ def in_batches(
         with torch.inference_mode(), compute.autocast():
             for rows in batches_by_length(lengths, tokens):
                 found[rows] = answer(rows).numpy()
+                after(rows)
     finally:
         module.train(training)
     return found

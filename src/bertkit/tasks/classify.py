@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -22,6 +26,7 @@ from bertkit.tasks.confusion import (
 from bertkit.tasks.examples import Examples, Targets
 from bertkit.tasks.kind import (
     MISTAKES,
+    UNSURE,
     Baseline,
     Kind,
     LabelColumn,
@@ -30,6 +35,7 @@ from bertkit.tasks.kind import (
     Predictions,
     Scale,
     Scoring,
+    Wanted,
     no_positive,
 )
 from bertkit.tasks.metrics import Adds, FloatArray, IntArray, entropy
@@ -210,8 +216,30 @@ def _answers(outputs: Outputs, names: Names) -> list[dict[str, Any]]:
     ]
 
 
-def _cells(answer: Mapping[str, Any]) -> list[str]:
-    return [answer["label"], f"{answer['probabilities'][answer['label']]:.4f}"]
+def _columns(names: Names, wanted: Wanted) -> dict[str, type]:
+    if wanted.least and UNSURE in names:
+        raise UserError(
+            f"One of the labels is called {UNSURE!r} itself, so --min-probability would not be understood; "
+            "leave it out, and look at the column of the probability."
+        )
+    columns: dict[str, type] = {"label": str, "probability": float}
+    for rank in range(2, min(wanted.top, len(names)) + 1):
+        columns |= {f"label_{rank}": str, f"probability_{rank}": float}
+    return columns | {f"probability_of_{name}": float for name in names if wanted.every}
+
+
+def _cells(answer: Mapping[str, Any], wanted: Wanted) -> list[Any]:
+    """The likeliest labels, the first of equal ones first, as `argmax` has it."""
+    probabilities = answer["probabilities"]
+    ranked = heapq.nlargest(wanted.top, probabilities.items(), key=itemgetter(1))
+    (label, probability), *others = ranked
+    every = probabilities.values() if wanted.every else ()
+    return [UNSURE if probability < wanted.least else label, probability, *chain(*others), *every]
+
+
+def _overview(labels: Sequence[Any]) -> dict[str, str]:
+    """How often each occurs, the most frequent first."""
+    return {label: f"{count:,} ({count / len(labels):.1%})" for label, count in Counter(labels).most_common()}
 
 
 CLASSIFY = Kind(
@@ -242,6 +270,7 @@ CLASSIFY = Kind(
     examine=_examine,
     mistakes=_mistakes,
     answers=_answers,
-    columns=("label", "probability"),
+    columns=_columns,
     cells=_cells,
+    overview=_overview,
 )

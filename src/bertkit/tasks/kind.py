@@ -24,6 +24,23 @@ Outputs = npt.NDArray[Any]
 """What the head says of N rows, [N, C]: log-probabilities of classes, or numbers."""
 Predictions = npt.NDArray[Any]
 """What is made of outputs, one for each of N rows."""
+UNSURE = "unsure"
+"""The label in a table of a row whose best label is not likely enough."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a table of answers says of each row; the probabilities are of kinds with labels.
+
+    Attributes:
+        every: the probability of every label.
+        top: so many of the likeliest labels, each with its probability.
+        least: a label that is less likely is given as `UNSURE`.
+    """
+
+    every: bool = False
+    top: int = 1
+    least: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -178,8 +195,10 @@ class Kind:
         examine: of outputs, targets and how they are scored: what more is to be said of one model's outputs.
         mistakes: of rows, outputs and names: the rows that a person should look at.
         answers: of outputs and names: what `predict` says of each row, without its texts.
-        columns: what the lines of answers begin with, before the texts.
-        cells: of an answer, as texts.
+        columns: of the names and what is wanted: what the columns of answers are called in a table, and of
+            what type they are.
+        cells: of an answer and what is wanted: what stands in them, texts and numbers.
+        overview: of what stands in the first of them, for some rows: what there is, in words by name.
     """
 
     name: HeadKind
@@ -208,8 +227,9 @@ class Kind:
     examine: Callable[[Outputs, Targets, Scoring], dict[str, Any]] = _nothing
     mistakes: Callable[[Examples, Outputs, Names], list[dict[str, Any]]]
     answers: Callable[[Outputs, Names], list[dict[str, Any]]]
-    columns: tuple[str, ...]
-    cells: Callable[[Mapping[str, Any]], list[str]]
+    columns: Callable[[Names, Wanted], dict[str, type]]
+    cells: Callable[[Mapping[str, Any], Wanted], list[Any]]
+    overview: Callable[[Sequence[Any]], dict[str, str]]
 
     @property
     def labels(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,17 @@ import numpy.typing as npt
 
 from bertkit.errors import UserError
 from bertkit.tasks.examples import Examples, Targets
-from bertkit.tasks.kind import MISTAKES, Baseline, Kind, LabelColumn, Names, Outputs, Predictions, Scale
+from bertkit.tasks.kind import (
+    MISTAKES,
+    Baseline,
+    Kind,
+    LabelColumn,
+    Names,
+    Outputs,
+    Predictions,
+    Scale,
+    Wanted,
+)
 from bertkit.tasks.metrics import Adds, FloatArray, Metric, ratio
 from bertkit.tasks.ngrams import columns, features
 
@@ -201,8 +211,24 @@ def _answers(outputs: Outputs, names: Names) -> list[dict[str, Any]]:
     return [{"score": value} for value in _predict(outputs).tolist()]
 
 
-def _cells(answer: Mapping[str, Any]) -> list[str]:
-    return [f"{answer['score']:.4f}"]
+def _columns(names: Names, wanted: Wanted) -> dict[str, type]:
+    if wanted != Wanted():
+        raise UserError(
+            "--all, --top and --min-probability are about the probabilities of labels, and this model "
+            "answers with numbers; leave them out."
+        )
+    return dict.fromkeys(NAMES, float)
+
+
+def _cells(answer: Mapping[str, Any], wanted: Wanted) -> list[Any]:
+    return [answer["score"]]
+
+
+def _overview(scores: Sequence[Any]) -> dict[str, str]:
+    """The least and the greatest, and what cuts them into quarters."""
+    shares = {"lowest": 0.0, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "highest": 1.0}
+    found = np.quantile(np.asarray(scores, dtype=np.float64), list(shares.values()))
+    return {name: f"{value:.4g}" for name, value in zip(shares, found.tolist(), strict=True)}
 
 
 NUMBER_METRICS = (
@@ -240,6 +266,7 @@ REGRESS = Kind(
     scored=_scored,
     mistakes=_mistakes,
     answers=_answers,
-    columns=NAMES,
+    columns=_columns,
     cells=_cells,
+    overview=_overview,
 )

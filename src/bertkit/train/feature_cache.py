@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from bertkit.data.packed import Features, Sequences
@@ -59,9 +60,9 @@ class FeatureCache:
         began = time.perf_counter()
         done, rows = 0, len(train.sizes) + len(dev.sizes)
 
-        def after(more: int) -> None:
+        def after(more: npt.NDArray[np.int64]) -> None:
             nonlocal done
-            done += more
+            done += len(more)
             self._listener.encoded(done, rows)
 
         def features(sequences: Sequences) -> Features:
