@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertkit.data.batches import epoch_batches
-from bertkit.recipe import Alike, BatchRecipe
+from bertkit.errors import UserError
+from bertkit.recipe import Alike, BatchRecipe, Recipe
 
 Rows = npt.NDArray[np.int64]
 
@@ -78,3 +79,22 @@ def test_one_very_long_row_leaves_no_batch_empty(longest_first: bool) -> None:
     batches = epoch_batches(lengths, BatchRecipe(sequences=4, alike="tokens"), 0, 0)
     assert len(batches) == 6
     assert all(len(batch) for batch in batches)
+
+
+def test_balanced_batches_have_as_many_rows_of_each_class_and_as_many_in_all() -> None:
+    classes = np.repeat([0, 1, 3], [70, 25, 4])
+    recipe = BatchRecipe(sequences=8, sampling="balanced")
+    epochs = [epoch_batches(some_lengths(99), recipe, 3, epoch, classes) for epoch in (0, 0, 1)]
+    first, again, other = (np.concatenate(each) for each in epochs)
+    assert np.bincount(classes[first]).tolist() == [33, 33, 0, 33]
+    # All rows of a class come before one comes again; of a large class some wait.
+    assert np.bincount(first, minlength=99)[70:95].min() == 1
+    assert set(np.bincount(first, minlength=99)[95:].tolist()) == {8, 9}
+    assert np.bincount(first, minlength=99)[:70].max() == 1
+    assert [batch.tolist() for batch in epochs[0]] == [batch.tolist() for batch in epochs[1]]
+    assert first.tolist() == again.tolist() != other.tolist()
+    assert len(epochs[0]) == len(epoch_batches(some_lengths(99), BatchRecipe(sequences=8), 3, 0))
+    with pytest.raises(UserError, match="needs shuffle = true"):
+        BatchRecipe(sampling="balanced", shuffle=False, by_length=False)
+    with pytest.raises(UserError, match="either class weights"):
+        Recipe().with_changes({"batch": {"sampling": "balanced"}, "training": {"class_weights": "sqrt"}})

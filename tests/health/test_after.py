@@ -18,6 +18,7 @@ from bertkit.health.unlabelled import trend
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import Finding
 from bertkit.runs.history import (
+    ClassFound,
     Evaluation,
     Health,
     History,
@@ -153,6 +154,13 @@ FAULTS_OF_FINETUNING = {
     "no_better_than_majority": finetuning(
         seed_of(LEARNED, status="not learned"), score=0.05, low=-0.04, high=0.13
     ),
+    "class_not_found": replace(
+        finetuning(seed_of(LEARNED)),
+        by_class=[
+            ClassFound("General enquiry", 300, 280),
+            ClassFound("Complaint", 40, 2, "General enquiry", 27),
+        ],
+    ),
     "no_better_than_ngram": finetuning(seed_of(LEARNED), score=0.12, low=0.05, high=0.2),
     "learned_by_heart": finetuning(seed_of(LEARNED, **BY_HEART)),
     "too_short": finetuning(
@@ -165,6 +173,22 @@ FAULTS_OF_FINETUNING = {
     "dev_too_small": finetuning(seed_of(LEARNED, width=0.3), score=0.3, low=0.0, high=0.6, rows=40),
     "slowed_down": finetuning(seed_of(LONG, **SIX, pace=lambda step: 2_000.0 if step < 70 else 700.0)),
 }
+
+
+def test_a_class_that_is_not_found_is_told_with_what_it_is_taken_for() -> None:
+    run = FAULTS_OF_FINETUNING["class_not_found"]
+    (finding,) = check_after(run)
+    assert finding.seen == "Complaint: 2 of 40 found; 27 taken for General enquiry."
+    assert [str(change.key) for change in finding.changes] == ["training.class_weights", "batch.sampling", ""]
+    weighed = run.recipe.with_changes({"training": {"class_weights": "balanced"}})
+    (finding,) = check_after(replace(run, recipe=weighed))
+    assert [change.key for change in finding.changes] == [""]
+    # Where all classes are hard, or too few rows tell, none is named.
+    for classes in (
+        [ClassFound("a", 300, 60), ClassFound("b", 40, 6)],
+        [ClassFound("a", 90, 90), ClassFound("b", 9, 0)],
+    ):
+        assert check_after(replace(run, by_class=classes)) == []
 
 
 @pytest.mark.parametrize("name", HEALTHY_FINETUNING)

@@ -185,12 +185,30 @@ FAULTS: list[tuple[str, str, Preflight]] = [
         changed(FINETUNE, rows={"counts": {"no": 9, "yes": 7_991}, "dev_counts": {"no": 1, "yes": 499}}),
     ),
     (
-        "accuracy_of_imbalance",
+        "imbalance",
         "notable",
         changed(
             FINETUNE,
             asked={"metric": "accuracy"},
-            rows={"counts": {"no": 1_600, "yes": 6_400}, "dev_counts": {"no": 100, "yes": 400}},
+            rows={
+                "counts": {"no": 1_600, "yes": 6_400},
+                "dev_counts": {"no": 100, "yes": 400},
+                "majority_score": 0.8,
+            },
+        ),
+    ),
+    (
+        "imbalance",
+        "notable",
+        changed(
+            FINETUNE,
+            asked={"metric": "f1"},
+            rows={
+                "counts": {"no": 80, "yes": 7_920},
+                "dev_counts": {"no": 5, "yes": 495},
+                "majority_score": 0.995,
+                "positive": "yes",
+            },
         ),
     ),
     ("labels_differ", "notable", changed(FINETUNE, rows={"dev_counts": {"no": 300, "yes": 200}})),

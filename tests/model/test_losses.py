@@ -4,11 +4,12 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from bertkit.config.head import HEAD_KINDS, HeadConfig
 from bertkit.data.packed import PackedBatch
 from bertkit.errors import UserError
-from bertkit.model.losses import IGNORED, TARGETS, Losses
+from bertkit.model.losses import IGNORED, TARGETS, Losses, weighted_mean
 
 
 def batch_of(*lengths: int) -> PackedBatch:
@@ -64,3 +65,12 @@ WRONG = {
 def test_heads_that_cannot_be(options: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         HeadConfig(**options)
+
+
+def test_a_weighted_mean_is_that_of_torchs_cross_entropy() -> None:
+    logits_BC, labels_B = torch.randn(7, 3, generator=torch.Generator().manual_seed(0)), torch.arange(7) % 3
+    weight_C = torch.tensor([0.5, 1.0, 4.0])
+    losses_B = F.cross_entropy(logits_BC, labels_B, reduction="none")
+    expected = F.cross_entropy(logits_BC, labels_B, weight=weight_C)
+    torch.testing.assert_close(weighted_mean(losses_B, weight_C[labels_B]), expected)
+    assert weighted_mean(losses_B, None) == losses_B.mean()

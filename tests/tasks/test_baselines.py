@@ -8,8 +8,10 @@ import pytest
 from bertkit.errors import UserError
 from bertkit.tasks.classify import CLASSIFY
 from bertkit.tasks.examples import Examples, Targets
+from bertkit.tasks.kind import Scale
 from bertkit.tasks.load import load_examples
 from bertkit.tasks.registry import get_task
+from bertkit.tasks.regress import REGRESS
 
 MAJORITY, NGRAM = CLASSIFY.baselines
 
@@ -89,3 +91,20 @@ def test_ngram_sees_little_of_acceptability(shared_data: Path) -> None:
     train, labels = load_examples(task, "train")
     dev, _ = load_examples(task, "dev", labels)
     assert 0.1 < CLASSIFY.scoring(labels, "mcc").baselines(train, dev)["ngram"]["score"] < 0.2
+
+
+def test_class_weights_and_the_loss_of_knowing_the_shares_under_them() -> None:
+    rows, names = Targets.single(np.repeat([0, 1], [16, 4])), ("a", "b")
+    balanced, sqrt = (CLASSIFY.weights(how, rows, names) for how in ("balanced", "sqrt"))
+    assert balanced.tolist() == [20 / 32, 20 / 8], "those of scikit-learn"
+    assert sqrt[1] / sqrt[0] == pytest.approx(2.0)
+    assert [(weights[rows.values]).mean() for weights in (balanced, sqrt)] == pytest.approx([1.0, 1.0])
+    assert CLASSIFY.floor(rows, Scale(), names, balanced) == pytest.approx(np.log(2))
+    # Of no constant answer is the weighted loss lower.
+    losses = [
+        np.average(-np.log(np.where(rows.values, p, 1 - p)), weights=sqrt[rows.values])
+        for p in np.linspace(0.01, 0.99, 99)
+    ]
+    assert CLASSIFY.floor(rows, Scale(), names, sqrt) == pytest.approx(min(losses), abs=1e-3)
+    with pytest.raises(UserError, match="these rows have numbers"):
+        REGRESS.weights("sqrt", rows, ("score",))

@@ -158,7 +158,7 @@ def test_scales_and_floors() -> None:
     assert scale.inside(targets.values).mean() == pytest.approx(0, abs=1e-6)
     assert scale.inside(targets.values).std() == pytest.approx(1)
     np.testing.assert_allclose(scale.outside(scale.inside(targets.values)), targets.values)
-    assert REGRESS.floor(targets, scale, ("score",)) == pytest.approx(1.0)
+    assert REGRESS.floor(targets, scale, ("score",), None) == pytest.approx(1.0)
     outputs = np.full((3, 1), 2_000.0, dtype=np.float32)
     assert REGRESS.losses(targets, outputs, scale).mean() == pytest.approx(1.0)
 

@@ -57,10 +57,19 @@ def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(toy: Rec
     assert not equal(tmp_path / "a", tmp_path / "c")
 
 
-@pytest.mark.parametrize("steps", [(1,), (4, 9, 10), (27,)], ids=str)
+@pytest.mark.parametrize(
+    ("steps", "changes"),
+    [
+        ((1,), {"batch": {"sampling": "balanced"}}),
+        ((4, 9, 10), {"training": {"class_weights": "sqrt"}}),
+        ((27,), {}),
+    ],
+    ids=str,
+)
 def test_an_interrupted_and_resumed_run_is_bit_for_bit_the_uninterrupted_one(
-    toy: Recipe, tmp_path: Path, steps: tuple[int, ...]
+    toy: Recipe, tmp_path: Path, steps: tuple[int, ...], changes: dict[str, Any]
 ) -> None:
+    toy = toy.with_changes(changes)
     whole = fit(toy, tmp_path / "whole")
     for count in range(len(steps)):
         with pytest.raises(KeyboardInterrupt):
@@ -333,7 +342,7 @@ def test_what_the_page_tells_of_probabilities_is_of_the_best_seed(toy: Recipe, t
     assert sum(each["rows"] for each in result["calibration"]["bins"]) == result["rows"] == 37
     metric = result["thresholds"]
     assert (metric["label"], metric["metric"], metric["default"]) == (
-        "yes",
+        "no",
         "mcc",
         pytest.approx(max(each["score"] for each in result["seeds"])),
     )

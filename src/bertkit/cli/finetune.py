@@ -90,6 +90,15 @@ FLAGS: tuple[Flag, ...] = (
         "passes over the training rows (default: 3, and at least 150 updates)",
     ),
     ("--batch", "batch", "sequences", int, "sequences of a batch"),
+    (
+        "--class-weights",
+        "training",
+        "class_weights",
+        str,
+        "weights of the classes in the loss: none, balanced (small classes count as much as large ones) or "
+        "sqrt (halfway)",
+    ),
+    ("--sampling", "batch", "sampling", str, "rows of an epoch: natural, or balanced: as many of each class"),
     ("--max-length", "batch", "max_length", int, "tokens of a sequence at most"),
     (
         "--window",

@@ -14,8 +14,10 @@ Rows = npt.NDArray[np.int64]
 BATCHES_SORTED_TOGETHER = 50
 
 
-def epoch_batches(lengths: Rows, recipe: BatchRecipe, seed: int, epoch: int) -> list[Rows]:
-    """The batches of one epoch, in order: every row in exactly one of them.
+def epoch_batches(
+    lengths: Rows, recipe: BatchRecipe, seed: int, epoch: int, classes: Rows | None = None
+) -> list[Rows]:
+    """The batches of one epoch, in order: every row in exactly one of them, unless they are balanced.
 
     With `by_length`, rows are shuffled, sorted by length within large chunks, cut into batches of as many
     sequences, or of about as many tokens, and the batches are shuffled.
@@ -25,6 +27,7 @@ def epoch_batches(lengths: Rows, recipe: BatchRecipe, seed: int, epoch: int) -> 
         recipe: size and order.
         seed: the run's.
         epoch: 0, 1, ...
+        classes: of each row, [N]; needed where batches are balanced.
 
     Returns:
         Row numbers of each batch; in one made by length the shortest come first.
@@ -34,6 +37,9 @@ def epoch_batches(lengths: Rows, recipe: BatchRecipe, seed: int, epoch: int) -> 
         return _cut(np.arange(count), recipe.sequences)
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(count)
+    if recipe.sampling == "balanced":
+        assert classes is not None, "balanced batches are of rows with classes"
+        order = _balanced(classes, random)
     if not recipe.by_length:
         return _cut(order, recipe.sequences)
     batches: list[Rows] = []
@@ -48,6 +54,23 @@ def epoch_batches(lengths: Rows, recipe: BatchRecipe, seed: int, epoch: int) -> 
         else:
             batches.extend(_cut(rows, recipe.sequences))
     return [batches[index] for index in random.permutation(len(batches))]
+
+
+def _balanced(classes: Rows, random: np.random.Generator) -> Rows:
+    """As many rows as there are, about as many of each class, in random order, [N].
+
+    No row of a class comes again before all of the class have come.
+    """
+    count, present = len(classes), np.unique(classes)
+    wanted = np.full(len(present), count // len(present))
+    wanted[random.permutation(len(present))[: count - wanted.sum()]] += 1
+    drawn = []
+    for label, rows_wanted in zip(present, wanted, strict=True):
+        rows = np.flatnonzero(classes == label)
+        passes = -(-rows_wanted // len(rows))
+        drawn += [random.permutation(rows) for _ in range(passes - 1)]
+        drawn.append(random.permutation(rows)[: rows_wanted - (passes - 1) * len(rows)])
+    return random.permutation(np.concatenate(drawn))
 
 
 def _cut(rows: Rows, size: int) -> list[Rows]:

@@ -57,7 +57,7 @@ class Check:
 
 CHECKS: tuple[Check, ...] = (
     Check("rare_label", CLASSES, before=rows.rare_label),
-    Check("accuracy_of_imbalance", CLASSES, before=rows.accuracy_of_imbalance),
+    Check("imbalance", CLASSES, before=rows.imbalance),
     Check("labels_differ", CLASSES, before=rows.labels_differ),
     Check("numbers_differ", NUMBERS, before=rows.numbers_differ),
     Check("outliers", NUMBERS, before=rows.outliers),
@@ -108,6 +108,7 @@ CHECKS: tuple[Check, ...] = (
         after=labelled.no_better_than_majority,
         supersedes=("learned_by_heart",),
     ),
+    Check("class_not_found", LABELLED, after=labelled.class_not_found),
     Check("no_better_than_ngram", LABELLED, after=labelled.no_better_than_ngram),
     Check(
         "learned_by_heart",

@@ -89,6 +89,7 @@ class ClassMeasures(RowMeasures):
         majority_label: the commonest in train.
         majority_score: of always answering it, in the task's metric, on dev.
         majority_accuracy: the same in accuracy.
+        positive: of two labels the one whose F1 is told.
         one_label: share of the first epoch's batches in which all rows have one label.
         one_label_by_chance: the share to expect of rows in random order.
     """
@@ -101,6 +102,7 @@ class ClassMeasures(RowMeasures):
     majority_accuracy: float
     one_label: float
     one_label_by_chance: float
+    positive: str = ""
 
     @property
     def shares(self) -> dict[str, float]:

@@ -13,6 +13,7 @@ from bertkit.health.advice import grave, notable
 from bertkit.health.preflight import ClassMeasures, NumberMeasures, Preflight, RowMeasures
 from bertkit.runs.findings import Change, Finding
 from bertkit.tasks.examples import Examples, OddRows
+from bertkit.tasks.kinds import title
 
 Ints = npt.NDArray[np.int64]
 
@@ -21,7 +22,7 @@ LINES_SHOWN = 5
 FEW_ROWS = 10
 """Of a label: fewer are a matter of few-shot learning, which fine-tuning all weights is not made for."""
 IMBALANCED = 0.8
-"""Share of the majority from which accuracy says little: 0.8 is reached by knowing nothing."""
+"""Share of the majority, and its score, from which a metric says little: it is reached by knowing nothing."""
 SHARES_DIFFER, SURELY = 0.15, 15.1
 """Total variation between train's and dev's shares of labels, and chi-squared of one degree of freedom that
 chance exceeds once in ten thousand times."""
@@ -104,7 +105,8 @@ def _of_classes(
     measured: dict[str, Any],
 ) -> ClassMeasures:
     counts, dev_counts = (np.bincount(known, minlength=len(labels)) for known in (train, dev))
-    shares = counts / counts.sum()
+    # Of balanced batches, not those of the file.
+    shares = np.bincount(train[np.concatenate(batches)], minlength=len(labels)) / sum(map(len, batches))
     return ClassMeasures(
         **measured,
         counts=dict(zip(labels, counts.tolist(), strict=True)),
@@ -112,6 +114,7 @@ def _of_classes(
         majority_label=labels[int(counts.argmax())],
         majority_score=blind["score"],
         majority_accuracy=blind["metrics"]["accuracy"],
+        positive=blind.get("positive", ""),
         one_label=float(np.mean([len(np.unique(train[rows])) == 1 for rows in batches])),
         one_label_by_chance=float(np.mean([(shares ** len(rows)).sum() for rows in batches])),
     )
@@ -153,7 +156,8 @@ def dispersion(labels: npt.NDArray[Any], batches: Sequence[Ints], classes: int) 
     if not classes:
         apart = sum(len(rows) * (labels[rows].mean() - labels.mean()) ** 2 for rows in batches)
         return float(apart / (len(batches) - 1) / labels.var())
-    shares = np.bincount(labels, minlength=classes) / len(labels)
+    every = labels[np.concatenate(batches)]  # Of balanced batches the shares are not those of the file.
+    shares = np.bincount(every, minlength=classes) / len(every)
     here = shares > 0
     if here.sum() < 2:
         return 1.0
@@ -199,21 +203,22 @@ def rare_label(record: Preflight) -> Finding | None:
     )
 
 
-def accuracy_of_imbalance(record: Preflight) -> Finding | None:
-    """The metric is accuracy, and always giving the same answer reaches much of it."""
-    rows = record.classes
-    if record.asked.metric != "accuracy":
-        return None
+def imbalance(record: Preflight) -> Finding | None:
+    """Always giving the same answer reaches much of the metric that chooses."""
+    rows, metric = record.classes, record.asked.metric
     share = max(rows.shares.values())
-    if share < IMBALANCED:
+    if share < IMBALANCED or rows.majority_score < IMBALANCED:
         return None
+    rarer = next((label for label in rows.counts if label != rows.majority_label), "")
+    other = Change("task.positive", rarer) if rows.positive == rows.majority_label else None
     return notable(
         "certain",
-        f"{share:.0%} of train are {rows.majority_label!r}; always answering that has an accuracy of "
-        f"{rows.majority_accuracy:.3f} on dev.",
-        "The best checkpoint is chosen by accuracy, which a model that has collapsed nearly reaches.",
+        f"{share:.0%} of train are {rows.majority_label!r}; always answering that has "
+        f"{title(metric, rows.positive)} {rows.majority_score:.3f} on dev.",
+        "The best checkpoint is chosen by that number, which a model that has collapsed nearly reaches.",
+        *([other] if other and metric == "f1" else []),
+        Change("task.metric", "macro_f1"),
         Change("task.metric", "mcc"),
-        Change("task.metric", "f1"),
     )
 
 

@@ -58,6 +58,11 @@ OUTPUTS: dict[str, Output] = {
 }
 
 
+def weighted_mean(losses_B: torch.Tensor, weights_B: torch.Tensor | None) -> torch.Tensor:
+    """The mean, a scalar; with weights that of torch's `cross_entropy`, over the sum of the weights."""
+    return losses_B.mean() if weights_B is None else (losses_B * weights_B).sum() / weights_B.sum()
+
+
 @dataclass(frozen=True)
 class Losses:
     """The losses of N targets, of which some may not count; an answer has two a row, its start and its end.

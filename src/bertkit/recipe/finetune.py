@@ -16,6 +16,8 @@ from bertkit.recipe.parts import ModelRecipe, OptimiserRecipe, RunRecipe
 Header = Literal["auto", "yes", "no"]
 VocabularyAlgorithm = Literal["wordpiece", "topdown"]
 Alike = Literal["sequences", "tokens"]
+Sampling = Literal["natural", "balanced"]
+ClassWeights = Literal["none", "balanced", "sqrt"]
 PoolingAsked = Literal["", Pooling]
 USUAL_DEV = "20%"
 """Of the rows of own files without dev rows."""
@@ -116,7 +118,9 @@ class BatchRecipe:
     memory and `sequences` is their mean number. `pad_to` > 0 appends visible `[PAD]` tokens up to that
     length: the article's fault, kept as an option so that it can be shown. With `window` > 0 a longer text is
     not cut to `max_length` but read in windows of so many tokens, at most `stride` apart (0: three quarters
-    of a window): their pooled vectors are averaged.
+    of a window): their pooled vectors are averaged. With `sampling` "balanced" an epoch has as many rows of
+    each class, and as many in all as before: rows of small classes come several times, and of large ones some
+    wait.
     """
 
     sequences: int = 32
@@ -127,9 +131,13 @@ class BatchRecipe:
     shuffle: bool = True
     by_length: bool = True
     alike: Alike = "sequences"
+    sampling: Sampling = "natural"
 
     def __post_init__(self) -> None:
         check_choice("batch", "alike", self.alike, Alike)
+        check_choice("batch", "sampling", self.sampling, Sampling)
+        if self.sampling == "balanced" and not self.shuffle:
+            raise UserError('batch: sampling = "balanced" needs shuffle = true; it draws its rows at random.')
         check_at_least("batch", "sequences", self.sequences, 1)
         check_reading("batch", self.max_length, self.pad_to, self.window, self.stride)
         if self.by_length and not self.shuffle:
@@ -151,13 +159,17 @@ class TrainingRecipe(RunRecipe):
     the learning rate follows the clock. A seed that collapses goes on to its end unless `on_collapse` says
     otherwise. With `temperature` the model folder keeps the temperature that fits the dev rows, for those who
     ask the model: its probabilities then mean what they say more nearly, and its answers stay the same.
+    `class_weights` are those of the rows of a class in the loss: "balanced" in inverse proportion to its
+    rows, so that all classes weigh the same together, "sqrt" the square root of that.
     """
 
     epochs: int = 0
     temperature: bool = False
+    class_weights: ClassWeights = "none"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_choice("training", "class_weights", self.class_weights, ClassWeights)
         check_at_least("training", "epochs", self.epochs, 0)
         if self.steps and self.budget:
             raise UserError("training: give one of steps and budget.")
@@ -176,6 +188,13 @@ class Recipe(BaseRecipe):
     batch: BatchRecipe = BatchRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
     training: TrainingRecipe = TrainingRecipe()
+
+    def __post_init__(self) -> None:
+        if self.batch.sampling == "balanced" and self.training.class_weights != "none":
+            raise UserError(
+                "Give either class weights (training.class_weights) or balanced batches (batch.sampling): "
+                "both make up for the same shares of the classes."
+            )
 
     def about(self, what: str | Path | None) -> Self:
         """A copy that learns from `what`: a named task, or a file of rows."""

@@ -271,6 +271,17 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class ClassFound:
+    """Of a class how many dev `rows` it has, how many are `found`, and as what most others are predicted."""
+
+    label: str
+    rows: int
+    found: int
+    taken_for: str = ""
+    taken: int = 0
+
+
+@dataclass(frozen=True)
 class RunHistory(Generic[RecipeOf]):
     """A run of either phase, done or not.
 
@@ -278,6 +289,7 @@ class RunHistory(Generic[RecipeOf]):
         recipe: what it was to do, with what the restarts of all its seeds changed alike.
         tracks: the models that have begun, by seed.
         scores: of a fine-tuning that is done.
+        by_class: of one whose rows have labels, by the model that is kept.
         floor: the loss in nats of one who knows how the answers are spread and nothing of the inputs: the
             entropy of the training labels' shares, or that of word frequencies. None where it is not told.
         uniform: of pretraining: the loss of one who knows nothing; None where it is not told.
@@ -298,6 +310,7 @@ class RunHistory(Generic[RecipeOf]):
     tracks: Sequence[Track] = ()
     scores: Scores | None = None
     floor: float | None = None
+    by_class: Sequence[ClassFound] = ()
     uniform: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     finished: bool = False

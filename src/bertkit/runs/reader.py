@@ -17,6 +17,7 @@ from bertkit.recipe.pretrain import kind_of_recipe
 from bertkit.runs.folder import RECIPE, RESULT, check_is_run, is_run, seed_folders, stop_note
 from bertkit.runs.history import (
     NAN,
+    ClassFound,
     History,
     Outcome,
     RunHistory,
@@ -153,7 +154,23 @@ def _finetuning(run: RunHistory[Recipe], result: Record | None) -> RunHistory[Re
         run,
         scores=_scores(get_kind(result.text("kind", USUAL_KIND)), result),
         floor=result.number("floor") if result.has("floor") else _watched_floor(run.tracks),
+        by_class=_by_class(result),
     )
+
+
+def _by_class(result: Record) -> list[ClassFound]:
+    """What is told of each class; empty of numbers."""
+    if not result.has("by_class"):
+        return []
+    most: dict[str, Record] = {}
+    for pair in result.parts("confusions"):
+        most.setdefault(pair.text("label"), pair)  # They come most often confused first.
+    found = []
+    for each in result.parts("by_class"):
+        label, worst = each.text("label"), most.get(each.text("label"))
+        taken = ("", 0) if worst is None else (worst.text("predicted"), worst.whole("rows"))
+        found.append(ClassFound(label, each.whole("rows"), each.whole("found"), *taken))
+    return found
 
 
 def _outcome(done: Record) -> Outcome:

@@ -115,9 +115,19 @@ def _shares(targets: Targets, names: Names) -> FloatArray:
     return shares
 
 
-def _floor(targets: Targets, scale: Scale, names: Names) -> float:
-    """Entropy of the labels' shares, in nats."""
-    return entropy(_shares(targets, names).tolist())
+def _weights(how: str, targets: Targets, names: Names) -> FloatArray:
+    """In inverse proportion to the rows of a class, as scikit-learn's "balanced", or to their square root."""
+    counts = np.bincount(targets.values, minlength=len(names))
+    # A class without a row has the weight of one with a single row.
+    weights = 1 / np.maximum(counts, 1) ** (0.5 if how == "sqrt" else 1.0)
+    found: FloatArray = weights * counts.sum() / (weights * counts).sum()
+    return found
+
+
+def _floor(targets: Targets, scale: Scale, names: Names, weights: FloatArray | None) -> float:
+    """Entropy of the labels' shares in the loss, in nats: no constant answer has a lower loss."""
+    shares = _shares(targets, names)
+    return entropy((shares if weights is None else shares * weights).tolist())
 
 
 def _words(targets: Targets, names: Names) -> tuple[str, str]:
@@ -260,6 +270,7 @@ CLASSIFY = Kind(
     losses=_losses,
     one_answer=_one_answer,
     adds=_adds,
+    weights=_weights,
     floor=_floor,
     floor_title="knowing only the labels' shares",
     floor_words="the entropy of the labels' shares",

@@ -14,7 +14,7 @@ from bertkit.config.head import HeadKind
 from bertkit.data.tables import place
 from bertkit.errors import UserError
 from bertkit.tasks.examples import Examples, Targets
-from bertkit.tasks.metrics import Adds, Metric, get_metric, summary
+from bertkit.tasks.metrics import Adds, FloatArray, Metric, get_metric, summary
 
 MISTAKES = 30
 """Rows at most that a person should look at."""
@@ -119,6 +119,13 @@ def no_positive(asked: str, targets: Targets, names: Names) -> str:
     return ""
 
 
+def no_weights(how: str, targets: Targets, names: Names) -> FloatArray:
+    """Only classes have weights."""
+    raise UserError(
+        f"Class weights and balanced batches are of labels, and these rows have numbers; leave {how!r} out."
+    )
+
+
 @dataclass(frozen=True)
 class Scoring:
     """How answers to some rows are scored.
@@ -184,8 +191,10 @@ class Kind:
         losses: of targets, outputs and the scale of training: the loss of each row, [N].
         one_answer: of targets and predictions: whether all rows have the same one.
         adds: of targets, predictions and names: what each row adds to the metrics, [N, S].
+        weights: of how ("balanced" or "sqrt"), the targets of training and names: the weight of each class in
+            the loss, [C], 1 on average over the rows; it raises `UserError` where rows have no classes.
         floor: the loss of one who knows how some targets are spread and nothing else: of these, the scale of
-            training and the names.
+            training, the names, and the weights of the classes in the loss, or None.
         floor_title: whose loss that is, in a few words, for charts.
         floor_words: what it is, in a sentence: "... is 0.5".
         uniform: the loss of one who knows nothing; of the names.
@@ -217,7 +226,8 @@ class Kind:
     losses: Callable[[Targets, Outputs, Scale], npt.NDArray[Any]]
     one_answer: Callable[[Targets, Predictions], bool]
     adds: Callable[[Targets, Predictions, Names], Adds]
-    floor: Callable[[Targets, Scale, Names], float]
+    weights: Callable[[str, Targets, Names], FloatArray] = no_weights
+    floor: Callable[[Targets, Scale, Names, FloatArray | None], float]
     floor_title: str
     floor_words: str
     uniform: Callable[[Names], float]

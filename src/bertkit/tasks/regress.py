@@ -147,7 +147,7 @@ def _one_answer(targets: Targets, predictions: Predictions) -> bool:
     return bool(np.ptp(predictions) <= SAME * targets.values.std())
 
 
-def _floor(targets: Targets, scale: Scale, names: Names) -> float:
+def _floor(targets: Targets, scale: Scale, names: Names, weights: FloatArray | None) -> float:
     """The variance of the standardised numbers."""
     return float(np.square(targets.values.std() / scale.deviation))
 

@@ -24,6 +24,7 @@ from bertkit.infer.model import load
 from bertkit.model.bulk import batches_by_length, head_outputs
 from bertkit.model.compute import Compute
 from bertkit.model.heads import Classifier
+from bertkit.model.losses import weighted_mean
 from bertkit.model.terms import Sums
 from bertkit.recipe import Recipe, TaskRecipe
 from bertkit.runs.folder import seed_folder
@@ -54,10 +55,13 @@ TOKENS_OF_WINDOWS = 8_192
 
 @dataclass(frozen=True)
 class LabelledBatch:
-    """B rows of a step, their labels [B], and what share of the step's rows they are."""
+    """B rows of a step, their labels [B], their weights in the loss [B] (None: all count alike), and what
+    share of the step's rows, or of their weights, they are.
+    """
 
     inputs: PackedBatch | FeatureBatch
     labels_B: torch.Tensor
+    weights_B: torch.Tensor | None
     share: float
 
     @property
@@ -97,8 +101,9 @@ class Classification:
         self._inputs = inputs
         self._restarts = restarts
         self._labels = torch.from_numpy(self._prepared.train_targets)
+        self._weights = self._prepared.row_weights
         self._epoch = 0
-        self._batches = epoch_batches(inputs.train.lengths, recipe.batch, seed, 0)
+        self._batches = self.of_epoch(0)
         self._found: dict[str, Any] = {}
         self._answers: Answers | None = None
         self.manner = self._manner(len(self._batches))
@@ -139,15 +144,29 @@ class Classification:
         epoch, index = divmod(step, self.manner.steps_per_epoch)
         if epoch != self._epoch:
             self._epoch = epoch
-            self._batches = epoch_batches(self._inputs.train.lengths, self._recipe.batch, self._seed, epoch)
+            self._batches = self.of_epoch(epoch)
         rows, processes = self._batches[index], self._source.processes
         # Neighbours are of like length, so dealing them out gives all processes about as much.
         mine = rows[processes.rank :: processes.count]
         return [
-            LabelledBatch(self._inputs.train.batch(part), self._labels[part], len(part) / len(rows))
+            LabelledBatch(
+                self._inputs.train.batch(part),
+                self._labels[part],
+                None if self._weights is None else self._weights[part],
+                self._count(part) / self._count(rows),
+            )
             for part in self._parts(mine)
             if len(part)
         ]
+
+    def _count(self, rows: Rows) -> float:
+        """How many they are, or what they weigh together."""
+        return len(rows) if self._weights is None else float(self._weights[rows].sum())
+
+    def of_epoch(self, epoch: int) -> list[Rows]:
+        """The rows of each batch of an epoch, of all processes."""
+        prepared, lengths = self._prepared, self._inputs.train.lengths
+        return epoch_batches(lengths, self._recipe.batch, self._seed, epoch, prepared.train.known.values)
 
     def _parts(self, rows: Rows) -> list[Rows]:
         inputs = self._inputs.train
@@ -156,9 +175,10 @@ class Classification:
         return [rows[part] for part in batches_by_length(inputs.lengths[rows], TOKENS_OF_WINDOWS)]
 
     def loss(self, model: nn.Module, batch: LabelledBatch) -> torch.Tensor:
-        """The batch's share of the mean of the rows' losses."""
+        """The batch's share of the mean of the rows' losses, by their weights."""
         assert isinstance(model, Classifier)
-        return model.loss(model(batch.inputs), batch.labels_B).mean() * batch.share
+        losses_B = model.loss(model(batch.inputs), batch.labels_B)
+        return weighted_mean(losses_B, batch.weights_B) * batch.share
 
     def evaluate(self, progress: Progress) -> Evaluated:
         """Score the dev rows."""
@@ -173,7 +193,7 @@ class Classification:
         self._answers = Answers(targets, outputs, adds)
         self._found = found = scoring.of(adds)
         epoch = progress.step / self.manner.steps_per_epoch
-        loss = float(kind.losses(targets, outputs, prepared.scale).mean())
+        loss = prepared.dev_loss(outputs)
         train_loss = progress.loss / progress.loss_steps if progress.loss_steps else math.nan
         return Evaluated(
             figures={"loss": loss, "train_loss": train_loss, **found},

@@ -13,7 +13,6 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from bertkit.data.batches import epoch_batches
 from bertkit.data.packed import PackedBatch, pack
 from bertkit.data.steps import take
 from bertkit.health.preflight import SECONDS, Asked, CorpusMeasures, Cost, Preflight
@@ -27,6 +26,7 @@ from bertkit.health.text import measure_tokens, token_measures
 from bertkit.health.trials import Trial, learn_by_heart, range_test
 from bertkit.model.compute import Compute, available_memory, clock, flush_denormals, resident_memory
 from bertkit.model.heads import Classifier
+from bertkit.model.losses import weighted_mean
 from bertkit.model.optimisers import OPTIMISERS, build_optimiser
 from bertkit.model.pretraining import Pretrainer, PretrainingBatch
 from bertkit.model.terms import Sums, pretraining_loss
@@ -65,8 +65,7 @@ class _Rows:
     def __init__(self, source: Labelled, objective: Classification) -> None:
         self.source, self.objective = source, objective
         self._prepared, self._recipe = source.prepared, source.recipe
-        lengths, seed = self._prepared.train_sequences.lengths, self._recipe.training.seed
-        self._batches = epoch_batches(lengths, self._recipe.batch, seed, 0)
+        self._batches = objective.of_epoch(0)
         self.pad_id = self._prepared.tokenizer.pad_id if self._recipe.batch.pad_to else None
 
     def asked(self) -> dict[str, Any]:
@@ -150,11 +149,12 @@ class _Rows:
 
     def _sample(self, rows: Ints) -> Sample:
         prepared, targets = self._prepared, self._prepared.train_targets[rows]
+        weights = None if prepared.row_weights is None else prepared.row_weights[rows]
         batch = pack(prepared.train_sequences, rows)
 
         def loss(model: nn.Module) -> torch.Tensor:
             assert isinstance(model, Classifier)
-            return model.loss(model(batch), torch.from_numpy(targets)).mean()
+            return weighted_mean(model.loss(model(batch), torch.from_numpy(targets)), weights)
 
         return Sample(batch, loss, prepared.floor_of(rows))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from bertkit.checkpoint.folder import ModelFolder, read_model_folder
 from bertkit.checkpoint.locate import find_model
@@ -26,6 +27,7 @@ from bertkit.tasks.examples import Examples, OddRows, Targets, odd_rows
 from bertkit.tasks.kind import Kind, Scale, Scoring
 from bertkit.tasks.kinds import KINDS
 from bertkit.tasks.load import load_examples
+from bertkit.tasks.metrics import FloatArray
 from bertkit.tasks.registry import Task, find_task
 from bertkit.text.tokenizer import Tokenizer
 from bertkit.text.vocabulary import VocabularyOptions, learn
@@ -34,7 +36,11 @@ from bertkit.train.listener import Facts
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that the seeds of one run share."""
+    """Everything that the seeds of one run share.
+
+    `weights` are what the rows of each class count for in what is minimised, [C], in the loss or, where
+    `sampled`, by how often they come; None: all the same.
+    """
 
     task: Task
     labels: tuple[str, ...]
@@ -47,6 +53,8 @@ class Prepared:
     train_sequences: Sequences
     dev_sequences: Sequences
     scoring: Scoring
+    weights: FloatArray | None
+    sampled: bool
     baselines: dict[str, Any]
     odd: OddRows
     facts: Facts
@@ -98,12 +106,33 @@ class Prepared:
     @property
     def floor(self) -> float:
         """The loss of who knows how the targets of training are spread, and nothing else."""
-        return self.kind.floor(self.train.known, self.scale, self.labels)
+        return self.kind.floor(self.train.known, self.scale, self.labels, self.weights)
+
+    @property
+    def loss_weights(self) -> FloatArray | None:
+        """Of the classes in the loss of a row, [C]; None: all the same."""
+        return None if self.sampled else self.weights
+
+    def dev_loss(self, outputs: npt.NDArray[Any]) -> float:
+        """Mean loss of the dev rows, of outputs [N, C], with the weights of training: so the two compare."""
+        targets = self.dev.known
+        losses = self.kind.losses(targets, outputs, self.scale)
+        return float(
+            losses.mean()
+            if self.weights is None
+            else np.average(losses, weights=self.weights[targets.values])
+        )
 
     def floor_of(self, rows: npt.NDArray[np.int64]) -> float:
         """The same of some of the rows."""
         some = Targets.single(self.train.known.values[rows])
-        return self.kind.floor(some, self.scale, self.labels)
+        return self.kind.floor(some, self.scale, self.labels, self.loss_weights)
+
+    @cached_property
+    def row_weights(self) -> torch.Tensor | None:
+        """Of each training row in the loss, float32 [N]; None: all the same."""
+        weights = self.loss_weights
+        return None if weights is None else torch.from_numpy(weights[self.train.known.values]).float()
 
     @cached_property
     def train_targets(self) -> npt.NDArray[Any]:
@@ -135,6 +164,8 @@ def prepare(recipe: Recipe) -> Prepared:
         )
     kind = KINDS[task.kind]
     scoring = kind.scoring(labels, task.metric, kind.positive(task.positive, train.known, labels))
+    weighted = "balanced" if recipe.batch.sampling == "balanced" else recipe.training.class_weights
+    weights = None if weighted == "none" else kind.weights(weighted, train.known, labels)
     reading = asdict(recipe.batch.reading)
     encoded = [encode_texts(tokenizer, rows.texts, rows.pairs, **reading) for rows in (train, dev)]
     odd = odd_rows(train, dev)
@@ -150,6 +181,8 @@ def prepare(recipe: Recipe) -> Prepared:
         train_sequences=encoded[0],
         dev_sequences=encoded[1],
         scoring=scoring,
+        weights=weights,
+        sampled=recipe.batch.sampling == "balanced",
         baselines=scoring.baselines(train, dev),
         odd=odd,
         facts=_facts(recipe, task, labels, train, dev, odd, encoded[0], tokenizer),
@@ -231,6 +264,16 @@ def read_start(start: Path, recipe: ModelRecipe) -> ModelFolder:
     return read_model_folder(start, options={"attention_dropout": 0.0, **recipe.options})
 
 
+def _targets_told(recipe: Recipe, words: tuple[str, str]) -> tuple[str, str]:
+    """The header's line about the targets, with what makes up for their shares."""
+    heading, told = words
+    if recipe.training.class_weights != "none":
+        told += f"; class weights {recipe.training.class_weights}"
+    if recipe.batch.sampling != "natural":
+        told += f"; {recipe.batch.sampling} batches"
+    return heading, told
+
+
 def _facts(
     recipe: Recipe,
     task: Task,
@@ -247,7 +290,7 @@ def _facts(
         model=recipe.model.start,
         train_rows=len(train.texts),
         dev_rows=len(dev.texts),
-        targets=KINDS[task.kind].words(train.known, labels),
+        targets=_targets_told(recipe, KINDS[task.kind].words(train.known, labels)),
         median_length=int(np.median(lengths)),
         longest=int(lengths.max()),
         windows=0 if sequences.windows is None else len(sequences.second),
