@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bertkit.checkpoint.folder import convert as run_convert
-from bertkit.config.model import Precision
+from bertkit.config.model import PRESETS, Precision
+from bertkit.data.journal import JOURNAL
 from bertkit.data.prepare import Options as PrepareOptions
 from bertkit.data.prepare import prepare as run_prepare
 from bertkit.data.shards import is_shards
@@ -96,7 +97,7 @@ def finetune(
 
 
 def pretrain(
-    shards: str | Path = "",
+    text: str | Path | Sequence[str | Path] = "",
     *,
     model: str = "",
     out: str | Path,
@@ -106,17 +107,43 @@ def pretrain(
     overwrite: bool = False,
     listener: Listener | None = None,
 ) -> dict[str, Any]:
-    """Train an encoder on prepared text and leave a run folder with its report: what `bertkit pretrain` does.
+    """Train an encoder on text and leave a run folder with its report: what `bertkit pretrain` does.
 
-    `shards` is a folder that `prepare` made; empty for the recipe's. `model` may be a run to go on with. The
-    other arguments, what is returned and what is raised are as those of `finetune`.
+    `text` is a file, a folder or several of them, of which a vocabulary and shards are made and kept in the
+    run; or a folder of shards that `prepare` made; empty for the recipe's. `model` may be a run or a model
+    folder to go on with. Without a recipe text has that of `recipe_for_text`, and shards have the defaults.
+    The other arguments, what is returned and what is raised are as those of `finetune`.
     """
-    chosen = _changed(PretrainRecipe.of(recipe), shards, model, changes)
+    what = text_or_shards(text)
+    if recipe is None and isinstance(what, list):
+        recipe = recipe_for_text(model)
+    chosen = _changed(PretrainRecipe.of(recipe), what, model, changes)
     return _train(chosen, Path(out), resume, overwrite, listener)
 
 
+def text_or_shards(given: str | Path | Sequence[str | Path]) -> str | Path | list[str | Path]:
+    """What to learn from: the one folder of shards, finished or not, or a list of texts; "" for nothing."""
+    paths = [given] if isinstance(given, str | Path) else list(given)
+    paths = [path for path in paths if str(path)]
+    if len(paths) == 1 and (is_shards(Path(paths[0])) or (Path(paths[0]) / JOURNAL).is_file()):
+        return paths[0]
+    return paths or ""
+
+
+def recipe_for_text(model: str) -> str:
+    """The recipe of bertkit's for text of somebody's own: of fresh weights, or to go on from a trained model.
+
+    Args:
+        model: where the weights come from; empty for the recipe's preset.
+    """
+    return "own-text" if not model or model in PRESETS else "going-on"
+
+
 def _changed(
-    recipe: AnyRecipe, what: str | Path, model: str, changes: Mapping[str, Mapping[str, Any]] | None
+    recipe: AnyRecipe,
+    what: str | Path | list[str | Path],
+    model: str,
+    changes: Mapping[str, Mapping[str, Any]] | None,
 ) -> AnyRecipe:
     start = {"model": {"start": model}} if model else {}
     return recipe.about(what).with_changes(start).with_changes(changes or {})

@@ -177,4 +177,4 @@ def test_help_says_what_auto_does(capsys) -> None:
         main(["prepare", "--help"])
     printed = " ".join(capsys.readouterr().out.split())
     assert "0.5%" in printed
-    assert "blank line in the first million characters" in printed
+    assert "first million characters have a blank line" in printed

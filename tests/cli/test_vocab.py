@@ -141,3 +141,12 @@ def test_text_without_a_word(text: Path, capsys) -> None:
     code, _, errors = run(capsys, text, "--size", 99, "-o", text.with_name("vocab.txt"))
     assert code == 2
     assert "no word" in errors
+
+
+def test_a_folder_is_all_its_files(text: Path, capsys) -> None:
+    (text.parent / "in" / "deep").mkdir(parents=True)
+    text.rename(text.parent / "in" / "deep" / "b.txt")
+    (text.parent / "in" / "a.jsonl").write_text('{"text": "The cat sleeps."}\n')
+    code, printed, _ = run(capsys, text.parent / "in", "--size", 40, "-o", text, "--json")
+    assert code == 0
+    assert json.loads(printed)["texts"] == 301

@@ -1,10 +1,12 @@
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 import zstandard
 
-from bertkit.data.corpus import read_texts
+from bertkit.data.corpus import LARGEST_FILE, CorpusReading, find_files, read_texts, settle_layout
+from bertkit.data.tables import Row
 from bertkit.errors import UserError
 
 TEXTS = ["One line.", 'Zwei Wörter, "quoted"', "三"]
@@ -49,3 +51,30 @@ def test_bad_bytes_are_named_by_line(tmp_path) -> None:
     (tmp_path / "a.txt").write_bytes(b"fine\nbad \xff\n")
     with pytest.raises(UserError, match=r"a\.txt, line 2: the byte 0xff"):
         list(read_texts(tmp_path / "a.txt"))
+
+
+@pytest.mark.parametrize(
+    ("texts", "layout"),
+    [
+        (["many"], "files"),
+        (["many", "many/a.txt"], "auto"),
+        (["many/a.txt"], "auto"),
+        (["one"], "auto"),
+        (["large"], "auto"),
+        (["many", "rows"], "files"),
+    ],
+)
+def test_a_file_of_a_folder_is_a_document(texts: list[str], layout: str, tmp_path: Path) -> None:
+    sizes = {"many/a.txt": 5, "many/b.txt": LARGEST_FILE, "one/a.txt": 5, "rows/a.jsonl": 2 * LARGEST_FILE}
+    for name, size in {**sizes, "large/a.txt": LARGEST_FILE + 1, "large/b.txt": 5}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x" * size)
+    paths = [tmp_path / text for text in texts]
+    assert settle_layout(paths, find_files(paths)[0], CorpusReading()) == layout
+    assert settle_layout(paths, find_files(paths)[0], CorpusReading(layout="lines")) == "lines"
+
+
+def test_a_whole_file_is_a_document_without_its_blank_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("\none\n\n two\n\n")
+    rows = list(CorpusReading(layout="files").documents(tmp_path / "a.txt"))
+    assert rows == [Row(2, "one\n two")]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from bertkit.cli.parser import group
 from bertkit.errors import UserError
 from bertkit.recipe import OptimiserName, PretrainRecipe, Recipe, TaskRecipe
-from bertkit.recipe.base import Changes, add_settings
+from bertkit.recipe.base import Changes, What, add_settings
 from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
@@ -190,7 +190,10 @@ def add_flags(
 
 
 def read_recipe(
-    kind: type[AnyRecipe], flags: Sequence[Flag], arguments: argparse.Namespace, about: str | Path | None
+    kind: type[AnyRecipe],
+    flags: Sequence[Flag],
+    arguments: argparse.Namespace,
+    about: What,
 ) -> AnyRecipe:
     """The recipe file, that of the run to resume, or the defaults; changed by `flags` and single keys.
 

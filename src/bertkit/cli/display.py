@@ -284,12 +284,17 @@ def _warnings(result: dict[str, Any]) -> list[str]:
     return found
 
 
+ONE_A = {"auto": "", "files": ", one a file", "blank": ", between blank lines", "lines": ", one a line"}
+"""How documents of plain text were told apart, where it was asked for or is so for a whole folder."""
+
+
 def _report(result: dict[str, Any]) -> dict[str, str]:
     """The report for people."""
     held = result["splits"]["heldout"]
     rows = {
         "shards": result["shards"],
-        "documents": f"{result['documents']:,}, of which {held['documents']:,} held out",
+        "documents": f"{result['documents']:,}{ONE_A[result['layout']]}, "
+        f"of which {held['documents']:,} held out",
         "left out": f"{result['duplicates']:,} duplicates, {result['dropped']:,} without a word",
         "sentences": f"{result['sentences']:,}: {_lengths(result['sentence_lengths'])}",
         "tokens": f"{result['tokens']:,}, {result['tokens_per_word']:.3f} a word; "

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from bertkit.cli.arguments import CLEANING, add_shared
 from bertkit.errors import UserError, check_at_least
+from bertkit.recipe.pretrain import Layout
 from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
@@ -62,11 +63,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--documents",
-        choices=("auto", "blank", "lines"),
+        choices=get_args(Layout),
         default="auto",
-        help="documents of plain text: blank (between blank lines), lines (a document a line), or auto "
-        "(default): blank if lines are sentences or there is a blank line in the first million characters of "
-        "the file, else lines",
+        help="documents of plain text: files (a document a file), blank (between blank lines), lines (a "
+        "document a line), or auto (default): files for folders of several files of at most a MiB; else "
+        "blank if lines are sentences or the file's first million characters have a blank line; else lines",
     )
     add_shared(parser, "--column", "--header", "--format")
     add("--words", choices=SEGMENTERS, help="find Chinese words, for masking whole ones")

@@ -91,14 +91,14 @@ class RunDisplay(BarDisplay, Listener):
         self._words = WORDS[command]
         self._out = out
         self._task: TaskID | None = None
-        self._features: TaskID | None = None
+        self._before: TaskID | None = None
         self._steps = 0
         self._seeds = 1
         self._finished = False
         self._smooth: dict[str, float] = {}
 
     def _last_words(self, error: BaseException) -> str:
-        if not isinstance(error, KeyboardInterrupt) or self._task is None or self._finished:
+        if not isinstance(error, KeyboardInterrupt) or self._finished or self._task is self._before is None:
             return ""
         again = f"bertkit {self._command} -o {shlex.quote(str(self._out))} --resume"
         return f"Interrupted. Go on with: {again}"
@@ -139,15 +139,15 @@ class RunDisplay(BarDisplay, Listener):
         name = names[0] if names else "step"
         self._task = self._bar.add_task(name, total=1.0, place=f"{step:,}", told="")
 
-    def encoded(self, done: int, rows: int) -> None:
-        """Move the bar of the features."""
-        if self._features is None:
-            self._features = self._bar.add_task("features", total=rows, place="", told="rows")
-            self._console.print(f"features of {rows:,} rows, computed once")
-        self._bar.update(self._features, completed=done, place=f"{done}/{rows}")
-        if done == rows:
-            self._bar.remove_task(self._features)
-            self._features = None
+    def encoded(self, what: str, done: int, total: int) -> None:
+        """Move the bar of what is done once, before the first step."""
+        if self._before is None:
+            self._before = self._bar.add_task(what, total=total or None, place="", told="")
+            self._console.say(f"{what}, computed once")
+        self._bar.update(self._before, completed=done, place=f"{done:,}/{total:,}")
+        if done == total:
+            self._bar.remove_task(self._before)
+            self._before = None
 
     def stepped(self, record: StepRecord, fraction: float, figures: Mapping[str, float]) -> None:
         """Move the bar; the figures shown are smoothed."""

@@ -32,8 +32,6 @@ WHY_SHORT = {
 COVERAGE_ENOUGH = 0.999
 # The bar moves after so many characters.
 _STEP = 1_000_000
-# Text of which a compressed file is about one byte in so many characters; only the bar depends on it.
-_COMPRESSION = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "texts",
         nargs="+",
-        type=Path,
         metavar="TEXT",
-        help="text files, JSON lines, TSV, CSV or Parquet; all but Parquet also as .gz or .zst",
+        help="files (plain text, JSON lines, Parquet, TSV, CSV; all but Parquet also as .gz or .zst), "
+        "folders of such files, patterns in quotes, or - for standard input",
     )
     add("--size", type=int, required=True, metavar="N", help="tokens to learn")
     add("-o", "--out", type=Path, required=True, help="the vocab.txt to write")
@@ -142,14 +140,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _texts(arguments: argparse.Namespace, bar: Progress) -> Iterator[str]:
     """The texts of all files, while the bar moves; then it waits for the learner."""
-    from bertkit.data.corpus import read_texts
+    from bertkit.data.corpus import COMPRESSION, find_files, read_texts
     from bertkit.data.files import COMPRESSIONS
 
-    sizes = [path.stat().st_size if path.is_file() else 0 for path in arguments.texts]
+    files, _ = find_files(arguments.texts)
+    sizes = [path.stat().st_size if path.is_file() else 0 for path in files]
     task = bar.add_task("reading", total=sum(sizes))
-    for index, path in enumerate(arguments.texts):
+    for index, path in enumerate(files):
         bar.update(task, description=f"reading {path.name}", completed=sum(sizes[:index]))
-        share = 1 / _COMPRESSION if path.suffix in COMPRESSIONS else 1
+        share = 1 / COMPRESSION if path.suffix in COMPRESSIONS else 1
         characters = told = 0
         for text in read_texts(path, column=arguments.column, header=arguments.header):
             yield text

@@ -13,13 +13,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from bertkit.data.cutting import Chunk
 from bertkit.data.files import COMPRESSIONS, STANDARD_INPUT, open_bytes, open_text, read_lines, sha256
 from bertkit.data.journal import FileEntry, Position
 from bertkit.data.tables import READERS, BadRow, Column, Columns, Row, iterate_rows, place, read_rows
 from bertkit.errors import UserError
+from bertkit.recipe.pretrain import Layout
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -30,16 +31,13 @@ TEXT_COLUMN = "text"
 _NAMED = (".jsonl", ".parquet")
 PLAIN = ".txt"
 
-Layout = Literal["auto", "blank", "lines"]
-"""How the documents of plain text are told apart: by blank lines, or one a line.
-
-`auto` looks at the first 2**20 characters: where a blank line parts two others there, blank lines do it
-everywhere in that file; else each line is a document.
-"""
-
+# Characters of a text of which a compressed file has about one byte.
+COMPRESSION = 3
 LOOK_AHEAD = 2**20
 # Without a blank line a document of plain text would never end; memory must.
 LONGEST_DOCUMENT = 2**24
+# Bytes of a file in a folder that is taken for one document where nobody says.
+LARGEST_FILE = 2**20
 
 
 def read_texts(
@@ -111,6 +109,28 @@ def find_files(texts: Iterable[str | Path]) -> tuple[list[Path], int]:
     return files, others
 
 
+def characters_in(files: Iterable[Path]) -> int:
+    """About how many characters the files have, by their sizes on the disk; nothing is opened."""
+    return sum(
+        path.stat().st_size * (COMPRESSION if path.suffix in COMPRESSIONS else 1)
+        for path in files
+        if path.is_file()
+    )
+
+
+def settle_layout(texts: Sequence[str | Path], files: Sequence[Path], reading: CorpusReading) -> Layout:
+    """What "auto" comes to for `files`, which `find_files` found for `texts`.
+
+    A file is a document where folders were given and nothing else, and they have several files of plain text,
+    none of them larger than a MiB.
+    """
+    if reading.layout != "auto" or not all(Path(text).is_dir() for text in texts):
+        return reading.layout
+    plain = [path for path in files if reading.kind_of(path) == PLAIN]
+    small = all(path.stat().st_size <= LARGEST_FILE for path in plain)
+    return "files" if len(plain) > 1 and small else "auto"
+
+
 @dataclass(frozen=True)
 class CorpusReading:
     """How to find the documents in files.
@@ -169,7 +189,7 @@ class CorpusReading:
             if one_a_line:
                 yield from (Row(number, line) for number, line in lines if line and not line.isspace())
             else:
-                yield from _blocks(path, lines)
+                yield from _blocks(path, lines, whole=kind == PLAIN and self.layout == "files")
 
     def json_columns(self, path: Path) -> list[Column]:
         """What to give to `json_cells` for the lines of a file; empty where they are no JSON lines."""
@@ -195,15 +215,15 @@ def _look_ahead(lines: Iterable[tuple[int, str]]) -> tuple[list[tuple[int, str]]
     return seen, False
 
 
-def _blocks(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[Row | BadRow]:
-    """Documents with blank lines between them; the number of a row is that of its first line."""
+def _blocks(path: Path, lines: Iterable[tuple[int, str]], *, whole: bool) -> Iterator[Row | BadRow]:
+    """Documents with blank lines between them, or the `whole` file; a row's number is its first line's."""
     block: list[str] = []
     first = characters = 0
     for number, line in lines:
         if not block:
             first, characters = number, 0
         if not line or line.isspace():
-            if block:
+            if block and not whole:
                 yield Row(first, "\n".join(block))
                 block = []
             continue

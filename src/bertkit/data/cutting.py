@@ -90,7 +90,7 @@ class DocumentCutter:
     def __call__(self, chunk: Chunk) -> CutChunk:
         """The tokens of a chunk's documents."""
         problems = list(chunk.problems)
-        texts = _texts(chunk, problems)
+        texts = texts_of(chunk, problems)
         sentences: list[str] = []
         sizes = []
         for text in texts:
@@ -146,7 +146,7 @@ class DocumentCutter:
         return np.array(lengths, np.int64), np.array(sizes, np.int64)
 
 
-def _texts(chunk: Chunk, problems: list[tuple[int, str]]) -> list[str]:
+def texts_of(chunk: Chunk, problems: list[tuple[int, str]]) -> list[str]:
     """The texts of a chunk; what cannot be read is added to the problems."""
     texts = []
     for row in chunk.rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, Protocol, get_args
 import numpy as np
 import numpy.typing as npt
 
-from bertkit.data.corpus import CorpusReading, Mark, find_files, read_chunks
+from bertkit.data.corpus import CorpusReading, Mark, find_files, read_chunks, settle_layout
 from bertkit.data.cutting import CutChunk, DocumentCutter, cut_all
 from bertkit.data.files import STANDARD_INPUT
 from bertkit.data.journal import JOURNAL, PROBLEMS, Journal, abandon, check_same, claim
@@ -239,11 +239,14 @@ class _Preparation:
         listener: Listener | None,
     ) -> None:
         options.check()
+        texts = list(texts)
         self._files, self._others = find_files(texts)
         if not self._files:
             raise UserError("There is no text to prepare; name files, folders or patterns.")
         for path in self._files:
             options.reading.check(path)
+        layout = settle_layout(texts, self._files, options.reading)
+        options = replace(options, reading=replace(options.reading, layout=layout))
         self._tokenizer = tokenizer
         splitting = Splitting.parse(options.sentences)
         self._cutter = partial(DocumentCutter, tokenizer, splitting, options.words)
@@ -377,6 +380,7 @@ class _Preparation:
             **statistics.summary(),
             "files": len(self._files),
             "passed_over": self._others,
+            "layout": self._options.reading.layout,
             "characters": self._state.characters,
             "vowel_signs": self._state.vowel_signs,
             "duplicates": self._state.duplicates,

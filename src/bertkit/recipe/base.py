@@ -10,19 +10,24 @@ from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin, 
 
 from bertkit.errors import UserError, check_choice, nearest
 
+What = str | Path | Sequence[str | Path] | None
+"""What a recipe learns from: one name or path, or, for a recipe that takes them, several texts."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BaseRecipe:
     """Sections, each a frozen dataclass with defaults: everything about one run.
 
     `PLACES` are the keys (section, key) that say only where something lies whose content a run knows itself,
-    `ABOUT` is the one that says what is learned from.
+    `ABOUT` is the one that says what is learned from, and `OF_TEXT` how the names of keys begin that decide
+    what a run makes of text before it begins.
     """
 
     PLACES: ClassVar[frozenset[tuple[str, str]]] = frozenset()
     ABOUT: ClassVar[tuple[str, str]]
+    OF_TEXT: ClassVar[tuple[str, ...]] = ()
 
-    def about(self, what: str | Path | None) -> Self:
+    def about(self, what: What) -> Self:
         """A copy that learns from `what`; the recipe itself if that is empty."""
         section, key = self.ABOUT
         return self.with_changes({section: {key: str(what)}}) if what else self

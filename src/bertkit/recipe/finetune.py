@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Self
 
 from bertkit.config.head import Combination, Loss, Pooling, TaskKind
 from bertkit.config.reading import Reading, check_reading
 from bertkit.errors import UserError, check_at_least, check_choice
-from bertkit.recipe.base import AUTO, BaseRecipe, Choice
+from bertkit.recipe.base import AUTO, BaseRecipe, Choice, What
 from bertkit.recipe.parts import ModelRecipe, OptimiserRecipe, RunRecipe
 
 Header = Literal["auto", "yes", "no"]
@@ -56,8 +55,9 @@ class TaskRecipe:
 class VocabularyRecipe:
     """For fresh weights: a vocabulary file, or how to learn one from the training texts.
 
-    `min_frequency` 0 is the algorithm's own, in `text.vocabulary.ALGORITHMS`; `alphabet` 0 is chosen by
-    `alphabet_coverage`, see `text.vocabulary.choose_alphabet`. How text is read, "auto" leaves to what the
+    `size` 0 is by the amount of text, see `text.vocabulary.size_for`; `min_frequency` 0 is the algorithm's
+    own, in `text.vocabulary.ALGORITHMS`; `alphabet` 0 is chosen by `alphabet_coverage`, see
+    `text.vocabulary.choose_alphabet`. How text is read, "auto" leaves to what the
     file says or its tokens need, and without a file to what BERT does.
     """
 
@@ -73,7 +73,7 @@ class VocabularyRecipe:
 
     def __post_init__(self) -> None:
         check_choice("vocabulary", "algorithm", self.algorithm, VocabularyAlgorithm)
-        check_at_least("vocabulary", "size", self.size, 10)
+        check_at_least("vocabulary", "size", self.size, 10 if self.size else 0)
         check_at_least("vocabulary", "min_frequency", self.min_frequency, 0)
         check_at_least("vocabulary", "alphabet", self.alphabet, 0)
         if not 0 < self.alphabet_coverage <= 1:
@@ -196,12 +196,12 @@ class Recipe(BaseRecipe):
                 "both make up for the same shares of the classes."
             )
 
-    def about(self, what: str | Path | None) -> Self:
+    def about(self, what: What) -> Self:
         """A copy that learns from `what`: a named task, or a file of rows."""
         return self.with_changes({"task": {"train": str(what)}}) if names_file(what) else super().about(what)
 
 
-def names_file(what: str | Path | None) -> bool:
+def names_file(what: What) -> bool:
     """Whether `what` is meant as a file (or a folder) of rows: the names of tasks have no dots or slashes."""
     return bool(what) and any(mark in str(what) for mark in "./\\")
 

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from bertkit.errors import UserError, check_at_least, check_choice
-from bertkit.recipe.base import BaseRecipe, read_table
-from bertkit.recipe.finetune import Recipe
+from bertkit.recipe.base import BaseRecipe, What, read_table
+from bertkit.recipe.finetune import Recipe, VocabularyRecipe
 from bertkit.recipe.parts import ModelRecipe, OptimiserRecipe, RunRecipe
 
 Pairs = Literal["nsp", "sop", "none"]
 MaskingPolicy = Literal["token", "whole-word", "span"]
+Layout = Literal["auto", "files", "blank", "lines"]
+"""How the documents of plain text are told apart: one a file, by blank lines, or one a line.
+
+`auto` is what `data.corpus.settle_layout` says of all files; else it looks at the first 2**20 characters of
+each: where a blank line parts two others there, blank lines do it everywhere in that file; else each line is
+a document.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusRecipe:
-    """What is read: a folder that `bertkit prepare` made."""
+    """What is read: a folder that `bertkit prepare` made, or `texts`, of which the run makes one.
+
+    `texts` are files, folders and patterns; `documents` says how plain text is told apart, `column` where the
+    text of a table is (empty: "text"), and `heldout` the share of the documents to hold out (0: by the amount
+    of text). The section `vocabulary` is of `texts` and of fresh weights.
+    """
 
     shards: str = ""
+    texts: tuple[str, ...] = ()
+    documents: Layout = "auto"
+    column: str = ""
+    heldout: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_choice("corpus", "documents", self.documents, Layout)
+        check_at_least("corpus", "heldout", self.heldout, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,13 +144,21 @@ class PretrainRecipe(BaseRecipe):
 
     PLACES = frozenset({("corpus", "shards")})
     ABOUT = ("corpus", "shards")
+    OF_TEXT = ("corpus.", "vocabulary.", "model.start")
 
     corpus: CorpusRecipe = CorpusRecipe()
+    vocabulary: VocabularyRecipe = field(default_factory=lambda: VocabularyRecipe(size=0))
     model: ModelRecipe = ModelRecipe()
     objective: ObjectiveRecipe = ObjectiveRecipe()
     batch: PretrainBatchRecipe = PretrainBatchRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()
     training: PretrainTrainingRecipe = PretrainTrainingRecipe()
+
+    def about(self, what: What) -> Self:
+        """A copy that learns from a folder of shards, or from several texts; see `CorpusRecipe`."""
+        if not what or isinstance(what, str | Path):
+            return self if not what else self.with_changes({"corpus": {"shards": str(what), "texts": ()}})
+        return self.with_changes({"corpus": {"shards": "", "texts": tuple(map(str, what))}})
 
     def __post_init__(self) -> None:
         if self.model.freeze:

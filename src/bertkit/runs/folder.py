@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ RECIPE = "recipe.toml"
 METRICS = "metrics.jsonl"
 RESULT = "result.json"
 STOPPED = "stopped.json"
+CORPUS = "corpus"
+"""In the run folder: shards of text that the run was given as files."""
 FINGERPRINT = "fingerprint.txt"
 _SEED = re.compile(r"seed-(\d+)")
 
@@ -41,7 +43,7 @@ def check_run(out: Path, recipe: BaseRecipe, *, resume: bool, overwrite: bool) -
 
 
 def open_run(
-    out: Path, recipe: BaseRecipe, *, resume: bool, fingerprint: str, inputs: Iterable[Path]
+    out: Path, recipe: BaseRecipe, *, resume: bool, fingerprint: str, inputs: Sequence[Path]
 ) -> None:
     """Make a run of the folder `out`, which `check_run` found free and is held, or see that it may go on.
 
@@ -50,7 +52,7 @@ def open_run(
         recipe: written into a new one.
         resume: continue what is there.
         fingerprint: of the encoded data; a run goes on only over the data that it began with.
-        inputs: files and folders that the run reads.
+        inputs: files and folders that the run reads; `CORPUS` of the run itself stays where it is one.
 
     Raises:
         UserError: the data are others than at the beginning, or replacing `out` would delete an input.
@@ -65,26 +67,49 @@ def open_run(
         for folder in {out, *seed_folders(out).values()}:
             forget_stop(folder)
         return
+    own = (out / CORPUS).resolve()
+    others = [path for path in inputs if path.resolve() != own]
+    check_outside(others, out)
+    clear_run(out, *[CORPUS] * (len(others) < len(inputs)))
+    (out / FINGERPRINT).write_text(fingerprint, encoding="utf-8")
+    keep_recipe(out, recipe)
+
+
+def check_outside(inputs: Iterable[Path], out: Path) -> None:
+    """Raise `UserError` if replacing the run at `out` would delete one of the files and folders."""
     for path in inputs:
         if path.resolve().is_relative_to(out.resolve()):
             raise UserError(f"{path} lies in {out}, which would be replaced; choose another folder with -o.")
+
+
+def clear_run(out: Path, *kept: str) -> None:
+    """Delete what is in a run folder that is held, but for what is named."""
     for old in out.iterdir():  # Not `out` itself: it may be a link, a mount point, or where somebody stands.
+        if old.name in (LOCK, *kept):
+            continue
         if old.is_dir() and not old.is_symlink():
             shutil.rmtree(old)
-        elif old.name != LOCK:
+        else:
             old.unlink()
-    (out / FINGERPRINT).write_text(fingerprint, encoding="utf-8")
+
+
+def keep_recipe(out: Path, recipe: BaseRecipe) -> None:
+    """Write what the run does; a run without more has not begun."""
     with replace_file(out / RECIPE) as temporary:
         temporary.write_text(recipe.to_toml(), encoding="utf-8")
 
 
 def _check_same(out: Path, recipe: BaseRecipe) -> None:
-    if not has_begun(out):
+    if not is_run(out):
         raise UserError(f"There is no run to resume at {out}.")
     if is_finished(out):
         raise UserError(f"The run at {out} is finished; there is nothing to resume.")
     before = type(recipe).from_toml(out / RECIPE)
-    if told := differences(before, recipe):
+    told = differences(before, recipe)
+    if not has_begun(out):
+        # No more than its text was made, which other keys do not change.
+        told = [each for each in told if each.startswith(recipe.OF_TEXT)]
+    if told:
         raise UserError(f"The run at {out} has another recipe: {'; '.join(told)}.")
 
 

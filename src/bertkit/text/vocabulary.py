@@ -180,6 +180,16 @@ COVERAGE = 0.9995
 _WORDS_A_LINE = 1_000
 
 
+SIZES = ((3_000_000, 4_096), (30_000_000, 8_192), (300_000_000, 16_384))
+"""Up to so many characters of text, so many tokens: more would each be seen too rarely to be learned."""
+LARGEST_SIZE = 32_768
+
+
+def size_for(characters: int) -> int:
+    """Tokens of a vocabulary for so much text, where nobody says."""
+    return next((size for most, size in SIZES if characters <= most), LARGEST_SIZE)
+
+
 @dataclass(frozen=True)
 class Algorithm:
     """A row of the table of learners.

@@ -63,7 +63,7 @@ class FeatureCache:
         def after(more: npt.NDArray[np.int64]) -> None:
             nonlocal done
             done += len(more)
-            self._listener.encoded(done, rows)
+            self._listener.encoded(f"features of {rows:,} rows", done, rows)
 
         def features(sequences: Sequences) -> Features:
             vectors_NW = pooled(classifier, sequences, compute=self._compute, after=after)

@@ -93,8 +93,8 @@ class Listener:
     def seed_started(self, seed: int, step: int, steps: int) -> None:
         """A seed begins at `step` (more than 0 if resumed) of `steps`, which is 0 where the clock decides."""
 
-    def encoded(self, done: int, rows: int) -> None:
-        """Features of `done` of all `rows`, or of all their windows, are computed: of a frozen encoder."""
+    def encoded(self, what: str, done: int, total: int) -> None:
+        """So much of `total` is made of what is made once, before the first step; `what` says it in words."""
 
     def stepped(self, record: StepRecord, fraction: float, figures: Mapping[str, float]) -> None:
         """One update was made; a share `fraction` of the run was done before it."""

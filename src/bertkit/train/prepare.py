@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +31,7 @@ from bertkit.tasks.load import load_examples
 from bertkit.tasks.metrics import FloatArray
 from bertkit.tasks.registry import Task, find_task
 from bertkit.text.tokenizer import Tokenizer
-from bertkit.text.vocabulary import VocabularyOptions, learn
+from bertkit.text.vocabulary import VocabularyOptions, learn, size_for
 from bertkit.train.listener import Facts
 
 
@@ -218,7 +219,8 @@ def _starting_point(recipe: Recipe, start: Path | None, train: Examples) -> tupl
             )
         folder = read_start(start, recipe.model)
         return folder.tokenizer, folder.encoder_config
-    tokenizer = _fresh_tokenizer(recipe, train)
+    texts = [*train.texts, *(train.pairs or [])]
+    tokenizer = fresh_tokenizer(recipe.vocabulary, texts, sum(map(len, texts)))
     if "vocabulary_size" in recipe.model.options:
         raise UserError("The size of the model's vocabulary is that of its tokenizer: set vocabulary.size.")
     config = changed_preset(
@@ -232,21 +234,24 @@ def _starting_point(recipe: Recipe, start: Path | None, train: Examples) -> tupl
     return tokenizer, config
 
 
-def _fresh_tokenizer(recipe: Recipe, train: Examples) -> Tokenizer:
-    spec = recipe.vocabulary
+def fresh_tokenizer(spec: VocabularyRecipe, texts: Iterable[str], characters: int) -> Tokenizer:
+    """The tokenizer of fresh weights: of a vocabulary file, or learned from texts of so many characters.
+
+    Raises:
+        UserError: there is no such file or it is no vocabulary, or there is no word in the texts.
+    """
     if spec.file:
         return Tokenizer.from_vocabulary(Path(spec.file), **spec.cleaning)
     said: dict[str, Any] = {name: value for name, value in spec.cleaning.items() if value is not None}
     options = VocabularyOptions(
-        size=spec.size,
+        size=spec.size or size_for(characters),
         algorithm=spec.algorithm,
         min_frequency=spec.min_frequency or None,
         alphabet=spec.alphabet or None,
         alphabet_coverage=spec.alphabet_coverage,
         **said,
     )
-    tokens = learn([*train.texts, *(train.pairs or [])], options)
-    return Tokenizer.from_vocabulary(tokens, **options.cleaning)
+    return Tokenizer.from_vocabulary(learn(texts, options), **options.cleaning)
 
 
 def read_start(start: Path, recipe: ModelRecipe) -> ModelFolder:

@@ -14,8 +14,9 @@ from bertkit.health.preflight import SECONDS, Preflight
 from bertkit.model.compute import Compute, flush_denormals
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import append_findings
-from bertkit.runs.folder import check_run, open_run, seed_folder, write_result
+from bertkit.runs.folder import check_run, has_begun, open_run, seed_folder, write_result
 from bertkit.runs.lock import hold
+from bertkit.train.corpus import with_own_text
 from bertkit.train.labelled import Labelled
 from bertkit.train.listener import Listener, Plan
 from bertkit.train.loop import deferred_signals
@@ -112,6 +113,9 @@ def train(
             held.enter_context(hold(out, "trains in"))
             # Who held it until now may have changed it.
             check_run(out, recipe, resume=resume, overwrite=overwrite and not resume)
+        if isinstance(recipe, PretrainRecipe) and recipe.corpus.texts:
+            recipe = with_own_text(recipe, out, processes, listener, resume=resume)
+            resume = resume and has_begun(out)
         source, plan = _begin(recipe, out, processes, listener, resume=resume)
         with deferred_signals():
             outcomes = _train_seeds(source, out, began)

@@ -266,7 +266,8 @@ class Unlabelled(Source):
     ) -> None:
         if not recipe.corpus.shards:
             raise UserError(
-                "Say what to learn from: a folder of shards, which `bertkit prepare TEXT...` makes."
+                "Say what to learn from: files or folders of text, or a folder of shards, which `bertkit "
+                "prepare TEXT...` makes."
             )
         self.recipe = recipe
         self.processes = processes
