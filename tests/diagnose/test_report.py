@@ -7,6 +7,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bertkit.diagnose.report import write_report
@@ -14,6 +15,8 @@ from bertkit.diagnose.verdict import verdict_on
 from bertkit.errors import UserError
 from bertkit.runs.log import read_track
 from bertkit.runs.reader import read_history
+from bertkit.tasks.classify import CLASSIFY
+from bertkit.tasks.examples import Targets
 from bertkit.tasks.metrics import entropy
 
 RESULT = {
@@ -255,6 +258,27 @@ def test_a_run_that_was_begun_again_says_why_and_what_with(tmp_path: Path) -> No
     assert f"bertkit finetune --recipe {run}/recipe.toml --set optimiser.lr=2e-05 -o {run}-again" in text
 
 
+def test_a_thousand_classes_make_a_small_page_of_the_largest_and_the_smallest(tmp_path: Path) -> None:
+    names = [f"L{place}" for place in range(1_000)]
+    true, said = np.repeat(np.arange(1_000), 2), np.roll(np.repeat(np.arange(1_000), 2), 1)
+    told = CLASSIFY.scored(Targets.single(true), said, tuple(names))
+    told |= {
+        "metric": "accuracy",
+        "metrics": {"accuracy": 0.5, "macro_f1": 0.25, "mcc": 0.5},
+        "confusion": None,
+    }
+    told["baselines"] = {"majority": {"score": 0.1, "metrics": told["metrics"]}}
+    path = write_report(write_run(tmp_path / "run", result(**told), {".": LOG}))
+    page = Page(path)
+    assert path.stat().st_size < 100_000
+    for words in (
+        "Accuracy 0.412 [0.335, 0.488] on 99 dev rows, macro F1 0.250.",
+        "L14 2 0.500 0.500 0.500 ... 970 others L985 2 0.500",
+        "Largest confusions true label predicted rows L0 L999 1 L1 L0 1",
+    ):
+        assert words in page.text
+
+
 def test_losses_that_are_no_numbers_are_said(tmp_path: Path) -> None:
     broke = {"event": "broke", "step": 3, "epoch": 1.5, "loss": None}
     run = write_run(tmp_path / "run", None, {".": [*steps([0.7, 0.9]), broke]})
@@ -300,7 +324,9 @@ def test_a_folder_that_is_no_run_and_a_damaged_result_are_refused(tmp_path: Path
             {
                 "score": 0.0,
                 "interval": [0.0, 0.0],
-                "by_class": [{"label": "bad & odd", "predicted": 0}, {"label": "fine", "predicted": 99}],
+                **CLASSIFY.scored(
+                    Targets.single(np.repeat([0, 1], [31, 68])), np.ones(99, dtype=int), ("bad & odd", "fine")
+                ),
                 "seeds": [SEEDS[1]],
             },
             "bad",

@@ -236,7 +236,7 @@ def test_who_is_surely_wrong_all_the_time_is_stuck_as_well() -> None:
         evaluations=(evaluation(280, train_loss=0.8), evaluation(300, train_loss=0.9)),
     )
     (finding,) = check_during(wild, [])
-    assert "0.900, is not below the entropy of the labels (0.607) after 75% of the run" in finding.seen
+    assert "0.900, is not below the baseline loss (0.607) after 75% of the run" in finding.seen
 
 
 def test_a_finding_is_made_once_and_one_collapse_is_enough() -> None:

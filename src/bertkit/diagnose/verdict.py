@@ -14,7 +14,7 @@ from bertkit.health.unlabelled import BY_HEART, last_training_loss, soon_through
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.history import BaselineScore, Evaluation, History, RunHistory, Scores, is_finetuning
 from bertkit.runs.records import number
-from bertkit.tasks.kinds import get_kind, macro_beside, title
+from bertkit.tasks.kinds import get_kind, title
 
 Result = Mapping[str, Any]
 Level = Literal["good", "open", "bad"]
@@ -147,7 +147,7 @@ def _finetuned(scores: Scores, result: Result) -> Verdict:
     mean = f", mean of {count} seeds (deviation {result['deviation']:.3f})" if count > 1 else ""
     beside = " and ".join(_baselines(scores))
     parts = [
-        f"{capital(title(scores.metric, scores.positive))} {_scored(scores)}{mean}{macro_beside(result)}.",
+        f"{capital(title(scores.metric, scores.positive))} {_scored(scores)}{mean}{scores.beside}.",
         f"{capital(beside)}." if beside else "",
         _meaning(scores, result, found),
         _seeds(statuses) if count > 1 else "",
@@ -206,7 +206,7 @@ def _finetuning_in_short(run: RunHistory[Recipe]) -> str:
         return _how_far(run)
     beside = " and ".join(_baselines(scores))
     lead = conclusion_of(run, scores).lead.removesuffix(".")
-    scored = f"{lead}: {title(scores.metric, scores.positive)} {_scored(scores)}"
+    scored = f"{lead}: {title(scores.metric, scores.positive)} {_scored(scores)}{scores.beside}"
     return f"{scored}, where {beside}." if beside else f"{scored}."
 
 

@@ -52,8 +52,8 @@ def learns_by_heart(watched: Watched) -> Finding | None:
         return None
     return notable(
         "likely",
-        f"The training loss is {now.train_loss:.3f} and the dev loss {now.loss:.3f}, above the entropy of "
-        f"the labels ({prior:.3f}); no evaluation has beaten the majority.",
+        f"The training loss is {now.train_loss:.3f} and the dev loss {now.loss:.3f}, above the baseline "
+        f"loss ({prior:.3f}); no evaluation has beaten the baseline that reads no text.",
         "The model has learnt its rows by heart, and nothing that holds for others.",
         Change(words="more rows"),
         *(() if watched.setting.trained else (PRETRAINED,)),

@@ -101,10 +101,10 @@ def stuck_on_the_prior(watched: Watched) -> Finding | None:
     return grave(
         "likely",
         f"Every dev row has got the same answer in {len(evaluations)} evaluations, and the training loss of "
-        f"the last epoch, {newest.train_loss:.3f}, is not below the entropy of the labels ({prior:.3f}) "
+        f"the last epoch, {newest.train_loss:.3f}, is not below the baseline loss ({prior:.3f}) "
         f"after {watched.fraction:.0%} of the run.",
-        "The model knows how frequent the labels are and nothing of the inputs; gradients still flow, so it "
-        "needs another rate, more epochs or a better start.",
+        "The model knows how the answers are spread and nothing of the inputs; gradients still flow, so it "
+        "needs another learning rate, more epochs or a better start.",
         *(longer(watched.setting.training, 2) if watched.setting.training else ()),
         *(() if watched.setting.trained else (PRETRAINED,)),
     )

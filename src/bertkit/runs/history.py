@@ -218,6 +218,7 @@ class Scores:
         blind: the baseline that reads no text; None where it is not told.
         rival: the first one that reads them; None where there is none, as without rows to learn from.
         positive: of two labels the one whose F1 is told; "" of others.
+        beside: see `tasks.kinds.macro_beside`.
     """
 
     metric: str
@@ -228,6 +229,7 @@ class Scores:
     blind: BaselineScore | None = None
     rival: BaselineScore | None = None
     positive: str = ""
+    beside: str = ""
 
     @classmethod
     def of(

@@ -32,7 +32,7 @@ from bertkit.runs.records import Record, read_object
 from bertkit.runs.restarts import read_restarts, settings, with_settings
 from bertkit.runs.result import SEED_RESULT, Answers
 from bertkit.tasks.kind import Kind
-from bertkit.tasks.kinds import get_kind
+from bertkit.tasks.kinds import get_kind, macro_beside
 from bertkit.version import __version__
 
 
@@ -186,7 +186,7 @@ def _scores(kind: Kind, result: Record) -> Scores:
     interval, told, metric = result.interval("interval"), result.part("baselines"), result.text("metric")
     if metric not in {each.name for each in kind.metrics}:
         raise result.fault(f"'metric' is {metric!r}, and none of a task of the kind {kind.name!r}")
-    return Scores.of(
+    found = Scores.of(
         kind,
         metric=metric,
         score=result.number("score"),
@@ -195,6 +195,7 @@ def _scores(kind: Kind, result: Record) -> Scores:
         baselines={name: told.part(name).number("score") for name in told.values if told.has(name)},
         positive=result.text("positive", ""),
     )
+    return replace(found, beside=macro_beside(result.values))
 
 
 def _stopped(run: Path) -> str:
