@@ -15,10 +15,9 @@ from bertkit.data.shards import is_shards
 from bertkit.diagnose.compare import compare as run_compare
 from bertkit.diagnose.compare_page import write_comparison
 from bertkit.diagnose.doctor import is_about_a_run
-from bertkit.diagnose.remedy import remedy_before
+from bertkit.diagnose.remedy import examine_recipe
 from bertkit.diagnose.report import write_doctor_page, write_report
 from bertkit.errors import UserError
-from bertkit.health.checks import check_before
 from bertkit.health.preflight import SECONDS
 from bertkit.infer.evaluate import evaluate as run_evaluate
 from bertkit.infer.model import load
@@ -33,7 +32,6 @@ from bertkit.text.tokenizer import Tokenizer
 from bertkit.train.listener import Listener
 from bertkit.train.processes import ProcessLost, is_first
 from bertkit.train.seedfolder import Stopped
-from bertkit.train.start import preflight
 from bertkit.train.start import train as run_training
 
 AnyKind = Recipe | PretrainRecipe
@@ -255,13 +253,7 @@ def doctor(
     kind = kind_asked(what, given)
     chosen = given if isinstance(given, BaseRecipe) else kind.of(given)
     asked = _changed(chosen, what, model, changes)
-    measures = preflight(asked, seconds=seconds)
-    findings = check_before(measures)
-    return {
-        "measures": measures.to_json(),
-        "findings": [each.to_json() for each in findings],
-        "again": remedy_before(asked, findings),
-    }
+    return examine_recipe(asked, seconds=seconds, file=given if isinstance(given, Path) else None)
 
 
 def kind_asked(what: str | Path, recipe: AnyKind | Path | None) -> type[AnyKind]:

@@ -39,7 +39,7 @@ def test_a_healthy_task_exits_with_0_and_a_sick_one_with_3(
     assert main(["doctor", *files, *SMALL]) == 0
     printed = capsys.readouterr().out
     assert "Nothing is wrong" in printed
-    assert "by heart" in printed
+    assert "overfit" in printed
     sick = ["--set", "batch.pad_to=16", "--set", "batch.shuffle=false", "--set", "batch.by_length=false"]
     assert main(["doctor", *files, *SMALL, *sick]) == 3
     printed = capsys.readouterr().out
@@ -92,9 +92,9 @@ def test_which_kind_a_recipe_is(tmp_path: Path) -> None:
 def test_what_time_ended_is_not_said_to_be_well(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     main(["doctor", *files, *SMALL, "--seconds", "0"])
     printed = capsys.readouterr().out
-    assert "✓  by heart" not in printed
+    assert "✓  overfit" not in printed
     assert "✓  rate" not in printed
-    assert "·  by heart" in printed
+    assert "·  overfit" in printed
     assert "--seconds gives it more" in printed
 
 

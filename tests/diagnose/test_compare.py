@@ -146,11 +146,19 @@ def test_seeds_are_drawn_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("seeds", "level", "words"),
     [
-        ((1, 1, 1), "open", "Of 2 differences from a, 1 is more than the rows explain. Rows only"),
-        ((3, 1, 3), "open", "Of 2 differences from a, 1 is more than the rows explain. Rows only"),
-        ((3, 3, 3), "open", "Of 2 differences from a, 1 is more than chance."),
-        ((3, 3), "good", "The difference from a is more than chance."),
-        ((1, 1), "open", "The difference from a is more than the rows explain. Rows only"),
+        (
+            (1, 1, 1),
+            "open",
+            "Of 2 differences from a, 1 is significant over the rows (p below 0.05). Rows only",
+        ),
+        (
+            (3, 1, 3),
+            "open",
+            "Of 2 differences from a, 1 is significant over the rows (p below 0.05). Rows only",
+        ),
+        ((3, 3, 3), "open", "Of 2 differences from a, 1 is significant (p below 0.05)."),
+        ((3, 3), "good", "The difference from a is significant (p below 0.05)."),
+        ((1, 1), "open", "The difference from a is significant over the rows (p below 0.05). Rows only"),
     ],
 )
 def test_more_than_chance_takes_several_seeds_on_both_sides(
@@ -162,7 +170,7 @@ def test_more_than_chance_takes_several_seeds_on_both_sides(
     text = write_comparison(tmp_path / "page.html", found).read_text()
     assert words in text
     assert _verdict(found)[0] == level
-    assert ("rows and seeds are drawn anew" in text) == (min(seeds) > 1)
+    assert ("Rows and seeds are resampled" in text) == (min(seeds) > 1)
 
 
 def test_a_figure_that_is_none_is_named(tmp_path: Path) -> None:
@@ -277,7 +285,7 @@ def test_pretrainings_have_a_difference_without_interval_and_say_why(tmp_path: P
     assert "Differences have no interval" in found["remarks"][0]
     page = write_comparison(tmp_path / "page.html", found).read_text()
     assert "two has the lowest loss" not in page
-    assert "knowing word frequencies, 6.200" in page
+    assert "token frequencies, 6.200" in page
 
 
 def test_seeds_of_pretrainings_give_intervals(tmp_path: Path) -> None:
@@ -304,7 +312,7 @@ def test_seeds_of_pretrainings_give_intervals(tmp_path: Path) -> None:
     assert lone["remarks"] == ["Where a run has one seed, a difference has no interval: --seeds 3 gives one."]
     assert (lone["rows"][1]["interval"], lone["rows"][1]["difference"]["interval"]) == (None, None)
     page = write_comparison(tmp_path / "page.html", found).read_text()
-    assert "Of 2 differences from one, 1 is more than chance." in page
+    assert "Of 2 differences from one, 1 is significant (p below 0.05)." in page
     assert "two (3 seeds)" in page
 
 

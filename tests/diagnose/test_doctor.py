@@ -343,7 +343,7 @@ def test_a_healthy_run_is_told_in_a_sentence_and_answers(tmp_path: Path) -> None
     )
     assert said["Does that hold for other rows?"].endswith("above the majority's and an n-gram model's.")
     assert said["When was it best?"] == "After epoch 4 of 4."
-    assert said["Where did the rate go?"] == "It stayed at 0.0001."
+    assert said["How did the learning rate change?"] == "It stayed at 0.0001."
     assert "Is the log whole?" not in said
     assert found.again == f"bertkit finetune --recipe {tmp_path}/run/recipe.toml -o {tmp_path}/run-again"
 
@@ -356,7 +356,7 @@ def test_a_pretraining_is_told_by_its_curve(tmp_path: Path) -> None:
             record |= {"pair_accuracy": 0.75, "pairs": 400}
     found = examine(pretrained(tmp_path / "run", log))
     assert found.verdict == (
-        "It learned: the held-out loss is 4.410, 2.490 below that of knowing only how frequent words are."
+        "It learned: the held-out loss is 4.410, 2.490 below that of predicting the token frequencies."
     )
     said = {answer.question: answer.words for answer in found.answers}
     assert said["Did it leave the plateau of word frequencies?"] == "Yes, by step 30 of 100 (30%)."
@@ -442,12 +442,12 @@ def test_alternatives_do_not_go_into_one_command(tmp_path: Path) -> None:
         Change("model.options.positions", "rotary"),
         Change("model.options.position_scale", 0.04),
     )
-    by_heart = (Change("optimiser.lr", 1e-5), Change("model.options.layers", 2))
+    overfit_trial = (Change("optimiser.lr", 1e-5), Change("model.options.layers", 2))
     short = (Change("training.epochs", 8), Change("training.steps", 0, together=True))
     later = (Change("optimiser.lr", 7e-5), Change("optimiser.warmup", 0.1))
     odd = (Change("model.options.hidden_size", 7),)  # No recipe: heads do not divide it.
     unknown = (Change("training.future", 1),)
-    for index, changes in enumerate((drowned, by_heart, short, later, odd, unknown)):
+    for index, changes in enumerate((drowned, overfit_trial, short, later, odd, unknown)):
         finding = Finding(f"check {index}", "grave", "certain", "Seen.", "Means.", changes)
         append_findings(run, "preflight", 0, [finding])
     words = shlex.split(examine(run).again)
@@ -468,14 +468,18 @@ def test_what_was_found_while_it_trained_is_past_where_it_learned(tmp_path: Path
     learned, lost = finetuned(tmp_path / "a"), finetuned(tmp_path / "b", finetuning_log((0.61,) * 4))
     (lost / "seed.json").write_text(json.dumps({**SEED, "status": "collapsed"}))
     for run in (learned, lost):
-        append_findings(run, "watch", 20, [early, Finding("stuck_on_the_prior", "grave", "likely", "x", "y")])
+        append_findings(
+            run, "watch", 20, [early, Finding("stuck_at_baseline_loss", "grave", "likely", "x", "y")]
+        )
         append_findings(run, "preflight", 0, [before])
     assert checks(learned) == ["leaks"]
     assert checks(lost) == ["stuck", "inputs_alike", "leaks"]
 
 
 def test_who_left_the_prior_is_not_said_to_be_stuck_on_it_though_it_learned_little(tmp_path: Path) -> None:
-    stuck = Finding("stuck_on_the_prior", "grave", "likely", "It stood at 0.607 after 75%.", "Knows nothing.")
+    stuck = Finding(
+        "stuck_at_baseline_loss", "grave", "likely", "It stood at 0.607 after 75%.", "Knows nothing."
+    )
     alike = Finding("inputs_alike", "grave", "likely", "All alike.", "Means something.")
     result = {**RESULT, "score": 0.02, "interval": [-0.01, 0.05]}
     seed = {**SEED, "score": 0.02, "status": "not learned"}
@@ -484,7 +488,7 @@ def test_who_left_the_prior_is_not_said_to_be_stuck_on_it_though_it_learned_litt
     found = examine(run)
     said = {answer.question: answer.words for answer in found.answers}
     assert said["Did it take in the training rows?"].startswith("Yes: ")
-    assert "stuck_on_the_prior" not in [finding.check for finding in found.findings]
+    assert "stuck_at_baseline_loss" not in [finding.check for finding in found.findings]
     assert "inputs_alike" in [finding.check for finding in found.findings]  # which nothing refutes
 
 

@@ -16,7 +16,7 @@ from bertkit.runs.history import History, Track, is_finetuning
 from bertkit.runs.reader import read_history
 
 RUNS = sorted(path for path in (Path(__file__).parent / "healthy").iterdir() if path.is_dir())
-EXPECTED = {"cola-scratch": ["no_better_than_ngram", "learned_by_heart"]}
+EXPECTED = {"cola-scratch": ["no_better_than_ngram", "overfitting"]}
 """True of it, and said so in its first lines and in docs/doctor.md: fresh weights and so few rows."""
 
 runs = pytest.mark.parametrize("run", RUNS, ids=lambda path: path.name)
@@ -58,4 +58,4 @@ def test_the_replay_hears_a_run_that_is_spoilt() -> None:
     seed = scratch.tracks[1]
     stuck = replace(seed, steps=[replace(each, loss=0.61) for each in seed.steps])
     same = [replace(each, train_loss=0.61, score=0.0, low=0.0, high=0.0) for each in seed.evaluations]
-    assert "stuck_on_the_prior" in spoke(scratch, replace(stuck, evaluations=same))
+    assert "stuck_at_baseline_loss" in spoke(scratch, replace(stuck, evaluations=same))

@@ -106,7 +106,7 @@ def test_it_says_what_was_found(tmp_path: Path) -> None:
     for words in (
         "bertkit pretraining mini <7> from text",
         "Held-out loss 2.000, perplexity 7.4: 53.1% of the masked tokens are restored.",
-        "Knowing only how frequent words are gives 6.250 (518), knowing nothing 9.011 (8,193).",
+        "Predicting the token frequencies gives 6.250 (518), uniform guessing 9.011 (8,193).",
         "It broke through the plateau of word frequencies by step 130 of 1,300",
         "parameters 11,171,074",
         "vocabulary 8,192 tokens",
@@ -117,8 +117,8 @@ def test_it_says_what_was_found(tmp_path: Path) -> None:
         "processes 2",
         "precision fp32",
         "of the GEMM rate 25%",
-        "knowing word frequencies, 6.250",
-        "knowing nothing, 9.011",
+        "token frequencies, 6.250",
+        "uniform guessing, 9.011",
         "before, held out 9.100 8,955.3 0.0%",
         "training 2.125 8.4",
         "after, held out 2.000 7.4 53.1%",
@@ -161,7 +161,7 @@ def test_a_run_that_is_not_finished_has_its_curves_and_how_to_go_on(tmp_path: Pa
     page = words_of(write_report(run))
     assert "This run has no result yet: it is going on, or was interrupted. Its last held-out loss" in page
     assert "steps 3 tokens read 297" in page
-    assert "knowing word frequencies, 6.250" in page
+    assert "token frequencies, 6.250" in page
     assert "a run' --resume" in page
 
 
@@ -227,7 +227,7 @@ def test_a_long_log_makes_a_small_page(tmp_path: Path) -> None:
             {"heldout": {"step": 1_300, "mlm_loss": None, "mlm_accuracy": 0.0}},
             [*HELDOUT[:2], (1_300.0, math.nan)],
             "bad",
-            "Held-out loss: no number. Knowing only",
+            "Held-out loss: no number. Predicting",
         ),
         ({"heldout": None, "before": None, "train_mlm_loss": None}, [], "bad", "the model broke"),
         (
@@ -250,8 +250,8 @@ def test_the_verdict(
 
 def test_page_and_terminal_show_the_same_losses() -> None:
     assert list(losses(result(before=None))) == [
-        "knowing nothing",
-        "word frequencies",
+        "uniform guessing",
+        "token frequencies",
         "training",
         "after, held out",
     ]

@@ -149,7 +149,7 @@ def test_it_says_what_was_found(page: Page) -> None:
         "parameters 11,171,074",
         "training time 2 min",
         "tokens a second 3,120",
-        "knowing only the label shares, 0.611",
+        "predicting the class frequencies, 0.611",
         "bad & odd 21 68% 10 32%",
         "fine 5 7% 63 93%",
         "n-gram model 0.081 0.676 0.790",
@@ -216,7 +216,7 @@ def test_what_a_result_does_not_have_is_left_out(tmp_path: Path, missing: str) -
     (found["baselines"] if missing in found["baselines"] else found).pop(missing)
     text = Page(write_report(write_run(tmp_path / "run", found, {".": LOG}))).text
     words = {"ngram": "n-gram model", "majority": "majority 0.000"}
-    words |= {"confusion": "Confusion matrix", "floor": "knowing only the label shares"}
+    words |= {"confusion": "Confusion matrix", "floor": "predicting the class frequencies"}
     assert words[missing] not in text
     assert "MCC 0.412 [0.335, 0.488] on 99 dev rows." in text
 
@@ -252,7 +252,7 @@ def test_a_run_that_was_begun_again_says_why_and_what_with(tmp_path: Path) -> No
     assert (
         "Begun again After step 20 it began again from the beginning with optimiser.lr=2e-05. It rose to <9>."
     ) in text
-    assert "highest rate 2e-05, adamw" in text
+    assert "highest learning rate 2e-05, adamw" in text
     (run / "recipe.toml").write_text("[training]\nbudget = 45.0\n")
     assert "epochs what fits into 45 min" in Page(write_report(run)).text
     assert f"bertkit finetune --recipe {run}/recipe.toml --set optimiser.lr=2e-05 -o {run}-again" in text

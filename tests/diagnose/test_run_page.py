@@ -41,7 +41,7 @@ def shades_of(section: str) -> list[int]:
 def test_the_heat_map_goes_from_the_least_to_the_most() -> None:
     section = heat_map(looks(9), "gradient_norms", " Of seed 3.")
     assert 'aria-label="Gradients by layer, from the bottom to the top"' in section
-    assert words(section).endswith("0.11 1 Norm of the gradient before clipping. Of seed 3.")
+    assert words(section).endswith("0.11 1 Gradient norm before clipping. Of seed 3.")
     found = shades_of(section)
     assert len(found) == 9 * len(LAYERS)
     assert (found[0], found[8]) == (15, 0), "the first look is the strongest"
@@ -104,15 +104,15 @@ def test_calibration_says_which_way_it_errs_and_what_a_temperature_gives() -> No
     text = words(reliability(found(4.0)["calibration"], ", seed 3 (the best)"))
     for part in (
         "how sure, how often right, seed 3 (the best)",
-        "It is too sure of itself, by",
+        "It is over-confident, by",
         "over 15 bins of equal width",
         "as trained",
         "temperature 4.",
         "--set training.temperature=true",
     ):
         assert part in text
-    assert "It is right more often than it says" in words(reliability(found(0.2)["calibration"]))
-    assert "no more than so few rows show by chance" in words(reliability(found(1.0)["calibration"]))
+    assert "It is under-confident" in words(reliability(found(0.2)["calibration"]))
+    assert "no larger than expected from sampling noise" in words(reliability(found(1.0)["calibration"]))
     crossed = [
         {
             "from": low,
@@ -125,9 +125,7 @@ def test_calibration_says_which_way_it_errs_and_what_a_temperature_gives() -> No
         for low, right in ((0.6, 0.85), (0.9, 0.75))
     ]
     both = found(4.0)["calibration"] | {"bins": crossed, "ece": 0.2}
-    assert "too sure of itself at some probabilities and not sure enough at others" in words(
-        reliability(both)
-    )
+    assert "over-confident at some probabilities and under-confident at others" in words(reliability(both))
     assert "The model folder keeps it." in words(reliability(found(4.0, kept=True)["calibration"]))
     assert "these rows set no limit" in words(reliability(found(1.0, temperature=None)["calibration"]))
     assert reliability(None) == ""

@@ -118,7 +118,7 @@ BLOG = {
     "batch": {"pad_to": 128, "shuffle": False, "by_length": False},
 }
 
-BY_HEART: dict[str, Any] = {"dev": (0.59, 0.65, 0.8, 1.0), "scores": (0.3, 0.28, 0.2, 0.15)}
+OVERFIT_BY: dict[str, Any] = {"dev": (0.59, 0.65, 0.8, 1.0), "scores": (0.3, 0.28, 0.2, 0.15)}
 CONSTANT = {"optimiser": {"schedule": "constant"}}
 
 
@@ -162,11 +162,11 @@ FAULTS_OF_FINETUNING = {
         ],
     ),
     "no_better_than_ngram": finetuning(seed_of(LEARNED), score=0.12, low=0.05, high=0.2),
-    "learned_by_heart": finetuning(seed_of(LEARNED, **BY_HEART)),
+    "overfitting": finetuning(seed_of(LEARNED, **OVERFIT_BY)),
     "too_short": finetuning(
         seed_of((0.64, 0.6, 0.56, 0.5, 0.44), dev=(0.6, 0.56, 0.51, 0.46), scores=(0.1, 0.2, 0.3, 0.4))
     ),
-    "rate_not_decayed": finetuning(seed_of(LEARNED, rate=lambda _: 1e-4), recipe=CONSTANT),
+    "learning_rate_not_decayed": finetuning(seed_of(LEARNED, rate=lambda _: 1e-4), recipe=CONSTANT),
     "seeds_disagree": finetuning(
         *(seed_of(LEARNED, scores=(0.1, 0.2, 0.3, top), seed=i) for i, top in enumerate((0.3, 0.6, 0.9)))
     ),
@@ -213,7 +213,7 @@ def by_error(run: RunHistory[Recipe]) -> RunHistory[Recipe]:
     return replace(run, tracks=tracks, scores=replace(run.scores, metric="mse", blind=None, rival=None))
 
 
-@pytest.mark.parametrize("name", ["learned_by_heart", "too_short", "rate_not_decayed"])
+@pytest.mark.parametrize("name", ["overfitting", "too_short", "learning_rate_not_decayed"])
 def test_of_errors_the_lowest_is_best(name: str) -> None:
     assert names(by_error(FAULTS_OF_FINETUNING[name])) == [name]
     assert names(by_error(HEALTHY_FINETUNING["one seed"])) == []
@@ -226,7 +226,7 @@ def test_how_far_errors_are_apart_depends_on_their_unit() -> None:
     assert "dev_too_small" not in names(replace(small, scores=replace(small.scores, metric="mse")))
 
 
-@pytest.mark.parametrize("name", ["learned_by_heart", "too_short", "rate_not_decayed", "seeds_disagree"])
+@pytest.mark.parametrize("name", ["overfitting", "too_short", "learning_rate_not_decayed", "seeds_disagree"])
 def test_where_there_is_a_budget_no_number_of_epochs_is_proposed(name: str) -> None:
     run = FAULTS_OF_FINETUNING[name]
     timed = replace(run, recipe=run.recipe.with_changes({"training": {"budget": 30.0}}))
@@ -247,13 +247,13 @@ def test_being_stuck_is_told_with_its_loss_its_causes_and_the_seeds() -> None:
     (finding,) = [f for f in check_after(finetuning(*seeds, recipe=BLOG)) if f.check == "stuck"]
     assert finding.weight == "grave"
     assert finding.seen.endswith(
-        "at the end of 1 of 2 seeds (0); knowing only how often each label occurs gives 0.607."
+        "at the end of 1 of 2 seeds (0); predicting the class frequencies gives 0.607."
     )
     for words in (
         "attention sees the padding",
         "in the order of their file",
         "0.001 without warm-up",
-        "norms after the parts",
+        "post-norm layers",
     ):
         assert words in finding.means
 
@@ -266,7 +266,7 @@ def stuck(recipe: dict[str, Any], losses: Sequence[float] = STUCK, **scores: Any
 def test_a_run_that_goes_on_stands_there_so_far() -> None:
     seed = seed_of(STUCK[:4], dev=(0.61,) * 3, scores=(0.0,) * 3, status=None)
     (finding,) = check_after(replace(finetuning(seed), scores=None))
-    assert finding.seen.startswith("The training loss still stands at 0.596 so far; knowing only")
+    assert finding.seen.startswith("The training loss still stands at 0.596 so far; predicting the")
 
 
 def test_a_training_loss_that_did_not_fall_is_not_said_to_have_fallen() -> None:
@@ -286,7 +286,7 @@ def test_a_training_loss_that_did_not_fall_is_not_said_to_have_fallen() -> None:
 
 
 def test_the_best_epoch_of_many_is_told_in_full() -> None:
-    seed = seed_of(LEARNED, **BY_HEART)
+    seed = seed_of(LEARNED, **OVERFIT_BY)
     far = [replace(each, place=30.0 * each.place) for each in seed.evaluations]
     (finding,) = check_after(
         finetuning(replace(seed, evaluations=far, steps=[replace(s, place=30 * s.place) for s in seed.steps]))
@@ -296,7 +296,7 @@ def test_the_best_epoch_of_many_is_told_in_full() -> None:
 
 def test_a_head_on_fresh_weights_that_stay_is_the_cause_itself() -> None:
     found = stuck({"model": {"start": "tiny", "freeze": True}, "optimiser": {"lr": 1e-2}})
-    assert "features that chance made" in found.means
+    assert "features of random weights" in found.means
     changes = {change.key: change.value for change in found.changes}
     # What is trained as a whole wants the rate of that, together.
     assert (changes["model.freeze"], changes["optimiser.lr"]) == (False, 5e-4)
@@ -306,7 +306,7 @@ def test_a_head_on_fresh_weights_that_stay_is_the_cause_itself() -> None:
 def test_a_head_on_trained_weights_is_not_told_to_learn_as_slowly_as_they_do() -> None:
     changes = stuck({"model": {"freeze": True}, "optimiser": {"lr": 1e-2}}).changes
     assert {change.key for change in changes if change.key} == {"training.epochs"}
-    assert changes[-1].words == "training all weights (--no-freeze), at a rate of 5e-05"
+    assert changes[-1].words == "training all weights (--no-freeze), at a learning rate of 5e-05"
 
 
 @pytest.mark.parametrize(("training", "changes"), [
@@ -325,8 +325,8 @@ def test_what_is_too_short_to_learn_is_told_how_long_to_be(
 
 def test_a_rate_that_is_far_too_high_is_named_and_not_just_divided() -> None:
     found = stuck({"optimiser": {"lr": 1.0}}, losses=(9.0, 3.0, 3.0, 3.0, 3.0))
-    assert "sure of wrong answers" in found.means
-    assert "a rate of 1, where 5e-05 is usual" in found.means
+    assert "confident in wrong answers" in found.means
+    assert "a learning rate of 1, where 5e-05 is usual" in found.means
     run = FAULTS_OF_FINETUNING["loss_rose"]
     proposed = {}
     for lr in (1.0, 1e-4):
@@ -347,7 +347,7 @@ def test_a_rate_that_is_far_too_low_is_named_and_raised(recipe: dict[str, Any], 
     proposed = [change for change in found.changes if change.key == "optimiser.lr"]
     assert [change.value for change in proposed] == ([] if rate is None else [rate])
     assert all(change.together for change in proposed), "so that the command has it"
-    assert ("a rate of 1e-08, where" in found.means) == (rate is not None)
+    assert ("a learning rate of 1e-08, where" in found.means) == (rate is not None)
 
 
 def stationary(rows: int, steps: int, seed: int) -> list[Step]:
@@ -511,7 +511,7 @@ HEALTHY_PRETRAINING = {
     "pairs are told": with_pairs(pretraining(HOUR), 0.56, 1_000),
     "pairs are told, of few": with_pairs(pretraining(HOUR), 0.6, 64),
     "pairs may be told": with_pairs(pretraining(HOUR), 0.52, 500),
-    "text read often, not by heart": pretraining(HOUR, epochs=11.0),
+    "text read often, without overfitting": pretraining(HOUR, epochs=11.0),
     "longer sequences at the end are slower": changed_from(
         901, pretraining(HOUR, long_from=900), tokens_per_second=400.0
     ),
@@ -535,7 +535,7 @@ FAULTS_OF_PRETRAINING = {
     "starved_of_steps": pretraining(STEEP, through=850),
     "nothing_won": pretraining((4.0, 4.3, 4.2, 4.1, 4.05), through=0),
     "pairs_at_chance": with_pairs(pretraining(HOUR), 0.51, 1_000),
-    "rate_not_decayed": pretraining(HOUR, recipe=CONSTANT),
+    "learning_rate_not_decayed": pretraining(HOUR, recipe=CONSTANT),
     "slowed_down": changed_from(601, pretraining(HOUR), tokens_per_second=400.0),
 }
 

@@ -10,11 +10,11 @@ import pytest
 from bertkit.health.checks import CHECKS, check_before
 from bertkit.health.preflight import (
     Asked,
-    ByHeart,
     ClassMeasures,
     CorpusMeasures,
     Cost,
     NumberMeasures,
+    OverfitTrial,
     Preflight,
     RangeTest,
     RowMeasures,
@@ -77,7 +77,7 @@ ROWS = ClassMeasures(
     dev_rows=500,
     counts={"no": 2_400, "yes": 5_600},
     dev_counts={"no": 160, "yes": 340},
-    prior_loss=0.611,
+    baseline_loss=0.611,
     majority_label="yes",
     majority_score=0.0,
     majority_accuracy=0.68,
@@ -94,7 +94,7 @@ ROWS = ClassMeasures(
 )
 NUMBERS = NumberMeasures(
     **{name: getattr(ROWS, name) for name in (field.name for field in fields(RowMeasures))}
-    | {"prior_loss": 1.0},
+    | {"baseline_loss": 1.0},
     mean=2.6,
     deviation=1.5,
     least=0.0,
@@ -103,10 +103,10 @@ NUMBERS = NumberMeasures(
     mean_score=0.0,
     far_share=0.05,
 )
-BY_HEART = ByHeart(
+OVERFIT_BY = OverfitTrial(
     rows=16,
     tokens=150,
-    prior_loss=0.69,
+    baseline_loss=0.69,
     rate=5e-4,
     limit=100,
     losses=[0.9, 0.5, 0.2, 0.09],
@@ -148,7 +148,7 @@ FINETUNE = Preflight(
     start=START,
     tokens=TOKENS,
     rows=ROWS,
-    by_heart=BY_HEART,
+    overfit_trial=OVERFIT_BY,
     range_test=RANGE,
     cost=COST,
 )
@@ -273,18 +273,38 @@ FAULTS: list[tuple[str, str, Preflight]] = [
     ),
     ("inputs_alike", "grave", changed(FINETUNE, start={"cls_spread": {"layer 1": 1e-2, "layer 2": 1e-6}})),
     ("frozen_fresh", "grave", changed(FINETUNE, asked={"frozen": True})),
-    ("rate_too_high", "grave", changed(FINETUNE, asked={"lr": 1e-3, "warmup": 0.0})),
-    ("rate_too_high", "notable", changed(FINETUNE, asked={"warmup": 0.0})),
-    ("rate_too_high", "notable", changed(PRETRAIN, asked={"lr": 1e-3})),
-    ("not_by_heart", "grave", changed(FINETUNE, by_heart=STUCK)),
-    ("not_by_heart", "grave", changed(FINETUNE, by_heart={**STUCK, **DEAD})),
-    ("not_by_heart", "grave", changed(FINETUNE, by_heart={**STUCK, "calmer": replace(BY_HEART, rate=5e-5)})),
-    ("not_by_heart", "grave", changed(FINETUNE, by_heart={"losses": [0.9] * 8, "ended": "time", **DEAD})),
-    ("not_by_heart", "grave", changed(FINETUNE, by_heart={"losses": [0.9] * 21, "ended": "stopped", **DEAD})),
-    ("not_by_heart", "grave", changed(FINETUNE, by_heart={"losses": [0.9] * 3, "ended": "diverged"})),
-    ("rate_over_cliff", "grave", changed(FINETUNE, asked={"lr": 1e-2, "reach": 5.0, "norm": "pre"})),
-    ("rate_over_cliff", "notable", changed(FINETUNE, asked={"lr": 2e-3, "reach": 1.0, "norm": "pre"})),
-    ("rate_too_small", "grave", changed(FINETUNE, asked={"lr": 1e-9, "reach": 5e-7})),
+    ("learning_rate_too_high", "grave", changed(FINETUNE, asked={"lr": 1e-3, "warmup": 0.0})),
+    ("learning_rate_too_high", "notable", changed(FINETUNE, asked={"warmup": 0.0})),
+    ("learning_rate_too_high", "notable", changed(PRETRAIN, asked={"lr": 1e-3})),
+    ("cannot_overfit_batch", "grave", changed(FINETUNE, overfit_trial=STUCK)),
+    ("cannot_overfit_batch", "grave", changed(FINETUNE, overfit_trial={**STUCK, **DEAD})),
+    (
+        "cannot_overfit_batch",
+        "grave",
+        changed(FINETUNE, overfit_trial={**STUCK, "calmer": replace(OVERFIT_BY, rate=5e-5)}),
+    ),
+    (
+        "cannot_overfit_batch",
+        "grave",
+        changed(FINETUNE, overfit_trial={"losses": [0.9] * 8, "ended": "time", **DEAD}),
+    ),
+    (
+        "cannot_overfit_batch",
+        "grave",
+        changed(FINETUNE, overfit_trial={"losses": [0.9] * 21, "ended": "stopped", **DEAD}),
+    ),
+    (
+        "cannot_overfit_batch",
+        "grave",
+        changed(FINETUNE, overfit_trial={"losses": [0.9] * 3, "ended": "diverged"}),
+    ),
+    ("learning_rate_over_cliff", "grave", changed(FINETUNE, asked={"lr": 1e-2, "reach": 5.0, "norm": "pre"})),
+    (
+        "learning_rate_over_cliff",
+        "notable",
+        changed(FINETUNE, asked={"lr": 2e-3, "reach": 1.0, "norm": "pre"}),
+    ),
+    ("learning_rate_too_small", "grave", changed(FINETUNE, asked={"lr": 1e-9, "reach": 5e-7})),
     ("memory", "grave", changed(FINETUNE, cost={"activations": 9_000_000_000})),
     ("memory", "grave", changed(PRETRAIN, cost={"activations": 9_000_000_000})),
 ]
@@ -295,7 +315,7 @@ FAULTS: list[tuple[str, str, Preflight]] = [
 )
 def test_nothing_is_found_in_a_healthy_record(record: Preflight) -> None:
     assert check_before(record) == []
-    quick = replace(record, by_heart=None, range_test=None, cost=None)
+    quick = replace(record, overfit_trial=None, range_test=None, cost=None)
     assert check_before(quick) == []
 
 
@@ -370,7 +390,7 @@ def test_the_scale_of_positions_that_is_proposed_is_of_the_present_one() -> None
     ],
 )
 def test_rates_that_are_known_to_work_are_no_fault(asked: dict[str, Any]) -> None:
-    quick = changed(replace(FINETUNE, by_heart=None, range_test=None), asked={"reach": 1.0, **asked})
+    quick = changed(replace(FINETUNE, overfit_trial=None, range_test=None), asked={"reach": 1.0, **asked})
     assert check_before(quick) == []
 
 
@@ -391,22 +411,24 @@ def test_freezing_trained_weights_is_no_fault() -> None:
 
 def test_where_the_signal_stops_is_said() -> None:
     for ended in ("steps", "stopped"):
-        (finding,) = check_before(changed(FINETUNE, by_heart={**STUCK, **DEAD, "ended": ended}))
+        (finding,) = check_before(changed(FINETUNE, overfit_trial={**STUCK, **DEAD, "ended": ended}))
         assert finding.sureness == "certain"
         assert "The signal stops at layer 2" in finding.seen
 
 
 def test_time_that_was_short_is_no_finding() -> None:
-    assert check_before(changed(FINETUNE, by_heart={"losses": [0.9] * 8, "ended": "time"})) == []
-    assert check_before(changed(FINETUNE, by_heart={"losses": [0.9] * 30 + [0.3], "ended": "time"})) == []
+    assert check_before(changed(FINETUNE, overfit_trial={"losses": [0.9] * 8, "ended": "time"})) == []
+    assert (
+        check_before(changed(FINETUNE, overfit_trial={"losses": [0.9] * 30 + [0.3], "ended": "time"})) == []
+    )
     falling = [0.9 - 0.01 * step for step in range(24)]
-    assert check_before(changed(FINETUNE, by_heart={"losses": falling, "ended": "time"})) == []
+    assert check_before(changed(FINETUNE, overfit_trial={"losses": falling, "ended": "time"})) == []
 
 
 def test_a_trial_that_time_ended_is_grave_only_where_the_signal_stopped() -> None:
     flat = {"losses": [0.9] * 24, "ended": "time"}
     weights = [
-        check_before(changed(FINETUNE, by_heart=trial))[0].weight for trial in (flat, {**flat, **DEAD})
+        check_before(changed(FINETUNE, overfit_trial=trial))[0].weight for trial in (flat, {**flat, **DEAD})
     ]
     assert weights == ["notable", "grave"]
 

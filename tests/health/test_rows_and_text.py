@@ -62,7 +62,7 @@ def test_rows() -> None:
         encode_texts(TOKENIZER, texts, max_length=9),
         [np.array([0, 2]), np.array([1, 3]), np.array([4, 5])],
         at_once=2,
-        prior_loss=0.64,
+        baseline_loss=0.64,
         blind={"score": 0.5, "metrics": {"accuracy": 2 / 3}},
     )
     assert isinstance(found, ClassMeasures)
@@ -70,7 +70,7 @@ def test_rows() -> None:
     assert found.dev_counts == {"no": 1, "yes": 2}
     assert found.shares == {"no": pytest.approx(1 / 3), "yes": pytest.approx(2 / 3)}
     assert found.majority_label == "yes"
-    assert found.prior_loss == 0.64
+    assert found.baseline_loss == 0.64
     assert (found.duplicates, found.contradictions, found.leaks) == (1, 2, 1)
     assert found.lines == {"duplicates": [3], "contradictions": [2, 3], "leaks": [2]}
     assert found.one_label == 1.0
@@ -90,7 +90,7 @@ def test_rows_with_numbers() -> None:
         encode_texts(TOKENIZER, texts, max_length=9),
         in_parts([0, 2, 4, 1, 3, 5], 3),
         at_once=2,
-        prior_loss=1.0,
+        baseline_loss=1.0,
         blind={"score": 0.0, "metrics": {"pearson": 0.0}},
     )
     assert isinstance(found, NumberMeasures)
@@ -116,7 +116,7 @@ def test_neighbours_of_a_file_sorted_by_source_are_alike() -> None:
         encode_texts(TOKENIZER, texts, max_length=9),
         in_parts(list(range(90)), 9),
         at_once=9,
-        prior_loss=0.69,
+        baseline_loss=0.69,
         blind={"score": 0.0, "metrics": {"accuracy": 0.5}},
     )
     assert found.neighbours_alike > 0.9

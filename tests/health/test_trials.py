@@ -19,10 +19,10 @@ from bertkit.health.start import (
 )
 from bertkit.health.trials import (
     KNOWN,
-    LEAST_BY_HEART,
+    LEAST_OVERFIT,
     RANGE_STEPS,
     Trial,
-    learn_by_heart,
+    overfit_batch,
     range_test,
 )
 from bertkit.model.compute import FLOAT32, available_memory, resident_memory
@@ -76,7 +76,7 @@ def trial(model: Classifier) -> Trial:
         loss=loss,
         optimiser=lambda each: build_optimiser(each, OptimiserRecipe(eps=1e-8)),
         batch=BATCH,
-        prior_loss=math.log(2),
+        baseline_loss=math.log(2),
         clip=1.0,
         compute=FLOAT32,
     )
@@ -90,7 +90,7 @@ def test_a_healthy_model_learns_by_heart_on_a_copy() -> None:
     model = classifier()
     before = copy.deepcopy(model.state_dict())
     state = torch.get_rng_state()
-    found = learn_by_heart(trial(model), constant(3e-3), steps=100, seconds=600)
+    found = overfit_batch(trial(model), constant(3e-3), steps=100, seconds=600)
     assert found.ended == "learnt"
     assert found.losses[-1] < KNOWN <= min(found.losses[:-1])
     assert (found.rows, found.tokens, found.rate, found.calmer) == (4, 22, 3e-3, None)
@@ -108,7 +108,7 @@ def test_a_model_whose_inputs_are_alike_does_not_learn_and_nothing_helps() -> No
             block.attention.output.weight.zero_()
             block.attention.output.requires_grad_(False)
     model.encoder.embeddings.requires_grad_(False)
-    found = learn_by_heart(trial(model), constant(3e-3), steps=40, seconds=600)
+    found = overfit_batch(trial(model), constant(3e-3), steps=40, seconds=600)
     assert found.ended == "steps"
     assert len(found.losses) == 40
     assert found.losses[-1] == pytest.approx(math.log(2), abs=0.02)
@@ -118,27 +118,27 @@ def test_a_model_whose_inputs_are_alike_does_not_learn_and_nothing_helps() -> No
 
 
 def test_a_rate_that_is_far_too_high_fails_where_a_tenth_succeeds() -> None:
-    found = learn_by_heart(trial(classifier()), constant(0.1), steps=60, seconds=600)
+    found = overfit_batch(trial(classifier()), constant(0.1), steps=60, seconds=600)
     assert found.ended != "learnt"
     assert found.calmer is not None
     assert found.calmer.ended == "learnt"
 
 
 def deep() -> Classifier:
-    """Eight fresh layers with norms behind their parts, as the article's."""
+    """Eight fresh post-norm layers, as the article's."""
     return classifier(replace(CONFIG, layers=8, norm="post"))
 
 
 def test_a_signal_that_stops_ends_a_trial_soon_however_little_time_there_is() -> None:
     for seconds in (0.0, 600.0):
-        found = learn_by_heart(trial(deep()), constant(0.1), steps=100, seconds=seconds, calmer=False)
+        found = overfit_batch(trial(deep()), constant(0.1), steps=100, seconds=seconds, calmer=False)
         assert (found.ended, len(found.losses)) == ("stopped", 21), seconds
         assert found.stops_at is not None
         assert found.cls_spread[found.stops_at] < 1e-4
 
 
 def test_a_signal_that_passes_does_not_stop() -> None:
-    found = learn_by_heart(trial(deep()), constant(1e-3), steps=100, seconds=600)
+    found = overfit_batch(trial(deep()), constant(1e-3), steps=100, seconds=600)
     assert (found.ended, found.stops_at) == ("learnt", None)
 
 
@@ -146,14 +146,14 @@ def test_a_loss_that_is_no_number_ends_a_trial() -> None:
     model = classifier()
     with torch.no_grad():
         model.head.output.weight[0, 0] = math.nan
-    found = learn_by_heart(trial(model), constant(1e-3), steps=9, seconds=600)
+    found = overfit_batch(trial(model), constant(1e-3), steps=9, seconds=600)
     assert found.ended == "diverged"
     assert range_test(trial(model), seconds=600).ended == "diverged"
 
 
 def test_time_ends_a_trial_honestly() -> None:
-    found = learn_by_heart(trial(classifier()), constant(1e-6), steps=100, seconds=0.0)
-    assert (found.ended, len(found.losses)) == ("time", LEAST_BY_HEART)
+    found = overfit_batch(trial(classifier()), constant(1e-6), steps=100, seconds=0.0)
+    assert (found.ended, len(found.losses)) == ("time", LEAST_OVERFIT)
     assert range_test(trial(classifier()), seconds=0.0).ended == "time"
 
 

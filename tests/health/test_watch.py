@@ -87,8 +87,8 @@ FAULTS: dict[str, Watched] = {
     "attention_at_one_place": at(
         50, look(1), *(look(step, attention_entropy={"layer 1": 0.01, "layer 2": 0.7}) for step in (20, 50))
     ),
-    "stuck_on_the_prior": at(300, look(1), loss=0.61, evaluations=(evaluation(280), evaluation(300))),
-    "learned_by_heart": at(
+    "stuck_at_baseline_loss": at(300, look(1), loss=0.61, evaluations=(evaluation(280), evaluation(300))),
+    "overfitting": at(
         260,
         look(1),
         loss=0.1,
@@ -124,7 +124,7 @@ def test_a_check_finds_its_fault_and_nothing_in_a_healthy_run(name: str) -> None
             Recipe().with_changes({section: {key: change.value}})
 
 
-@pytest.mark.parametrize("name", [n for n in DURING if n not in ("stuck_on_the_prior", "learned_by_heart")])
+@pytest.mark.parametrize("name", [n for n in DURING if n not in ("stuck_at_baseline_loss", "overfitting")])
 def test_changes_of_what_both_kinds_of_run_are_told_are_keys_of_both(name: str) -> None:
     found = heard(name, FAULTS[name])
     assert found is not None
@@ -141,8 +141,8 @@ def test_the_articles_collapse_is_told_with_its_cause_and_what_to_change() -> No
     assert found.sureness == "likely"
     assert found.line == (
         "The gradient of layer 1 fell from 1.8 in step 1 to 3e-08 in step 20, at lr 0.001 without warm-up. "
-        "The run has collapsed: the rate is too high for a model with its norms behind the parts (post-norm) "
-        "without warm-up, whose first updates destroy it (Xiong et al., arXiv 2002.04745). "
+        "The run has collapsed: the learning rate is too high for post-norm layers without warm-up. The "
+        "first updates have destroyed the model (Xiong et al., arXiv 2002.04745). "
         "What may help: --set optimiser.lr=0.0001 with --set optimiser.warmup=0.1 with "
         "--set optimiser.clip=1."
     )
@@ -204,10 +204,10 @@ def test_of_real_runs_those_that_stay_on_the_prior_are_told_and_those_that_leave
     log = json.loads(path.read_text())
     run = run_of(log)
     found = [finding.check for _, finding in replayed(run, run.track)]
-    assert found == ([] if log["left_the_prior"] else ["stuck_on_the_prior"])
+    assert found == ([] if log["left_the_prior"] else ["stuck_at_baseline_loss"])
 
 
-STUCK = FAULTS["stuck_on_the_prior"]
+STUCK = FAULTS["stuck_at_baseline_loss"]
 
 
 @pytest.mark.parametrize(
@@ -352,14 +352,14 @@ def test_the_first_look_and_the_newest_few_are_remembered_with_the_peaks() -> No
 def test_who_is_stuck_is_told_to_take_longer_than_it_was_to(
     training: TrainingRecipe, longer: dict[str, int]
 ) -> None:
-    run = FAULTS["stuck_on_the_prior"]
+    run = FAULTS["stuck_at_baseline_loss"]
     (finding,) = check_during(replace(run, setting=replace(SETTING, training=training)), [])
     assert {change.key: change.value for change in finding.changes if change.key} == longer
 
 
 def test_who_began_with_trained_weights_is_not_told_to() -> None:
     trained = replace(SETTING, trained=True)
-    (finding,) = check_during(replace(FAULTS["learned_by_heart"], setting=trained), [])
+    (finding,) = check_during(replace(FAULTS["overfitting"], setting=trained), [])
     assert [str(change) for change in finding.changes] == ["more rows"]
 
 

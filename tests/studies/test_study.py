@@ -58,7 +58,7 @@ def test_the_sentences_say_what_left_the_prior_what_is_missing_and_that_seeds_ar
     study: Study, tmp_path: Path, finished: Callable[..., None], labels: list[int]
 ) -> None:
     told = " ".join(say(done(study, tmp_path / "s", finished, labels)))
-    assert "left the entropy of the labels' shares (0.693) in every seed of 'high and long'" in told
+    assert "left the entropy of the classes (0.693) in every seed of 'high and long'" in told
     assert "It did so in some seeds of 'high' (1 of 2 seeds)." in told
     assert "It stayed there in every seed of 'low'." in told
     assert "The highest accuracy is 1.000 [0.779, 1.000], of 'high and long'; its interval lies above" in told
@@ -162,9 +162,7 @@ def test_without_one_that_left_in_every_seed_the_sentences_still_say_what_was_le
 ) -> None:
     low, high, _ = done(study, tmp_path / "s", finished, labels)
     told = say([low, high])
-    assert told[0].startswith(
-        "The training loss left the entropy of the labels' shares (0.693) in some seeds"
-    )
+    assert told[0].startswith("The training loss left the entropy of the classes (0.693) in some seeds")
     assert told[1] == "It stayed there in every seed of 'low'."
 
 

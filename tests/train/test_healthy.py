@@ -57,5 +57,5 @@ def test_the_demo_has_no_findings_before_nor_after(
 def test_recipes_that_learn_have_no_findings_before(name: str) -> None:
     found = preflight(Recipe.from_toml(RECIPES / f"{name}.toml"))
     assert check_before(found) == []
-    assert found.by_heart is not None
-    assert found.by_heart.ended == "learnt"
+    assert found.overfit_trial is not None
+    assert found.overfit_trial.ended == "learnt"

@@ -71,5 +71,5 @@ def test_before_the_articles_recipes_what_is_wrong_is_said_without_a_trial(
     narrow = {**recipe.model.options, "hidden_size": 128, "feedforward_size": 256}
     recipe = recipe.with_changes({"model": {"options": narrow}})
     said = found(recipe, toy, tmp_path)
-    assert {"rate_too_high", "embedding_scale", "file_order"} <= said
+    assert {"learning_rate_too_high", "embedding_scale", "file_order"} <= said
     assert ("pads_visible" in said) == (recipe.batch.pad_to > 0)

@@ -109,8 +109,8 @@ def test_all_measures_of_a_healthy_recipe(toy: Recipe) -> None:
     state = torch.get_rng_state()
     found = preflight(toy, seconds=30)
     assert torch.equal(torch.get_rng_state(), state)
-    assert found.by_heart is not None
-    assert found.by_heart.ended == "learnt"
+    assert found.overfit_trial is not None
+    assert found.overfit_trial.ended == "learnt"
     assert found.range_test is not None
     assert found.cost is not None
     assert found.cost.steps == 15 * 9
@@ -125,8 +125,8 @@ def test_all_measures_of_a_healthy_recipe(toy: Recipe) -> None:
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
-        ({"optimiser": {"lr": 1e-9}, "training": {"epochs": 1}}, "rate_too_small"),
-        ({"optimiser": {"lr": 1.0}}, "not_by_heart"),
+        ({"optimiser": {"lr": 1e-9}, "training": {"epochs": 1}}, "learning_rate_too_small"),
+        ({"optimiser": {"lr": 1.0}}, "cannot_overfit_batch"),
     ],
 )
 def test_faults_of_recipes_are_found(toy: Recipe, changes: dict[str, Any], name: str) -> None:
@@ -203,8 +203,8 @@ def test_all_measures_of_pretraining(restoring: PretrainRecipe) -> None:
     assert found.corpus is not None
     assert found.corpus.epochs > 1
     assert found.start.loss == pytest.approx(found.start.uniform, abs=1.0)
-    assert found.by_heart is not None
-    assert found.by_heart.ended == "learnt"
+    assert found.overfit_trial is not None
+    assert found.overfit_trial.ended == "learnt"
     assert found.range_test is not None
     assert found.cost is not None
     assert found.cost.steps == 500
@@ -215,22 +215,22 @@ def test_all_measures_of_pretraining(restoring: PretrainRecipe) -> None:
 
 
 def test_a_pretraining_whose_signal_stops_is_found_whatever_the_time(restoring: PretrainRecipe) -> None:
-    """Eight fresh layers with norms behind their parts, at a rate far too high."""
+    """Eight fresh post-norm layers, at a rate far too high."""
     deep = {**restoring.model.options, "layers": 8}
     hot = restoring.with_changes({"model": {"options": deep}, "optimiser": {"lr": 0.3, "warmup": 0.0}})
     found = preflight(hot, seconds=0.0)
-    assert found.by_heart is not None
-    assert (found.by_heart.ended, len(found.by_heart.losses)) == ("stopped", 21)
-    (finding,) = [each for each in check_before(found) if each.check == "not_by_heart"]
+    assert found.overfit_trial is not None
+    assert (found.overfit_trial.ended, len(found.overfit_trial.losses)) == ("stopped", 21)
+    (finding,) = [each for each in check_before(found) if each.check == "cannot_overfit_batch"]
     assert finding.weight == "grave"
-    assert "shares of their masked tokens" in finding.seen
+    assert "frequencies of their masked tokens" in finding.seen
 
 
 def test_api_tells_measures_and_findings(
     toy: Recipe, make_shards: Callable[..., Path], tmp_path: Path
 ) -> None:
     told = api.doctor(recipe=toy.with_changes(SICK), seconds=0.5)
-    assert set(told) == {"measures", "findings"}
+    assert set(told) == {"measures", "findings", "again"}
     assert told["findings"][0]["weight"] == "grave"
     shards = make_shards(tmp_path / "some")
     options = {"layers": 1, "hidden_size": 12, "heads": 3, "feedforward_size": 20}

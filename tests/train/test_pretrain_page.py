@@ -17,10 +17,10 @@ def test_a_run_leaves_a_page_at_its_end_and_where_it_was_interrupted(
     with pytest.raises(KeyboardInterrupt):
         api.pretrain(recipe=recipe, out=out, listener=StopsAfter(2))
     assert "This run has no result yet" in (page := (out / "report.html").read_text())
-    assert "knowing word frequencies" in page
+    assert "token frequencies" in page
     result = api.pretrain(recipe=recipe, out=out, resume=True)
     assert f"{result['heldout']['mlm_loss']:.3f}" in (page := (out / "report.html").read_text())
-    assert "knowing word frequencies" in page
+    assert "token frequencies" in page
 
 
 def test_only_the_first_process_writes_the_page(

@@ -298,7 +298,7 @@ def _report(result: dict[str, Any]) -> dict[str, str]:
         "left out": f"{result['duplicates']:,} duplicates, {result['dropped']:,} without a word",
         "sentences": f"{result['sentences']:,}: {_lengths(result['sentence_lengths'])}",
         "tokens": f"{result['tokens']:,}, {result['tokens_per_word']:.3f} a word; "
-        f"{result['unknown']:.3%} of the words unknown",
+        f"{result['unknown']:.3%} of the words are [UNK]",
         "a document": _lengths(result["document_lengths"]),
         "problems": "none",
         "as the model sees it": "\n".join(result["samples"]),

@@ -56,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bertkit import api
     from bertkit.cli.doctor_display import show_preflight, show_run
     from bertkit.diagnose.doctor import is_about_a_run
+    from bertkit.diagnose.remedy import examine_recipe
     from bertkit.runs.folder import is_run
 
     arguments.what = finetune.rows_or_task(arguments)
@@ -69,7 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise UserError(f"{arguments.what} is a run, which has its recipe; {words}.")
         found = api.doctor(arguments.what)
     else:
-        found = api.doctor(recipe=asked_recipe(arguments), seconds=arguments.seconds)
+        recipe = asked_recipe(arguments)
+        found = examine_recipe(recipe, seconds=arguments.seconds, file=arguments.recipe)
     if arguments.json:
         print(to_json(found))
     else:

@@ -43,7 +43,7 @@ def show_preflight(found: Mapping[str, Any], shorter: Mapping[str, str]) -> None
         for line in range_sketch(tested, measures["asked"]["lr"]):
             console.print(f"  {line}", soft_wrap=True)
     console.print("\nGradient norm by layer at the first step", style="bold")
-    ends = (measures["by_heart"] or {}).get("gradient_norms")
+    ends = (measures["overfit_trial"] or {}).get("gradient_norms")
     for line in gradient_sketch(measures["start"]["gradient_norms"], ends):
         console.print(f"  {line}", soft_wrap=True)
     if not findings:
@@ -90,6 +90,8 @@ def _show_remedy(console: PlainConsole, found: Mapping[str, Any], shorter: Mappi
         agreed = [each for each in changes if chosen.get(each.key, each.typed) == each.typed]
         console.say(finding_text({**finding, "changes": [asdict(change) for change in agreed]}, above))
         above += agreed
+        if finding is not found["findings"][-1]:
+            console.print()
 
 
 def settings_of(command: str) -> dict[str, str]:
@@ -126,9 +128,9 @@ def measures_table(measures: Measures, findings: Sequence[Mapping[str, Any]]) ->
 
 def cut_short(measures: Measures) -> list[str]:
     """The trials that time ended before they told anything."""
-    trial, tested = measures["by_heart"], measures["range_test"]
-    found = ["by heart"] if trial and trial["ended"] == "time" else []
-    return [*found, "rate"] if tested and tested["ended"] == "time" else found
+    trial, tested = measures["overfit_trial"], measures["range_test"]
+    found = ["overfit"] if trial and trial["ended"] == "time" else []
+    return [*found, "learning rate"] if tested and tested["ended"] == "time" else found
 
 
 def finding_text(finding: Mapping[str, Any], above: Sequence[Change] = ()) -> Text:
@@ -178,7 +180,7 @@ def _rows(measures: Measures) -> Iterator[Row]:
 def _labelled(rows: Measures, asked: Measures) -> Iterator[Row]:
     counts = "{train_rows:,} to train on, {dev_rows:,} to score".format_map(rows)
     yield "rows", counts, "labels_differ numbers_differ"
-    blind = f"who knows only that has a loss of {rows['prior_loss']:.3f} and, always answering"
+    blind = f"baseline loss {rows['baseline_loss']:.3f}; always answering"
     if "counts" in rows:
         shares = sorted(rows["counts"].items(), key=lambda item: -item[1])
         classes = ", ".join(f"{label} {count / rows['train_rows']:.1%}" for label, count in shares[:5])
@@ -213,7 +215,7 @@ def _tokens(measures: Measures) -> Iterator[Row]:
     case = "small letters" if tokens["lowercase"] else "cased"
     unknown = f": {', '.join(tokens['unknown_words'])}" if tokens["unknown_words"] else ""
     text = (
-        f"{tokens['unknown']:.2%} unknown{unknown}; {tokens['tokens_a_word']:.2f} a word; "
+        f"{tokens['unknown']:.2%} [UNK]{unknown}; {tokens['tokens_a_word']:.2f} a word; "
         f"{tokens['vocabulary_size']:,} in the vocabulary, {case}"
     )
     yield "tokens", text, "unknown_tokens chopped_words vocabulary_case"
@@ -235,7 +237,7 @@ def _model(start: Measures) -> Iterator[Row]:
         ratio = start["position_size"] / start["token_size"] if start["token_size"] else math.inf
         sizes += f", positions {start['position_size']:.3f}: {ratio:.1f} to 1"
     yield "embeddings", sizes, "embedding_scale frozen_fresh"
-    yield "first loss", "{loss:.3f}; who knows nothing has {uniform:.3f}".format_map(start), "loss_at_start"
+    yield "first loss", "{loss:.3f}; uniform guessing gives {uniform:.3f}".format_map(start), "loss_at_start"
     layers = [norm for name, norm in start["gradient_norms"].items() if name.startswith("layer ")]
     if len(layers) > 1:
         text = f"first layer {layers[0]:.2g}, last layer {layers[-1]:.2g}"
@@ -247,11 +249,11 @@ def _model(start: Measures) -> Iterator[Row]:
 
 
 def _trials(measures: Measures) -> Iterator[Row]:
-    if trial := measures["by_heart"]:
+    if trial := measures["overfit_trial"]:
         steps, last = len(trial["losses"]), trial["losses"][-1] if trial["losses"] else math.nan
-        unknown = f"{trial['rows']} texts are not known after {steps} steps"
+        unknown = f"{trial['rows']} texts are not learned after {steps} steps"
         text = {
-            "learnt": f"{trial['rows']} texts are known after {steps} steps",
+            "learnt": f"{trial['rows']} texts are learned after {steps} steps",
             "steps": f"{unknown}: the loss is {last:.3f}",
             "stopped": f"{unknown}, and the signal has stopped at {trial['stops_at']}: "
             f"the loss is {last:.3f}",
@@ -259,16 +261,22 @@ def _trials(measures: Measures) -> Iterator[Row]:
             "diverged": f"the loss was no number after {steps} steps",
         }[trial["ended"]]
         if (calmer := trial["calmer"]) and calmer["losses"]:
-            text += f"; at a tenth of the rate {calmer['losses'][-1]:.3f} after {len(calmer['losses'])}"
-        yield "by heart", text if calmer else f"{text} at a rate of {trial['rate']:g}", "not_by_heart"
+            text += (
+                f"; at a tenth of the learning rate {calmer['losses'][-1]:.3f} after {len(calmer['losses'])}"
+            )
+        yield (
+            "overfit",
+            text if calmer else f"{text} at a learning rate of {trial['rate']:g}",
+            "cannot_overfit_batch",
+        )
     if tested := measures["range_test"]:
         falls, cliff = tested["falls_at"], tested["cliff"]
         reached = tested["rates"][-1] if tested["rates"] else 0.0
         text = f"{measures['asked']['lr']:g}; "
-        text += f"a loss falls from {falls:.1g} on" if falls else "no fall"
+        text += f"the loss falls from {falls:.1g} on" if falls else "no fall"
         text += f", the cliff is at {cliff:.1g}" if cliff else f", no cliff up to {reached:.1g}"
         text += ", where time was up" if tested["ended"] == "time" else ""
-        yield "rate", text, "rate_over_cliff rate_too_small rate_too_high"
+        yield "learning rate", text, "learning_rate_over_cliff learning_rate_too_small learning_rate_too_high"
 
 
 def range_sketch(tested: Measures, lr: float) -> list[str]:
@@ -297,7 +305,7 @@ def range_sketch(tested: Measures, lr: float) -> list[str]:
 
 
 def gradient_sketch(norms: Mapping[str, float], ends: Mapping[str, float] | None) -> list[str]:
-    """A bar a layer, the top first, on a logarithmic scale; beside it the norm after learning by heart.
+    """A bar a layer, the top first, on a logarithmic scale; beside it the norm after overfitting a batch.
 
     What is no number has no bar.
     """

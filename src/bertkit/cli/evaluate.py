@@ -107,9 +107,9 @@ def _calibration(result: dict[str, Any]) -> str:
     kept = result["temperature"]
     with_it = f", with the temperature {kept:.2f} that the model keeps" if kept else ""
     return (
-        f"\nCalibration error (ECE, {found['bin_count']} equal bins) {found['ece']:.3f}, of which so few "
-        f"rows explain {found['ece_expected']['mean']:.3f}; log loss {found['log_loss']:.3f}, "
-        f"Brier {found['brier']:.3f}{with_it}."
+        f"\nCalibration error (ECE, {found['bin_count']} equal bins) {found['ece']:.3f}, of it "
+        f"{found['ece_expected']['mean']:.3f} expected from sampling noise; "
+        f"log loss {found['log_loss']:.3f}, Brier {found['brier']:.3f}{with_it}."
     )
 
 

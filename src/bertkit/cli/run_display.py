@@ -264,7 +264,7 @@ def _text_header(plan: UnlabelledPlan) -> dict[str, str]:
         f"positions, {plan.parameters:,} parameters, {encoder.vocabulary_size:,} tokens{seeds}",
         "machine": f"{plan.precision}, {plan.gemm_rate / 1e9:,.0f} GFLOP/s in large matrix products"
         + (f", {plan.processes} processes" if plan.processes > 1 else ""),
-        "floors": f"knowing nothing {plan.uniform:.3f}, knowing word frequencies {plan.unigram:.3f}",
+        "baseline loss": f"uniform guessing {plan.uniform:.3f}, token frequencies {plan.unigram:.3f}",
     }
 
 
@@ -366,8 +366,8 @@ class DemoDisplay(BarDisplay, Listener):
         """Print what the losses of a pretraining stand between."""
         if isinstance(plan, UnlabelledPlan):
             self._say(
-                f"{plan.model}, {plan.encoder.positions} positions, {plan.parameters:,} parameters; knowing "
-                f"nothing is a loss of {plan.uniform:.2f}, knowing word frequencies {plan.unigram:.2f}"
+                f"{plan.model}, {plan.encoder.positions} positions, {plan.parameters:,} parameters; uniform "
+                f"guessing has a loss of {plan.uniform:.2f}, token frequencies {plan.unigram:.2f}"
             )
 
     def stepped(self, record: StepRecord, fraction: float, figures: Mapping[str, float]) -> None:

@@ -193,7 +193,7 @@ def _show(result: dict[str, Any], console: PlainConsole, why: str) -> None:
     if held := result["held_out"]:
         rows["held out"] = (
             f"{held['texts']:,} texts, {held['words']:,} words: {held['fertility']:.3f} tokens a word, "
-            f"{held['unknown']:.3%} of the words unknown\n"
+            f"{held['unknown']:.3%} of the words are [UNK]\n"
             "(to a vocabulary learned in the same way without them)"
         )
     console.print(named_rows(rows))

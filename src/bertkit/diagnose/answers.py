@@ -39,7 +39,7 @@ def answers_of(run: History) -> tuple[Answer, ...]:
             "Does that hold for other rows?": _holds(run),
             "When was it best?": _best(run),
             "Do the seeds agree?": _seeds(run),
-            "Where did the rate go?": _rate(run.tracks),
+            "How did the learning rate change?": _rate(run.tracks),
         }
     else:
         asked = {
@@ -48,7 +48,7 @@ def answers_of(run: History) -> tuple[Answer, ...]:
             "Is there enough text?": _text(run),
             "Can it tell pairs?": _pairs(run),
             "Do the seeds agree?": _losses(run),
-            "Where did the rate go?": _rate(run.tracks),
+            "How did the learning rate change?": _rate(run.tracks),
         }
     asked["Was it begun again?"] = f"Yes. {told}" if (told := begun_again(run)) else ""
     asked["Is the log whole?"] = _holes(run.tracks)
@@ -79,7 +79,7 @@ def _taken_in(run: RunHistory[Recipe]) -> str:
     share = loss / run.floor if run.floor else math.inf
     return (
         f"{'Yes' if share < ON_THE_PRIOR else 'No'}: the training loss of its last epoch is {loss:.3f}, and "
-        f"knowing only {kind_of(run.recipe.task).knowing[1]} gives {run.floor:.3f}."
+        f"{kind_of(run.recipe.task).floor_title} gives {run.floor:.3f}."
     )
 
 

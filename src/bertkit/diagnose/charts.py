@@ -83,8 +83,8 @@ def draw_masked_loss(tracks: Sequence[Track], floor: float | None, uniform: floa
 
     Args:
         tracks: one line each.
-        floor: the loss of knowing word frequencies, in nats.
-        uniform: that of knowing nothing.
+        floor: the loss of predicting token frequencies, in nats.
+        uniform: that of uniform guessing.
     """
 
     def draw(all_axes: Sequence[Axes]) -> None:

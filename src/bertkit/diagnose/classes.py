@@ -153,18 +153,18 @@ def draw_reliability(found: Measured) -> str:
 def _means(found: Measured) -> str:
     expected = found["ece_expected"]
     if found["ece"] <= expected["high"]:
-        return "The distance from the dashed line is no more than so few rows show by chance."
+        return "The calibration error is no larger than expected from sampling noise."
     # Below the dashed line: more often wrong than said.
     rows = sum(each["rows"] for each in found["bins"])
     surer = sum(each["rows"] * (each["confidence"] - each["right"]) for each in found["bins"]) / rows
     if abs(surer) < found["ece"] / 2:
         return (
-            "It is too sure of itself at some probabilities and not sure enough at others, which nearly "
+            "It is over-confident at some probabilities and under-confident at others, which nearly "
             f"cancel out on average ({100 * surer:+.1f} points)."
         )
     if surer > 0:
-        return f"It is too sure of itself, by {100 * surer:.1f} points on average."
-    return f"It is right more often than it says, by {-100 * surer:.1f} points on average."
+        return f"It is over-confident, by {100 * surer:.1f} points on average."
+    return f"It is under-confident, by {-100 * surer:.1f} points on average."
 
 
 def _binned(found: Measured) -> str:

@@ -32,7 +32,7 @@ class Scale(NamedTuple):
 
 _LOSSES = Scale(
     *("held-out loss", "lowest loss", False, "held-out text, nats"),
-    beside=("floors", "unigram", "knowing word frequencies"),
+    beside=("floors", "unigram", "token frequencies"),
 )
 
 
@@ -118,10 +118,10 @@ def _verdict(found: Found) -> tuple[str, str, str]:
         return "open", lead, "No difference has an interval: see below why."
     first = next(row["name"] for row in finished if row["run"] == found["first"])
     drawn = all(each["seeds_drawn"] for each in paired)
-    more = "more than chance" if drawn else "more than the rows explain"
+    more = "significant (p below 0.05)" if drawn else "significant over the rows (p below 0.05)"
     verdict = f"Of {len(paired)} differences from {first}, {apart} {'is' if apart == 1 else 'are'} {more}."
     if len(paired) == 1:
-        verdict = f"The difference from {first} is {'' if apart else 'no '}{more}."
+        verdict = f"The difference from {first} is {'' if apart else 'not '}{more}."
     if not drawn:
         verdict += " Rows only, where a run has one seed: another seed may differ."
     return "good" if drawn and apart == len(paired) else "open", lead, verdict
@@ -168,10 +168,12 @@ def _differences(found: Found) -> str:
     if found["kind"] != PRETRAINING:
         drawn = all((row.get("difference") or {}).get("seeds_drawn", True) for row in found["rows"])
         remark += (
-            "An interval that leaves out 0 is more than chance; rows and seeds are drawn anew together, so "
+            "A difference whose interval leaves out 0 is significant (p below 0.05). Rows and seeds are "
+            "resampled together, so "
             if drawn
-            else "An interval that leaves out 0 is more than the rows explain; of a run with one seed only "
-            "rows are drawn anew, and another seed may differ. Rows are drawn for both runs together, so "
+            else "A difference whose interval leaves out 0 is significant over the rows (p below 0.05). Of a "
+            "run with one seed only rows are resampled: another seed may differ. Rows are resampled for both "
+            "runs together, so "
         )
         remark += (
             "that rows which are hard for both count for neither. Without a line the rows cannot be paired."

@@ -175,7 +175,7 @@ def _is_past(entry: dict[str, Any], run: History, track: Track) -> bool:
         return run.finished and bool(run.learned)
     if track.outcome is not None and track.outcome.status == "learned":
         return True
-    if entry["check"] != "stuck_on_the_prior" or run.floor is None:
+    if entry["check"] != "stuck_at_baseline_loss" or run.floor is None:
         return False
     return last_train_loss(track.evaluations) < ON_THE_PRIOR * run.floor
 

@@ -108,7 +108,7 @@ class Pretrained(Group):
         heldout: whether the losses are of held-out text; of training where none was held out.
         accuracy: share of held-out masked tokens that are restored, mean over the models that tell it.
         pairs: share of held-out pairs that are told right, mean over the models that learned from pairs.
-        floors: losses of knowing word frequencies ("unigram") and nothing ("uniform").
+        floors: losses of predicting token frequencies ("unigram") and of uniform guessing ("uniform").
         through_at: the step by which each model was off the plateau of word frequencies; None if never.
         tokens: that the first model read.
         corpus: fingerprint of the text.

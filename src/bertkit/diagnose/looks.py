@@ -45,7 +45,7 @@ class HeatMap:
 HEAT_MAPS: Mapping[str, HeatMap] = MappingProxyType(
     {
         "gradient_norms": HeatMap(
-            "Gradients by layer, from the bottom to the top", "Norm of the gradient before clipping."
+            "Gradients by layer, from the bottom to the top", "Gradient norm before clipping."
         ),
         "update_ratios": HeatMap(
             "Updates by layer", "Length of an update over that of the weights; about 0.001 is usual."
@@ -140,7 +140,7 @@ def _draw(name: str, columns: Sequence[tuple[int, Layers]], low: float, high: fl
         axes.set_yticks(range(len(layers)), layers)
         axes.set_xlim(0, len(columns))
         axes.set_ylim(-0.5, len(layers) - 0.5)
-        axes.set_xlabel("step looked at")
+        axes.set_xlabel("step")
         axes.grid(visible=False)
 
     return picture(name, draw, size=(5.4, 0.9 + 0.28 * max(len(layers), 4)))

@@ -74,7 +74,7 @@ def labelled_facts(told: Told) -> str:
             "start": Path(asked.model.start).name,
             "epochs": _length(training),
             "batch": f"{asked.batch.sequences} sequences",
-            "highest rate": f"{optimiser.lr:g}, {optimiser.name}",
+            "highest learning rate": f"{optimiser.lr:g}, {optimiser.name}",
         }
     found |= {
         "best epoch": f"{result['best_epoch']:g}",
@@ -100,8 +100,7 @@ def loss(told: Told) -> str:
     keys = [key("train", "training rows"), key("dev", "dev rows")]
     if floor is not None and isinstance(told.history.recipe, Recipe):
         kind = told.result.get("kind") or kind_of(told.history.recipe.task).name
-        knowing, _ = get_kind(kind).knowing
-        keys.append(key("majority", f"knowing only {knowing}, {floor:.3f}", dashed=True))
+        keys.append(key("majority", f"{get_kind(kind).floor_title}, {floor:.3f}", dashed=True))
     broken = [track.broke.place for track in tracks if track.broke is not None]
     if broken and not doctors:
         keys.append(note(f"The loss was no number from epoch {min(broken):.2f} on."))
@@ -206,9 +205,9 @@ def masked_loss(told: Told) -> str:
     if any(track.evaluations for track in tracks):
         keys.append(key("dev", "held-out text"))
     if history.floor is not None:
-        keys.append(key("ngram", f"knowing word frequencies, {history.floor:.3f}", dashed=True))
+        keys.append(key("ngram", f"token frequencies, {history.floor:.3f}", dashed=True))
     if history.uniform is not None:
-        keys.append(key("majority", f"knowing nothing, {history.uniform:.3f}", dashed=True))
+        keys.append(key("majority", f"uniform guessing, {history.uniform:.3f}", dashed=True))
     broken = [track.broke.step for track in tracks if track.broke is not None]
     if broken and told.examined is None:
         keys.append(note(f"The loss was no number from step {min(broken):,} on."))
@@ -227,8 +226,8 @@ def restored(told: Told) -> str:
     return figure("Right on held-out text", draw_accuracy(tracks), [*keys, *one_each(tracks)])
 
 
-def knowing_less(told: Told) -> str:
-    """The loss beside those of knowing less."""
+def baseline_losses(told: Told) -> str:
+    """The loss beside the baseline losses."""
     rows = losses(told.result)
     names = [name for name in (MASKED.accuracy, PAIRS.accuracy) if any(name in row for row in rows.values())]
     titles = {MASKED.accuracy: "tokens right", PAIRS.accuracy: "pairs right"}
@@ -246,7 +245,7 @@ def knowing_less(told: Told) -> str:
         "Perplexity is exp of the loss: among how many tokens, all equally likely, one would guess as well."
     )
     made = table(heads, lines, numbers=range(1, len(heads)), caption=caption)
-    return f"<section><h2>Beside knowing less</h2>{made}</section>"
+    return f"<section><h2>Beside the baseline losses</h2>{made}</section>"
 
 
 def seeds_of_text(told: Told) -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bertkit.config.model import changed_preset
 from bertkit.diagnose.answers import typed_settings
 from bertkit.errors import UserError
+from bertkit.health.checks import check_before
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.recipe.base import add_settings
 from bertkit.runs.findings import Change, Finding, ways
 from bertkit.runs.folder import RECIPE
 from bertkit.runs.history import History
+from bertkit.train.start import preflight
 
 Settings = Mapping[str, str]
 """By key, as `--set` takes them."""
@@ -26,23 +29,56 @@ def remedy_after(run: Path, history: History, findings: Sequence[Finding]) -> st
     return _command(words, settings, f"{run}-again")
 
 
-def remedy_before(recipe: Recipe | PretrainRecipe, findings: Sequence[Finding]) -> str:
+def examine_recipe(
+    recipe: Recipe | PretrainRecipe, *, seconds: float, file: str | Path | None = None
+) -> dict[str, Any]:
+    """Look at what a recipe would do, by a few steps on copies of its model.
+
+    Args:
+        recipe: of a run to come.
+        seconds: for these steps, at most.
+        file: the recipe file that it was made from, if any: it shortens the command.
+
+    Returns:
+        `measures`, `findings`, the gravest first, and `again`, the command with all their changes.
+
+    Raises:
+        UserError: bad data or options.
+    """
+    measures = preflight(recipe, seconds=seconds)
+    findings = check_before(measures)
+    return {
+        "measures": measures.to_json(),
+        "findings": [each.to_json() for each in findings],
+        "again": remedy_before(recipe, findings, file),
+    }
+
+
+def remedy_before(
+    recipe: Recipe | PretrainRecipe, findings: Sequence[Finding], file: str | Path | None = None
+) -> str:
     """The command that makes such a run with what its findings propose; "" where no key can say any of it."""
     if not (chosen := chosen_changes(recipe, findings)):
         return ""
-    usual = type(recipe)().flat()
-    asked = {
-        f"{key}.{name}" if isinstance(value, Mapping) else key: each
-        for key, value in recipe.flat().items()
-        if value != usual[key]
-        for name, each in (value.items() if isinstance(value, Mapping) else [("", value)])
-    }
-    about = getattr(getattr(recipe, recipe.ABOUT[0]), recipe.ABOUT[1])
-    asked.pop(".".join(recipe.ABOUT), None)
-    words = ["finetune" if isinstance(recipe, Recipe) else "pretrain", *filter(None, [about])]
-    name = Path(about or asked.get("task.train", "")).name.partition(".")[0]
+    usual = _flat(type(recipe).of(file))
+    asked = {key: value for key, value in _flat(recipe).items() if usual.get(key) != value}
+    name = asked.pop(".".join(recipe.ABOUT), "")
+    words = ["finetune" if isinstance(recipe, Recipe) else "pretrain", *filter(None, [name])]
+    words += ["--recipe", str(file)] if file else []
+    name = Path(str(name or asked.get("task.train") or file or "again")).name.partition(".")[0]
     settings = {key: Change(key, value).typed.removeprefix("--set ") for key, value in asked.items()}
-    return _command(words, settings | chosen, f"runs/{name or 'again'}")
+    return _command(words, settings | chosen, f"runs/{name}")
+
+
+def _flat(recipe: Recipe | PretrainRecipe) -> dict[str, Any]:
+    """Each key with its value, those of the model's options and of places, too."""
+    options = {f"model.options.{name}": value for name, value in recipe.model.options.items()}
+    about = {".".join(recipe.ABOUT): getattr(getattr(recipe, recipe.ABOUT[0]), recipe.ABOUT[1])}
+    return {
+        **about,
+        **{key: each for key, each in recipe.flat().items() if key != "model.options"},
+        **options,
+    }
 
 
 def _command(words: Sequence[str], settings: Settings, out: str) -> str:

@@ -74,7 +74,7 @@ REPORT_SECTIONS: Page = (
         Section(classes.thresholds, LABELLED, done=True, kinds=CLASSES),
     ),
     (Section(numbers.points, LABELLED, done=True, kinds=NUMBERS),),
-    (Section(objectives.knowing_less, UNLABELLED, done=True),),
+    (Section(objectives.baseline_losses, UNLABELLED, done=True),),
     (Section(objectives.seeds, LABELLED, done=True),),
     (Section(objectives.seeds_of_text, UNLABELLED, done=True),),
     (Section(classes.mistakes, LABELLED, done=True, kinds=CLASSES),),

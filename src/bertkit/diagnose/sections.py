@@ -208,7 +208,7 @@ def gradients_seen(told: Told) -> str:
     if not lines:
         return ""
     keys = [key("dev", "before clipping, smoothed"), *one_each(lines)]
-    return figure("Size of the gradient", draw_gradients(lines, told.across), keys)
+    return figure("Gradient norm", draw_gradients(lines, told.across), keys)
 
 
 def inputs_apart(told: Told) -> str:

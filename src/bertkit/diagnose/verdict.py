@@ -10,7 +10,7 @@ from typing import Any, Literal
 from bertkit.config.head import USUAL_KIND
 from bertkit.config.terms import MASKED, PAIRS
 from bertkit.diagnose.wording import capital, perplexity, said
-from bertkit.health.unlabelled import BY_HEART, last_training_loss, soon_through, too_early
+from bertkit.health.unlabelled import OVERFIT_BY, last_training_loss, soon_through, too_early
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.history import BaselineScore, Evaluation, History, RunHistory, Scores, is_finetuning
 from bertkit.runs.records import number
@@ -95,8 +95,8 @@ def losses(result: Result) -> dict[str, dict[str, float]]:
     What was no number is NaN.
     """
     rows: dict[str, dict[str, float | None]] = {
-        "knowing nothing": {MASKED.loss: result["floors"]["uniform"]},
-        "word frequencies": {MASKED.loss: result["floors"]["unigram"]},
+        "uniform guessing": {MASKED.loss: result["floors"]["uniform"]},
+        "token frequencies": {MASKED.loss: result["floors"]["unigram"]},
         "before, held out": result["before"] or {},
         "training": {MASKED.loss: result["train_mlm_loss"]},
         "after, held out": result["heldout"] or {},
@@ -260,8 +260,8 @@ def _figures(result: Result) -> str:
     if math.isnan(loss):
         words = f"{where}: no number."
     return (
-        f"{words} Knowing only how frequent words are gives {floors['unigram']:.3f} "
-        f"({said(perplexity(floors['unigram']), 0)}), knowing nothing {floors['uniform']:.3f} "
+        f"{words} Predicting the token frequencies gives {floors['unigram']:.3f} "
+        f"({said(perplexity(floors['unigram']), 0)}), uniform guessing {floors['uniform']:.3f} "
         f"({said(perplexity(floors['uniform']), 0)})."
     )
 
@@ -283,12 +283,12 @@ def _came_to(run: RunHistory[PretrainRecipe], result: Result) -> tuple[Level, st
     if not run.learned:
         return _on_the_plateau(run)
     lowest = min(_scored_texts(run), key=lambda each: each.loss, default=None)
-    if after and lowest and after[MASKED.loss] > lowest.loss + BY_HEART:
+    if after and lowest and after[MASKED.loss] > lowest.loss + OVERFIT_BY:
         text = (
-            f"It was lower before, {lowest.loss:.3f} after step {lowest.step:,}: the model began to learn "
-            "the text by heart. More text or fewer steps would help."
+            f"It was lower before, {lowest.loss:.3f} after step {lowest.step:,}: the model began to "
+            "overfit the text. More text or fewer steps would help."
         )
-        return "open", "It learned, and then by heart.", text
+        return "open", "It learned, then overfitted.", text
     if run.through_at == 0 and before and after:
         gain = before[MASKED.loss] - after[MASKED.loss]
         began = f"The model began with {before[MASKED.loss]:.3f}"
@@ -351,7 +351,7 @@ def _pretraining_in_short(run: RunHistory[PretrainRecipe]) -> str:
     if not scored or run.floor is None:
         return f"It learned: {held}."
     below = run.floor - scored[-1].loss
-    return f"It learned: {held}, {below:.3f} below that of knowing only how frequent words are."
+    return f"It learned: {held}, {below:.3f} below that of predicting the token frequencies."
 
 
 def _without_heldout(run: RunHistory[PretrainRecipe]) -> str:

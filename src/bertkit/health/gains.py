@@ -40,7 +40,7 @@ HIGH = 0.3
 """Share of its highest at which a rate has not decayed."""
 
 
-def learns_by_heart(watched: Watched) -> Finding | None:
+def overfits(watched: Watched) -> Finding | None:
     """The training rows are known, and nothing of it holds for the dev rows."""
     prior, evaluations = watched.setting.prior_entropy, watched.past.evaluations
     if prior is None or len(evaluations) < 2:
@@ -54,14 +54,14 @@ def learns_by_heart(watched: Watched) -> Finding | None:
         "likely",
         f"The training loss is {now.train_loss:.3f} and the dev loss {now.loss:.3f}, above the baseline "
         f"loss ({prior:.3f}); no evaluation has beaten the baseline that reads no text.",
-        "The model has learnt its rows by heart, and nothing that holds for others.",
+        "The model overfits: it has memorised its rows, and learned nothing that holds for others.",
         Change(words="more rows"),
         *(() if watched.setting.trained else (PRETRAINED,)),
     )
 
 
-def learned_by_heart(run: RunHistory[Recipe]) -> Finding | None:
-    """The training rows were learned by heart: the dev loss rises and the score falls for most of the run."""
+def overfitting(run: RunHistory[Recipe]) -> Finding | None:
+    """It overfits: the dev loss rises and the score falls for most of the run."""
     lost = [seed for seed in run.tracks if _by_heart(run, seed)]
     if 2 * len(lost) <= len(run.tracks):
         return None
@@ -77,8 +77,8 @@ def learned_by_heart(run: RunHistory[Recipe]) -> Finding | None:
         "certain",
         f"The best epoch is {round(best, 1):g} of {round(lost[0].place, 1):g}{of_seeds(run, lost, 'in')}; "
         f"the dev loss rises from {first:.3f} to {last:.3f} while the training loss falls.",
-        "From there on the model learns its rows by heart, and the score falls. The best epoch is the one "
-        "kept, but at a rate that had not come down yet.",
+        "From there on the model overfits, and the score falls. The best epoch is the one "
+        "kept, but at a learning rate that had not come down yet.",
         *changes,
     )
 
@@ -198,7 +198,7 @@ def dev_too_small(run: RunHistory[Recipe]) -> Finding | None:
     )
 
 
-def rate_not_decayed(run: RunHistory[Recipe]) -> Finding | None:
+def learning_rate_not_decayed(run: RunHistory[Recipe]) -> Finding | None:
     """The run ended, and its score had begun to fall, while its rate was still high."""
     seeds = [seed for seed in run.tracks if seed.outcome and seed.broke is None and len(seed.evaluations) > 1]
     high = [seed for seed in seeds if _ended_high(seed)]
@@ -210,10 +210,10 @@ def rate_not_decayed(run: RunHistory[Recipe]) -> Finding | None:
     as_asked = run.recipe.training.budget or done == run.recipe.training.epochs
     return notable(
         "possible",
-        f"The run ended with a rate of {high[0].steps[-1].learning_rate:.1g}, "
+        f"The run ended with a learning rate of {high[0].steps[-1].learning_rate:.1g}, "
         f"{high[0].steps[-1].learning_rate / _highest(high[0]):.0%} of its highest"
         + (", and a score below its best." if constant else ": it was ended before its schedule was."),
-        "The last updates, at a rate near zero, are those that settle a model; this one has not had them.",
+        "The last updates, at a learning rate near zero, settle a model. This one has not had them.",
         *tuple(change for change in changes if constant or not as_asked),
     )
 

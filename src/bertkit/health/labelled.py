@@ -80,7 +80,7 @@ def frozen_fresh(record: Preflight) -> Finding | None:
     )
 
 
-def stuck_on_the_prior(watched: Watched) -> Finding | None:
+def stuck_at_baseline_loss(watched: Watched) -> Finding | None:
     """One answer to everything in every evaluation, late in the run, and no loss below the labels' entropy.
 
     Judged where an evaluation has just ended: only the loss of whole epochs tells so little from nothing,
@@ -103,7 +103,7 @@ def stuck_on_the_prior(watched: Watched) -> Finding | None:
         f"Every dev row has got the same answer in {len(evaluations)} evaluations, and the training loss of "
         f"the last epoch, {newest.train_loss:.3f}, is not below the baseline loss ({prior:.3f}) "
         f"after {watched.fraction:.0%} of the run.",
-        "The model knows how the answers are spread and nothing of the inputs; gradients still flow, so it "
+        "The model uses nothing of the inputs: its loss is the baseline loss. Gradients still flow; it "
         "needs another learning rate, more epochs or a better start.",
         *(longer(watched.setting.training, 2) if watched.setting.training else ()),
         *(() if watched.setting.trained else (PRETRAINED,)),
@@ -117,7 +117,7 @@ def stuck(run: RunHistory[Recipe]) -> Finding | None:
         return None
     seeds, levels = zip(*found, strict=True)
     beside = (
-        f"knowing only how often each label occurs gives {run.floor:.3f}"
+        f"predicting the class frequencies gives {run.floor:.3f}"
         if run.floor is not None
         else "at the beginning it was no higher"
     )
@@ -134,8 +134,8 @@ def stuck(run: RunHistory[Recipe]) -> Finding | None:
 
 def _answers(run: RunHistory[Recipe], level: float) -> str:
     if run.floor is not None and level > WILD * run.floor:
-        return "it is sure of wrong answers, which is worse than to know the shares of the labels alone"
-    return "it answers with the shares of the labels, whatever it reads"
+        return "it is confident in wrong answers, which is worse than predicting the class frequencies"
+    return "it predicts the class frequencies, whatever the text"
 
 
 def plateau_of(run: RunHistory[Recipe], seed: Track) -> float | None:
@@ -169,7 +169,7 @@ def _causes(run: RunHistory[Recipe]) -> str:
     """What in the recipe is known to do that."""
     recipe = run.recipe
     if run.fresh and recipe.model.freeze:
-        return " Its head alone was trained, on features that chance made: fresh weights that stay."
+        return " Its head alone was trained, on features of random weights."
     causes = []
     if few := _few_updates(run):
         causes.append(f"no more than {few:,} updates")
@@ -179,11 +179,11 @@ def _causes(run: RunHistory[Recipe]) -> str:
         causes.append("rows in the order of their file")
     rate, usual = recipe.optimiser.lr, usual_rate(recipe)
     if rate <= TOO_LOW * usual or (rate >= TOO_HIGH * usual and not recipe.model.freeze):
-        causes.append(f"a rate of {rate:g}, where {usual:g} is usual")
+        causes.append(f"a learning rate of {rate:g}, where {usual:g} is usual")
     elif not recipe.optimiser.warmup and rate >= usual:
-        causes.append(f"a rate of {rate:g} without warm-up")
+        causes.append(f"a learning rate of {rate:g} without warm-up")
     if any(change.key == "model.options.norm" for change in trainable(recipe.model)):
-        causes.append("norms after the parts in a model with fresh weights")
+        causes.append("post-norm layers with fresh weights")
     return f" Known to do that, and so in this recipe: {'; '.join(causes)}." if causes else ""
 
 
@@ -225,7 +225,7 @@ def _unstick(run: RunHistory[Recipe]) -> tuple[Change, ...]:
     elif not run.fresh:
         changes += longer(recipe.training, 2)
     if recipe.model.freeze and not run.fresh:
-        changes.append(Change(words=f"training all weights (--no-freeze), at a rate of {usual:g}"))
+        changes.append(Change(words=f"training all weights (--no-freeze), at a learning rate of {usual:g}"))
     return (*changes, PRETRAINED) if run.fresh else tuple(changes)
 
 

@@ -53,7 +53,7 @@ class RowMeasures:
     Attributes:
         train_rows: rows to learn from.
         dev_rows: rows to score on.
-        prior_loss: the loss of who knows how the labels are spread and nothing else, in the loss's unit.
+        baseline_loss: the loss of who knows how the labels are spread and nothing else, in the loss's unit.
         duplicates: rows of train whose texts stand in an earlier one.
         contradictions: rows of train whose texts also stand there with another label.
         leaks: rows of dev whose texts stand in train.
@@ -68,7 +68,7 @@ class RowMeasures:
     of: ClassVar[str] = "rows"
     train_rows: int
     dev_rows: int
-    prior_loss: float
+    baseline_loss: float
     duplicates: int
     contradictions: int
     leaks: int
@@ -195,13 +195,13 @@ class StartMeasures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ByHeart:
+class OverfitTrial:
     """A copy of the model is given the same few sequences at every step, without dropout.
 
     Attributes:
         rows: sequences.
         tokens: of them together.
-        prior_loss: of who knows the shares of the labels (or tokens) of these and nothing else.
+        baseline_loss: of who knows the shares of the labels (or tokens) of these and nothing else.
         rate: the learning rate, after the recipe's share of warm-up.
         limit: steps asked for.
         losses: before each update.
@@ -210,12 +210,12 @@ class ByHeart:
         cls_spread: at the end.
         stops_at: the lowest layer behind which inputs have become alike while the gradient died, by the end;
             None where the signal passes.
-        calmer: the same again at a tenth of the rate, where this was not learnt.
+        calmer: the same again at a tenth of the learning rate, where this was not learnt.
     """
 
     rows: int
     tokens: int
-    prior_loss: float
+    baseline_loss: float
     rate: float
     limit: int
     losses: list[float]
@@ -223,7 +223,7 @@ class ByHeart:
     gradient_norms: dict[str, float]
     cls_spread: dict[str, float]
     stops_at: str | None = None
-    calmer: ByHeart | None = None
+    calmer: OverfitTrial | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,7 +295,7 @@ class Preflight:
     tokens: TokenMeasures
     rows: RowMeasures | None = None
     corpus: CorpusMeasures | None = None
-    by_heart: ByHeart | None = None
+    overfit_trial: OverfitTrial | None = None
     range_test: RangeTest | None = None
     cost: Cost | None = None
 

@@ -22,7 +22,7 @@ LINES_SHOWN = 5
 FEW_ROWS = 10
 """Of a label: fewer are a matter of few-shot learning, which fine-tuning all weights is not made for."""
 IMBALANCED = 0.8
-"""Share of the majority, and its score, from which a metric says little: it is reached by knowing nothing."""
+"""Share of the majority, and its score, from which a metric says little: reached without any text."""
 SHARES_DIFFER, SURELY = 0.15, 15.1
 """Total variation between train's and dev's shares of labels, and chi-squared of one degree of freedom that
 chance exceeds once in ten thousand times."""
@@ -53,7 +53,7 @@ def measure_rows(
     batches: Sequence[Ints],
     *,
     at_once: int,
-    prior_loss: float,
+    baseline_loss: float,
     blind: dict[str, Any],
 ) -> RowMeasures:
     """What `RowMeasures` says, and what there is to say of classes or numbers, where rows have one each.
@@ -66,7 +66,7 @@ def measure_rows(
         sequences: train, encoded.
         batches: rows of each batch of the first epoch, as the recipe makes them.
         at_once: rows of a batch, to cut the file as it stands.
-        prior_loss: see `RowMeasures`.
+        baseline_loss: see `RowMeasures`.
         blind: `metrics.summary` of the baseline that reads no text.
     """
     known, single = train.known.values, len(train.known.values) == len(train)
@@ -77,7 +77,7 @@ def measure_rows(
     measured: dict[str, Any] = {
         "train_rows": len(train),
         "dev_rows": len(dev),
-        "prior_loss": prior_loss,
+        "baseline_loss": baseline_loss,
         "duplicates": len(odd.duplicates),
         "contradictions": len(odd.contradictions),
         "leaks": len(odd.leaks),

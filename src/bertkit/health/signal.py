@@ -39,7 +39,7 @@ DOUBTFUL = 1e-2
 SPARED = 0.1
 """A layer's gradient has vanished only where the head's has fallen so much less: else all is learnt."""
 EXPLODED = 100.0
-"""Times its first size. Where rows are being learned by heart, gradients of healthy runs grow twelvefold."""
+"""Times its first size. Where a model overfits, gradients of healthy runs grow twelvefold."""
 ALL_ALIKE = 1e-3
 """Spread of `[CLS]` vectors that are all the same. Measured as `VANISHED`: 5e-4 by step 10, 4e-5 by step 100,
 and never under 2e-2."""
@@ -123,7 +123,7 @@ def _vanished(run: History, track: Track) -> str | None:
             return f"The gradient of {layer} fell from {peak:.2g} to {last:.1g}"
     norms = [step.gradient_norm for step in steps]
     first, last = median(norms[:5]), median(norms[-len(norms) // 5 :])
-    return f"The gradient's norm fell from {first:.2g} to {last:.1g}" if last < VANISHED * first else None
+    return f"The gradient norm fell from {first:.2g} to {last:.1g}" if last < VANISHED * first else None
 
 
 def _is_high(run: History, steps: Sequence[Step]) -> bool:
@@ -142,7 +142,7 @@ def gradient_exploded(run: History) -> Finding | None:
         if last > EXPLODED * first > 0:
             return notable(
                 "likely",
-                f"The gradient's norm grew from {first:.2g} to {last:.2g}.",
+                f"The gradient norm grew from {first:.2g} to {last:.2g}.",
                 "Updates become wild: the next ones may break the model.",
                 *steadier(run.recipe.optimiser, lower_rate(run.recipe)),
             )
@@ -158,7 +158,7 @@ def inputs_begin_alike(record: Preflight) -> Finding | None:
         "likely",
         f"Behind the last layer the [CLS] vectors of {record.start.rows} texts differ by "
         f"{spreads[-1]:.2%} of their length.",
-        "The head gets the same vector for every text, so it can learn the shares of labels only.",
+        "The head gets the same vector for every text, so it can learn the class frequencies only.",
         *((Change("head.pooling", "mean"),) if record.asked.phase == "finetune" else ()),
     )
 
@@ -194,7 +194,7 @@ def weights_stand_still(watched: Watched) -> Finding | None:
     return grave(
         "certain",
         f"An update moves no layer by more than {ratio:.1g} of its weights, at {_at_rate(watched)}.",
-        "The weights stay what they were: the rate is too low by orders of magnitude.",
+        "The weights stay what they were: the learning rate is too low by orders of magnitude.",
         Change("optimiser.lr", TRAINED_RATE if watched.setting.trained else FRESH_RATE),
     )
 
@@ -287,10 +287,10 @@ def _cause(watched: Watched) -> str:
     setting = watched.setting
     if setting.model.norm == "post" and setting.optimiser.warmup < WARMUP / 2:
         return (
-            "The run has collapsed: the rate is too high for a model with its norms behind the parts "
-            "(post-norm) without warm-up, whose first updates destroy it (Xiong et al., arXiv 2002.04745)."
+            "The run has collapsed: the learning rate is too high for post-norm layers without warm-up. The "
+            "first updates have destroyed the model (Xiong et al., arXiv 2002.04745)."
         )
-    return "The run has collapsed: the rate is too high, and the first updates have destroyed the model."
+    return "The run has collapsed: the learning rate is too high. The first updates have destroyed the model."
 
 
 def _share_left(watched: Watched, look: Health, layer: str) -> float:

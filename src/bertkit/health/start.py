@@ -24,7 +24,7 @@ article's sinusoids are 24 times as large as its tokens."""
 BERTS_RANGE = 0.02
 """Deviation of BERT's fresh weights (paper's code, `initializer_range`)."""
 LOUD_START = 1.0
-"""Nats over knowing nothing: what logits of a deviation of 1.4 cost (half its square). BERT's are near 0."""
+"""Nats over uniform guessing: what logits of a deviation of 1.4 cost (half its square). BERT's are near 0."""
 SMALL_RESERVE = 0.9
 """Share of the memory that is left, which an estimate may ask for."""
 
@@ -146,7 +146,7 @@ def loss_at_start(record: Preflight) -> Finding | None:
         "certain" if broken else "likely",
         f"Before the first update {broken} is no number."
         if broken
-        else f"The loss begins at {start.loss:.2f}, and who knows nothing has {start.uniform:.2f}.",
+        else f"The loss begins at {start.loss:.2f}, and uniform guessing gives {start.uniform:.2f}.",
         "No update can be made of such a model: there is no gradient to follow."
         if broken
         else "The first updates are spent on unlearning, and are large: the initialisation is too wide.",

@@ -96,7 +96,7 @@ def loss_rises(watched: Watched) -> Finding | None:
         "likely",
         f"The loss rose suddenly from step {began} on: smoothed it is {now:.3f} at step {watched.step}, "
         f"and it was {lowest:.3f}.",
-        "What was learnt is lost: most often the rate is too high, or one update was far too large.",
+        "What was learnt is lost: most often the learning rate is too high, or one update was far too large.",
         *calmer(watched.setting),
     )
 

@@ -173,7 +173,7 @@ def vocabulary_case(record: Preflight) -> Finding | None:
             f"The text has capitals ({tokens.capitals:.1%} of its letters), the tokenizer keeps them, and "
             f"{cased:.1%} of the vocabulary's tokens have any."
         )
-        means, lowercase = "Every word with a capital is spelt or unknown: the vocabulary is uncased.", True
+        means, lowercase = "Every word with a capital is spelt out or [UNK]: the vocabulary is uncased.", True
     else:
         return None
     change = Change(words="choose a model of the other case, or prepare the text again")

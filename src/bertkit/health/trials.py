@@ -1,6 +1,6 @@
 """Learning rates before a run: a few steps on copies of its model, and what may be wrong with its rate.
 
-Can it learn a few sequences by heart, and at which rates at all?
+Can it overfit a few sequences, and at which learning rates at all?
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import nn
 from bertkit.data.packed import PackedBatch
 from bertkit.health.advice import WARMUP, grave, notable
 from bertkit.health.look import cls_spread_by_layer, evaluating, gradient_norms
-from bertkit.health.preflight import ByHeart, Ended, Preflight, RangeTest
+from bertkit.health.preflight import Ended, OverfitTrial, Preflight, RangeTest
 from bertkit.model.compute import Compute, clock
 from bertkit.model.optimisers import Optimiser
 from bertkit.recipe import OWN_RATES
@@ -23,8 +23,8 @@ from bertkit.runs.findings import Change, Finding
 from bertkit.runs.history import mean
 
 KNOWN = 0.1
-"""Loss in nats under which a batch is known by heart: the right answers have a probability of 0.9."""
-LEAST_BY_HEART, LEAST_IN_RANGE = 21, 5
+"""Loss in nats under which a batch is overfitted: the right answers have a probability of 0.9."""
+LEAST_OVERFIT, LEAST_IN_RANGE = 21, 5
 """Steps made whatever time they take. After twenty a rate that is far too high has stopped the signal: so a
 slow machine finds that, too."""
 LOOK_EVERY = 10
@@ -41,11 +41,11 @@ FALLEN = 0.1
 RISEN = 0.25
 """The loss stands over a cliff when it has risen by this share of the first loss over its lowest."""
 DEEP = 6
-"""Layers with norms behind their parts from which fresh weights are particular about the rate (Xiong et al.
+"""Post-norm layers from which fresh weights are particular about the rate (Xiong et al.
 2020)."""
 COLD_RATE = 3e-4
 """The highest rate that eight such layers are known to stand without warm-up: the study why-stuck, in three
-seeds of three. At 6e-4 its model can't learn sixteen texts by heart, at 1e-3 nothing in any seed."""
+seeds of three. At 6e-4 its model can't overfit sixteen texts, at 1e-3 nothing in any seed."""
 WARMED_RATE = 6e-4
 """The same with warm-up: that of RoBERTa base (Liu et al. 2019, table 9). At 1e-3 after warm-up the study's
 rung that learns at 3e-4 stays on the entropy of the labels."""
@@ -56,7 +56,7 @@ that learns at 3e-4 at a width of 128 stays on the entropy of the labels at 512,
 UNLEARNT = 0.5
 """Share of the prior's loss that a batch must have left behind, to count as being learnt."""
 ENOUGH_TRIED = 20
-"""Of learning by heart, for those that time ended."""
+"""Of overfitting a batch, for those that time ended."""
 NEAR_CLIFF = 3.0
 
 
@@ -69,7 +69,7 @@ class Trial:
         loss: of the trial's sequences, a scalar.
         optimiser: of a copy, as the recipe has it.
         batch: the sequences as the encoder takes them.
-        prior_loss: loss of who knows the shares of their answers alone.
+        baseline_loss: loss of who knows the shares of their answers alone.
         clip: greatest norm of the gradient; 0 is no limit.
         compute: where and in which number format.
     """
@@ -78,14 +78,14 @@ class Trial:
     loss: Callable[[nn.Module], torch.Tensor]
     optimiser: Callable[[nn.Module], Optimiser]
     batch: PackedBatch
-    prior_loss: float
+    baseline_loss: float
     clip: float
     compute: Compute
 
 
-def learn_by_heart(
+def overfit_batch(
     trial: Trial, rate: Callable[[int], float], *, steps: int, seconds: float, calmer: bool = True
-) -> ByHeart:
+) -> OverfitTrial:
     """Show the same sequences `steps` times, without dropout, and say whether they are known then.
 
     Args:
@@ -93,7 +93,7 @@ def learn_by_heart(
         rate: learning rate of each step; the last one's is called the trial's.
         steps: at most.
         seconds: of computing, at most, after the least steps; the calmer trial has what is left, or half.
-        calmer: try again at a tenth of the rates where this fails, unless for lack of time.
+        calmer: try again at a tenth of the learning rates where this fails, unless for lack of time.
     """
     began = clock()
     model = trial.copy()
@@ -113,17 +113,17 @@ def learn_by_heart(
             ended = "learnt"
         elif stopped > 1:
             ended = "stopped"
-        elif _late(began, seconds, len(losses), LEAST_BY_HEART):
+        elif _late(began, seconds, len(losses), LEAST_OVERFIT):
             ended = "time"
         else:
             continue
         break
     with evaluating(model):
         _backward(model, trial)
-    found = ByHeart(
+    found = OverfitTrial(
         rows=len(trial.batch.lengths),
         tokens=len(trial.batch.ids_T),
-        prior_loss=trial.prior_loss,
+        baseline_loss=trial.baseline_loss,
         rate=rate(max(0, steps - 1)),
         limit=steps,
         losses=losses,
@@ -135,14 +135,14 @@ def learn_by_heart(
     if ended in ("learnt", "time") or not calmer:
         return found
     left = max(seconds - (clock() - began), seconds / 2)
-    again = learn_by_heart(trial, lambda step: rate(step) / 10, steps=steps, seconds=left, calmer=False)
+    again = overfit_batch(trial, lambda step: rate(step) / 10, steps=steps, seconds=left, calmer=False)
     return replace(found, calmer=again)
 
 
 def _stops_at(
     model: nn.Module, trial: Trial, first: Mapping[str, float], spread: Mapping[str, float]
 ) -> str | None:
-    """See `ByHeart.stops_at`; `first` and `spread` are the gradient norms and the spread at the start."""
+    """See `OverfitTrial.stops_at`; `first` and `spread` are those of the start."""
     norms = gradient_norms(model)
     lowest = next((name for name in norms if name.startswith("layer ")), None)
     if lowest is None or not norms[lowest] < STOPPED * first[lowest]:
@@ -237,7 +237,7 @@ def _backward(model: nn.Module, trial: Trial) -> float:
     return loss.item()
 
 
-def rate_too_high(record: Preflight) -> Finding | None:
+def learning_rate_too_high(record: Preflight) -> Finding | None:
     """A deep stack of fresh post-norm layers is given a rate that none like it is known to stand."""
     asked = record.asked
     known = WARMED_RATE if asked.warmup else COLD_RATE
@@ -249,7 +249,7 @@ def rate_too_high(record: Preflight) -> Finding | None:
     lower = WIDE_RATE if asked.hidden_size >= WIDE else COLD_RATE
     return (notable if asked.warmup or asked.lr <= WARMED_RATE else grave)(
         "possible" if asked.warmup else "likely",
-        f"{asked.layers} fresh layers with norms behind their parts are to learn at a rate of "
+        f"{asked.layers} fresh post-norm layers have a learning rate of "
         f"{asked.lr:g}, {'after' if asked.warmup else 'without'} warm-up.",
         "Their gradients are largest at the start, near the output, and Adam makes full steps of them; "
         f"such layers are known to learn at up to {known:g} {'with' if asked.warmup else 'without'} warm-up.",
@@ -259,23 +259,23 @@ def rate_too_high(record: Preflight) -> Finding | None:
     )
 
 
-def not_by_heart(record: Preflight) -> Finding | None:
-    """A copy could not learn a few sequences by heart."""
-    trial = record.by_heart
+def cannot_overfit_batch(record: Preflight) -> Finding | None:
+    """A copy could not overfit a few sequences."""
+    trial = record.overfit_trial
     if trial is None or trial.ended == "learnt" or not trial.losses:
         return None
     last = min(trial.losses[-5:])
     dead = trial.stops_at
     tried_enough = trial.ended in ("steps", "diverged", "stopped") or len(trial.losses) >= ENOUGH_TRIED
-    if not dead and (not tried_enough or last < UNLEARNT * trial.prior_loss or _cut_short(trial)):
+    if not dead and (not tried_enough or last < UNLEARNT * trial.baseline_loss or _cut_short(trial)):
         return None
     calmer = trial.calmer
     better = calmer is not None and calmer.ended == "learnt"
     norms = [norm for name, norm in trial.gradient_norms.items() if name.startswith("layer ")]
     seen = (
-        f"{_ending(trial)} on the same {trial.rows} texts the loss is {trial.losses[-1]:.3f}; knowing the "
-        f"shares of their {'labels' if record.asked.phase == 'finetune' else 'masked tokens'} is "
-        f"{trial.prior_loss:.3f}. "
+        f"{_ending(trial)} on the same {trial.rows} texts the loss is {trial.losses[-1]:.3f}; predicting "
+        f"the frequencies of their {'labels' if record.asked.phase == 'finetune' else 'masked tokens'} gives "
+        f"{trial.baseline_loss:.3f}. "
     )
     if dead:
         seen += f"The signal stops at {dead}: the first layer's gradient is {norms[0]:.1e}"
@@ -290,7 +290,7 @@ def not_by_heart(record: Preflight) -> Finding | None:
     means = "It cannot even memorise a few texts, so it will not learn many."
     if better and calmer is not None:
         means = (
-            f"At a tenth of the rate it knows them after {len(calmer.losses)} steps: the rate is too high."
+            f"At a tenth of it they are learned in {len(calmer.losses)} steps: the learning rate is too high."
         )
     # How far a trial comes in its time depends on what else the machine does.
     return (notable if trial.ended == "time" and not dead else grave)(
@@ -301,7 +301,7 @@ def not_by_heart(record: Preflight) -> Finding | None:
     )
 
 
-def _cut_short(trial: ByHeart) -> bool:
+def _cut_short(trial: OverfitTrial) -> bool:
     """Whether time ended the trial while its loss still fell."""
     third = len(trial.losses) // 3
     if trial.ended != "time" or not third:
@@ -309,17 +309,17 @@ def _cut_short(trial: ByHeart) -> bool:
     return mean(trial.losses[-third:]) < mean(trial.losses[-2 * third : -third])
 
 
-def _ending(trial: ByHeart) -> str:
+def _ending(trial: OverfitTrial) -> str:
     steps = (
         f"{len(trial.losses)} of {trial.limit} steps"
         if trial.ended == "time"
         else f"{len(trial.losses)} steps"
     )
     why = {"time": ", where the time was up,", "diverged": ", where it was no number any more,"}
-    return f"After {steps}{why.get(trial.ended, '')} at a rate of {trial.rate:g}"
+    return f"After {steps}{why.get(trial.ended, '')} at a learning rate of {trial.rate:g}"
 
 
-def rate_over_cliff(record: Preflight) -> Finding | None:
+def learning_rate_over_cliff(record: Preflight) -> Finding | None:
     """The recipe's learning rate is where the range test's loss rises."""
     tested, lr = record.range_test, record.asked.lr
     if tested is None or tested.cliff is None or lr * NEAR_CLIFF < tested.cliff:
@@ -328,13 +328,15 @@ def rate_over_cliff(record: Preflight) -> Finding | None:
     return (grave if over else notable)(
         "likely" if over else "possible",
         f"The recipe's learning rate is {lr:g}; in the range test the loss rises from {tested.cliff:.1g} on.",
-        "The updates throw the weights about." if over else "The rate is close to where updates break up.",
+        "The updates throw the weights about."
+        if over
+        else "The learning rate is close to where updates break up.",
         Change("optimiser.lr", float(f"{tested.cliff / 10:.1g}")),
         read="arXiv 1506.01186",
     )
 
 
-def rate_too_small(record: Preflight) -> Finding | None:
+def learning_rate_too_small(record: Preflight) -> Finding | None:
     """All updates of the run together move the weights less far than the loss needs to begin to fall."""
     tested, asked = record.range_test, record.asked
     if tested is None or tested.reach is None or tested.falls_at is None or not asked.steps:
@@ -343,9 +345,9 @@ def rate_too_small(record: Preflight) -> Finding | None:
         return None
     return grave(
         "likely",
-        f"The rates of all {asked.steps:,} updates add up to {asked.reach:.1e}; in the range test the "
-        f"loss of a few texts began to fall after {tested.reach:.1e}.",
-        "Adam moves a weight by about the rate at each update: the run will end about where it begins.",
+        f"The learning rates of all {asked.steps:,} updates add up to {asked.reach:.1e}; in the range test "
+        f"the loss of a few texts began to fall after {tested.reach:.1e}.",
+        "Adam moves a weight by about the learning rate at each update. The run will end where it begins.",
         Change("optimiser.lr", float(f"{tested.falls_at:.1g}")),
         read="arXiv 1506.01186",
     )

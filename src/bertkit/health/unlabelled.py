@@ -1,4 +1,4 @@
-"""Pretraining: whether it learns to use the context, and more than its own text by heart."""
+"""Pretraining: whether it learns to use the context, and whether it overfits."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ SURE = 0.975
 """Quantile of the noise that a fit must exceed, one way."""
 LEAST = 4.0
 """Independent points that count at least: a curve that bends leaves residuals alike without any noise."""
-BY_HEART = 0.05
-"""Nats that a held-out loss may stand above its lowest before the text is said to be learned by heart."""
+OVERFIT_BY = 0.05
+"""Nats that a held-out loss may stand above its lowest before the run is said to overfit."""
 OFTEN = 4.0
 """Times that a text can be read almost as if it were new each time (Muennighoff et al., arXiv 2305.16264)."""
 HARDLY_TOLD = 0.55
@@ -151,7 +151,7 @@ def nearly_through(scored: Sequence[tuple[int, float]], unigram: float, share: f
 
     Args:
         scored: step and held-out loss of each evaluation after the first step, in order.
-        unigram: loss in nats of knowing word frequencies.
+        unigram: loss in nats of predicting token frequencies.
         share: of the run that is done, over 0.
     """
     if len(scored) < 2:
@@ -170,7 +170,7 @@ def soon_through(run: RunHistory[PretrainRecipe]) -> bool:
 
 def too_early(run: RunHistory[PretrainRecipe]) -> bool:
     """Whether the loss tells of a new head alone, and nothing of the trained encoder below it."""
-    return not run.fresh and run.track.last_step < HEAD_UPDATES
+    return not run.fresh and 0 < run.track.last_step < HEAD_UPDATES
 
 
 def last_training_loss(run: RunHistory[PretrainRecipe]) -> float:
@@ -217,8 +217,8 @@ def stays_on_plateau(watched: Watched) -> Finding | None:
         changes.insert(few, Change("model.options.positions", "rotary"))
     return grave(
         "possible",
-        f"The loss {loss:.3f} is stuck on the plateau of word frequencies ({unigram:.3f}; knowing nothing is "
-        f"{setting.uniform:.3f}) after {watched.fraction:.0%} of the run.",
+        f"The loss {loss:.3f} is stuck on the plateau of word frequencies ({unigram:.3f}; uniform guessing "
+        f"gives {setting.uniform:.3f}) after {watched.fraction:.0%} of the run.",
         "The model has hardly learnt to use the context.",
         *changes,
         read="docs/pretraining.md",
@@ -241,7 +241,7 @@ def plateau(run: RunHistory[PretrainRecipe]) -> Finding | None:
     few = 0 < (run.planned(run.track) or run.track.last_step) < ENOUGH_UPDATES
     return (notable if near else grave)(
         "certain" if run.finished and not near else "likely",
-        f"After {run.track.last_step:,} steps the loss is {loss:.3f}; knowing only how frequent words are "
+        f"After {run.track.last_step:,} steps the loss is {loss:.3f}; predicting the token frequencies "
         f"gives {run.floor:.3f}.",
         "The model has hardly learned to use the context, and will help little.",
         # Few steps come first, and with what helps beside them; many have had their chance.
@@ -276,7 +276,7 @@ def starved_of_data(run: RunHistory[PretrainRecipe]) -> Finding | None:
         "likely",
         f"The run read its text {run.epochs:.1f} times, and over its last part the training loss drew "
         f"{gap.change:.2f} nats away from the held-out loss.",
-        "More of the same steps teach the text by heart; more text would teach the language.",
+        "More of the same steps overfit this text; more text would teach the language.",
         Change(words=f"at least {math.ceil(run.epochs / OFTEN)} times the text"),
     )
 
@@ -309,7 +309,7 @@ def heldout_rises(watched: Watched) -> Finding | None:
     return notable(
         "likely",
         f"The held-out loss {losses[-1]:.3f} has risen from {lowest:.3f} in two evaluations.",
-        "The model begins to learn the text by heart.",
+        "The model begins to overfit the text.",
         Change(words="more text"),
         Change(words="fewer steps"),
         read="docs/pretraining.md",
@@ -322,7 +322,7 @@ def heldout_rose(run: RunHistory[PretrainRecipe]) -> Finding | None:
     if curve is None or not curve.rises:
         return None
     lowest = min(scored, key=lambda each: each.loss)
-    if scored[-1].loss < lowest.loss + BY_HEART:
+    if scored[-1].loss < lowest.loss + OVERFIT_BY:
         return None
     read = f"; the text was read {run.epochs:.1f} times" if math.isfinite(run.epochs) else ""
     changes = [Change(words="more text")]
@@ -332,7 +332,7 @@ def heldout_rose(run: RunHistory[PretrainRecipe]) -> Finding | None:
         "certain",
         f"The held-out loss was {lowest.loss:.3f} after step {lowest.step:,} and ends at "
         f"{scored[-1].loss:.3f}{read}.",
-        "The model began to learn its text by heart: what it won since then holds for no other text.",
+        "The model began to overfit its text: what it won since then holds for no other text.",
         *changes,
     )
 
@@ -347,7 +347,7 @@ def nothing_won(run: RunHistory[PretrainRecipe]) -> Finding | None:
     return notable(
         "likely",
         f"The model began with a held-out loss of {before:.3f} on this text, and ends with {after:.3f}.",
-        "Going on with training has won nothing: the rate was too high for it, or the steps were too few.",
+        "More training has won nothing: the learning rate was too high, or the steps were too few.",
         Change("optimiser.lr", run.recipe.optimiser.lr / 3),
         *_longer(run, 2),
     )
@@ -387,14 +387,14 @@ def pairs_interval(run: RunHistory[PretrainRecipe]) -> tuple[float, float, float
     return last.pair_accuracy, low, high
 
 
-def rate_never_decayed(run: RunHistory[PretrainRecipe]) -> Finding | None:
+def learning_rate_never_decayed(run: RunHistory[PretrainRecipe]) -> Finding | None:
     """A run that is done kept its rate to the end."""
     if not run.finished or run.through_at is None or run.recipe.optimiser.schedule != "constant":
         return None
     return notable(
         "likely",
-        f"The rate stayed at {run.recipe.optimiser.lr:g} to the end.",
-        "The updates at a falling rate are those that win most for their time (Hägele et al., arXiv "
+        f"The learning rate stayed at {run.recipe.optimiser.lr:g} to the end.",
+        "The updates at a falling learning rate are those that win most for their time (Hägele et al., arXiv "
         "2405.18392); this run has not had them.",
         Change("optimiser.schedule", "linear"),
     )

@@ -67,7 +67,7 @@ class OptimiserRecipe:
             )
         if self.matrix_lr and self.name != "muon":
             raise UserError(
-                f"optimiser: {self.name!r} has one rate for all weights; set matrix_lr = 0 or use 'muon'."
+                f"optimiser: {self.name!r} has one learning rate; set matrix_lr = 0 or use 'muon'."
             )
 
 

@@ -158,7 +158,8 @@ class Track:
         steps: made.
         evaluations: of pretraining the first one is before the first step.
         health: looks at the model while it trained.
-        floors: losses in nats of knowing word frequencies ("unigram") and nothing ("uniform"), as logged.
+        floors: baseline losses in nats, as logged: of token frequencies ("unigram") and of uniform
+            guessing ("uniform").
         broke: the step in which, or after which, the model was first seen to give no numbers any more.
         restarts: after collapses.
         outcome: None while it is not done.
@@ -399,7 +400,7 @@ def left_plateau(losses: Iterable[tuple[int, float]], unigram: float) -> int | N
 
     Args:
         losses: steps and losses in nats, in order.
-        unigram: the loss of knowing word frequencies.
+        unigram: the loss of predicting token frequencies.
     """
     return next((step for step, loss in losses if loss < THROUGH * unigram), None)
 

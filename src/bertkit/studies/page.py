@@ -198,4 +198,4 @@ def _draw_curves(stage: str, found: Sequence[tuple[str, Sequence[Track]]]) -> tu
         key(colour, name, dashed=dotted)
         for (name, _), (colour, dotted) in zip(found, cycle(LINES), strict=False)
     ]
-    return svg, [*keys, key("majority", "knowing the tokens' frequencies alone", dashed=True)]
+    return svg, [*keys, key("majority", "token frequencies", dashed=True)]

@@ -59,7 +59,7 @@ def _finetuned_columns(groups: Sequence[Any]) -> list[Column]:
         name, besides = metric.title, [usual] * (usual != metric)
     return [
         Column("train loss", lambda row, one: f"{one.train_loss:.3f}"),
-        Column("off the prior", lambda row, one: f"{one.off_floor}/{len(one.scores)}", wide=True),
+        Column("below baseline loss", lambda row, one: f"{one.off_floor}/{len(one.scores)}", wide=True),
         *(
             Column(each.title, lambda row, one: f"{one.metrics[usual.name]:.3f}", wide=True)
             for each in besides

@@ -183,7 +183,6 @@ class Kind:
             else ""; it raises `UserError` where the one that is asked for cannot be.
         baselines: two; the first is blind: it reads no text.
         learned: what a model has learned that beats it: "the model has learned ...".
-        knowing: what the floor knows, for pictures and in a sentence: "knowing only ...".
         targets: what a file's labels ask for, and the names; it raises `UserError` at a label that cannot be.
         told: the targets of rows as people know them, in JSON's values.
         predict: of outputs [N, C] the predictions [N].
@@ -195,7 +194,7 @@ class Kind:
             the loss, [C], 1 on average over the rows; it raises `UserError` where rows have no classes.
         floor: the loss of one who knows how some targets are spread and nothing else: of these, the scale of
             training, the names, and the weights of the classes in the loss, or None.
-        floor_title: whose loss that is, in a few words, for charts.
+        floor_title: what has that loss, as a subject: "predicting ...".
         floor_words: what it is, in a sentence: "... is 0.5".
         uniform: the loss of one who knows nothing; of the names.
         words: what a person is told of the targets of training before a run: a heading and a text.
@@ -218,7 +217,6 @@ class Kind:
     positive: Callable[[str, Targets, Names], str] = no_positive
     baselines: tuple[Baseline, Baseline]
     learned: str
-    knowing: tuple[str, str]
     targets: Callable[[LabelColumn], tuple[Targets, Names]]
     told: Callable[[Targets, Names], list[Any]]
     predict: Callable[[Outputs], Predictions]

@@ -23,7 +23,7 @@ from bertkit.health.start import (
     measure_start,
 )
 from bertkit.health.text import measure_tokens, token_measures
-from bertkit.health.trials import Trial, learn_by_heart, range_test
+from bertkit.health.trials import Trial, overfit_batch, range_test
 from bertkit.model.compute import Compute, available_memory, clock, flush_denormals, resident_memory
 from bertkit.model.heads import Classifier
 from bertkit.model.losses import weighted_mean
@@ -42,7 +42,7 @@ from bertkit.train.unlabelled import Restoring, Unlabelled
 START_TOKENS = 1_024
 """Of the first batch: enough for the gradient's size, and a second at most."""
 TRIAL_TOKENS, TRIAL_ROWS, LEAST_ROWS = 256, 16, 4
-"""Of the sequences to learn by heart: few, so that a hundred steps are seconds."""
+"""Of the batch to overfit: few, so that a hundred steps are seconds."""
 TRIAL_STEPS = 100
 NUMBER = 4
 """Bytes of a float32."""
@@ -89,11 +89,11 @@ class _Rows:
         """Of the first step."""
         return self._quick(self._batches[0])
 
-    def by_heart(self) -> Sample:
-        """To learn by heart."""
+    def overfit(self) -> Sample:
+        """The batch to overfit."""
         return self._sample(trial_rows(self._prepared))
 
-    ranged = by_heart
+    ranged = overfit
 
     def largest(self) -> tuple[Sample, float]:
         """Of the largest micro-batch, as much as is quick, and how many times as much the whole is."""
@@ -123,7 +123,7 @@ class _Rows:
                 sequences,
                 self._batches,
                 at_once=recipe.batch.sequences,
-                prior_loss=prepared.floor,
+                baseline_loss=prepared.floor,
                 blind=prepared.baselines[prepared.kind.baselines[0].name],
             ),
         }
@@ -183,8 +183,8 @@ class _Text:
         """Of the first step."""
         return self._some(START_TOKENS)
 
-    def by_heart(self) -> Sample:
-        """To learn by heart."""
+    def overfit(self) -> Sample:
+        """The batch to overfit."""
         return self._some(TRIAL_TOKENS)
 
     ranged = start
@@ -275,7 +275,7 @@ def measure_all(source: Source, *, seconds: float = SECONDS) -> Preflight:
 
     Args:
         source: of the run.
-        seconds: of computing, for the trials: half for learning by heart, and what is left for the rates.
+        seconds: of computing, for the trials: half to overfit a batch, what is left for the learning rates.
 
     Raises:
         UserError: bad data or options.
@@ -286,10 +286,10 @@ def measure_all(source: Source, *, seconds: float = SECONDS) -> Preflight:
     with torch.random.fork_rng(devices=[]):
         objective = source.objective(recipe.training.seed, trial=True)
         subject = _subject(source, objective)
-        by_heart, began = None, clock()
-        if not recipe.model.freeze:  # A head on features that stay need not know texts by heart.
-            rates, trial = trial_rates(recipe.optimiser, TRIAL_STEPS), _trial(subject, subject.by_heart())
-            by_heart = learn_by_heart(trial, rates, steps=TRIAL_STEPS, seconds=seconds / 2)
+        overfit_trial, began = None, clock()
+        if not recipe.model.freeze:  # A head on features that stay need not overfit a batch.
+            rates, trial = trial_rates(recipe.optimiser, TRIAL_STEPS), _trial(subject, subject.overfit())
+            overfit_trial = overfit_batch(trial, rates, steps=TRIAL_STEPS, seconds=seconds / 2)
         left = max(seconds / 2, seconds - (clock() - began))
         ranged = range_test(_trial(subject, subject.ranged()), seconds=left)
         sample, times = subject.largest()
@@ -304,7 +304,7 @@ def measure_all(source: Source, *, seconds: float = SECONDS) -> Preflight:
         seconds_a_step=a_step,
         steps=steps * recipe.training.seeds,
     )
-    return replace(found, by_heart=by_heart, range_test=ranged, cost=cost)
+    return replace(found, overfit_trial=overfit_trial, range_test=ranged, cost=cost)
 
 
 def _time(source: Source, objective: Any) -> tuple[float, int]:
@@ -376,7 +376,7 @@ def _trial(subject: Subject, sample: Sample) -> Trial:
         loss=sample.loss,
         optimiser=lambda model: build_optimiser(model, recipe.optimiser),
         batch=sample.batch,
-        prior_loss=sample.prior,
+        baseline_loss=sample.prior,
         clip=recipe.optimiser.clip,
         compute=subject.source.compute,
     )

@@ -100,8 +100,8 @@ class ByClock:
     def __call__(self, step: int) -> Moment | None:
         """The moment before `step`."""
         elapsed = time.monotonic() - self._began
-        # The last step begins when there is time for just one, at a rate of about zero. That time is the
-        # lesser of the last two steps': an evaluation may have fallen into one.
+        # The last step begins when there is time for just one, at a learning rate of about zero. That time is
+        # the lesser of the last two steps': an evaluation may have fallen into one.
         self._asked = [*self._asked[-2:], elapsed]
         duration = min((b - a for a, b in pairwise(self._asked)), default=0.0)
         last = self._end - duration

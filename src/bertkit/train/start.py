@@ -60,7 +60,7 @@ def preflight(recipe: Recipe | PretrainRecipe, *, seconds: float = SECONDS) -> P
 
     Args:
         recipe: what would be done. Where nothing ends it, it is looked at as if it had some steps.
-        seconds: of computing, for the trials: half for learning by heart, and what is left for the rates.
+        seconds: of computing, for the trials: half to overfit a batch, what is left for the learning rates.
 
     Raises:
         UserError: bad data or options.
