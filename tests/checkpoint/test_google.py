@@ -223,7 +223,7 @@ DAMAGE = {
     ),
     "text": (
         lambda path: edit(path, lambda v: v.update({"bert/pooler/dense/bias": torch.arange(28)})),
-        "not a 16- or 32-bit float",
+        "not a 16-, 32- or 64-bit float",
     ),
     "classes": (
         lambda path: edit(path, lambda v: v.update(output_weights=torch.ones(100_001, 1))),
