@@ -343,6 +343,10 @@ def test_a_pipe_of_objects_names_no_columns(predict, standard_input) -> None:
     code, _, err = predict("-", "--format", "jsonl", "-o", "x.csv")
     assert (code, Path("x.csv").exists()) == (2, False)
     assert "name the output .jsonl" in err
+    standard_input(b'{"text": "dog"}\n{"text": "cat", "label": "mine"}\n')
+    code, _, err = predict("-", "--format", "jsonl", "-o", "x.jsonl")
+    assert (code, Path("x.jsonl").exists()) == (2, False)
+    assert "Row 2 has the key 'label'" in err
 
 
 def test_columns_for_people() -> None:

@@ -409,8 +409,8 @@ def ending_of(path: Path, asked: str | None) -> str:
 
 
 def can_be_read_again(files: Sequence[Path]) -> bool:
-    """Whether all are files, and not pipes or standard input."""
-    return bool(files) and all(path.is_file() for path in files)
+    """Whether all are files or folders, and not pipes or standard input."""
+    return bool(files) and all(path.is_file() or path.is_dir() for path in files)
 
 
 def report_tally(tally: Tally, longest: int, what: str) -> None:

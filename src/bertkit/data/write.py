@@ -172,7 +172,7 @@ WRITERS: dict[str, Callable[..., Any]] = {
     ".parquet": _parquet,
 }
 # The format of the answers to rows of a format that is not written.
-_LIKE = {".ndjson": ".jsonl"}
+_LIKE = {".ndjson": ".jsonl", ".arrow": ".parquet"}
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 from bertkit.checkpoint.atomic import replace_file
 from bertkit.data.tables import BadRow, Row, free_names
 from bertkit.data.write import Types, table_writer
+from bertkit.errors import UserError
 from bertkit.infer.predict import Predictor
 from bertkit.infer.rows import ROWS_AT_ONCE, SILENT, Progress, Tally
 from bertkit.tasks.kind import Wanted
@@ -62,6 +63,11 @@ def write_answers(
     answers = predictor.predict_rows(asked, tally, at_once=ROWS_AT_ONCE, progress=progress)
     with _whole(out) as place, table_writer(place, ending, {**types, **found}, like) as write:
         for row, answer in zip(seen, answers, strict=False):
+            if taken := found.keys() & row.cells.keys():
+                raise UserError(
+                    f"Row {row.line} has the key {min(taken)!r}, as the first have not, and that is what a "
+                    "column of answers is called; put the input into a file first."
+                )
             cells: Sequence[Any] = [None] * len(names)
             if "error" not in answer:
                 cells = [
