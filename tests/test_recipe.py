@@ -72,6 +72,7 @@ def test_a_whole_number_serves_as_a_float(tmp_path: Path) -> None:
         ("[optimiser]\nname = 'adma'", "Did you mean 'adam'?"),
         ("[optimiser]\nname = 'adam'", "no weight decay"),
         ("[optimiser]\nmatrix_lr = 0.1", "'adamw' has one learning rate for all weights"),
+        ("[optimiser]\nname = 'muon'\nlr = 0\nmatrix_lr = 0.1", "with lr = 0 nothing is trained"),
         ("[optimiser]\nwarmup = 1.0", "must be below 1"),
         ("[training]\nprecision = 'fp16'", "precision"),
         ("[vocabulary]\nlowercase = 'yes'", "'vocabulary.lowercase' is true, false or 'auto'"),

@@ -43,12 +43,23 @@ def write_rows(path: Path, count: int, seed: int) -> Path:
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Recipe:
-    """A recipe over files of 70 and 37 rows, with dropout, so that a wrong seed shows."""
+    """See `make_toy`; its files are the test's own."""
+    return toy_in(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def make_toy() -> Callable[[Path], Recipe]:
+    """From a folder: a recipe over files of 70 and 37 rows, with dropout, so that a wrong seed shows."""
+    return toy_in
+
+
+def toy_in(folder: Path) -> Recipe:
+    """See `make_toy`."""
     return Recipe().with_changes(
         {
             "task": {
-                "train": str(write_rows(tmp_path / "train.csv", 70, 1)),
-                "dev": str(write_rows(tmp_path / "dev.csv", 37, 2)),
+                "train": str(write_rows(folder / "train.csv", 70, 1)),
+                "dev": str(write_rows(folder / "dev.csv", 37, 2)),
                 "metric": "mcc",
             },
             "model": {

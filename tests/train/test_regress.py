@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,20 +48,28 @@ class SignalAt25(Listener):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.fixture
-def scores(toy: Recipe, tmp_path: Path) -> Recipe:
+@pytest.fixture(scope="module")
+def scores(make_toy: Callable[[Path], Recipe], tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    folder = tmp_path_factory.mktemp("scores")
     files = {
-        "train": str(write_scores(tmp_path / "numbers.csv", 150, 1)),
-        "dev": str(write_scores(tmp_path / "numbers-dev.csv", 41, 2)),
+        "train": str(write_scores(folder / "numbers.csv", 150, 1)),
+        "dev": str(write_scores(folder / "numbers-dev.csv", 41, 2)),
     }
-    return toy.with_changes({"task": {**files, "kind": "regress", "metric": ""}, "training": {"epochs": 6}})
+    return make_toy(folder).with_changes(
+        {"task": {**files, "kind": "regress", "metric": ""}, "training": {"epochs": 6}}
+    )
 
 
-def test_a_run_learns_numbers_and_its_folder_gives_them_on_their_own_scale(
-    scores: Recipe, tmp_path: Path
-) -> None:
-    run = tmp_path / "run"
-    result = api.finetune(recipe=scores, out=run)
+@pytest.fixture(scope="module")
+def run(scores: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is left of it."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    api.finetune(recipe=scores, out=out)
+    return out
+
+
+def test_a_run_learns_numbers_and_its_folder_gives_them_on_their_own_scale(scores: Recipe, run: Path) -> None:
+    result = json.loads((run / "result.json").read_text())
     assert (result["kind"], result["metric"], result["floor"]) == ("regress", "pearson", pytest.approx(1.0))
     assert list(result["baselines"]) == ["mean", "ridge"]
     assert result["score"] > 0.8
@@ -79,6 +88,9 @@ def test_a_run_learns_numbers_and_its_folder_gives_them_on_their_own_scale(
     # So far from 0 float32 has few digits left, in which ranks may change places.
     for metric in ("pearson", "mse", "mae"):
         assert evaluated["metrics"][metric] == pytest.approx(result["metrics"][metric], rel=1e-3)
+    logged = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    best = max((line for line in logged if line["event"] == "evaluation"), key=lambda line: line["score"])
+    assert evaluated["loss"] == pytest.approx(best["loss"], rel=1e-3)
     page = (run / "report.html").read_text()
     for heading in ("Predicted against true", "Residuals", "predicting the mean", "ridge regression"):
         assert heading in page
@@ -137,33 +149,30 @@ def test_it_resumes_bit_for_bit_and_takes_seeds_windows_and_frozen_encoders(
     assert compared["rows"][1]["difference"]["interval"] is not None
 
 
-def test_the_doctor_looks_at_it_before_and_after(scores: Recipe, tmp_path: Path) -> None:
+def test_the_doctor_looks_at_it_before_and_after(scores: Recipe, run: Path) -> None:
     before = api.doctor(recipe=scores, seconds=1)
     assert [finding["check"] for finding in before["findings"] if finding["weight"] == "grave"] == []
-    api.finetune(recipe=scores, out=tmp_path / "run")
-    assert main(["doctor", str(tmp_path / "run")]) in (0, 3)
+    assert main(["doctor", str(run)]) in (0, 3)
 
 
 def test_commands_print_and_write_scores(
-    scores: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    scores: Recipe, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run, task = str(tmp_path / "run"), scores.task
-    api.finetune(recipe=scores.with_changes({"training": {"epochs": 1}}), out=run)
-    assert main(["predict", run, "--say", "a good film", "--json"]) == 0
+    task = scores.task
+    assert main(["predict", str(run), "--say", "a good film", "--json"]) == 0
     (answer,) = json.loads(capsys.readouterr().out)
     assert list(answer) == ["text", "score"]
-    assert main(["predict", run, "--say", "a good film"]) == 0
+    assert main(["predict", str(run), "--say", "a good film"]) == 0
     assert capsys.readouterr().out == f"{answer['score']:.4f}\ta good film\n"
-    assert main(["evaluate", run, task.dev, "--train", task.train]) == 0
+    assert main(["evaluate", str(run), task.dev, "--train", task.train]) == 0
     told = capsys.readouterr().out
     for words in ("Pearson", "Spearman", "MSE", "MAE", "ridge", "mean", "furthest off"):
         assert words in told
 
 
-def test_a_model_of_the_other_kind_is_refused(toy: Recipe, scores: Recipe, tmp_path: Path) -> None:
-    classes, numbers = tmp_path / "classes", tmp_path / "numbers"
+def test_a_model_of_the_other_kind_is_refused(toy: Recipe, scores: Recipe, run: Path, tmp_path: Path) -> None:
+    classes, numbers = tmp_path / "classes", run
     api.finetune(recipe=toy.with_changes({"training": {"epochs": 1}}), out=classes)
-    api.finetune(recipe=scores.with_changes({"training": {"epochs": 1}}), out=numbers)
     with pytest.raises(
         UserError, match=r"a head that gives a text one label, and task .* gives a text numbers"
     ):

@@ -1,5 +1,7 @@
 """What both objectives gain from one class of run: a budget, many processes, seeds, patience."""
 
+import signal
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -8,11 +10,17 @@ import torch
 from trained import StopsAfter, equal, fit, records
 
 from bertkit import api, load
+from bertkit.checkpoint.card import read_note
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import Finding
+from bertkit.train.labelled import Classification
 from bertkit.train.listener import Listener
+from bertkit.train.loop import Interrupted
+from bertkit.train.objective import Evaluated, Outcome, Progress, Source
 from bertkit.train.processes import Processes, ProcessLost
+from bertkit.train.run import train_seed
+from bertkit.train.seedfolder import Place, Stopped
 
 
 @pytest.fixture
@@ -90,9 +98,23 @@ def test_patience_ends_a_pretraining_with_its_last_model(restoring: PretrainReci
         restoring.with_changes({"training": {"patience": 1, "heldout_tokens": 0}})
 
 
-def test_pages_of_several_seeds_are_written(restoring: PretrainRecipe, tmp_path: Path) -> None:
+def test_a_seed_that_is_stopped_stops_no_other_and_pages_of_several_seeds_are_written(
+    restoring: PretrainRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     several = restoring.with_changes({"training": {"seeds": 2, "steps": 4}})
-    result = api.pretrain(recipe=several, out=tmp_path / "run")
+
+    def train_but_the_first(source: Source, place: Place, began: float) -> Outcome:
+        if place.seed == 0:
+            raise Stopped("The loss of seed 0 is no number.")
+        return train_seed(source, place, began)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bertkit.train.start.train_seed", train_but_the_first)
+        with pytest.raises(Stopped, match=r"^The loss of seed 0 is no number\.$"):
+            api.pretrain(recipe=several, out=tmp_path / "run")
+    second = (tmp_path / "run" / "seed-1" / "seed.json").stat().st_mtime_ns
+    result = api.pretrain(recipe=several, out=tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "seed-1" / "seed.json").stat().st_mtime_ns == second
     assert f"{result['heldout']['mlm_loss']:.3f}" in (tmp_path / "run" / "report.html").read_text()
 
 
@@ -152,6 +174,46 @@ def test_what_the_evaluation_of_the_last_step_finds_ends_the_seed_too(
     short, heard = {"training": {"steps": 5, "on_collapse": "stop"}}, EvaluatedAt()
     result = fit(toy.with_changes(short), tmp_path / "run", listener=heard)
     assert (heard.steps, result["seeds"][0]["collapse"]) == ([5], "inputs_alike")
+
+
+class StopsInEvaluation(Listener):
+    """Sends this process a signal in an evaluation, or fails there as if it were killed."""
+
+    def __init__(self, step: int, *, killed: bool = False) -> None:
+        self.step, self.killed = step, killed
+
+    def evaluated(self, step: int, figures: object, best: bool) -> None:
+        if step == self.step:
+            if self.killed:
+                raise MemoryError
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_signal_in_the_last_evaluation_is_heard_and_nothing_is_lost(toy: Recipe, tmp_path: Path) -> None:
+    short = toy.with_changes({"training": {"steps": 5}})
+    with pytest.raises(Interrupted):
+        fit(short, tmp_path / "run", listener=StopsInEvaluation(5))
+    assert fit(short, tmp_path / "run", resume=True)["seeds"][0]["steps"] == 5
+
+
+def test_a_model_of_a_stretch_that_was_lost_is_not_kept(
+    toy: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best evaluation came after the last checkpoint, and does not come again."""
+    evaluate, sign = Classification.evaluate, 1
+
+    def by_step(self: Classification, progress: Progress) -> Evaluated:
+        return replace(evaluate(self, progress), value=float(sign * progress.step))
+
+    monkeypatch.setattr(Classification, "evaluate", by_step)
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        fit(toy, run, listener=StopsAfter(10))
+    with pytest.raises(MemoryError):
+        fit(toy, run, resume=True, listener=StopsInEvaluation(27, killed=True))
+    sign = -1
+    result = fit(toy, run, resume=True)
+    assert read_note(run / "model")["steps"] == 9 * result["seeds"][0]["best_epoch"] == 18
 
 
 def test_no_process_has_a_gradient_of_what_none_trains() -> None:

@@ -54,6 +54,14 @@ KNOWN: dict[tuple[str, ...], tuple[str, Callable[[Any], bool]]] = {
         "an object with fingerprints by split",
         lambda value: isinstance(value, dict) and all(map(_text, value.values())),
     ),
+    ("scale",): (
+        "an object with the numbers 'mean' and 'deviation'",
+        lambda value: (
+            isinstance(value, dict)
+            and value.keys() == {"mean", "deviation"}
+            and all(map(_number, value.values()))
+        ),
+    ),
     ("recipe",): ("a recipe, as TOML with model.start", _recipe),
     ("converted",): (
         "an object with the texts 'from' and 'format'",

@@ -15,12 +15,10 @@ from bertkit.data.corpus import CorpusReading
 from bertkit.data.prepare import Options
 from bertkit.demo import FRESH, PRETRAIN, PRETRAINED, Sizes
 from bertkit.demo.grammar import Sentence, generate, minimal_pairs, plain_text
-from bertkit.errors import UserError
 from bertkit.infer.model import load
 from bertkit.infer.score import score, summarise_pairs
 from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
-from bertkit.runs.folder import seed_folder
-from bertkit.runs.result import Answers
+from bertkit.runs.result import answers_of_seeds
 from bertkit.tasks.kinds import ALL_METRICS, KINDS
 from bertkit.tasks.load import load_examples
 from bertkit.tasks.metrics import middle, paired_samples, seeds_interval, wilson_interval
@@ -122,13 +120,7 @@ def _files(folder: Path) -> dict[str, Any]:
 
 def answers(run: Path, result: Mapping[str, Any]) -> list[npt.NDArray[Any]]:
     """What each dev sentence adds to the metrics, of each seed of a fine-tuning run."""
-    found = []
-    for each in result["seeds"]:
-        done = Answers.read(seed_folder(run, each["seed"], len(result["seeds"])))
-        if done is None:
-            raise UserError(f"{run} has lost the answers of seed {each['seed']}; make the demo again.")
-        found.append(done.adds)
-    return found
+    return [each.adds for each in answers_of_seeds(run, [each["seed"] for each in result["seeds"]])]
 
 
 def compare(

@@ -37,7 +37,8 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe, *, progress: Progress = S
         An object like `result.json` of a run; `split` is "dev" or "test", `baselines_from` is "train" or
         "dev", the rows that told the blind baseline, and `leaks` counts scored rows that also stand in train
         (None without train). Of classes, `calibration` and `thresholds` are of what the model says with its
-        `temperature` (or None).
+        `temperature` (or None). The `loss` of numbers is in the unit of training, the variance of the
+        training rows; of a model of others, in their own unit squared.
 
     Raises:
         UserError: bad data, or labels that are not those of the model.
@@ -63,7 +64,7 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe, *, progress: Progress = S
         "rows": len(rows),
         "train_rows": None if train is None else len(train),
         **found,
-        "loss": float(kind.losses(targets, outputs, Scale()).mean()),
+        "loss": float(kind.losses(targets, outputs, Scale(**predictor.card.get("scale", {}))).mean()),
         "baselines": baselines,
         "baselines_from": "dev" if train is None else "train",
         "leaks": None if train is None else len(leaks(train, rows)),

@@ -180,7 +180,7 @@ def _muon(model: nn.Module, recipe: OptimiserRecipe) -> Parts:
             "optimiser 'muon' is for the matrices of the encoder's layers, and here none is trained; "
             'use optimiser.name = "adamw".'
         )
-    factor = recipe.matrix_lr / recipe.lr if recipe.matrix_lr and recipe.lr else 1.0
+    factor = recipe.matrix_lr / recipe.lr if recipe.matrix_lr else 1.0
     layers = [{"params": matrices, "factor": factor}]
     inner = set(matrices)
     others = [p for p in _trained(model) if p not in inner]

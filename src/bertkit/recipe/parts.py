@@ -65,6 +65,10 @@ class OptimiserRecipe:
             raise UserError(
                 "optimiser: 'adam' has no weight decay here; set weight_decay = 0 or use 'adamw'."
             )
+        if self.matrix_lr and not self.lr:
+            raise UserError(
+                "optimiser: with lr = 0 nothing is trained, whatever matrix_lr is; set lr above 0."
+            )
         if self.matrix_lr and self.name != "muon":
             raise UserError(
                 f"optimiser: {self.name!r} has one learning rate; set matrix_lr = 0 or use 'muon'."

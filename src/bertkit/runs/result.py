@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from bertkit.checkpoint.atomic import replace_file
 from bertkit.config.terms import MASKED
 from bertkit.errors import UserError
+from bertkit.runs.folder import seed_folder
 from bertkit.runs.records import DAMAGED, read_object, write_json
 from bertkit.tasks.examples import Targets
 
@@ -107,6 +109,21 @@ class Answers:
         if rows < 1 or found.adds.ndim != 2 or len(found.adds) != rows or len(found.outputs) != rows:
             raise UserError(f"{path}: its arrays are not of the same rows; {DAMAGED}.")
         return found
+
+
+def answers_of_seeds(run: Path, seeds: Sequence[int]) -> list[Answers]:
+    """What the seeds of a run, all done, say of its dev rows.
+
+    Raises:
+        UserError: those of a seed are gone, or damaged.
+    """
+    found = []
+    for seed in seeds:
+        folder = seed_folder(run, seed, len(seeds))
+        if (answers := Answers.read(folder)) is None:
+            raise UserError(f"{folder} has lost the answers of seed {seed}; make the run again.")
+        found.append(answers)
+    return found
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from bertkit.model.terms import Sums
 from bertkit.recipe import Recipe, TaskRecipe
 from bertkit.runs.folder import seed_folder
 from bertkit.runs.restarts import Restart, changed
-from bertkit.runs.result import Answers, SeedResult
+from bertkit.runs.result import Answers, SeedResult, answers_of_seeds
 from bertkit.tasks.calibration import fit_temperature, logarithms
 from bertkit.train.explain import explain_mistakes
 from bertkit.train.feature_cache import FeatureCache, Inputs
@@ -217,7 +217,6 @@ class Classification:
     def write(self, folder: Path, progress: Progress) -> None:
         """Write the model as it was just scored, and its answers."""
         assert self._answers is not None, "it was scored"
-        self._answers.write(folder)
         prepared, recipe, found = self._prepared, self._recipe, self._found
         card: dict[str, Any] = {
             "task": prepared.task.name,
@@ -229,6 +228,7 @@ class Classification:
             "positive": prepared.scoring.positive or None,
             "score": found["score"],
             "interval": found["interval"],
+            "steps": progress.step,
             "recipe": recipe.to_toml(),
             "rows": prepared.row_fingerprints,
             **hub_card(prepared.start),
@@ -239,8 +239,11 @@ class Classification:
                 logarithms(np.exp(self._answers.outputs)), prepared.dev.known.values
             )
         model, scale = self._classifier, prepared.scale
+        if prepared.kind.scale is not None:
+            card["scale"] = asdict(scale)
         head = model.head if prepared.kind.scale is None else model.head.rescaled(scale.deviation, scale.mean)
         write_model_folder(folder / "model", model.encoder, head, prepared.tokenizer, card, overwrite=True)
+        self._answers.write(folder)  # After the model, which says of which step both are.
 
     def result(self, progress: Progress) -> SeedResult:
         """What came of the seed."""
@@ -320,7 +323,7 @@ class Labelled(Source):
 
     def aggregate(self, out: Path, outcomes: list[SeedResult], plan: LabelledPlan) -> dict[str, Any]:
         """The content of `result.json`, with what moved the best seed's model to its mistakes."""
-        answers = [_answers_of(seed_folder(out, each.seed, len(outcomes)), each.seed) for each in outcomes]
+        answers = answers_of_seeds(out, [each.seed for each in outcomes])
         result = aggregate(
             self.prepared, plan.parameters, plan.precision, outcomes, answers, self._cache.seconds
         )
@@ -339,17 +342,6 @@ class Labelled(Source):
                 seconds = 60 * self.recipe.training.budget * SHARE_OF_RESULT or math.inf
                 explain_mistakes(folder, self.prepared, result["mistakes"], tokens, seconds=seconds)
         return result
-
-
-def _answers_of(folder: Path, seed: int) -> Answers:
-    """What a seed that is done said of each dev row.
-
-    Raises:
-        UserError: they are gone.
-    """
-    if (found := Answers.read(folder)) is None:
-        raise UserError(f"{folder} has lost the answers of seed {seed}; make the run again.")
-    return found
 
 
 def count_steps(steps_per_epoch: int, recipe: Recipe) -> int:

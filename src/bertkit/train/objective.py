@@ -48,7 +48,8 @@ class Progress:
         smoothed: mean of the training loss over about the last hundred steps.
         evaluations: made, of those that are spread evenly over the run.
         first, last: figures of the first evaluation, and those of the last with its step.
-        best: the highest value of an evaluation; None before the first.
+        best: the highest value of an evaluation; None before the first, or where its model is not kept.
+        best_step: of that evaluation.
         kept: what the objective keeps of that evaluation.
         without_gain: evaluations since then.
         enough: patience has ended.
@@ -74,6 +75,7 @@ class Progress:
     first: dict[str, Any] = field(default_factory=dict)
     last: dict[str, Any] = field(default_factory=dict)
     best: float | None = None
+    best_step: int = 0
     kept: dict[str, Any] = field(default_factory=dict)
     without_gain: int = 0
     enough: bool = False
@@ -103,7 +105,7 @@ class Progress:
         best = self.best is None or (found.value > self.best and not doubted)
         self.without_gain = 0 if best else self.without_gain + 1
         if best:
-            self.best, self.kept = found.value, found.kept
+            self.best, self.best_step, self.kept = found.value, self.step, found.kept
         return best
 
 
@@ -253,7 +255,7 @@ def seconds_a_step(
     seconds: list[float] = []
     broke = None
     began = time.perf_counter()
-    still = replace(recipe, lr=0.0)
+    still = replace(recipe, lr=0.0, matrix_lr=0.0)
 
     def note(record: StepRecord) -> bool:
         seconds.append(record.seconds)

@@ -297,10 +297,8 @@ class Run:
             processes=self.processes,
         )
         if not self.progress.step:
-            raise UserError(
-                f"The budget of {self.training.budget:g} minutes was used up before the first step; give "
-                "more time."
-            )
+            given = self.training.budget
+            raise UserError(f"The {given:g} minutes were used up before the first step; give more time.")
         self.pace.moment = Moment(1.0, 0.0)
 
     def _schedule(self) -> Schedule:
@@ -309,14 +307,8 @@ class Run:
         progress, spent = self.progress, time.monotonic() - self.began
         if not progress.step:
             progress.prepared = spent
-        return ByClock(
-            self.place.minutes,
-            spent,
-            progress.prepared,
-            progress.reserve,
-            self.processes.agree,
-            self.optimising,
-        )
+        clock = self.place.minutes, spent, progress.prepared, progress.reserve
+        return ByClock(*clock, self.processes.agree, self.optimising)
 
     def _rate(self, schedule: Schedule) -> Callable[[int], float | None]:
         def rate(step: int) -> float | None:

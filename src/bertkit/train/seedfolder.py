@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bertkit.checkpoint.card import read_note
 from bertkit.model.optimisers import Optimiser
 from bertkit.runs.checkpoints import Checkpoints
 from bertkit.runs.folder import forget_stop, note_stop, stop_note
@@ -73,6 +74,12 @@ class SeedFolder:
         self._processes = processes
         self._checkpoints = Checkpoints(self.path, objective.manner.checkpoints)
         self.progress = Progress(**(self._checkpoints.load(objective.model, optimiser) or {}))
+        if (
+            objective.manner.keeps_best
+            and read_note(self.path / "model").get("steps") != self.progress.best_step
+        ):
+            # It is of an evaluation after the checkpoint, which may not come again: the next one replaces it.
+            self.progress.best = None
         self.saved_at = time.monotonic()
 
     def open(self) -> RunLog:

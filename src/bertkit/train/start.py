@@ -19,7 +19,7 @@ from bertkit.runs.lock import hold
 from bertkit.train.corpus import with_own_text
 from bertkit.train.labelled import Labelled
 from bertkit.train.listener import Listener, Plan
-from bertkit.train.loop import deferred_signals
+from bertkit.train.loop import Interrupted, deferred_signals
 from bertkit.train.objective import Source
 from bertkit.train.preflight import measure_all, measure_quickly
 from bertkit.train.processes import (
@@ -33,7 +33,7 @@ from bertkit.train.processes import (
     restarted,
 )
 from bertkit.train.run import train_seed
-from bertkit.train.seedfolder import Place
+from bertkit.train.seedfolder import Place, Stopped
 from bertkit.train.settle import settle
 from bertkit.train.unlabelled import Unlabelled
 
@@ -117,8 +117,10 @@ def train(
             recipe = with_own_text(recipe, out, processes, listener, resume=resume)
             resume = resume and has_begun(out)
         source, plan = _begin(recipe, out, processes, listener, resume=resume)
-        with deferred_signals():
+        with deferred_signals() as interrupted:
             outcomes = _train_seeds(source, out, began)
+            if processes.total(float(interrupted())):  # It came in the very last evaluation.
+                raise Interrupted
         result = source.aggregate(out, outcomes, plan)
         result["wall_seconds"] = time.monotonic() - began
         if processes.first:
@@ -155,9 +157,13 @@ def _begin(
 
 
 def _train_seeds(source: Source, out: Path, began: float) -> list[Any]:
-    """What came of each seed: of those that are done already, and of those that are trained now."""
+    """What came of each seed: of those that are done already, and of those that are trained now.
+
+    Raises:
+        Stopped: some were stopped; the others are done.
+    """
     training = source.recipe.training
-    outcomes = []
+    outcomes, stopped = [], []
     for number in range(training.seeds):
         seed = training.seed + number
         folder = seed_folder(out, seed, training.seeds)
@@ -167,9 +173,14 @@ def _train_seeds(source: Source, out: Path, began: float) -> list[Any]:
         source.processes.wait()
         if outcome is None:
             minutes = training.budget / training.seeds
-            outcome = train_seed(source, Place(out, folder, seed, minutes), began)
+            try:
+                outcome = train_seed(source, Place(out, folder, seed, minutes), began)
+            except Stopped as error:
+                stopped.append(str(error))
             began = time.monotonic()
         outcomes.append(outcome)
+    if stopped:
+        raise Stopped(" ".join(stopped))
     return outcomes
 
 
