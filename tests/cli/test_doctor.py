@@ -269,3 +269,26 @@ def test_one_command_has_one_learning_rate_and_so_have_the_reasons(
     assert "change: ask" in printed
     assert remedy_before(recipe, found[1:2]).endswith("--set optimiser.lr=1e-05 -o runs/a")
     assert remedy_before(recipe, [Finding("d", "grave", "likely", "S.", "M.", (Change(words="ask"),))]) == ""
+
+
+def test_a_pretrained_model_is_advised_by_a_name_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bertkit.diagnose import remedy
+    from bertkit.health.advice import PRETRAINED
+    from bertkit.runs.findings import Change, Finding
+
+    monkeypatch.setattr(remedy, "find_pretrained", lambda: ("owner/name", "found"))
+    better = Finding("a", "notable", "likely", "S.", "M.", (PRETRAINED,))
+    rotary = Change("model.options.positions", "rotary")
+    shape = Finding("b", "grave", "likely", "S.", "M.", (rotary,))
+    plain = Recipe().with_changes({"task": {"name": "cola"}, "optimiser": {"lr": 5e-4}})
+    named = remedy.name_pretrained(plain, [better])
+    again = remedy.remedy_before(plain, named)
+    assert again == (
+        "bertkit finetune cola --set optimiser.lr=0.0001 --set model.start=owner/name -o runs/cola"
+    )
+    # Options of fresh weights and trained ones do not go together.
+    both = remedy.remedy_before(plain, [shape, *named])
+    assert "model.options.positions=rotary" in both
+    assert "model.start" not in both
+    shaped = plain.with_changes({"model": {"options": {"layers": 2}}})
+    assert remedy.name_pretrained(shaped, [better]) == [better]

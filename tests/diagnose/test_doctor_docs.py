@@ -28,6 +28,7 @@ def test_the_document_shows_what_the_doctor_prints(
 ) -> None:
     shutil.copytree(RUNS / run, tmp_path / run)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bertkit.diagnose.remedy.find_pretrained", lambda: None)
     assert main(["doctor", run]) == code
     printed, thinned = THINNED.subn("", capsys.readouterr().out)
     assert thinned == 1

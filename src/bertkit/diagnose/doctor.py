@@ -10,7 +10,7 @@ from typing import Any
 
 from bertkit.data.shards import is_shards
 from bertkit.diagnose.answers import Answer, answers_of
-from bertkit.diagnose.remedy import remedy_after
+from bertkit.diagnose.remedy import name_pretrained, remedy_after
 from bertkit.diagnose.verdict import Level, sentence_on
 from bertkit.diagnose.wording import duration
 from bertkit.health.checks import answered, check_after
@@ -96,7 +96,7 @@ def examine(run: Path) -> Examination:
 
 def examined(run: Path, history: History) -> Examination:
     """See `examine`."""
-    findings = tuple(findings_in(run, history))
+    findings = tuple(name_pretrained(history.recipe, findings_in(run, history)))
     return Examination(
         run=run,
         kind="fine-tuning" if history.phase == "finetune" else "pretraining",

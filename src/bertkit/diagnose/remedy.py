@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bertkit.checkpoint.locate import find_pretrained
 from bertkit.config.model import changed_preset
 from bertkit.diagnose.answers import typed_settings
 from bertkit.errors import UserError
+from bertkit.health.advice import PRETRAINED
 from bertkit.health.checks import check_before
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.recipe.base import add_settings
+from bertkit.recipe.finetune import VocabularyRecipe
 from bertkit.runs.findings import Change, Finding, ways
 from bertkit.runs.folder import RECIPE
 from bertkit.runs.history import History
@@ -46,12 +50,36 @@ def examine_recipe(
         UserError: bad data or options.
     """
     measures = preflight(recipe, seconds=seconds)
-    findings = check_before(measures)
+    findings = name_pretrained(recipe, check_before(measures))
     return {
         "measures": measures.to_json(),
         "findings": [each.to_json() for each in findings],
         "again": remedy_before(recipe, findings, file),
     }
+
+
+def name_pretrained(recipe: Recipe | PretrainRecipe, findings: Sequence[Finding]) -> list[Finding]:
+    """The findings; where they advise a pretrained model, by the name of one that is on this machine.
+
+    Options of fresh weights, or of their vocabulary, do not go with it: a recipe that has any keeps the advice
+    as it is.
+    """
+    advised = any(PRETRAINED in finding.changes for finding in findings)
+    own = recipe.model.options or getattr(recipe, "vocabulary", None) not in (None, VocabularyRecipe())
+    if not advised or own or (found := find_pretrained()) is None:
+        return list(findings)
+    named = [Change("model.start", found[0], "a pretrained model")]
+    if recipe.optimiser.lr > (usual := type(recipe)().optimiser.lr):
+        named.append(Change("optimiser.lr", usual, together=True))
+    return [
+        replace(
+            finding,
+            changes=tuple(
+                each for change in finding.changes for each in (named if change == PRETRAINED else [change])
+            ),
+        )
+        for finding in findings
+    ]
 
 
 def remedy_before(
@@ -107,6 +135,8 @@ def _makes_a_recipe(recipe: Recipe | PretrainRecipe, settings: Sequence[str]) ->
     """Whether a recipe takes these settings, and its model's options with them."""
     try:
         model = recipe.with_changes(add_settings({}, settings, recipe.model.options)).model
+        if model.start != recipe.model.start and model.options:
+            return False
         if model.fresh:
             changed_preset(model.start, model.options)
     except (UserError, TypeError):
