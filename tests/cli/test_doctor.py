@@ -34,8 +34,9 @@ def files(tmp_path: Path) -> list[str]:
 
 
 def test_a_healthy_task_exits_with_0_and_a_sick_one_with_3(
-    files: list[str], capsys: pytest.CaptureFixture[str]
+    files: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("bertkit.health.rows.ENOUGH_ROWS", 0)
     assert main(["doctor", *files, *SMALL]) == 0
     printed = capsys.readouterr().out
     assert "Nothing is wrong" in printed

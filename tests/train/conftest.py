@@ -41,6 +41,13 @@ def write_rows(path: Path, count: int, seed: int) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def rows_are_never_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A toy has few rows and few updates, and what is said of that is tested by the measures alone."""
+    monkeypatch.setattr("bertkit.health.rows.ENOUGH_ROWS", 0)
+    monkeypatch.setattr("bertkit.health.rows.FEW_UPDATES", 0)
+
+
 @pytest.fixture
 def toy(tmp_path: Path) -> Recipe:
     """See `make_toy`; its files are the test's own."""

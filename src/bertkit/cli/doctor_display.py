@@ -174,12 +174,12 @@ def _rows(measures: Measures) -> Iterator[Row]:
         )
         yield "memory", memory, "memory"
         time = "{steps:,} steps of {seconds_a_step:.2g} s, {parameters:,} parameters".format_map(cost)
-        yield "time", f"about {duration(cost['seconds'])}: {time}", ""
+        yield "time", f"about {duration(cost['seconds'])}: {time}", "few_updates"
 
 
 def _labelled(rows: Measures, asked: Measures) -> Iterator[Row]:
     counts = "{train_rows:,} to train on, {dev_rows:,} to score".format_map(rows)
-    yield "rows", counts, "labels_differ numbers_differ"
+    yield "rows", counts, "labels_differ numbers_differ few_rows"
     blind = f"baseline loss {rows['baseline_loss']:.3f}; always answering"
     if "counts" in rows:
         shares = sorted(rows["counts"].items(), key=lambda item: -item[1])

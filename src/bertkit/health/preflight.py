@@ -17,7 +17,10 @@ SECONDS = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What of the recipe the checks read; `steps` of one seed, `reach` is the sum of all its rates."""
+    """What of the recipe the checks read; `steps` of one seed, `reach` is the sum of all its rates.
+
+    `own_rows` are a user's own files, and `pretrained` is a model on this machine that they could start from.
+    """
 
     phase: Phase
     model: str
@@ -42,6 +45,8 @@ class Asked:
     shuffle: bool = True
     frozen: bool = False
     learns_vocabulary: bool = False
+    own_rows: bool = False
+    pretrained: str = ""
     metric: str = ""
     budget_minutes: float = 0.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bertkit.data.packed import Sequences
-from bertkit.health.advice import grave, notable
+from bertkit.health.advice import PRETRAINED, grave, notable
 from bertkit.health.preflight import ClassMeasures, NumberMeasures, Preflight, RowMeasures
 from bertkit.runs.findings import Change, Finding
 from bertkit.tasks.examples import Examples, OddRows
@@ -37,6 +38,10 @@ FAR_ROWS, FAR_SHARE = 0.01, 0.5
 """Of normal numbers the furthest hundredth makes a twelfth of the variance: half of it is a judgement."""
 MEANS_DIFFER = 0.3
 """Standard deviations between the means of train and dev: a judgement."""
+ENOUGH_ROWS = 20_000
+"""From which fresh weights may be worth it: a judgement."""
+FEW_UPDATES, ENOUGH_UPDATES = 100, 150
+"""Of a fine-tuning: see `train.settle.UPDATES`."""
 LEAKS_NOTABLE, LEAKS_GRAVE = 0.02, 0.1
 """Shares of dev rows. Of CoLA 1.1 % are in train too: its authors' doing, and as much as a seed's noise."""
 CONTRADICTIONS_NOTABLE, CONTRADICTIONS_GRAVE = 0.01, 0.1
@@ -358,6 +363,35 @@ def duplicates(record: Preflight) -> Finding | None:
         f"({rows.duplicates / rows.train_rows:.1%}) repeat an earlier one{_shown_lines(rows, 'duplicates')}.",
         "There is less to learn from than it seems, and what is repeated weighs more.",
         Change(words="remove the copies"),
+    )
+
+
+def few_rows(record: Preflight) -> Finding | None:
+    """Fresh weights begin on own rows that are too few for them."""
+    asked, rows = record.asked, record.labelled
+    if not (asked.own_rows and asked.fresh) or asked.frozen or rows.train_rows >= ENOUGH_ROWS:
+        return None
+    return notable(
+        "likely",
+        f"The run has {rows.train_rows:,} training rows for the fresh weights of {asked.model!r}.",
+        "Fresh weights learn the language from these rows alone: with fewer than about "
+        f"{ENOUGH_ROWS:,} expect no more than n-grams give.",
+        Change("model.start", asked.pretrained) if asked.pretrained else PRETRAINED,
+    )
+
+
+def ends_early(record: Preflight) -> Finding | None:
+    """Fine-tuning ends before it can have learned."""
+    asked, rows = record.asked, record.labelled
+    if not asked.own_rows or asked.budget_minutes or not 0 < asked.steps < FEW_UPDATES:
+        return None
+    epochs = math.ceil(ENOUGH_UPDATES * asked.at_once / rows.train_rows)
+    return notable(
+        "likely",
+        f"The run has {asked.steps:,} updates, of {asked.at_once} rows each.",
+        f"Few rows want many epochs: a model begins to learn within about {ENOUGH_UPDATES} updates.",
+        Change("training.epochs", epochs),
+        Change("training.steps", 0, together=True),
     )
 
 

@@ -13,15 +13,12 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from bertkit.checkpoint.locate import find_pretrained
 from bertkit.data.packed import PackedBatch, pack
 from bertkit.data.steps import take
 from bertkit.health.preflight import SECONDS, Asked, CorpusMeasures, Cost, Preflight
 from bertkit.health.rows import measure_rows
-from bertkit.health.start import (
-    LossOf,
-    kept_for_backward,
-    measure_start,
-)
+from bertkit.health.start import LossOf, kept_for_backward, measure_start
 from bertkit.health.text import measure_tokens, token_measures
 from bertkit.health.trials import Trial, overfit_batch, range_test
 from bertkit.model.compute import Compute, available_memory, clock, flush_denormals, resident_memory
@@ -77,6 +74,8 @@ class _Rows:
             "pad_to": recipe.batch.pad_to,
             "shuffle": recipe.batch.shuffle,
             "frozen": recipe.model.freeze,
+            "own_rows": not recipe.task.name,
+            "pretrained": (find_pretrained() or ("",))[0],
             "learns_vocabulary": self._prepared.start is None and not recipe.vocabulary.file,
             "metric": self._prepared.task.metric,
         }
