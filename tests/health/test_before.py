@@ -240,7 +240,6 @@ FAULTS: list[tuple[str, str, Preflight]] = [
     ("vocabulary_case", "grave", changed(TRAINED, tokens={"lowercase": False})),
     ("text_repeated", "notable", changed(PRETRAIN, corpus={"epochs": 200.0})),
     ("few_rows", "notable", changed(FINETUNE, asked={"own_rows": True})),
-    ("few_rows", "notable", changed(FINETUNE, asked={"own_rows": True, "pretrained": "owner/name"})),
     ("few_updates", "notable", changed(TRAINED, asked={"own_rows": True, "steps": 99})),
     ("few_updates", "notable", changed(PRETRAIN, asked={"steps": 120})),
     ("few_updates", "notable", changed(PRETRAIN, asked={"steps": 60, "budget_minutes": 2.0})),

@@ -19,7 +19,7 @@ SECONDS = 20.0
 class Asked:
     """What of the recipe the checks read; `steps` of one seed, `reach` is the sum of all its rates.
 
-    `own_rows` are a user's own files, and `pretrained` is a model on this machine that they could start from.
+    `own_rows` are a user's own files.
     """
 
     phase: Phase
@@ -46,7 +46,6 @@ class Asked:
     frozen: bool = False
     learns_vocabulary: bool = False
     own_rows: bool = False
-    pretrained: str = ""
     metric: str = ""
     budget_minutes: float = 0.0
 

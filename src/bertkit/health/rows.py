@@ -376,7 +376,7 @@ def few_rows(record: Preflight) -> Finding | None:
         f"The run has {rows.train_rows:,} training rows for the fresh weights of {asked.model!r}.",
         "Fresh weights learn the language from these rows alone: with fewer than about "
         f"{ENOUGH_ROWS:,} expect no more than n-grams give.",
-        Change("model.start", asked.pretrained) if asked.pretrained else PRETRAINED,
+        PRETRAINED,
     )
 
 

@@ -103,7 +103,10 @@ def _check_same(out: Path, recipe: BaseRecipe) -> None:
     if not is_run(out):
         raise UserError(f"There is no run to resume at {out}.")
     if is_finished(out):
-        raise UserError(f"The run at {out} is finished; there is nothing to resume.")
+        raise UserError(
+            f"The run at {out} is finished; there is nothing to resume. A new run goes on from its model: "
+            f"--model {out}."
+        )
     before = type(recipe).from_toml(out / RECIPE)
     told = differences(before, recipe)
     if not has_begun(out):

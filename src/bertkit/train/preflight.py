@@ -13,7 +13,6 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from bertkit.checkpoint.locate import find_pretrained
 from bertkit.data.packed import PackedBatch, pack
 from bertkit.data.steps import take
 from bertkit.health.preflight import SECONDS, Asked, CorpusMeasures, Cost, Preflight
@@ -75,7 +74,6 @@ class _Rows:
             "shuffle": recipe.batch.shuffle,
             "frozen": recipe.model.freeze,
             "own_rows": not recipe.task.name,
-            "pretrained": (find_pretrained() or ("",))[0],
             "learns_vocabulary": self._prepared.start is None and not recipe.vocabulary.file,
             "metric": self._prepared.task.metric,
         }
