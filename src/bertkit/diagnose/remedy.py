@@ -61,8 +61,7 @@ def examine_recipe(
 def name_pretrained(recipe: Recipe | PretrainRecipe, findings: Sequence[Finding]) -> list[Finding]:
     """The findings; where they advise a pretrained model, by the name of one that is on this machine.
 
-    Options of fresh weights, or of their vocabulary, do not go with it: a recipe that has any keeps the advice
-    as it is.
+    Options of fresh weights, or of their vocabulary, do not go with it: the advice then stays as it is.
     """
     advised = any(PRETRAINED in finding.changes for finding in findings)
     own = recipe.model.options or getattr(recipe, "vocabulary", None) not in (None, VocabularyRecipe())
