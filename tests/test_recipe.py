@@ -71,7 +71,7 @@ def test_a_whole_number_serves_as_a_float(tmp_path: Path) -> None:
         ("[batch]\npad_to = 200", "beyond max_length"),
         ("[optimiser]\nname = 'adma'", "Did you mean 'adam'?"),
         ("[optimiser]\nname = 'adam'", "no weight decay"),
-        ("[optimiser]\nmatrix_lr = 0.1", "'adamw' has one learning rate for all weights"),
+        ("[optimiser]\nmatrix_lr = 0.1", "'adamw' has one learning rate;"),
         ("[optimiser]\nname = 'muon'\nlr = 0\nmatrix_lr = 0.1", "with lr = 0 nothing is trained"),
         ("[optimiser]\nwarmup = 1.0", "must be below 1"),
         ("[training]\nprecision = 'fp16'", "precision"),

