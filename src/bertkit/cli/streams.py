@@ -68,12 +68,12 @@ def _mended(stream: TextIO | None, number: int, *, needed: bool) -> TextIO:
     """The stream in place of one of the process's own; what a notebook or a test put there stays."""
     if stream is None:  # It was closed.
         return io.TextIOWrapper(io.BufferedWriter(_Output(number, needed=needed)), "utf-8")
-    if type(stream) is not io.TextIOWrapper or stream.fileno() != number:
-        return stream
-    stream.flush()
-    if isinstance(raw := getattr(stream.buffer, "raw", None), _Output):
+    if isinstance(raw := getattr(getattr(stream, "buffer", None), "raw", None), _Output):
         raw.needed = needed
         return stream
+    if not isinstance(stream, io.TextIOWrapper) or stream not in (sys.__stdout__, sys.__stderr__):
+        return stream
+    stream.flush()
     return io.TextIOWrapper(
         io.BufferedWriter(_Output(number, needed=needed)),
         stream.encoding,
