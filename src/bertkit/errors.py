@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, get_args
 
@@ -67,8 +68,12 @@ def damaged(path: Path, reason: str = "") -> UserError:
     return UserError(f"{path} is damaged or cut short{known}: copy it again from its source.")
 
 
+ROOM = 150
+"""Letters that a sentence has for a list of names."""
+
+
 def nearest(name: str, known: list[str], meant: Mapping[str, str] | None = None) -> str:
-    """End of a sentence about an unknown `name`: the likeliest of the `known` names, then all of them.
+    """End of a sentence about an unknown `name`: the likeliest of the `known` names, then as many as fit.
 
     Args:
         name: what was typed; case, hyphens and underscores do not count.
@@ -82,8 +87,9 @@ def nearest(name: str, known: list[str], meant: Mapping[str, str] | None = None)
     }
     found = difflib.get_close_matches(_folded(name[:LONGEST_SHOWN]), words, n=1, cutoff=0.5)
     close = [words[each] for each in found]
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"{hint} Known: {', '.join(known)}."
+    hint = f" Did you mean {quoted(close[0])}?" if close else ""
+    lengths = accumulate(len(shown(each)) + 2 for each in known)
+    return f"{hint} Known: {listed(known, max(1, sum(length <= ROOM for length in lengths)))}."
 
 
 def _folded(name: str) -> str:

@@ -83,8 +83,7 @@ def test_odd_lines_keep_their_places(predict, tmp_path: Path) -> None:
         "bertkit: 4 of 9 rows have no answer:",
         f"  {path}, line 2: the text is empty; fill it in or remove the row.",
         f"  {path}, line 3: column 1 holds a NUL byte; mend or remove the row.",
-        f"  {path}, line 4: the byte 0xe9 is not UTF-8 text; convert the file first, "
-        "for example with `iconv -f LATIN1 -t UTF-8`.",
+        f"  {path}, line 4: the byte 0xe9 is not UTF-8 text; as cp1252 it reads 'café' (--encoding cp1252).",
         f"  {path}, line 8: the text is empty; fill it in or remove the row.",
     ]
 

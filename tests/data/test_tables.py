@@ -1,17 +1,23 @@
 """Tables of every format, and every way in which a row can be wrong."""
 
 import gzip
+import io
 import json
+import lzma
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow
+import pyarrow.ipc
 import pyarrow.parquet
 import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bertkit.data.corpus import read_texts
 from bertkit.data.tables import BadRow, Column, Columns, Row, iterate_rows, read_rows
 from bertkit.errors import UserError
 
@@ -157,10 +163,21 @@ BAD: dict[str, tuple[str, bytes, int, str]] = {
     "NUL": ("a.csv", b"text,label\nx,y\na\0b,c\n", 3, "column 'text' holds a NUL byte"),
     "NUL in JSON": ("a.jsonl", rb'{"text": "\u0000", "label": 1}', 1, "column 'text' holds a NUL byte"),
     "surrogate": ("a.jsonl", rb'{"text": "\ud83d", "label": 1}', 1, "half a character .* U.D83D"),
-    "open quote": ("a.csv", b'text,label\nx,y\n"a,b\nc,d\n', 3, "quotes that do not close"),
-    "behind a quote": ("a.csv", b'text,label\nx,y\n"a"b,c\nc,d\n', 3, "a character behind them"),
+    "open quote": (
+        "a.csv",
+        b'text,label\nx,y\n"a\nc,b\nc,d\n',
+        3,
+        "the quote that opens in line 3 is never closed and swallows 2 more lines",
+    ),
+    "late quote": (
+        "a.csv",
+        b'text,label\nx,y\n"a,b\nc,d\n"e",f\n',
+        3,
+        "opens in line 3 closes only in line 5, where a character stands behind it, and swallows 2 lines",
+    ),
+    "behind a quote": ("a.csv", b'text,label\nx,y\n"a"b,c\nc,d\n', 3, "a character stands behind the quote"),
     "not JSON": ("a.jsonl", b'{"text": "x", "label": 1}\n{"text": \n', 2, "not JSON"),
-    "no object": ("a.jsonl", b'["x", "y"]\n', 1, "a JSON list"),
+    "no object": ("a.jsonl", b'"x"\n["x", "y"]\n', 1, "a JSON str"),
     "no key": ("a.jsonl", b'{"text": "x", "lable": 1}\n', 1, "no key 'label'. Did you mean 'lable'"),
     "no string": (
         "a.jsonl",
@@ -201,8 +218,8 @@ def test_a_null_of_parquet_names_its_row(tmp_path: Path) -> None:
         ("a.csv", "text,label\n", "is empty or holds only a header"),
         ("a.jsonl", "\n", "is empty or holds only a header"),
         ("a.csv", "txt,label\nx,y\n", "has no column 'text'. Did you mean 'txt'"),
-        ("a.csv", "text,text\nx,y\n", "has two columns 'text'; give the number"),
-        ("a.xlsx", "", "does not tell the format"),
+        ("a.csv", "text,text\nx,y\n", "has 2 columns 'text'; give the number"),
+        ("a.doc", "x", "does not tell the format"),
         ("a.parquet.gz", "", "does not tell the format"),
         ("a.parquet", "no such thing", "is not a Parquet file or is damaged"),
     ],
@@ -248,6 +265,130 @@ def test_csv_written_by_python_comes_back(
     csv.writer(text).writerows([("text", "pair"), *rows])
     path = file(tmp_path_factory.mktemp("csv"), "a.csv", text.getvalue())
     assert [(row.text, row.pair) for row in read_rows(path, Columns(text="text", pair="pair"))] == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "text;label\none, two;x\nthree;y\n"),
+        ("a.csv", "text\tlabel\none, two\tx\nthree\ty\n"),
+        ("a.CSV", '\n  \ntext,label\n"one, two",x\nthree,y\n'),
+        ("a.csv", "sep=|\ntext|label\none, two|x\nthree|y\n"),
+        ("a.txt", "text;label\none, two;x\nthree;y\n"),
+        ("a.csv", '"text";"label"\r\n"one, two";"x"\r\n"three";"y"\r\n'),
+        ("a.NDJSON", '{"text": "one, two", "label": "x"}\n{"text": "three", "label": "y"}\n'),
+        ("a.json", '[{"text": "one, two", "label": "x"}, {"text": "three", "label": "y"}]'),
+        ("a.jsonl", '[{"text": "one, two", "label": "x"},\n{"text": "three", "label": "y"}]'),
+        (
+            "a.json",
+            json.dumps([{"text": "one, two", "label": "x"}, {"text": "three", "label": "y"}], indent=1),
+        ),
+        ("a.json", '{"text": "one, two", "label": "x"}\n{"text": "three",\n "label": "y"}'),
+        ("a.csv", 'text,label\n"one, two",x\nthree,y\n'.encode("utf-16")),
+        ("a.csv", gzip.compress(b"text;label\none, two;x\nthree;y\n")),
+        ("a.tsv.xz", lzma.compress(b"text\tlabel\none, two\tx\nthree\ty\n")),
+    ],
+)
+def test_a_table_is_read_as_what_it_is(tmp_path: Path, name: str, content: str | bytes) -> None:
+    rows = read(file(tmp_path, name, content), "text", "label")
+    assert [(row.text, row.label) for row in rows] == [("one, two", "x"), ("three", "y")]
+
+
+def test_separator_and_encoding_can_be_said(tmp_path: Path) -> None:
+    path = file(tmp_path, "a.csv", "text~label\ncaf\xe9~x\n".encode("cp1252"))
+    columns = Columns("text", label="label")
+    assert list(read_rows(path, columns, separator="~", encoding="cp1252")) == [Row(2, "café", label="x")]
+    with pytest.raises(UserError, match="separator is one character"):
+        list(read_rows(path, columns, separator="~~", encoding="cp1252"))
+    with pytest.raises(UserError, match="no encoding 'klingon'"):
+        list(read_rows(path, columns, encoding="klingon"))
+    with pytest.raises(UserError, match=r"line 0: the text is not|behind line 1: the text is not ascii"):
+        list(read_rows(path, columns, separator="~", encoding="ascii"))
+
+
+def test_a_carriage_return_in_a_line_makes_no_row(tmp_path: Path) -> None:
+    path = file(tmp_path, "a.csv", "text,label\none\rtwo,x\nthree,y\n")
+    assert read(path, "text", "label") == [Row(2, "one\rtwo", label="x"), Row(3, "three", label="y")]
+
+
+def test_a_folder_of_datasets_and_an_arrow_file(tmp_path: Path) -> None:
+    table = pyarrow.table({"text": ["one", "two"], "label": [1, 0]})
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    for number in range(2):
+        with pyarrow.ipc.new_stream(folder / f"data-{number}.arrow", table.schema) as writer:
+            writer.write_table(table.slice(number, 1))
+    files = [{"filename": f"data-{number}.arrow"} for number in range(2)]
+    (folder / "state.json").write_text(json.dumps({"_data_files": files}))
+    expected = [Row(1, "one", label="1"), Row(2, "two", label="0")]
+    assert read(folder, "text", "label") == expected
+    with pyarrow.ipc.new_file(tmp_path / "a.arrow", table.schema) as writer:
+        writer.write_table(table)
+    assert read(tmp_path / "a.arrow", "text", "label") == expected
+    (tmp_path / "dataset_dict.json").write_text("{}")
+    with pytest.raises(UserError, match="several splits; name one of its folders: saved"):
+        read(tmp_path, "text")
+
+
+def test_a_workbook_of_excel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for cells in ([], ["text", "label", None], ["one", 1.0], [], ["two, three", True]):
+        book.active.append(cells)
+    book.save(tmp_path / "a.xlsx")
+    expected = [("one", "1"), ("two, three", "true")]
+    assert [(row.text, row.label) for row in read(tmp_path / "a.xlsx", "text", "label")] == expected
+    monkeypatch.setitem(__import__("sys").modules, "openpyxl", None)
+    with pytest.raises(UserError, match=r"pip install 'bertkit\[excel\]'"):
+        read(tmp_path / "a.xlsx", "text")
+
+
+def pack(format: str, name: str) -> bytes:
+    """An archive that holds one file."""
+    content = io.BytesIO()
+    if format == "zip":
+        with zipfile.ZipFile(content, "w") as archive:
+            archive.writestr(name, "x")
+    else:
+        with tarfile.open(fileobj=content, mode="w:gz") as tar:
+            tar.addfile(tarfile.TarInfo(name))
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.tar.gz", pack("tar", "a.csv"), "is a tar archive; unpack it"),
+        ("a.csv", pack("zip", "a.csv"), "is a zip; unpack it"),
+        ("a.csv", pack("zip", "word/document.xml"), "is a document of Word"),
+        ("a.csv", b"%PDF-1.7", "is a PDF"),
+        ("a.csv", b"\xd0\xcf\x11\xe0", "old Excel or Word; save it as .xlsx, CSV"),
+        ("a.csv", b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+        ("a.html", b"<p>one</p>", "is HTML or XML"),
+        ("a.txt", b"<!DOCTYPE html><p>", "is HTML or XML"),
+        ("a.txt", b'{"text": "one"}', "holds JSON; say --format"),
+        (
+            "a.csv",
+            "text,label".encode("utf-16-le"),
+            "UTF-16 without its byte-order mark; say --encoding utf-16-le",
+        ),
+    ],
+)
+def test_what_cannot_be_read_says_what_it_is(tmp_path: Path, name: str, content: bytes, problem: str) -> None:
+    path = file(tmp_path, name, content)
+    with pytest.raises(UserError, match=problem):
+        read(path, "text")
+    with pytest.raises(UserError, match=problem):
+        list(read_texts(path, column="text"))
+
+
+def test_messages_about_columns_are_short_and_without_control_characters(tmp_path: Path) -> None:
+    names = ",".join(f"\x1b[31mcolumn{number}" for number in range(500))
+    with pytest.raises(UserError) as error:
+        read(file(tmp_path, "a.csv", f"{names}\n{names}\n"), "text")
+    assert "more." in str(error.value)
+    assert len(str(error.value).replace(str(tmp_path), "")) < 300
+    assert str(error.value).isprintable()
 
 
 def test_cola_is_read_whole(shared_data: Path) -> None:

@@ -26,7 +26,7 @@ Flag = tuple[str, str, str, Callable[[str], Any], str]
 GROUP_OF = {"task": "data", "corpus": "data", "model": "model", "vocabulary": "model"}
 """In which group of the help the keys of a recipe's section stand; all others are of the training."""
 
-FORMATS = ("tsv", "csv", "jsonl", "txt", "parquet")
+FORMATS = ("tsv", "csv", "jsonl", "json", "txt", "parquet", "arrow", "xlsx")
 
 
 def minutes(text: str) -> float:
@@ -111,6 +111,15 @@ SHARED: dict[str, dict[str, Any]] = {
         "by name",
     },
     "--format": {"choices": FORMATS, "help": "what the files are (default: by their names)"},
+    "--separator": {
+        "metavar": "SIGN",
+        "help": "what parts the columns of CSV, TSV and text: comma, semicolon, tab, bar or any "
+        "one character (default: found)",
+    },
+    "--encoding": {
+        "metavar": "NAME",
+        "help": "of text, such as cp1252 or gb18030 (default: UTF-8, or what a byte-order mark says)",
+    },
     "--window": {
         "type": int,
         "metavar": "TOKENS",
@@ -319,7 +328,7 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
         choices=FORMATS,
         help="what the files are (default: by their names; standard input is txt)",
     )
-    add_shared(parser, "--window", "--stride", "--precision")
+    add_shared(parser, "--separator", "--encoding", "--window", "--stride", "--precision")
 
 
 def source(name: str) -> Path:
@@ -347,7 +356,7 @@ def check_out(out: Path | None, overwrite: bool, inputs: Sequence[Path] = ()) ->
 
 def check_sources(arguments: argparse.Namespace) -> None:
     """Refuse the last file of many before the first one is read."""
-    from bertkit.data.files import open_bytes
+    from bertkit.data.files import STANDARD_INPUT, open_bytes
 
     if len(arguments.say_pair) not in (0, len(arguments.say)):
         raise UserError(f"There are {len(arguments.say)} --say but {len(arguments.say_pair)} --say-pair.")
@@ -355,7 +364,8 @@ def check_sources(arguments: argparse.Namespace) -> None:
         raise UserError("Give either files or --say, not both.")
     for path in arguments.files:
         ending_of(path, arguments.format)
-        if not path.is_fifo():  # which can be opened only once
+        # What can be opened only once is not, and a folder is a table.
+        if path.is_file() or (not path.exists() and path != STANDARD_INPUT):
             open_bytes(path).close()
 
 
@@ -387,7 +397,12 @@ def input_rows(
         yield BadRow(number, said, cells) if problem else Row(number, text, pair, cells=cells)
     if arguments.say:
         return
-    asked = TaskRecipe(text=arguments.text or "", pair=arguments.pair or "", header=arguments.header)
+    asked = TaskRecipe(
+        text=arguments.text or "",
+        pair=arguments.pair or "",
+        header=arguments.header,
+        **text_options(arguments),
+    )
     trained = as_trained(asked, card)
     for path in (arguments.files if files is None else files) or [STANDARD_INPUT]:
         ending = ending_of(path, arguments.format)
@@ -395,17 +410,20 @@ def input_rows(
         task = asked if ending == ".txt" else trained
         columns = Columns(text=task.text or ("1" if ending == ".txt" else "text"), pair=task.pair or None)
         header = {"auto": None, "yes": True, "no": False}[task.header]
-        yield from rows_to_answer(path, columns, header=header, ending=ending, whole=whole)
+        told = {"header": header, "separator": task.separator, "encoding": task.encoding}
+        yield from rows_to_answer(path, columns, ending=ending, whole=whole, **told)
+
+
+def text_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What `iterate_rows` is told of separators and encodings."""
+    return {name: getattr(arguments, name) or "" for name in ("separator", "encoding")}
 
 
 def ending_of(path: Path, asked: str | None) -> str:
     """Which of `tables.READERS` reads the file."""
-    from bertkit.data.files import STANDARD_INPUT
-    from bertkit.data.tables import table_ending
+    from bertkit.data.formats import format_of
 
-    if asked:
-        return f".{asked}"
-    return ".txt" if path == STANDARD_INPUT else table_ending(path)
+    return f".{asked}" if asked else format_of(path)
 
 
 def can_be_read_again(files: Sequence[Path]) -> bool:

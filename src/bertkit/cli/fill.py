@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bertkit.cli.arguments import add_shared, ending_of, source
+from bertkit.cli.arguments import add_shared, ending_of, source, text_options
 from bertkit.cli.predict import CONTROL, json_lines
 from bertkit.errors import UserError
 
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="read the texts of a TXT, TSV, CSV, JSONL or Parquet file; may be repeated",
     )
     add("--column", metavar="COLUMN", help="of the file: a name, or a number from 1 (default: text)")
-    add_shared(parser, "--format", "--precision")
+    add_shared(parser, "--format", "--separator", "--encoding", "--precision")
     add("--json", action="store_true", help="print a list of objects, one a text")
 
 
@@ -87,7 +87,7 @@ def _texts(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
     for path in arguments.file or [STANDARD_INPUT]:
         ending = ending_of(path, arguments.format)
         column = arguments.column or ("1" if ending == ".txt" else "text")
-        for row in read_rows(path, Columns(column), ending=ending):
+        for row in read_rows(path, Columns(column), ending=ending, **text_options(arguments)):
             yield place(path, row.line), row.text
 
 

@@ -33,7 +33,7 @@ FLAGS: tuple[Flag, ...] = (
         "task",
         "train",
         str,
-        "training rows: TSV, CSV, JSONL or Parquet, plain, .gz or .zst (default: the task's)",
+        "training rows: CSV, TSV, JSON, Excel, Parquet or Arrow, compressed or not (default: the task's)",
     ),
     ("--dev", "task", "dev", str, "rows to score on: a file, or a share of own rows (default: 20%%)"),
     ("--test", "task", "test", str, "rows that choose nothing, for a last score: likewise (default: none)"),
@@ -41,6 +41,28 @@ FLAGS: tuple[Flag, ...] = (
     ("--pair", "task", "pair", str, "column of the second text, if there are pairs (default: guessed)"),
     ("--label", "task", "label", str, "column of the label (default: guessed)"),
     ("--header", "task", "header", str, "yes, no or auto: whether the first line names the columns"),
+    (
+        "--separator",
+        "task",
+        "separator",
+        str,
+        "what parts the columns of CSV, TSV and text: comma, semicolon, tab, bar or any one character "
+        "(default: found)",
+    ),
+    (
+        "--encoding",
+        "task",
+        "encoding",
+        str,
+        "of text files, such as cp1252 or gb18030 (default: UTF-8, or what a byte-order mark says)",
+    ),
+    (
+        "--skip-bad",
+        "task",
+        "skip_bad",
+        bool,
+        "leave out the rows that cannot be used; without it they are counted and nothing is trained",
+    ),
     ("--kind", "task", "kind", str, "kind of task: classify or regress (default: guessed)"),
     (
         "--metric",

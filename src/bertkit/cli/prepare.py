@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from bertkit.cli.arguments import CLEANING, add_shared
+from bertkit.cli.arguments import CLEANING, add_shared, text_options
 from bertkit.errors import UserError, check_at_least
 from bertkit.recipe.pretrain import Layout
 from bertkit.text.jsons import to_json
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "texts",
         nargs="+",
         metavar="TEXT",
-        help="files (plain text, JSON lines, Parquet, TSV, CSV; all but Parquet also as .gz or .zst), "
+        help="files (plain text, JSON, TSV, CSV, Excel, Parquet, Arrow; text also as .gz, .zst, .bz2, .xz), "
         "folders of such files, patterns in quotes, or - for standard input",
     )
     which = parser.add_mutually_exclusive_group(required=True)
@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "document a line), or auto (default): files for folders of several files of at most a MiB; else "
         "blank if lines are sentences or the file's first million characters have a blank line; else lines",
     )
-    add_shared(parser, "--column", "--header", "--format")
+    add_shared(parser, "--column", "--header", "--format", "--separator", "--encoding")
     add("--words", choices=SEGMENTERS, help="find Chinese words, for masking whole ones")
     add("--workers", type=int, metavar="N", help="processes; by default one for each processor")
     add("--strict", action="store_true", help="stop at the first place that cannot be read")
@@ -100,7 +100,13 @@ def run(arguments: argparse.Namespace) -> int:
         heldout=arguments.heldout,
         sentences=arguments.sentences,
         words=arguments.words,
-        reading=CorpusReading(layout=layout, column=arguments.column, header=arguments.header, kind=kind),
+        reading=CorpusReading(
+            layout=layout,
+            column=arguments.column,
+            header=arguments.header,
+            kind=kind,
+            **text_options(arguments),
+        ),
     )
     with PrepareDisplay(to_stderr=arguments.json, out=arguments.out, piped=piped) as display:
         result = prepare(

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bertkit.cli.arguments import add_shared, check_out, ending_of, source
+from bertkit.cli.arguments import add_shared, check_out, ending_of, source, text_options
 from bertkit.cli.predict import CONTROL
 from bertkit.errors import UserError
 from bertkit.text.jsons import to_json
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="while a token is masked, mask those behind it in its word too (Kauf and Ivanova 2023)",
     )
-    add_shared(parser, "--format", "--precision", "--json")
+    add_shared(parser, "--format", "--separator", "--encoding", "--precision", "--json")
     add("-o", "--out", type=Path, metavar="FILE", help="write each row with its scores, as JSON lines")
     add_shared(parser, "--overwrite")
 
@@ -106,7 +106,8 @@ def _are_pairs(arguments: argparse.Namespace) -> bool:
     if ending == ".txt":
         return False
     try:
-        first = next(iterate_rows(arguments.files[0], Columns("good", "bad"), ending=ending))
+        how = text_options(arguments)
+        first = next(iterate_rows(arguments.files[0], Columns("good", "bad"), ending=ending, **how))
     except UserError:  # No such columns; what else is wrong with it will be said when it is read.
         return False
     return isinstance(first, Row)
@@ -127,7 +128,8 @@ def _read(arguments: argparse.Namespace, pairs: bool) -> tuple[list[Row], list[s
         columns = Columns(arguments.column or ("1" if ending == ".txt" else "text"))
         if pairs:
             columns = Columns(arguments.good or "good", arguments.bad or "bad", arguments.group)
-        found += [(row, place(path, row.line)) for row in read_rows(path, columns, ending=ending)]
+        rows = read_rows(path, columns, ending=ending, **text_options(arguments))
+        found += [(row, place(path, row.line)) for row in rows]
     return [row for row, _ in found], [words for _, words in found]
 
 

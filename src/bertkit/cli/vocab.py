@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from bertkit.cli.arguments import CLEANING, add_shared
+from bertkit.cli.arguments import CLEANING, add_shared, text_options
 from bertkit.errors import UserError, check_at_least
 from bertkit.recipe import VocabularyAlgorithm
 from bertkit.text.jsons import to_json
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "texts",
         nargs="+",
         metavar="TEXT",
-        help="files (plain text, JSON lines, Parquet, TSV, CSV; all but Parquet also as .gz or .zst), "
+        help="files (plain text, JSON, TSV, CSV, Excel, Parquet, Arrow; text also as .gz, .zst, .bz2, .xz), "
         "folders of such files, patterns in quotes, or - for standard input",
     )
     add("--size", type=int, required=True, metavar="N", help="tokens to learn")
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="without --alphabet: 1000 single characters, and more until they are this share of the text "
         "(0.9995)",
     )
-    add_shared(parser, "--column", "--header")
+    add_shared(parser, "--column", "--header", "--format", "--separator", "--encoding")
     add(
         "--held-out",
         type=int,
@@ -142,15 +142,21 @@ def _texts(arguments: argparse.Namespace, bar: Progress) -> Iterator[str]:
     """The texts of all files, while the bar moves; then it waits for the learner."""
     from bertkit.data.corpus import COMPRESSION, find_files, read_texts
     from bertkit.data.files import COMPRESSIONS
+    from bertkit.data.formats import format_of
+
+    kind = f".{arguments.format}" if arguments.format else None
+    how = {"column": arguments.column, "header": arguments.header, "kind": kind, **text_options(arguments)}
 
     files, _ = find_files(arguments.texts)
+    for path in files if kind is None else ():  # What is no text is refused before the first one is read.
+        format_of(path, text=True)
     sizes = [path.stat().st_size if path.is_file() else 0 for path in files]
     task = bar.add_task("reading", total=sum(sizes))
     for index, path in enumerate(files):
         bar.update(task, description=f"reading {path.name}", completed=sum(sizes[:index]))
         share = 1 / COMPRESSION if path.suffix in COMPRESSIONS else 1
         characters = told = 0
-        for text in read_texts(path, column=arguments.column, header=arguments.header):
+        for text in read_texts(path, **how):
             yield text
             characters += len(text) + 1
             if characters - told > _STEP:

@@ -13,12 +13,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from bertkit.data.cutting import Chunk
 from bertkit.data.files import COMPRESSIONS, STANDARD_INPUT, open_bytes, open_text, read_lines, sha256
+from bertkit.data.formats import FORMATS, PLAIN, arrow_files, format_of, is_known
 from bertkit.data.journal import FileEntry, Position
-from bertkit.data.tables import READERS, BadRow, Column, Columns, Row, iterate_rows, place, read_rows
+from bertkit.data.tables import BadRow, Column, Columns, Row, bad_row, iterate_rows, read_rows
 from bertkit.errors import UserError
 from bertkit.recipe.pretrain import Layout
 
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 TEXT_COLUMN = "text"
-"""Where JSON lines and Parquet files keep their text unless something else is said."""
+"""Where JSON, Parquet and Arrow files keep their text unless something else is said."""
 
-_NAMED = (".jsonl", ".parquet")
-PLAIN = ".txt"
+_NAMED = (".jsonl", ".json", ".parquet", ".arrow")
 
 # Characters of a text of which a compressed file has about one byte.
 COMPRESSION = 3
@@ -41,37 +41,39 @@ LARGEST_FILE = 2**20
 
 
 def read_texts(
-    path: str | Path, *, column: Column | None = None, header: bool | None = None
+    path: str | Path,
+    *,
+    column: Column | None = None,
+    header: bool | None = None,
+    kind: str | None = None,
+    separator: str = "",
+    encoding: str = "",
 ) -> Iterator[str]:
     """Yield the texts of a file in constant memory.
 
-    A `.jsonl`, `.tsv`, `.csv` or `.parquet` file has one a row, see `bertkit.data.tables.iterate_rows`; a
-    file of any other name has one a line. All but Parquet may be compressed (`.gz`, `.zst`).
+    A table has one a row, see `bertkit.data.tables.iterate_rows`; any other file has one a line.
 
     Args:
         path: the file.
-        column: which column of a table, by name or by number from 1; None for `text` of JSON lines and
-            Parquet. Plain text has none.
-        header: whether the first row of a TSV or CSV file names the columns; None: exactly if the column is
-            asked for by name.
+        column: which column of a table, by name or by number from 1; None for `text` of JSON, Parquet and
+            Arrow. Plain text has none.
+        header: as in `iterate_rows`, and so the next ones.
+        kind: what the file is, a key of `FORMATS`; None: what it tells.
+        separator: of a table.
+        encoding: of text.
 
     Raises:
-        UserError: the file cannot be opened or a line cannot be read, or the column is not there.
+        UserError: the file is no text or cannot be opened, a line cannot be read, or there is no such column.
     """
     path = Path(path)
-    kind = kind_of(path)
+    kind = kind or format_of(path, text=True)
     if kind == PLAIN:
-        for _, line in open_text(path):
+        for _, line in open_text(path, encoding):
             yield line
         return
-    for row in read_rows(path, _columns(path, kind, column), header=header):
+    how: dict[str, Any] = {"header": header, "ending": kind, "separator": separator, "encoding": encoding}
+    for row in read_rows(path, _columns(path, kind, column), **how):
         yield row.text
-
-
-def kind_of(path: Path) -> str:
-    """The key of `READERS` that tells how to read a file; any unknown ending is plain text."""
-    kind = _plain_name(path).suffix
-    return kind if kind in READERS else PLAIN
 
 
 def find_files(texts: Iterable[str | Path]) -> tuple[list[Path], int]:
@@ -91,11 +93,13 @@ def find_files(texts: Iterable[str | Path]) -> tuple[list[Path], int]:
         path = Path(text)
         if text == "-" or path == STANDARD_INPUT:
             files.append(STANDARD_INPUT)
+        elif saved := arrow_files(path):
+            files += saved
         elif path.is_dir():
             inside = sorted(file for file in path.rglob("*") if file.is_file())
-            known = [file for file in inside if _plain_name(file).suffix in READERS]
+            known = [file for file in inside if is_known(file)]
             if not known:
-                endings = ", ".join(READERS)
+                endings = ", ".join(FORMATS)
                 raise UserError(f"{path} has no file that ends in {endings}, with or without a compression.")
             files += known
             others += len(inside) - len(known)
@@ -139,17 +143,21 @@ class CorpusReading:
         layout: of plain text.
         column: of tables, as in `read_texts`.
         header: of tables, as in `read_texts`.
-        kind: what all files are, a key of `READERS`; None: what their names tell, standard input being plain.
+        kind: what all files are, a key of `FORMATS`; None: each tells it, standard input being plain.
+        separator: of tables.
+        encoding: of text.
     """
 
     layout: Layout = "auto"
     column: Column | None = None
     header: bool | None = None
     kind: str | None = None
+    separator: str = ""
+    encoding: str = ""
 
     def kind_of(self, path: Path) -> str:
-        """The key of `READERS` for a file."""
-        return self.kind or kind_of(path)
+        """The key of `FORMATS` for a file."""
+        return self.kind or format_of(path, text=True)
 
     def check(self, path: Path) -> None:
         """Raise `UserError` unless the file can be opened and its column is known."""
@@ -177,10 +185,18 @@ class CorpusReading:
         kind = self.kind_of(path)
         if kind not in (PLAIN, ".jsonl"):
             columns = _columns(path, kind, self.column)
-            yield from iterate_rows(path, columns, header=self.header, ending=kind)
+            how: dict[str, Any] = {
+                "header": self.header,
+                "separator": self.separator,
+                "encoding": self.encoding,
+            }
+            yield from iterate_rows(path, columns, ending=kind, **how)
             return
         # The lines are closed before the stream, also where nobody reads to the end.
-        with open_bytes(path, watch) as stream, closing(read_lines(stream, str(path))) as numbered:
+        with (
+            open_bytes(path, watch) as stream,
+            closing(read_lines(stream, str(path), self.encoding)) as numbered,
+        ):
             lines: Iterable[tuple[int, str]] = numbered
             one_a_line = kind == ".jsonl" or self.layout == "lines"
             if kind == PLAIN and self.layout == "auto":
@@ -235,7 +251,7 @@ def _blocks(path: Path, lines: Iterable[tuple[int, str]], *, whole: bool) -> Ite
             problem = (
                 f"the document of line {first} is longer than {LONGEST_DOCUMENT:,} characters and is cut"
             )
-            yield BadRow(number, f"{place(path, number)}: {problem}; put blank lines between documents.")
+            yield bad_row(path, number, f"{problem}; put blank lines between documents.")
     if block:
         yield Row(first, "\n".join(block))
 
@@ -244,10 +260,6 @@ def _columns(path: Path, kind: str, column: Column | None) -> Columns:
     if column is None and kind not in _NAMED:
         raise UserError(f"{path} has columns; say which one holds the text, by name or by number from 1.")
     return Columns(text=TEXT_COLUMN if column is None else column)
-
-
-def _plain_name(path: Path) -> Path:
-    return path.with_suffix("") if path.suffix in COMPRESSIONS else path
 
 
 # Of a chunk, about: long enough that handing it over costs little, short enough that progress is steady.

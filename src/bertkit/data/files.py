@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
+import bz2
+import codecs
 import gzip
 import hashlib
 import io
+import lzma
 import os
 import re
 import zlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from bertkit.errors import UserError
+from bertkit.errors import UserError, quoted
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-COMPRESSIONS = (".gz", ".zst")
+COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
 STANDARD_INPUT = Path("<stdin>")
 """The path that means standard input, to `open_bytes` and in messages."""
+DAMAGES: tuple[type[Exception], ...] = (EOFError, zlib.error, lzma.LZMAError, OSError)
+"""What decompression raises at damaged data; zstd's own error is a `_ZstdReader`'s `OSError`."""
+_HEAD = 1024
 # What the decoder leaves in the place of a byte that is not UTF-8 (PEP 383).
 _UNDECODED = re.compile("[\udc80-\udcff]")
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+# Encodings that are named for bytes that are not UTF-8, and the letters and signs beyond ASCII that make a
+# text likely to be in one: of China, of Western Europe.
+_LIKELY = {
+    "gb18030": re.compile("[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef\u2014\u2018-\u201d\u2026\xb7]+"),
+    "cp1252": re.compile(
+        "[\xa0\xa1\xa3\xa7\xa9-\xab\xae\xb0\xb2-\xb4\xb7\xba-\xff\u0152\u0153\u0160\u0161\u0178\u017d\u017e"
+        "\u2013\u2014\u2018-\u201e\u2022\u2026\u20ac\u2122]+"
+    ),
+}
 
 
 def open_bytes(path: str | Path, watch: Callable[[BinaryIO], BinaryIO] | None = None) -> BinaryIO:
-    """The bytes of a file, or of `STANDARD_INPUT`; decompressed where its name ends in .gz or .zst.
+    """The bytes of a file, or of `STANDARD_INPUT`; decompressed where they are compressed.
+
+    The first bytes tell so, whatever the name; a name that ends in one of `COMPRESSIONS` promises it.
 
     Args:
         path: the file.
@@ -45,37 +70,105 @@ def open_bytes(path: str | Path, watch: Callable[[BinaryIO], BinaryIO] | None = 
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     raw = watch(raw) if watch else raw
-    if path.suffix == ".gz":
-        return cast(BinaryIO, gzip.open(raw))
-    if path.suffix == ".zst":
-        return cast(BinaryIO, io.BufferedReader(_ZstdReader(raw)))
+    head = cast(io.BufferedReader, raw).peek(_HEAD)
+    for ending, (mark, unpack) in _UNPACKERS.items():
+        if re.match(mark, head) or path.suffix.lower() == ending:
+            return unpack(raw)
     return raw
 
 
-def read_lines(stream: BinaryIO, name: str) -> Generator[tuple[int, str], None, None]:
-    """Yield (line number from 1, line without its ending) of any binary stream, in constant memory.
-
-    Lines end with LF, CRLF or CR; a byte order mark at the start is dropped. Bytes that are not UTF-8 stay
-    recognisable: `undecoded` finds them. `name` is what error messages call the stream; it is not closed.
+def first_bytes(path: Path) -> bytes:
+    """The first bytes of a file, decompressed; fewer, or none, where its compressed data is damaged.
 
     Raises:
-        UserError: the compressed data is damaged or incomplete.
+        UserError: as `open_bytes`.
     """
-    import zstandard
+    with open_bytes(path) as stream:
+        try:
+            return stream.read(_HEAD)
+        except DAMAGES:
+            return b""
 
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline=None)
-    number = 0
+
+def mark_of(head: bytes) -> str:
+    """The encoding that the byte-order mark at the start of a text tells; "" where there is none."""
+    return next((name for mark, name in _BYTE_ORDER_MARKS.items() if head.startswith(mark)), "")
+
+
+def check_encoding(name: str) -> None:
+    """Raise `UserError` unless `name` is empty or an encoding of text that Python knows."""
     try:
-        for number, line in enumerate(text, 1):
-            yield number, line.removesuffix("\n")
-    except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
+        "".encode(name or "utf-8")
+    except LookupError:
+        known = ", ".join(("utf-8", "utf-16", *_LIKELY))
+        raise UserError(f"There is no encoding {quoted(name)}; some that are: {known}.") from None
+
+
+def read_lines(stream: BinaryIO, name: str, encoding: str = "") -> Generator[tuple[int, str], None, None]:
+    """Yield (line number from 1, line without its ending) of any binary stream, in constant memory.
+
+    Lines end with LF or CRLF; with CR where the stream has no LF. A byte-order mark at the start is dropped,
+    and tells UTF-16 and UTF-32. Bytes that are not UTF-8 stay recognisable: `undecoded` finds them.
+
+    Args:
+        stream: it is not closed.
+        name: what error messages call it.
+        encoding: of its text; "" for UTF-8 or what the byte-order mark tells.
+
+    Raises:
+        UserError: the compressed data is damaged or incomplete, or the bytes are not of an encoding that was
+            named or marked.
+    """
+    check_encoding(encoding)
+    lent = hasattr(stream, "peek")
+    buffered = cast(io.BufferedReader, stream if lent else io.BufferedReader(cast(io.RawIOBase, stream)))
+    number = 0
+    text: io.TextIOWrapper | None = None
+    try:
+        head = buffered.peek(_HEAD)[:_HEAD]
+        told = mark_of(head) or encoding
+        if not told and (wide := _wide(head)):
+            raise UserError(f"{name} looks like UTF-16 without its byte-order mark; say --encoding {wide}.")
+        errors = "strict" if told and codecs.lookup(told).name not in ("utf-8", "utf-8-sig") else _ESCAPE
+        decoder = "utf-8-sig" if errors == _ESCAPE else told
+        text = io.TextIOWrapper(buffered, encoding=decoder, errors=errors, newline="\n")
+        lines: Iterable[str] = text
+        first = next(text, "")
+        if first.endswith("\n") or "\r" not in first:
+            lines = chain([first] if first else [], text)
+        else:
+            lines = first.removesuffix("\r").split("\r")
+        for number, line in enumerate(lines, 1):
+            yield number, line.removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{name}, behind line {number}: the text is not {error.encoding} ({error.reason}); "
+            "say another --encoding."
+        ) from None
+    except DAMAGES as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise UserError(
             f"{name}: the compressed data breaks off or is damaged after line {number} ({error}); "
             "make or fetch the file again."
         ) from None
     finally:
         # Else the wrapper would close a stream that is the caller's, standard input for one.
-        text.detach()
+        if text is not None:
+            text.detach()
+        if not lent:
+            buffered.detach()
+
+
+_ESCAPE = "surrogateescape"
+
+
+def _wide(head: bytes) -> str:
+    """The encoding of two bytes a character that text without a mark has where every other byte is NUL."""
+    for name, (nuls, letters) in {"utf-16-le": (1, 0), "utf-16-be": (0, 1)}.items():
+        if len(head) > 7 and not any(head[nuls::2]) and all(head[letters::2]):
+            return name
+    return ""
 
 
 def undecoded(line: str) -> str | None:
@@ -83,14 +176,34 @@ def undecoded(line: str) -> str | None:
     found = None if line.isascii() else _UNDECODED.search(line)
     if found is None:
         return None
-    return (
-        f"the byte 0x{ord(found[0]) - 0xDC00:02x} is not UTF-8 text; convert the file first, "
-        f"for example with `iconv -f LATIN1 -t UTF-8`."
-    )
+    near = line[: found.end() + _HEAD].encode("utf-8", _ESCAPE)
+    readings = [
+        f"as {name} it reads {quoted(text)} (--encoding {name})"
+        for name in _LIKELY
+        if (text := _as_read(near, name))
+    ]
+    way = " or ".join(readings) or f"say --encoding and its name, such as {' or '.join(_LIKELY)}"
+    return f"the byte 0x{ord(found[0]) - 0xDC00:02x} is not UTF-8 text; {way}."
 
 
-def open_text(path: str | Path) -> Iterator[tuple[int, str]]:
-    """Yield (line number from 1, line without its ending) of a UTF-8 file, plain, .gz or .zst.
+def _as_read(near: bytes, encoding: str) -> str:
+    """The words around the first letter beyond ASCII as an encoding has them; "" where it is unlikely."""
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(near)
+    except UnicodeDecodeError:
+        return ""
+    foreign = [index for index, letter in enumerate(text) if not letter.isascii()]
+    if not foreign or not _LIKELY[encoding].fullmatch("".join(text[index] for index in foreign)):
+        return ""
+    return text[max(0, foreign[0] - 10) : foreign[0] + 10].strip()
+
+
+def open_text(path: str | Path, encoding: str = "") -> Iterator[tuple[int, str]]:
+    """Yield (line number from 1, line without its ending) of a file of text, compressed or not.
+
+    Args:
+        path: the file.
+        encoding: as in `read_lines`.
 
     Raises:
         UserError: at once where the file cannot be opened; at its line where bytes are not UTF-8.
@@ -99,7 +212,7 @@ def open_text(path: str | Path) -> Iterator[tuple[int, str]]:
 
     def lines() -> Iterator[tuple[int, str]]:
         with stream:
-            for number, line in read_lines(stream, str(path)):
+            for number, line in read_lines(stream, str(path), encoding):
                 if problem := undecoded(line):
                     raise UserError(f"{path}, line {number}: {problem}")
                 yield number, line
@@ -121,6 +234,7 @@ class _ZstdReader(io.RawIOBase):
         import zstandard
 
         self._raw = raw
+        self._error = zstandard.ZstdError
         self._decompressor = zstandard.ZstdDecompressor()
         self._frame: zstandard.ZstdDecompressionObj | None = None
         self._compressed = b""
@@ -137,7 +251,10 @@ class _ZstdReader(io.RawIOBase):
                     raise EOFError("the last zstd frame has no end")
                 return 0
             self._frame = self._frame or self._decompressor.decompressobj()
-            self._ready = memoryview(self._frame.decompress(self._compressed))
+            try:
+                self._ready = memoryview(self._frame.decompress(self._compressed))
+            except self._error as error:
+                raise OSError(str(error)) from None
             self._compressed = b""
             if self._frame.eof:
                 self._compressed, self._frame = self._frame.unused_data, None
@@ -150,6 +267,14 @@ class _ZstdReader(io.RawIOBase):
     def close(self) -> None:
         self._raw.close()
         super().close()
+
+
+_UNPACKERS: dict[str, tuple[bytes, Callable[[BinaryIO], BinaryIO]]] = {
+    ".gz": (rb"\x1f\x8b", lambda raw: cast(BinaryIO, gzip.GzipFile(fileobj=raw))),
+    ".zst": (rb"\x28\xb5\x2f\xfd", lambda raw: cast(BinaryIO, io.BufferedReader(_ZstdReader(raw)))),
+    ".bz2": (rb"BZh[1-9]1AY&SY", lambda raw: cast(BinaryIO, bz2.BZ2File(raw))),
+    ".xz": (rb"\xfd7zXZ\0", lambda raw: cast(BinaryIO, lzma.LZMAFile(raw))),  # noqa: SIM115
+}
 
 
 def sha256(path: Path) -> str:

@@ -1,32 +1,33 @@
-"""Tables of texts and labels: TSV, CSV, JSON lines, Parquet and plain lines, row by row with line numbers."""
+"""Tables of texts and labels in every format, row by row with line numbers."""
 
 from __future__ import annotations
 
-import csv
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain, count, islice, zip_longest
 from pathlib import Path
 from typing import Any
 
-from bertkit.data.files import COMPRESSIONS, open_bytes, read_lines, undecoded
-from bertkit.errors import UserError, nearest
+from bertkit.data.columnar import arrow_rows, excel_records, parquet_rows
+from bertkit.data.delimited import Delimited, Lines, separator_of, split_records
+from bertkit.data.files import open_bytes, read_lines, undecoded
+from bertkit.data.formats import PLAIN, counts_rows, format_of
+from bertkit.errors import UserError, nearest, quoted
 
 Column = str | int
-Lines = Iterator[tuple[int, str]]
 Cells = dict[str, Any]
 """All cells of a row by the names of their columns; empty where none was asked for, or could be read."""
-# A line number, and the cells of that record or a sentence about what is wrong with it.
-_Split = tuple[int, list[Any] | str]
 # A line number, the asked cells of that record or a sentence about what is wrong with it, and all its cells.
 Record = tuple[int, list[Any] | str, Cells]
+# Of a file and the asked columns (None: all of them, and a record of their names first where all have names).
+Reader = Callable[[Path, list[Column] | None, "Manner"], Iterator[Record]]
+# Of a file, the asked columns and whether the first record names them: all cells of all records.
+Records = Callable[[Path, Sequence[Column], bool, "Manner"], Delimited]
+_JsonRecords = Iterator[tuple[int, Cells | str]]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# The csv module's own limit of 131,072 characters a field is below one long document; its type is a C long.
-_CSV_FIELD_LIMIT = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,22 @@ class Row:
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that cannot be read; `problem` is a sentence that names file and line."""
+    """A row that cannot be read; `problem` is a sentence that names file and line, `reason` is it without."""
 
     line: int
     problem: str
     cells: Cells = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How a table is read, see `iterate_rows`."""
+
+    header: bool | None = None
+    separator: str = ""
+    encoding: str = ""
+    whole: bool = False
 
 
 def iterate_rows(
@@ -78,25 +90,32 @@ def iterate_rows(
     *,
     header: bool | None = None,
     ending: str | None = None,
+    separator: str = "",
+    encoding: str = "",
     whole: bool = False,
 ) -> Iterator[Row | BadRow]:
-    """Read a table in constant memory; the format is told by the ending of its name, or by `ending`.
+    """Read a table in constant memory; the format is what `format_of` tells, or `ending`.
 
     - `.tsv`: cells between tabs; quotes are characters like others, as in the files of CoLA and GLUE.
-    - `.csv`: commas and RFC 4180 quotes; a cell may span lines, its row has the number of the first.
+    - `.csv`: commas, semicolons, tabs or bars, and RFC 4180 quotes; a cell may span lines, its row has the
+      number of the first.
     - `.jsonl`: one object a line, columns are its keys.
-    - `.txt`: one text a line, which is column 1.
-    - `.parquet`: needs the extra `parquet`; the number of a line is that of the row, from 1.
+    - `.json`: a list of objects, or objects one behind the other; the number of a line is that of the row.
+    - `.txt`: one text a line, which is column 1; with other columns it is a table with a separator.
+    - `.parquet`, `.arrow` (a folder of `datasets`, too): need the extra `parquet`; numbers are those of rows.
+    - `.xlsx`: needs the extra `excel`; the first sheet.
 
-    All but Parquet may be compressed (`.gz`, `.zst`). A blank line of a table with several columns is no
+    Text may be compressed (`.gz`, `.zst`, `.bz2`, `.xz`). A blank line of a table with several columns is no
     row. A row that cannot be read is yielded as a `BadRow`, never passed over; see `read_rows`.
 
     Args:
         path: the file.
         columns: what to read.
-        header: whether the first row of a TSV or CSV file names the columns; None: exactly if a column is
-            asked for by name.
-        ending: a key of `READERS`, for a file (or standard input) whose name tells another or none.
+        header: whether the first row of a TSV, CSV or Excel file names the columns; None: exactly if a column
+            is asked for by name.
+        ending: a key of `READERS`, for a file (or standard input) that tells another or none.
+        separator: of the columns of CSV, TSV and text, see `separator_of`; "" finds it.
+        encoding: of text; "" is UTF-8 or what the byte-order mark tells.
         whole: give each row all its `cells`, in the order of the columns. One that has no name is called
             `column_3`, the only one `text`, the second of a name `name_2`.
 
@@ -104,41 +123,43 @@ def iterate_rows(
         UserError: the file cannot be opened, its format is unknown, it has no rows, or not the columns.
     """
     path = Path(path)
+    manner = Manner(header=header, separator=separator, encoding=encoding, whole=whole)
     empty = True
-    for line, found, cells in READERS[ending or table_ending(path)](path, columns.asked, header, whole):
+    for line, found, cells in READERS[ending or format_of(path)](path, columns.asked, manner):
         empty = False
-        if isinstance(found, str):
-            yield BadRow(line, f"{place(path, line)}: {found}", cells)
-        else:
-            yield _row(path, line, found, columns, cells)
+        yield (
+            bad_row(path, line, found, cells)
+            if isinstance(found, str)
+            else _row(path, line, found, columns, cells)
+        )
     if empty:
         raise UserError(f"{path} is empty or holds only a header; at least one row is needed.")
 
 
-def read_rows(
-    path: str | Path, columns: Columns, *, header: bool | None = None, ending: str | None = None
-) -> Iterator[Row]:
+def read_rows(path: str | Path, columns: Columns, **how: Any) -> Iterator[Row]:
     """As `iterate_rows`, for those who want every row good.
 
     Raises:
         UserError: also at the first bad row.
     """
-    for row in iterate_rows(path, columns, header=header, ending=ending):
+    for row in iterate_rows(path, columns, **how):
         if isinstance(row, BadRow):
             raise UserError(row.problem)
         yield row
 
 
-def first_rows(path: str | Path, most: int) -> list[list[Any]]:
+def first_rows(path: str | Path, most: int, *, separator: str = "", encoding: str = "") -> list[list[Any]]:
     """The first rows of a table with all their columns, a row of names before them if there is one.
 
-    There always is one but in TSV, CSV and plain lines (`has_names`), where it may be. Bad rows are left out.
+    There always is one in formats whose columns have names (`has_names`), and may be in others. Bad rows are
+    left out.
 
     Raises:
         UserError: the file cannot be opened, its format is unknown, or it has no rows.
     """
     path = Path(path)
-    found = [cells for _, cells, _ in islice(READERS[table_ending(path)](path, None, False, False), most)]
+    manner = Manner(header=False, separator=separator, encoding=encoding)
+    found = [cells for _, cells, _ in islice(READERS[format_of(path)](path, None, manner), most)]
     if not found:
         raise UserError(f"{path} is empty or holds only a header; at least one row is needed.")
     return [cells for cells in found if not isinstance(cells, str)]
@@ -146,30 +167,17 @@ def first_rows(path: str | Path, most: int) -> list[list[Any]]:
 
 def has_names(path: Path) -> bool:
     """Whether the format of a table is one in which columns always have names."""
-    return table_ending(path) in (".jsonl", ".parquet")
+    return format_of(path) in (".jsonl", ".json", ".parquet", ".arrow")
+
+
+def bad_row(path: str | Path, line: int, reason: str, cells: Cells | None = None) -> BadRow:
+    """A row of a file that cannot be used, for a reason that ends its sentence."""
+    return BadRow(line, f"{place(path, line)}: {reason}", cells or {}, reason)
 
 
 def place(path: str | Path, line: int) -> str:
     """How a message names a row of a table."""
-    return f"{path}, {'row' if Path(path).suffix == '.parquet' else 'line'} {line}"
-
-
-def table_ending(path: Path) -> str:
-    """The key of `READERS` that a file's name ends in, but for a compression.
-
-    Raises:
-        UserError: it ends in none of them, or is a folder.
-    """
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; name a file in it.")
-    plain = path.with_suffix("") if path.suffix in COMPRESSIONS else path
-    if plain.suffix not in READERS or (plain != path and plain.suffix == ".parquet"):
-        compressed = " or ".join(COMPRESSIONS)
-        raise UserError(
-            f"{path}: the ending of the name does not tell the format of a table; "
-            f"known are {', '.join(READERS)}, all but .parquet also with {compressed} behind."
-        )
-    return plain.suffix
+    return f"{path}, {'row' if counts_rows(path) else 'line'} {line}"
 
 
 def _row(path: Path, line: int, found: list[Any], columns: Columns, cells: Cells) -> Row | BadRow:
@@ -184,8 +192,7 @@ def _row(path: Path, line: int, found: list[Any], columns: Columns, cells: Cells
         if part == "label" and isinstance(value, bool | int | float) and value == value:
             value = json.dumps(value)
         if problem := text_problem(value):
-            said = f"{place(path, line)}: column {column!r} {problem}; mend or remove the row."
-            return BadRow(line, said, cells)
+            return bad_row(path, line, f"column {quoted(column)} {problem}; mend or remove the row.", cells)
         values[part] = value.strip() if part == "label" else value
     return Row(line, **values, cells=cells)
 
@@ -201,36 +208,49 @@ def text_problem(value: Any) -> str | None:
     return None
 
 
-def _lines(path: Path) -> Lines:
+def _lines(path: Path, encoding: str) -> Lines:
     with open_bytes(path) as stream:
-        yield from read_lines(stream, str(path))
+        yield from read_lines(stream, str(path), encoding)
 
 
-def _delimited(
-    split: Callable[[Lines], Iterator[_Split]],
-    path: Path,
-    asked: list[Column] | None,
-    header: bool | None,
-    whole: bool,
-) -> Iterator[Record]:
-    """The asked cells (None: all) of records that all have as many cells as the first."""
-    records = split(_lines(path))
-    first = next(records, None)
-    if first is None:
-        return
-    line, cells = first
-    if isinstance(cells, str):
-        raise UserError(f"{place(path, line)}: {cells}")
-    asked = list(range(1, len(cells) + 1)) if asked is None else asked
-    named = any(isinstance(column, str) for column in asked) if header is None else header
-    head = [cell.strip() for cell in cells] if named else []
-    places = _find(path, asked, head if named else len(cells))
-    width = len(cells)
-    names = _names(head or [""] * width) if whole else []
-    for line, cells in records if named else chain([first], records):
-        found = cells if isinstance(cells, str) else _checked(cells, width, places)
-        given = [] if isinstance(cells, str) else cells
-        yield line, found, dict(zip_longest(names, given[: len(names)]))
+def _is_named(asked: Sequence[Column] | None, manner: Manner) -> bool:
+    """Whether the first record is the header."""
+    by_name = any(isinstance(column, str) for column in asked or ())
+    return by_name if manner.header is None else manner.header
+
+
+def _delimited(kind: str) -> Records:
+    """The records of text with separators."""
+
+    def records(path: Path, asked: Sequence[Column], named: bool, manner: Manner) -> Delimited:
+        separator = separator_of(manner.separator)
+        return split_records(kind, _lines(path, manner.encoding), separator, asked, named)
+
+    return records
+
+
+def _tabular(records_of: Records) -> Reader:
+    """The reader of records that all have as many cells as the first, which may name the columns."""
+
+    def read(path: Path, asked: list[Column] | None, manner: Manner) -> Iterator[Record]:
+        named = _is_named(asked, manner)
+        records = records_of(path, asked or [], named, manner)
+        first = next(records, None)
+        if first is None:
+            return
+        line, cells = first
+        if isinstance(cells, str) or (cells_problem := _bytes_problem(cells if named else [])):
+            raise UserError(f"{place(path, line)}: {cells if isinstance(cells, str) else cells_problem}")
+        head = [cell.strip() for cell in cells]
+        width = len(cells)
+        places = _find(path, asked, head if named else width)
+        names = _names(head if named else [""] * width) if manner.whole else []
+        for line, cells in records if named else chain([first], records):
+            found = cells if isinstance(cells, str) else _checked(cells, width, places)
+            given = [] if isinstance(cells, str) else cells
+            yield line, found, dict(zip_longest(names, given[: len(names)]))
+
+    return read
 
 
 def _names(head: Sequence[str]) -> list[str]:
@@ -247,19 +267,22 @@ def free_names(name: str, taken: Collection[str]) -> Iterator[str]:
     return (each for number in count(2) if (each := f"{name}_{number}") not in taken)
 
 
+def _bytes_problem(cells: Iterable[str]) -> str | None:
+    return next(filter(None, map(undecoded, cells)), None)
+
+
 def _checked(cells: list[str], width: int, places: list[int]) -> list[Any] | str:
     if len(cells) != width:
         much = "few" if len(cells) < width else "many"
         return f"too {much} columns, {len(cells)} where the first row has {width}; mend or remove the row."
-    for cell in cells:
-        if problem := undecoded(cell):
-            return problem
-    return [cells[place] for place in places]
+    return _bytes_problem(cells) or [cells[place] for place in places]
 
 
-def _find(path: Path, asked: Sequence[Column], names: list[str] | int) -> list[int]:
-    """Where the asked columns stand among `names`, or among that many where they have no names."""
+def _find(path: Path, asked: Sequence[Column] | None, names: Sequence[str] | int) -> list[int]:
+    """Where the asked columns (None: all) stand among `names`, or that many where they have no names."""
     width = names if isinstance(names, int) else len(names)
+    if asked is None:
+        return list(range(width))
     places = []
     for column in asked:
         if isinstance(column, int):
@@ -268,68 +291,37 @@ def _find(path: Path, asked: Sequence[Column], names: list[str] | int) -> list[i
             places.append(column - 1)
         elif isinstance(names, int):
             raise UserError(
-                f"{path} has no header, so there is no column {column!r}; give its number from 1."
+                f"{path} has no header, so there is no column {quoted(column)}; give its number from 1."
             )
-        elif names.count(column) != 1:
-            if column in names:
-                raise UserError(f"{path} has two columns {column!r}; give the number from 1.")
-            raise UserError(f"{path} has no column {column!r}.{nearest(column, names)}")
+        elif (found := names.count(column)) != 1:
+            if found:
+                raise UserError(f"{path} has {found} columns {quoted(column)}; give the number from 1.")
+            raise UserError(f"{path} has no column {quoted(column)}.{nearest(column, list(names))}")
         else:
             places.append(names.index(column))
     return places
 
 
-def _split_tsv(lines: Lines) -> Iterator[_Split]:
-    several = False
-    for number, line in lines:
-        several = several or "\t" in line
-        if line or not several:
-            yield number, line.split("\t")
-
-
-def _split_txt(lines: Lines) -> Iterator[_Split]:
-    for number, line in lines:
-        yield number, [line]
-
-
-def _split_csv(lines: Lines) -> Iterator[_Split]:
-    csv.field_size_limit(_CSV_FIELD_LIMIT)
-    reader = csv.reader((f"{line}\n" for _, line in lines), strict=True)
-    several = False
-    while True:
-        number = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield number, f"quotes that do not close or a character behind them ({error}); mend the row."
-            continue
-        several = several or len(cells) > 1
-        if cells or not several:
-            yield number, cells or [""]
-
-
-def _jsonl(path: Path, asked: list[Column] | None, header: bool | None, whole: bool) -> Iterator[Record]:
-    if asked is None:
-        first: dict[str, Any] = next((json.loads(line) for _, line in _lines(path) if is_object(line)), {})
-        yield 0, list(first), {}
-        asked = list(first)
-    for column in asked:
+def _objects(
+    path: Path, asked: list[Column] | None, manner: Manner, records: _JsonRecords
+) -> Iterator[Record]:
+    """Objects as records; where all keys are asked, those of the first come before them."""
+    for column in asked or ():
         if isinstance(column, int):
-            raise UserError(f"{path}: columns of JSON lines have names, not numbers like {column}.")
-    for number, line in _lines(path):
-        if line.strip():
-            record = _json_record(line)
-            if isinstance(record, str):
-                yield number, record, {}
-            else:
-                yield number, _asked_keys(record, asked), record if whole else {}
+            raise UserError(f"{path}: columns of JSON have names, not numbers like {column}.")
+    for number, record in records:
+        if isinstance(record, str):
+            yield number, record, {}
+            continue
+        if asked is None:
+            asked = list(record)
+            yield 0, list(record), {}
+        yield number, _asked_keys(record, asked), record if manner.whole else {}
 
 
-def is_object(line: str) -> bool:
-    """Whether a line is a JSON object."""
-    return not isinstance(json_cells(line, ()), str)
+def _jsonl(path: Path, asked: list[Column] | None, manner: Manner) -> Iterator[Record]:
+    lines = _lines(path, manner.encoding)
+    yield from _objects(path, asked, manner, ((n, _json_record(line)) for n, line in lines if line.strip()))
 
 
 def json_cells(line: str, asked: Sequence[Column]) -> list[Any] | str:
@@ -345,57 +337,90 @@ def _json_record(line: str) -> Cells | str:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
         return f"not JSON ({error}); each line must be one object."
-    if not isinstance(record, dict):
-        return f"a JSON {type(record).__name__}, where each line must be one object."
-    return record
+    return _object(record, "line")
+
+
+def _object(record: Any, each: str) -> Cells | str:
+    if isinstance(record, dict):
+        return record
+    return f"a JSON {type(record).__name__}, where each {each} must be one object."
 
 
 def _asked_keys(record: Cells, asked: Sequence[Column]) -> list[Any] | str:
     for column in asked:
         if column not in record:
-            return f"there is no key {column!r}.{nearest(str(column), list(record))}"
+            return f"there is no key {quoted(column)}.{nearest(str(column), list(record))}"
     return [record[str(column)] for column in asked]
 
 
-def _parquet(path: Path, asked: list[Column] | None, header: bool | None, whole: bool) -> Iterator[Record]:
-    need_pyarrow(path, "reading")
-    import pyarrow
-    import pyarrow.parquet
-
-    with open_bytes(path) as stream:
-        try:
-            table = pyarrow.parquet.ParquetFile(stream)
-            names = table.schema_arrow.names
-            if asked is None:
-                yield 0, list(names), {}
-                asked = list(range(1, len(names) + 1))
-            places = _find(path, asked, names)
-            numbers = count(1)
-            wanted = names if whole else sorted({names[place] for place in places})
-            for batch in table.iter_batches(columns=wanted):
-                parts = {name: batch.column(name).to_pylist() for name in wanted}
-                for row in range(batch.num_rows):
-                    asked_cells = [parts[names[place]][row] for place in places]
-                    cells = {name: parts[name][row] for name in wanted} if whole else {}
-                    yield next(numbers), asked_cells, cells
-        except (pyarrow.ArrowException, OSError) as error:
-            raise UserError(f"{path} is not a Parquet file or is damaged ({error}).") from None
+def _json(path: Path, asked: list[Column] | None, manner: Manner) -> Iterator[Record]:
+    yield from _objects(path, asked, manner, _json_records(path, manner.encoding))
 
 
-def need_pyarrow(path: Path, doing: str) -> None:
-    """Raise `UserError` unless the library that reads and writes Parquet is installed."""
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError:
-        raise UserError(
-            f"{path}: {doing} Parquet needs pyarrow; install it with `pip install 'bertkit[parquet]'`."
-        ) from None
+def _json_records(path: Path, encoding: str) -> _JsonRecords:
+    """A list of objects, or objects one behind the other, laid out in lines in any way."""
+    decoder, numbers = json.JSONDecoder(), count(1)
+    waiting: list[str] = []
+    size = enough = 0
+    # A last line of its own ends what waits.
+    for number, line in chain(_lines(path, encoding), [(0, "")]):
+        if problem := undecoded(line):
+            raise UserError(f"{path}, line {number}: {problem}")
+        waiting.append(line)
+        size += len(line)
+        if size < enough and number:
+            continue
+        text, at = "\n".join(waiting), 0
+        while (at := _between(text, at)) < len(text):
+            try:
+                record, at = decoder.raw_decode(text, at)
+            except (ValueError, RecursionError) as error:
+                if not number:
+                    where = place(path, next(numbers))
+                    raise UserError(f"{where}: not JSON, or cut short ({error}); mend the file.") from None
+                break
+            yield next(numbers), _object(record, "row")
+        waiting = [text[at:]] if at < len(text) else []
+        # An object of many lines is tried again when it is twice as long: so all are read in linear time.
+        size = len(text) - at
+        enough = 2 * size
 
 
-READERS: dict[str, Callable[[Path, list[Column] | None, bool | None, bool], Iterator[Record]]] = {
-    ".tsv": partial(_delimited, _split_tsv),
-    ".csv": partial(_delimited, _split_csv),
+# What stands around the objects of a list.
+_BETWEEN = re.compile(r"[\s,\[\]]*")
+
+
+def _between(text: str, at: int) -> int:
+    found = _BETWEEN.match(text, at)
+    assert found is not None
+    return found.end()
+
+
+def _columnar(rows_of: Callable[[Path, Callable[[list[str]], list[str]]], Iterator[Cells]]) -> Reader:
+    """The reader of a format that a library reads, whose columns have names and can be read one by one."""
+
+    def read(path: Path, asked: list[Column] | None, manner: Manner) -> Iterator[Record]:
+        picked: list[str] = []
+
+        def wanted(names: list[str]) -> list[str]:
+            picked.extend(names[place] for place in _find(path, asked, names))
+            return names if manner.whole else sorted({*picked})
+
+        for number, cells in enumerate(rows_of(path, wanted), 1):
+            if asked is None and number == 1:
+                yield 0, picked, {}
+            yield number, [cells[name] for name in picked], cells if manner.whole else {}
+
+    return read
+
+
+READERS: dict[str, Reader] = {
+    ".tsv": _tabular(_delimited(".tsv")),
+    ".csv": _tabular(_delimited(".csv")),
     ".jsonl": _jsonl,
-    ".txt": partial(_delimited, _split_txt),
-    ".parquet": _parquet,
+    ".json": _json,
+    PLAIN: _tabular(_delimited(PLAIN)),
+    ".parquet": _columnar(parquet_rows),
+    ".arrow": _columnar(arrow_rows),
+    ".xlsx": _tabular(lambda path, asked, named, manner: excel_records(path)),
 }

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from bertkit.data.columnar import need_pyarrow
 from bertkit.data.files import COMPRESSIONS
-from bertkit.data.tables import Cells, need_pyarrow
+from bertkit.data.tables import Cells
 from bertkit.errors import UserError
 from bertkit.text.jsons import to_json
 

@@ -21,9 +21,10 @@ from bertkit.checkpoint.folder import ModelFolder
 from bertkit.config.head import Combination, Pooling
 from bertkit.config.model import layer_numbers
 from bertkit.config.reading import Reading
+from bertkit.data.columnar import need_pyarrow
 from bertkit.data.packed import Sequences, answerable
 from bertkit.data.packing import encode_texts
-from bertkit.data.tables import BadRow, Row, need_pyarrow
+from bertkit.data.tables import BadRow, Row
 from bertkit.errors import UserError, check_choice
 from bertkit.infer.rows import (
     ROWS_AT_ONCE,

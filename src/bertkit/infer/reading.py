@@ -12,7 +12,7 @@ from bertkit.checkpoint.folder import ModelFolder
 from bertkit.config.reading import Reading, check_positions, check_reading
 from bertkit.recipe import TaskRecipe, from_table
 
-OF_FILES = ("text", "pair", "label", "header")
+OF_FILES = ("text", "pair", "label", "header", "separator", "encoding")
 """Keys of a task's recipe that say how its files are read."""
 
 

@@ -14,7 +14,7 @@ from bertkit.data.packed import Sequences
 from bertkit.data.tables import BadRow, Columns, Row, iterate_rows
 from bertkit.data.write import breaks_lines
 from bertkit.errors import UserError
-from bertkit.tasks.examples import empty_part
+from bertkit.tasks.examples import checked
 
 Texts = str | Iterable[str] | npt.NDArray[np.str_]
 """One text, or several: a list, an array, a column of a data frame, a generator."""
@@ -134,8 +134,7 @@ def characters_of(row: Row | BadRow) -> int:
 def rows_to_answer(path: Path, columns: Columns, **how: Any) -> Iterator[Row | BadRow]:
     """As `iterate_rows`; a row without text is a bad one too."""
     for row in iterate_rows(path, columns, **how):
-        problem = empty_part(path, row) if isinstance(row, Row) else None
-        yield BadRow(row.line, problem, row.cells) if problem else row
+        yield checked(path, row)
 
 
 def in_chunks(

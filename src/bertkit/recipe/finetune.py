@@ -42,6 +42,9 @@ class TaskRecipe:
     pair: str = ""
     label: str = ""
     header: Header = "auto"
+    separator: str = ""
+    encoding: str = ""
+    skip_bad: bool = False
     kind: TaskKind = ""
     metric: str = ""
     positive: str = ""

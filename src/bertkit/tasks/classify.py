@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bertkit.errors import UserError
+from bertkit.errors import UserError, listed, quoted
 from bertkit.tasks import calibration
 from bertkit.tasks.confusion import (
     CLASS_METRICS,
@@ -41,8 +41,6 @@ from bertkit.tasks.kind import (
 from bertkit.tasks.metrics import Adds, FloatArray, IntArray, entropy
 from bertkit.tasks.ngrams import columns, features
 
-NAMED = 10
-"""Labels that a sentence has room for."""
 MATRIX = 30
 """Classes at most whose confusion matrix a result has; of more it has the pairs most often confused."""
 LARGEST, SMALLEST = 8, 4
@@ -51,33 +49,28 @@ LARGEST, SMALLEST = 8, 4
 _C = 10.0
 
 
-def _targets(column: LabelColumn) -> tuple[Targets, Names]:
-    labels = [_name(column, row) for row in range(len(column.cells))]
-    classes = tuple(column.known or column.names.values() or _in_order(set(labels)))
-    number = {name: index for index, name in enumerate(classes)}
-    for row, label in enumerate(labels):
-        if label not in number:
-            more = f", and {len(classes) - NAMED:,} more" if len(classes) > NAMED else ""
-            raise UserError(
-                f"{column.place(row)}: the label {label!r} is not one of those trained on "
-                f"({', '.join(classes[:NAMED])}{more})."
-            )
-    if column.to_learn and len(set(labels)) == 1:
-        raise UserError(
-            f"{column.path}: every row has the label {labels[0]!r}; learning needs rows of two classes."
-        )
-    return Targets.single(np.array([number[label] for label in labels], dtype=np.int64)), classes
-
-
-def _name(column: LabelColumn, row: int) -> str:
-    """The name of a label as it stands in the file."""
+def _label_problem(column: LabelColumn, row: int) -> str | None:
     cell = column.cells[row]
     if column.names and cell not in column.names:
-        raise UserError(
-            f"{column.place(row)}: the label {cell!r} is none of those of task {column.task!r}: "
-            f"{', '.join(column.names)}."
+        return (
+            f"the label {quoted(cell)} is none of those of task {column.task!r}: {', '.join(column.names)}."
         )
-    return column.names.get(cell, cell)
+    known = column.known or ()
+    if known and not column.grows and column.names.get(cell, cell) not in known:
+        return f"the label {quoted(cell)} is not one of those trained on ({listed(known)})."
+    return None
+
+
+def _targets(column: LabelColumn) -> tuple[Targets, Names]:
+    labels = [column.names.get(cell, cell) for cell in column.cells]
+    classes = tuple(column.known or column.names.values() or _in_order(set(labels)))
+    classes += tuple(_in_order(set(labels) - {*classes}))
+    number = {name: index for index, name in enumerate(classes)}
+    if column.to_learn and len(set(labels)) == 1:
+        raise UserError(
+            f"{column.path}: every row has the label {quoted(labels[0])}; learning needs rows of two classes."
+        )
+    return Targets.single(np.array([number[label] for label in labels], dtype=np.int64)), classes
 
 
 def _in_order(labels: set[str]) -> list[str]:
@@ -263,6 +256,7 @@ CLASSIFY = Kind(
         Baseline("ngram", "n-gram", "n-gram model", "an n-gram model", _ngram),
     ),
     learned="to tell the labels apart",
+    label_problem=_label_problem,
     targets=_targets,
     told=_told,
     predict=_predict,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bertkit.data.tables import Row, place
+from bertkit.data.formats import counts_rows
+from bertkit.data.tables import BadRow, Row, bad_row
+from bertkit.errors import shown
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Examples:
         targets: what they ask for, or None where the file was read without.
         lines: where each example begins in the file, from 1.
         path: the file.
+        left_out: its rows that cannot be used, and are no examples.
     """
 
     texts: list[str]
@@ -60,6 +64,7 @@ class Examples:
     targets: Targets | None
     lines: list[int]
     path: Path
+    left_out: Sequence[BadRow] = ()
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -140,9 +145,50 @@ def leaks(train: Examples, dev: Examples) -> list[int]:
     return [index for index, key in enumerate(dev.keys) if key in known]
 
 
-def empty_part(path: Path, row: Row) -> str | None:
-    """A sentence about the text or label of a row that is blank; None where none is."""
-    for part, value in (("text", row.text), ("second text", row.pair), ("label", row.label)):
-        if value is not None and not value.strip():
-            return f"{place(path, row.line)}: the {part} is empty; fill it in or remove the row."
-    return None
+def checked(path: Path, row: Row | BadRow) -> Row | BadRow:
+    """A row of a file, as a bad one where its text or label is blank; a second text may be."""
+    if isinstance(row, Row):
+        for part, value in (("text", row.text), ("label", row.label)):
+            if value is not None and not value.strip():
+                return bad_row(
+                    path, row.line, f"the {part} is empty; fill it in or remove the row.", row.cells
+                )
+    return row
+
+
+REASONS, LINES = 3, 3
+"""Kinds of bad rows, and rows of each, that a sentence names."""
+
+
+def told_bad(path: Path, bad: Sequence[BadRow], rows: int, *, left_out: bool = False) -> str:
+    """What is wrong with some of the rows of a file, in one sentence; of a single one, its own.
+
+    Args:
+        path: the file.
+        bad: the rows.
+        rows: how many it has in all.
+        left_out: whether that is what was done with them; else it is offered.
+    """
+    if len(bad) == 1 and not left_out:
+        return f"{bad[0].problem} Or leave such rows out with --skip-bad."
+    kinds: dict[str, list[int]] = {}
+    for row in bad:
+        kinds.setdefault(_kind_of(row.reason), []).append(row.line)
+    most = sorted(kinds.items(), key=lambda kind: -len(kind[1]))
+    each = "row" if counts_rows(path) else "line"
+    told = [
+        f"{reason} ({len(lines):,}: {each}{'s' * (len(lines) > 1)} {', '.join(map(str, lines[:LINES]))}"
+        f"{', ...' * (len(lines) > LINES)})"
+        for reason, lines in most[:REASONS]
+    ]
+    if len(most) > REASONS:
+        told.append(f"other reasons ({sum(len(lines) for _, lines in most[REASONS:]):,})")
+    done = "are left out" if left_out else "cannot be used"
+    way = "" if left_out else " Mend them, or leave them out with --skip-bad."
+    return f"{path}: {len(bad):,} of {rows:,} rows {done}: {'; '.join(told)}.{way}"
+
+
+def _kind_of(reason: str) -> str:
+    """A reason without what is of one row, and without what to do."""
+    said = re.split(r"[;.]( |$)|, \d| \(", reason, maxsplit=1)[0]
+    return shown(re.sub(r"'[^']*' |\b0x[0-9a-f]+ |\bline \d+ ", "", said))

@@ -83,7 +83,7 @@ def complete(task: TaskRecipe) -> tuple[TaskRecipe, str]:
     if task.text and task.label and task.kind:
         return task, ""
     path = Path(task.train)
-    rows = first_rows(path, ROWS)
+    rows = first_rows(path, ROWS, separator=task.separator, encoding=task.encoding)
     named = {"yes": True, "no": False}.get(task.header)
     if named is None:
         asked = [given for given in (task.text, task.pair, task.label) if given]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bertkit.config.head import HeadKind
-from bertkit.data.tables import place
+from bertkit.data.tables import Row
 from bertkit.errors import UserError
 from bertkit.tasks.examples import Examples, Targets
 from bertkit.tasks.metrics import Adds, FloatArray, Metric, get_metric, summary
@@ -71,6 +71,7 @@ class LabelColumn:
         names: what the task calls its labels, by cell; empty where it does not tell.
         known: the names of training; None where these are the first rows to be read.
         to_learn: whether they are to be learned from.
+        grows: whether labels beyond `known` are added to them.
     """
 
     cells: Sequence[str]
@@ -80,10 +81,11 @@ class LabelColumn:
     names: Mapping[str, str] = field(default_factory=dict)
     known: Names | None = None
     to_learn: bool = True
+    grows: bool = False
 
-    def place(self, row: int) -> str:
-        """How a message names one of them."""
-        return place(self.path, self.lines[row])
+    def of(self, rows: Sequence[Row]) -> LabelColumn:
+        """That of some rows."""
+        return replace(self, cells=[row.label or "" for row in rows], lines=[row.line for row in rows])
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,9 @@ class Kind:
             else ""; it raises `UserError` where the one that is asked for cannot be.
         baselines: two; the first is blind: it reads no text.
         learned: what a model has learned that beats it: "the model has learned ...".
-        targets: what a file's labels ask for, and the names; it raises `UserError` at a label that cannot be.
+        label_problem: why a label of a file cannot be, as a sentence behind its place; None where it can.
+        targets: what a file's labels ask for, and the names; it raises `UserError` where they cannot be
+            learned from.
         told: the targets of rows as people know them, in JSON's values.
         predict: of outputs [N, C] the predictions [N].
         scale: of the targets of training; None where they are learned as they are.
@@ -217,6 +221,7 @@ class Kind:
     positive: Callable[[str, Targets, Names], str] = no_positive
     baselines: tuple[Baseline, Baseline]
     learned: str
+    label_problem: Callable[[LabelColumn, int], str | None]
     targets: Callable[[LabelColumn], tuple[Targets, Names]]
     told: Callable[[Targets, Names], list[Any]]
     predict: Callable[[Outputs], Predictions]

@@ -2,53 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
+from typing import Any
 
-from bertkit.data.tables import read_rows
+from bertkit.data.tables import BadRow, Row, bad_row, iterate_rows
 from bertkit.errors import UserError
-from bertkit.tasks.examples import Examples, empty_part
+from bertkit.tasks.examples import Examples, checked, told_bad
 from bertkit.tasks.kind import LabelColumn, Names
 from bertkit.tasks.kinds import KINDS
 from bertkit.tasks.registry import Split, Task
 from bertkit.tasks.split import split_rows, strata
 
 
-def load_examples(task: Task, split: Split, names: Names | None = None) -> tuple[Examples, Names]:
+def load_examples(
+    task: Task, split: Split, names: Names | None = None, *, grows: bool = False
+) -> tuple[Examples, Names]:
     """Read one split of a task.
 
     Args:
-        task: says which file and columns.
+        task: says which file and columns, and whether rows that cannot be used are left out.
         split: "train", "dev" or "test".
         names: those of training, for rows to be scored; None: the task's own, or those of the file.
+        grows: whether labels that are not among `names` are added behind them, where the task has no labels
+            of its own; else their rows cannot be used.
 
     Returns:
         The examples, and the names of what they ask for (empty for a task without a label column).
 
     Raises:
-        UserError: a bad row, an empty text or label, labels that cannot be (see `Kind.targets`), or too few
+        UserError: rows that cannot be used, unless they are left out; all are counted, with their lines and
+            reasons. Or labels that cannot be (see `Kind.targets`), or too few
             rows to set some aside.
     """
-    path = task.file(split)
-    rows = list(read_rows(path, task.columns, header=task.header))
-    for row in rows:
-        if problem := empty_part(path, row):
-            raise UserError(problem)
-    whole = Examples(
-        texts=[row.text for row in rows],
-        pairs=None if task.columns.pair is None else [row.pair for row in rows if row.pair is not None],
-        targets=None,
-        lines=[row.line for row in rows],
-        path=path,
-    )
-    if task.columns.label is None:
-        return whole, ()
-    cells = [row.label for row in rows if row.label is not None]
+    path, kind = task.file(split), KINDS[task.kind]
+    how: dict[str, Any] = {"header": task.header, "separator": task.separator, "encoding": task.encoding}
+    rows = [checked(path, row) for row in iterate_rows(path, task.columns, **how)]
+    column: LabelColumn | None = None
     to_learn = split == "train" or split in task.shares
-    column = LabelColumn(cells, whole.lines, path, task.name, task.labels, names, to_learn)
-    kind = KINDS[task.kind]
+    if task.columns.label is not None:
+        asked = LabelColumn([], [], path, task.name, task.labels, names, to_learn, grows)
+        rows = _with_labels(rows, asked.of(_good(rows)), kind.label_problem)
+        column = asked.of(_good(rows))
+    good, bad = _good(rows), [row for row in rows if isinstance(row, BadRow)]
+    if bad and (not good or not task.skip_bad):
+        raise UserError(told_bad(path, bad, len(rows)))
+    whole = Examples(
+        texts=[row.text for row in good],
+        pairs=None if task.columns.pair is None else [row.pair for row in good if row.pair is not None],
+        targets=None,
+        lines=[row.line for row in good],
+        path=path,
+        left_out=bad,
+    )
+    if column is None:
+        return whole, ()
     targets, found = kind.targets(column)
     whole = replace(whole, targets=targets)
     if split in task.shares or (split == "train" and task.shares):
         parts = split_rows(whole, task.shares, strata(targets, classes=kind.labels), seed=task.split_seed)
         whole = whole.only(parts[split])
     return whole, found
+
+
+def _good(rows: Sequence[Row | BadRow]) -> list[Row]:
+    return [row for row in rows if isinstance(row, Row)]
+
+
+def _with_labels(
+    rows: Sequence[Row | BadRow], column: LabelColumn, problem: Callable[[LabelColumn, int], str | None]
+) -> list[Row | BadRow]:
+    """The rows, as bad ones where their label cannot be."""
+    numbers = count()
+    return [
+        bad_row(column.path, row.line, reason)
+        if isinstance(row, Row) and (reason := problem(column, next(numbers)))
+        else row
+        for row in rows
+    ]

@@ -28,7 +28,10 @@ class Task:
         files: the table of each split, absolute or in the task's folder.
         columns: where text, pair and label stand in each table.
         metric: the task's own; "" is made the usual one of its kind.
-        header: as in `iterate_rows`.
+        header: as in `iterate_rows`, and so the next two.
+        separator: of the columns.
+        encoding: of the text.
+        skip_bad: whether rows that cannot be used are left out.
         labels: a label as in the file -> its name, in the order of the classes; empty: the distinct labels
             of the train split.
         kind: what is to be learnt.
@@ -45,6 +48,9 @@ class Task:
     columns: Columns
     metric: str = ""
     header: bool | None = None
+    separator: str = ""
+    encoding: str = ""
+    skip_bad: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     kind: HeadKind = USUAL_KIND
     how_to_get: str = ""
@@ -177,6 +183,9 @@ def task_from_files(
     positive: str = "",
     test: str | Path | None = None,
     split_seed: int = 0,
+    separator: str = "",
+    encoding: str = "",
+    skip_bad: bool = False,
 ) -> Task:
     """A task of the user's own tables; a split that is not given is None, a share of train is like "20%".
 
@@ -198,6 +207,9 @@ def task_from_files(
         files=files,
         columns=Columns(text=text, pair=pair, label=label),
         header=header,
+        separator=separator,
+        encoding=encoding,
+        skip_bad=skip_bad,
         metric=metric,
         kind=kind,
         positive=positive,
@@ -237,6 +249,9 @@ def find_task(recipe: TaskRecipe) -> Task:
         pair=recipe.pair or None,
         label=recipe.label or "label",
         header={"auto": None, "yes": True, "no": False}[recipe.header],
+        separator=recipe.separator,
+        encoding=recipe.encoding,
+        skip_bad=recipe.skip_bad,
         kind=recipe.kind or USUAL_KIND,
         metric=recipe.metric,
         positive=recipe.positive,

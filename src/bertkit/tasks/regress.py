@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bertkit.errors import UserError
+from bertkit.errors import UserError, quoted
 from bertkit.tasks.examples import Examples, Targets
 from bertkit.tasks.kind import (
     MISTAKES,
@@ -40,7 +40,7 @@ _ROUNDING = 1e-9
 
 
 def _targets(column: LabelColumn) -> tuple[Targets, Names]:
-    values = np.array([_number(column, row) for row in range(len(column.cells))])
+    values = np.array([float(cell) for cell in column.cells])
     if column.to_learn and np.ptp(values) == 0:
         raise UserError(
             f"{column.path}: every row has the score {values[0]:g}; learning needs rows of different ones."
@@ -53,19 +53,17 @@ def _targets(column: LabelColumn) -> tuple[Targets, Names]:
     return Targets.single(values), NAMES
 
 
-def _number(column: LabelColumn, row: int) -> float:
+def _label_problem(column: LabelColumn, row: int) -> str | None:
     cell = column.cells[row]
     try:
         value = float(cell)
     except ValueError:
-        raise UserError(f"{column.place(row)}: the score {cell!r} is not a number.") from None
+        return f"the score {quoted(cell)} is not a number."
     if not math.isfinite(value):
-        raise UserError(f"{column.place(row)}: the score {cell!r} is not a finite number.")
+        return f"the score {quoted(cell)} is not a finite number."
     if abs(value) > _GREATEST:
-        raise UserError(
-            f"{column.place(row)}: the score {cell!r} is beyond {_GREATEST:g}; give scores in a larger unit."
-        )
-    return value
+        return f"the score {quoted(cell)} is beyond {_GREATEST:g}; give scores in a larger unit."
+    return None
 
 
 def _told(targets: Targets, names: Names) -> list[Any]:
@@ -249,6 +247,7 @@ REGRESS = Kind(
         Baseline("ridge", "ridge", "ridge regression", "a ridge regression on n-grams", _ridge),
     ),
     learned="to tell high scores from low ones",
+    label_problem=_label_problem,
     targets=_targets,
     told=_told,
     scale=_scale,

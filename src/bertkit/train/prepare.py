@@ -155,7 +155,7 @@ def prepare(recipe: Recipe) -> Prepared:
             "training: a temperature is of probabilities, and the task asks for numbers; leave it out."
         )
     train, labels = load_examples(task, "train")
-    dev, _ = load_examples(task, "dev", labels)
+    dev, labels = load_examples(task, "dev", labels, grows=True)
     test = load_examples(task, "test", labels)[0] if "test" in task.files else None
     tokenizer, config = _starting_point(recipe, start, train)
     check_positions(recipe.batch.reading, config)
