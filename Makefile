@@ -11,7 +11,7 @@ PYTHON ?=
 PYTHONS := $(if $(PYTHON),"$(PYTHON)",python3.11 python3.12 python3.13 python3.14 python3)
 
 # What `make bench` leaves out: it prints no figures, or wants to be told of what.
-NOT_FIGURES := $(addprefix benchmarks/,common.py doctor.py minimal_pairs.py unchanged.py)
+NOT_FIGURES := $(addprefix benchmarks/,common.py doctor.py minimal_pairs.py own_text.py unchanged.py)
 BENCHMARKS := $(filter-out $(NOT_FIGURES),$(sort $(wildcard benchmarks/*.py)))
 
 .PHONY: help demo test test-slow lint bench docs clean
