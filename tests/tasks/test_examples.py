@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bertkit.errors import UserError
-from bertkit.tasks.examples import Examples, contradictions, duplicates, leaks, odd_rows, told_bad
+from bertkit.tasks.examples import Examples, contradictions, duplicates, leaks, notes, odd_rows
 from bertkit.tasks.load import load_examples
 from bertkit.tasks.registry import Task, get_task, task_from_files
 
@@ -100,8 +100,8 @@ def test_bad_rows_are_counted_at_once_and_can_be_left_out(tmp_path: Path) -> Non
     rows, _ = load_examples(replace(task, skip_bad=True), "train")
     assert (rows.texts, rows.lines) == (["good", "fine"], [2, 3])
     assert [row.line for row in rows.left_out] == [4, 5, 6, 7, 8, 9, 10]
-    told = told_bad(rows.path, rows.left_out, 9, left_out=True)
-    assert "7 of 9 rows are left out" in told
+    (told,) = notes(rows, rows, ("a", "b"), classes=True)
+    assert "rows are left out: the text is empty (5: lines 4, 5, 6, ...); too few columns" in told
 
 
 def test_a_label_that_only_dev_has_is_a_class_that_grows(tmp_path: Path) -> None:

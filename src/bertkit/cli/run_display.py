@@ -197,7 +197,12 @@ def _labelled_header(plan: LabelledPlan) -> dict[str, str]:
         heading: targets,
         "lengths": f"median {facts.median_length}, longest {facts.longest} tokens; "
         f"{facts.truncated} cut{windows}; {facts.padding_saved:.0%} of the padded work saved",
-        "data": f"{facts.duplicates} duplicates within train, {facts.leaks} rows of dev also in train",
+        "data": "\n".join(
+            (
+                f"{facts.duplicates} duplicates within train, {facts.leaks} rows of dev also in train",
+                *facts.notes,
+            )
+        ),
         "model": f"{facts.model}: {plan.parameters:,} parameters{frozen}, "
         f"{facts.vocabulary_size:,} tokens, {plan.precision}{processes}",
         "run": f"{_updates(plan)}{seeds}; about {duration(plan.expected_seconds)}",

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bertkit.data.formats import counts_rows
 from bertkit.data.tables import BadRow, Row, bad_row
-from bertkit.errors import shown
+from bertkit.errors import listed, shown
 
 
 @dataclass(frozen=True)
@@ -192,3 +192,22 @@ def _kind_of(reason: str) -> str:
     """A reason without what is of one row, and without what to do."""
     said = re.split(r"[;.]( |$)|, \d| \(", reason, maxsplit=1)[0]
     return shown(re.sub(r"'[^']*' |\b0x[0-9a-f]+ |\bline \d+ ", "", said))
+
+
+def notes(train: Examples, dev: Examples, labels: Sequence[str], *, classes: bool) -> Iterator[str]:
+    """What is to be said of rows that are left out, or are read although something is odd about them.
+
+    Args:
+        train: rows to learn from.
+        dev: rows to score.
+        labels: of both.
+        classes: whether these are classes.
+    """
+    for rows in {part.path: part for part in (train, dev)}.values():
+        if rows.left_out:
+            good = sum(len(part) for part in (train, dev) if part.path == rows.path)
+            yield told_bad(rows.path, rows.left_out, good + len(rows.left_out), left_out=True)
+    if classes and (only := sorted({*dev.known.values.tolist()} - {*train.known.values.tolist()})):
+        yield f"only dev has the label {listed(labels[each] for each in only)}: it cannot be learned"
+    if empty := sum(not pair.strip() for rows in (train, dev) for pair in rows.pairs or ()):
+        yield f"{empty:,} second texts are empty: [CLS] a [SEP] [SEP]"

@@ -17,6 +17,7 @@ class Facts:
     """What a person should know of labelled rows; of lengths those of the training rows.
 
     `windows` is how many they are read in, 0 without windows; lengths then are those of all of a row's.
+    `notes` are sentences about rows that are left out, or are read although something is odd about them.
     """
 
     task: str
@@ -32,6 +33,7 @@ class Facts:
     duplicates: int
     leaks: int
     vocabulary_size: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from bertkit.errors import UserError, nearest
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.recipe import ModelRecipe, Recipe, VocabularyRecipe
-from bertkit.tasks.examples import Examples, OddRows, Targets, odd_rows
+from bertkit.tasks.examples import Examples, OddRows, Targets, notes, odd_rows
 from bertkit.tasks.kind import Kind, Scale, Scoring
 from bertkit.tasks.kinds import KINDS
 from bertkit.tasks.load import load_examples
@@ -304,4 +304,5 @@ def _facts(
         duplicates=len(odd.duplicates),
         leaks=len(odd.leaks),
         vocabulary_size=tokenizer.size,
+        notes=tuple(notes(train, dev, labels, classes=KINDS[task.kind].labels)),
     )
