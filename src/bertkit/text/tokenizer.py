@@ -72,8 +72,7 @@ class Tokenizer:
     """WordPiece as google-research/bert does it (tokenization.py), at the speed of the `tokenizers` library.
 
     The names of the special tokens have no power inside a text: `"[SEP]"` typed by a user is three words, as
-    in google-research/bert, so that no text can forge a boundary. (transformers' BertTokenizer agrees with
-    `split_special_tokens=True`; its default turns the typed name into the special token.)
+    in google-research/bert, so that no text can forge a boundary (transformers: `split_special_tokens`).
 
     The library, and with it transformers, differs from the original in corners: it drops private-use
     characters where the original makes them unknown, lower-cases a final Σ like any other, and its tables of
