@@ -9,7 +9,7 @@ import pytest
 
 import bertkit
 from bertkit.errors import UserError
-from bertkit.recipe import TaskRecipe
+from bertkit.recipe import Recipe, TaskRecipe
 from bertkit.tasks.confusion import CLASS_METRICS, sums_of
 
 TRAIN = [("the cat sat .", "good"), ("a dog ran .", "bad"), ("a red mat", "bad"), ("old cats", "odd")] * 3
@@ -92,6 +92,18 @@ def test_pads_that_training_showed_are_shown(tiny_model: Path, files: dict[str, 
     (folder / "bertkit.json").write_text(json.dumps({**card, "pad_to": 13}))
     task = TaskRecipe(**files)
     assert bertkit.evaluate(folder, task)["loss"] != bertkit.evaluate(tiny_model, task)["loss"]
+
+
+def test_what_is_asked_for_counts_of_the_rows_of_the_run_too(
+    tiny_model: Path, files: dict[str, str], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_model, tmp_path / "own")
+    card = json.loads((folder / "bertkit.json").read_text())
+    recipe = Recipe().with_changes({"task": files}).to_toml()
+    (folder / "bertkit.json").write_text(json.dumps({**card, "recipe": recipe}))
+    assert bertkit.evaluate(folder, "")["rows"] == len(DEV)
+    with pytest.raises(UserError, match="no column 'stars'"):
+        bertkit.evaluate(folder, TaskRecipe(label="stars"))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from bertkit import api
+from bertkit.cli.run_display import WORDS
 from bertkit.errors import UserError
 from bertkit.recipe import ModelRecipe, Recipe
 from bertkit.train import settle as settling
@@ -100,6 +101,10 @@ def test_a_run_knows_the_rows_that_it_was_not_trained_on(tmp_path: Path, found: 
     changes |= {"batch": {"max_length": 20}}
     result = api.finetune(str(file), changes=changes, out=run)
     assert (result["train_rows"], result["rows"], result["test"]["rows"]) == (36, 10, 4)
+    about_fraud = {**result, "test": {**result["test"], "metric": "f1", "positive": "fraud"}}
+    assert any(
+        "chose nothing: F1 of fraud 0" in str(line) for line, _ in WORDS["finetune"].closing(about_fraud, run)
+    )
     again = api.evaluate(run, "", precision="fp32")
     assert (again["split"], again["rows"], again["score"]) == ("test", 4, result["test"]["score"])
     file.write_text(file.read_text().replace("number", "count"))

@@ -252,7 +252,7 @@ def _labelled_closing(result: dict[str, Any], out: Path) -> Iterator[Line]:
     if tested := result.get("test"):
         low, high = tested["interval"]
         yield (
-            f"On the {tested['rows']:,} rows of test, which chose nothing: {title(tested['metric'])} "
+            f"On the {tested['rows']:,} rows of test, which chose nothing: {title_of(tested)} "
             f"{tested['score']:.3f} [{low:.3f}, {high:.3f}]",
             "bold",
         )

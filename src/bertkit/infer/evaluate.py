@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import tomllib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from bertkit.config.head import HEAD_KINDS
@@ -98,8 +98,7 @@ def _task_for(predictor: Predictor, recipe: TaskRecipe) -> Task:
     if names_file(recipe.name):
         recipe = replace(recipe, name="", dev=recipe.name)
     if not (recipe.name or recipe.dev):
-        own = _own_task(predictor, recipe)
-        recipe = replace(own, metric=recipe.metric or own.metric, positive=recipe.positive or own.positive)
+        recipe = replace(_own_task(predictor, recipe), **_given(recipe))
     if not recipe.name:
         recipe = as_trained(recipe, predictor.card)
         kind = recipe.kind or predictor.kind.name
@@ -120,6 +119,12 @@ def _task_for(predictor: Predictor, recipe: TaskRecipe) -> Task:
             f"{task.name!r} are {', '.join(theirs)}; take a model that was fine-tuned on {task.name}."
         )
     return task
+
+
+def _given(recipe: TaskRecipe) -> dict[str, Any]:
+    """The keys that are not as they are by default."""
+    usual = asdict(TaskRecipe())
+    return {key: value for key, value in asdict(recipe).items() if value != usual[key]}
 
 
 def _own_task(predictor: Predictor, recipe: TaskRecipe) -> TaskRecipe:
@@ -143,7 +148,7 @@ def _rows_to_score(predictor: Predictor, task: Task, *, own: bool) -> tuple[Spli
     before = predictor.card.get("rows", {}).get(split)
     if before is not None and before != fingerprint:
         raise UserError(
-            f"The {split} rows of {predictor.name} are not those of its training: their file has changed. "
-            "Name a file to score on."
+            f"The {split} rows of {predictor.name} are not those of its training: their file has changed, or "
+            "is read otherwise. Name a file to score on."
         )
     return split, rows
