@@ -94,6 +94,15 @@ def test_what_is_given_stays(tmp_path: Path) -> None:
     assert (task.text, task.label, task.kind) == ("2", "3", "regress")
 
 
+def test_a_number_stands_for_the_name_of_its_column(tmp_path: Path) -> None:
+    columns = {"review": some("p", "q"), "comment": LONG, "x": [f"{number / 8:.3f}" for number in range(40)]}
+    file = table(tmp_path, columns)
+    task, _ = complete(TaskRecipe(train=file, label="1", header="yes"))
+    assert (task.text, task.label, task.kind) == ("comment", "1", "classify")
+    task, _ = complete(TaskRecipe(train=file, text="2", label="3", header="yes"))
+    assert (task.text, task.label, task.kind) == ("2", "3", "regress")
+
+
 def test_json_lines_tell_their_names(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     rows = [{"review": text, "sentiment": label} for text, label in zip(LONG, some("1", "0"), strict=True)]
@@ -110,6 +119,7 @@ def test_json_lines_tell_their_names(tmp_path: Path) -> None:
             "label may be any of team, urgent",
         ),
         ({"was": LONG, "wie": LONG[::-1], "label": some("a", "b")}, "text may be any of was, wie. .*--text"),
+        ({"text": [], "label": []}, "has no row with a text or a label"),
         ({"id": IDS, "text": LONG}, "label is none that bertkit knows; there are id, text. .*--label COLUMN"),
         (
             {"text": LONG, "label": LONG[::-1]},

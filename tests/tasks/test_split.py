@@ -60,6 +60,11 @@ def test_of_numbers_each_tenth_gives_its_share() -> None:
     assert Counter(found.tolist()) == dict.fromkeys(range(10), 10)
 
 
+def test_equal_numbers_are_set_aside_alike_whatever_their_order() -> None:
+    found = strata(Targets.single(np.array([2.0, 1, 2, 2, 1, 3, 2, 2, 1, 2])), classes=False)
+    assert found.tolist() == [3, 0, 3, 3, 0, 9, 3, 3, 0, 3]
+
+
 def test_too_few_rows_are_refused() -> None:
     examples = rows(["one", "two", "three", "four"], [0, 0, 1, 1])
     with pytest.raises(UserError, match="has 4 rows: too few to set 20% of each label aside for dev"):

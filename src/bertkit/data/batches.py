@@ -59,7 +59,7 @@ def epoch_batches(
 def _balanced(classes: Rows, random: np.random.Generator) -> Rows:
     """As many rows as there are, about as many of each class, in random order, [N].
 
-    No row of a class comes again before all of the class have come.
+    Of a class no row comes more than once more often than another.
     """
     count, present = len(classes), np.unique(classes)
     wanted = np.full(len(present), count // len(present))

@@ -97,7 +97,12 @@ def complete(task: TaskRecipe) -> tuple[TaskRecipe, str]:
         for place, name in enumerate(names)
     ]
     columns = [column for column in columns if column.cells]
-    text, pair, label = _choose(path, columns, task)
+    if not columns:
+        raise UserError(f"{path} has no row with a text or a label; at least one is needed.")
+    # A number stands for the name of that column.
+    called = {str(place): str(name) for place, name in enumerate(names, 1)}
+    given = {called.get(value, value) for value in (task.text, task.pair, task.label) if value}
+    text, pair, label = _choose(path, columns, task, given)
     found = replace(
         task,
         text=str(text),
@@ -105,7 +110,8 @@ def complete(task: TaskRecipe) -> tuple[TaskRecipe, str]:
         label=str(label),
         header="yes" if named else "no",
     )
-    profile = next((each for each in columns if str(each.column) == found.label), None)
+    learned = called.get(found.label, found.label)
+    profile = next((each for each in columns if str(each.column) == learned), None)
     kind, told = _kind(path, profile) if not task.kind and profile is not None else (task.kind, "")
     found = replace(found, kind=kind)
     return found, _said(task, found, told)
@@ -127,9 +133,10 @@ def _is_header(rows: Sequence[Sequence[Any]]) -> bool:
     return all(re.fullmatch(r"[^\W\d][\w -]{0,30}", cell) and cell not in below for cell in first)
 
 
-def _choose(path: Path, columns: list[Profile], task: TaskRecipe) -> tuple[Column, Column | None, Column]:
-    """The columns of text, second text and label."""
-    given = {value for value in (task.text, task.pair, task.label) if value}
+def _choose(
+    path: Path, columns: list[Profile], task: TaskRecipe, given: set[str]
+) -> tuple[Column, Column | None, Column]:
+    """The columns of text, second text and label; those of the names `given` are none of the others."""
     left = [each for each in columns if str(each.column) not in given]
     text, pair = task.text, task.pair or None
     if not task.text and not task.pair:

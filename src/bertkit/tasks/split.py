@@ -18,11 +18,9 @@ TENTHS = 10
 
 
 def strata(targets: Targets, *, classes: bool) -> npt.NDArray[Any]:
-    """Of N rows what each split gets its share of: the classes themselves, or tenths of the numbers; [N]."""
+    """Of N rows what each split gets its share of: classes, or tenths of numbers, equal ones alike; [N]."""
     values = targets.values
-    return (
-        values if classes else np.argsort(np.argsort(values, kind="stable")) * TENTHS // max(1, len(values))
-    )
+    return values if classes else np.searchsorted(np.sort(values), values) * TENTHS // max(1, len(values))
 
 
 def split_rows(
@@ -52,7 +50,7 @@ def split_rows(
     by_stratum: dict[Any, list[tuple[bytes, list[int]]]] = {}
     for key, rows in groups.items():
         digest = hashlib.sha256(repr((seed, *key)).encode("utf-8", "surrogatepass")).digest()
-        by_stratum.setdefault(strata[rows[0]].item(), []).append((digest, rows))
+        by_stratum.setdefault(strata[rows].min().item(), []).append((digest, rows))
     parts: dict[Split, list[int]] = {split: [] for split in ("train", *shares)}
     for found in by_stratum.values():
         left = [rows for _, rows in sorted(found)]
