@@ -15,7 +15,9 @@ from bertkit.data.shards import open_shards
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe
 from bertkit.runs.folder import CORPUS, has_begun, is_run
+from bertkit.train.corpus import OwnText, with_own_text
 from bertkit.train.listener import Listener
+from bertkit.train.processes import ALONE
 
 WORDS = ["the", "a", "film", "book", "song", "was", "is", "very", "quite", "long", "short", "new", "old"]
 SIZES = {"layers": 1, "hidden_size": 12, "heads": 3, "feedforward_size": 20}
@@ -113,6 +115,23 @@ def test_a_run_interrupted_while_its_text_is_cut_goes_on(
         bertkit.pretrain([own[0], own[0]], out=out, changes=changes(), resume=True)
     bertkit.pretrain(own[0], out=out, changes=changes(), resume=True)
     assert all(torch.equal(one, weights(out)[name]) for name, one in weights(own[1]).items())
+
+
+def test_what_is_half_made_stays_where_a_run_that_goes_on_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise UserError("no")
+
+    monkeypatch.setattr(OwnText, "make", refuse)
+    texts, out = write_texts(tmp_path / "texts", 1), tmp_path / "run"
+    recipe = PretrainRecipe().with_changes({"corpus": {"texts": (str(texts),)}, "training": {"steps": 1}})
+    half = out / CORPUS / "shard"
+    half.mkdir(parents=True)
+    for resume in (True, False):
+        with pytest.raises(UserError, match="no"):
+            with_own_text(recipe, out, ALONE, Listener(), resume=resume)
+        assert half.exists() == resume
 
 
 def test_the_command_resumes_without_the_text_and_makes_it_again_to_overwrite(

@@ -117,7 +117,7 @@ def with_own_text(
         resume: go on with what is at `out`, which may be half-made shards.
 
     Raises:
-        UserError: a file is not there or has no text; `out` is then as if nothing had been made.
+        UserError: a file is not there or has no text; nothing is left at `out` then, unless it was to go on.
     """
     folder = out / CORPUS
     if processes.first and not (resume and is_shards(folder)):
@@ -130,7 +130,8 @@ def with_own_text(
             listener.told(_before(own))
             listener.told(_after(own.make(folder, listener), folder))
         except UserError:
-            clear_run(out)
+            if not resume:
+                clear_run(out)
             raise
     processes.agree(0.0)
     return recipe.with_changes({"corpus": {"shards": str(folder)}})
