@@ -188,6 +188,7 @@ class RunDisplay(BarDisplay, Listener):
 def _labelled_header(plan: LabelledPlan) -> dict[str, str]:
     facts = plan.facts
     heading, targets = facts.targets
+    copies = f"{facts.duplicates} duplicates within train, {facts.leaks} rows of dev also in train"
     seeds = f" x {plan.seeds} seeds" if plan.seeds > 1 else ""
     windows = f", read in {facts.windows:,} windows" if facts.windows else ""
     frozen = "" if plan.trained == plan.parameters else f" ({plan.trained:,} of them are trained)"
@@ -197,12 +198,7 @@ def _labelled_header(plan: LabelledPlan) -> dict[str, str]:
         heading: targets,
         "lengths": f"median {facts.median_length}, longest {facts.longest} tokens; "
         f"{facts.truncated} cut{windows}; {facts.padding_saved:.0%} of the padded work saved",
-        "data": "\n".join(
-            (
-                f"{facts.duplicates} duplicates within train, {facts.leaks} rows of dev also in train",
-                *facts.notes,
-            )
-        ),
+        "data": "\n".join([copies, *facts.notes]),
         "model": f"{facts.model}: {plan.parameters:,} parameters{frozen}, "
         f"{facts.vocabulary_size:,} tokens, {plan.precision}{processes}",
         "run": f"{_updates(plan)}{seeds}; about {duration(plan.expected_seconds)}",
