@@ -68,6 +68,8 @@ def _show(result: dict[str, Any]) -> None:
 
     console = plain_console()
     console.show(score_table(result))
+    if result["left_out"]:
+        console.say(f"{result['left_out']:,} rows that cannot be used are left out.", "yellow")
     if result["baselines_from"] == "dev":
         blind = get_kind(result["kind"]).baselines[0].title
         console.say(f"The {blind} is that of the scored rows; --train FILE adds the baselines of training.")

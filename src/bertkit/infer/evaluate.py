@@ -62,6 +62,7 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe, *, progress: Progress = S
         "model": predictor.name,
         "split": split,
         "rows": len(rows),
+        "left_out": len(rows.left_out),
         "train_rows": None if train is None else len(train),
         **found,
         "loss": float(kind.losses(targets, outputs, Scale(**predictor.card.get("scale", {}))).mean()),
