@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import tokenizers
-from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors
+from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
 
 from bertkit.errors import UserError
 from bertkit.text.vocabulary_files import (
@@ -99,17 +99,10 @@ class Tokenizer:
         self.split_cjk = split_cjk
         self.added = tuple(added)
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (index[name] for name in SPECIALS)
-        self._rust = tokenizers.Tokenizer(
-            models.WordPiece(vocab=index, unk_token=UNK, max_input_chars_per_word=MAX_WORD_CHARACTERS)
-        )
-        self._rust.normalizer = make_normaliser(
+        normaliser = make_normaliser(
             lowercase=lowercase, strip_accents=self.strip_accents, split_cjk=split_cjk
         )
-        self._rust.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        self._rust.decoder = decoders.WordPiece(prefix="##", cleanup=False)
-        for token in added:
-            add = self._rust.add_special_tokens if token.special else self._rust.add_tokens
-            add([AddedToken(**asdict(token))])
+        self._rust = _wordpiece(index, normaliser, added)
 
     @classmethod
     def from_vocabulary(
@@ -268,3 +261,19 @@ class Tokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """The words of `ids`, one space between any two; special tokens stay."""
         return self._rust.decode(list(ids), skip_special_tokens=False)
+
+
+def _wordpiece(
+    index: dict[str, int], normaliser: normalizers.Normalizer, added: Sequence[Added]
+) -> tokenizers.Tokenizer:
+    """The library's tokenizer that cuts as BERT does."""
+    rust = tokenizers.Tokenizer(
+        models.WordPiece(vocab=index, unk_token=UNK, max_input_chars_per_word=MAX_WORD_CHARACTERS)
+    )
+    rust.normalizer = normaliser
+    rust.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    rust.decoder = decoders.WordPiece(prefix="##", cleanup=False)
+    for token in added:
+        add = rust.add_special_tokens if token.special else rust.add_tokens
+        add([AddedToken(**asdict(token))])
+    return rust
