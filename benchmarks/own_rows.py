@@ -6,6 +6,7 @@ sentence-transformers' vectors with logistic regression. The last but TF-IDF beg
 run is a process of its own, so that its processor time and memory are its own, start included.
 
     python benchmarks/own_rows.py [--seeds 3] [--set tickets] [--system bertkit]
+    python benchmarks/own_rows.py --write tickets    # tickets.csv and tickets-test.csv, here
 """
 
 from __future__ import annotations
@@ -265,10 +266,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--set", choices=SETS, action="append", help="default: all")
     parser.add_argument("--system", choices=SYSTEMS, action="append", help="default: all")
+    parser.add_argument("--write", choices=SETS, help="write the rows of a set as two files, and end")
     parser.add_argument("--alone", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.alone:
         alone(*arguments.alone)
+        return
+    if arguments.write:
+        train, test = SETS[arguments.write]()
+        write(Path(f"{arguments.write}.csv"), train)
+        write(Path(f"{arguments.write}-test.csv"), test[:SCORED])
         return
     emit_machine()
     for name in arguments.set or SETS:

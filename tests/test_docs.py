@@ -10,7 +10,7 @@ import pytest
 
 import bertkit
 
-TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorial.md"
+DOCS = Path(__file__).parents[1] / "docs"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 
 
@@ -37,11 +37,22 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def test_the_tutorial_runs_and_prints_what_it_shows(tmp_path: Path, shell: dict[str, str]) -> None:
-    blocks = FENCE.findall(TUTORIAL.read_text(encoding="utf-8"))
+    check("tutorial.md", tmp_path, shell)
+
+
+def test_the_chinese_tutorial_runs_and_prints_what_it_shows(
+    tmp_path: Path, shell: dict[str, str], shared_data: Path
+) -> None:
+    check("tutorial.zh.md", tmp_path, {**shell, "BERTKIT_DATA": str(shared_data)})
+
+
+def check(name: str, folder: Path, shell: dict[str, str]) -> None:
+    """Run a document's commands in order in an empty folder, and see that all is printed that it shows."""
+    blocks = FENCE.findall((DOCS / name).read_text(encoding="utf-8"))
     script = "\n".join(text for language, text in blocks if language == "bash")
     run = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
-        cwd=tmp_path,
+        cwd=folder,
         env=shell,
         stdin=subprocess.DEVNULL,
         capture_output=True,
