@@ -247,11 +247,8 @@ def _labelled_closing(result: dict[str, Any], out: Path) -> Iterator[Line]:
     )
     if tested := result.get("test"):
         low, high = tested["interval"]
-        yield (
-            f"On the {tested['rows']:,} rows of test, which chose nothing: {title_of(tested)} "
-            f"{tested['score']:.3f} [{low:.3f}, {high:.3f}]",
-            "bold",
-        )
+        scored = f"{title_of(tested)} {tested['score']:.3f} [{low:.3f}, {high:.3f}]"
+        yield f"On the {tested['rows']:,} rows of test, which chose nothing: {scored}", "bold"
     yield f"Next: bertkit predict {shlex.quote(str(out))} new.csv", ""
 
 
