@@ -100,7 +100,11 @@ def test_bad_rows_are_counted_at_once_and_can_be_left_out(tmp_path: Path) -> Non
     rows, _ = load_examples(replace(task, skip_bad=True), "train")
     assert (rows.texts, rows.lines) == (["good", "fine"], [2, 3])
     assert [row.line for row in rows.left_out] == [4, 5, 6, 7, 8, 9, 10]
-    (told,) = notes(rows, rows, ("a", "b"), classes=True)
+    (told,) = notes(rows.only([0]), rows.only([1]), ("a", "a"), classes=False, test=rows.only([0, 1]))
+    assert "7 of 11 rows are left out" in told, "those of test count"
+    (told,) = notes(
+        rows, rows, ("a", "b"), classes=True, test=replace(rows, path=tmp_path / "x", left_out=[])
+    )
     assert "rows are left out: the text is empty (5: lines 4, 5, 6, ...); too few columns" in told
 
 

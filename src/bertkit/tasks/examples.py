@@ -194,7 +194,9 @@ def _kind_of(reason: str) -> str:
     return shown(re.sub(r"'[^']*' |\b0x[0-9a-f]+ |\bline \d+ ", "", said))
 
 
-def notes(train: Examples, dev: Examples, labels: Sequence[str], *, classes: bool) -> Iterator[str]:
+def notes(
+    train: Examples, dev: Examples, labels: Sequence[str], *, classes: bool, test: Examples | None = None
+) -> Iterator[str]:
     """What is to be said of rows that are left out, or are read although something is odd about them.
 
     Args:
@@ -202,12 +204,14 @@ def notes(train: Examples, dev: Examples, labels: Sequence[str], *, classes: boo
         dev: rows to score.
         labels: of both.
         classes: whether these are classes.
+        test: rows to score at the end.
     """
-    for rows in {part.path: part for part in (train, dev)}.values():
+    parts = [part for part in (train, dev, test) if part is not None]
+    for rows in {part.path: part for part in parts}.values():
         if rows.left_out:
-            good = sum(len(part) for part in (train, dev) if part.path == rows.path)
+            good = sum(len(part) for part in parts if part.path == rows.path)
             yield told_bad(rows.path, rows.left_out, good + len(rows.left_out), left_out=True)
     if classes and (only := sorted({*dev.known.values.tolist()} - {*train.known.values.tolist()})):
         yield f"only dev has the label {listed(labels[each] for each in only)}: it cannot be learned"
-    if empty := sum(not pair.strip() for rows in (train, dev) for pair in rows.pairs or ()):
+    if empty := sum(not pair.strip() for rows in parts for pair in rows.pairs or ()):
         yield f"{empty:,} second texts are empty: [CLS] a [SEP] [SEP]"

@@ -186,7 +186,7 @@ def prepare(recipe: Recipe) -> Prepared:
         sampled=recipe.batch.sampling == "balanced",
         baselines=scoring.baselines(train, dev),
         odd=odd,
-        facts=_facts(recipe, task, labels, train, dev, odd, encoded[0], tokenizer),
+        facts=_facts(recipe, task, labels, train, dev, test, odd, encoded[0], tokenizer),
     )
 
 
@@ -285,6 +285,7 @@ def _facts(
     labels: tuple[str, ...],
     train: Examples,
     dev: Examples,
+    test: Examples | None,
     odd: OddRows,
     sequences: Sequences,
     tokenizer: Tokenizer,
@@ -304,5 +305,5 @@ def _facts(
         duplicates=len(odd.duplicates),
         leaks=len(odd.leaks),
         vocabulary_size=tokenizer.size,
-        notes=tuple(notes(train, dev, labels, classes=KINDS[task.kind].labels)),
+        notes=tuple(notes(train, dev, labels, classes=KINDS[task.kind].labels, test=test)),
     )
