@@ -1,5 +1,6 @@
 """What a person meets who gives `bertkit finetune` something odd: one sentence, and nothing written."""
 
+import argparse
 import errno
 import json
 import os
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from bertkit.cli import main
+from bertkit.cli.arguments import usual_out
+from bertkit.recipe import PretrainRecipe, Recipe
 
 GOOD = "".join(
     f"{'good' if i % 3 else 'bad'} film number {i},{'yes' if i % 3 else 'no'}\n" for i in range(31)
@@ -150,3 +153,19 @@ def test_a_label_may_look_like_markup(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_a_place_below_a_file_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert finetune(tmp_path, "-o", str(tmp_path / "dev.csv" / "run")) == 1
     assert "cannot write" in capsys.readouterr().err
+
+
+def test_a_run_without_a_name_is_called_after_what_it_learns_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("runs/tickets").mkdir(parents=True)
+    new = argparse.Namespace(resume=False, overwrite=False)
+    assert usual_out(Recipe().about("a/tickets.csv.gz"), new) == Path("runs/tickets-2")
+    assert usual_out(PretrainRecipe().about(["a/*.txt"]), new) == Path("runs/run")
+    for words, name in (
+        (["finetune", "--set", "task.name=cola", "--model", "tiny", "--epochs", "1"], "cola"),
+        (["pretrain", "texts/"], "texts"),
+    ):
+        assert main([*words, "--resume"]) == 2
+        assert f"There is no run to resume at runs/{name}." in capsys.readouterr().err

@@ -215,14 +215,17 @@ def read_recipe(
     from bertkit.runs.folder import RECIPE, is_run
 
     path = arguments.recipe
-    if arguments.resume and arguments.out is None:
-        name = about or next(
-            (getattr(arguments, flag) for flag in ("--train",) if hasattr(arguments, flag)), ""
-        )
-        arguments.out = usual_out(str(name or ""), arguments)
-    if path is None and arguments.resume and is_run(arguments.out):
-        path = arguments.out / RECIPE
-    recipe = kind.of(path)
+    if arguments.resume:
+        if arguments.out is None:
+            arguments.out = usual_out(_changed(kind.of(path), flags, arguments, about), arguments)
+        if path is None and is_run(arguments.out):
+            path = arguments.out / RECIPE
+    return _changed(kind.of(path), flags, arguments, about)
+
+
+def _changed(
+    recipe: AnyRecipe, flags: Sequence[Flag], arguments: argparse.Namespace, about: What
+) -> AnyRecipe:
     changes: Changes = {}
     for flag, section, key, _, _ in flags:
         if (value := getattr(arguments, flag)) is not None:
@@ -247,11 +250,9 @@ def train(command: str, arguments: argparse.Namespace, recipe: Recipe | Pretrain
     from bertkit.train.seedfolder import Stopped
 
     if arguments.out is None:
-        section, key = recipe.ABOUT
-        name = getattr(getattr(recipe, section), key) or getattr(getattr(recipe, section), "train", "")
         if launcher():
             raise UserError("Processes that torchrun started need the run folder: name it with -o.")
-        arguments.out = usual_out(name, arguments)
+        arguments.out = usual_out(recipe, arguments)
     display = RunDisplay(command, to_stderr=arguments.json, out=arguments.out)
     # Held back until all is said: torchrun ends the other processes as soon as one of them has ended.
     with deferred_signals() if launcher() else nullcontext():
@@ -276,14 +277,19 @@ def train(command: str, arguments: argparse.Namespace, recipe: Recipe | Pretrain
         return 0
 
 
-def usual_out(name: str, arguments: argparse.Namespace) -> Path:
-    """Where a run over `name` goes whose folder was not named: runs/NAME, then runs/NAME-2 and so on.
+def usual_out(recipe: Recipe | PretrainRecipe, arguments: argparse.Namespace) -> Path:
+    """Where a run goes whose folder was not named: runs/NAME of what it learns from, then runs/NAME-2 ...
 
     The last of these that is there is resumed, and the first is replaced.
     """
     from bertkit.runs.folder import is_run
 
-    plain = Path("runs") / (Path(name).name.partition(".")[0] or "run")
+    if isinstance(recipe, Recipe):
+        what = recipe.task.name or recipe.task.train
+    else:
+        what = recipe.corpus.shards or next(iter(recipe.corpus.texts), "")
+    # Of a pattern there is left what is a name.
+    plain = Path("runs") / (re.sub(r"[*?[\]]", "", Path(what).name.partition(".")[0]) or "run")
     taken = plain
     for number in count(2):
         out = plain if number == 2 else plain.with_name(f"{plain.name}-{number - 1}")

@@ -61,7 +61,7 @@ FLAGS: tuple[Flag, ...] = (
         "task",
         "skip_bad",
         bool,
-        "leave out the rows that cannot be used; without it they are counted and nothing is trained",
+        "leave out rows that cannot be used (default: no, they are counted and nothing is trained)",
     ),
     ("--kind", "task", "kind", str, "kind of task: classify or regress (default: guessed)"),
     (

@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bertkit.runs.folder import is_run
 
     what = text_or_shards(arguments.texts)
-    goes_on = arguments.resume and is_run(arguments.out)
+    goes_on = arguments.resume and (arguments.out is None or is_run(arguments.out))
     if isinstance(what, list) and arguments.recipe is None and not goes_on:
         arguments.recipe = Path(recipe_for_text(getattr(arguments, "--model") or ""))
     return train("pretrain", arguments, read_recipe(PretrainRecipe, FLAGS, arguments, what))
