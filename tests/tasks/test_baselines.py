@@ -99,6 +99,7 @@ def test_class_weights_and_the_loss_of_knowing_the_shares_under_them() -> None:
     assert balanced.tolist() == [20 / 32, 20 / 8], "those of scikit-learn"
     assert sqrt[1] / sqrt[0] == pytest.approx(2.0)
     assert [(weights[rows.values]).mean() for weights in (balanced, sqrt)] == pytest.approx([1.0, 1.0])
+    assert CLASSIFY.weights("balanced", rows, ("a", "b", "c")).tolist() == [*balanced, 1.0], "only dev has c"
     assert CLASSIFY.floor(rows, Scale(), names, balanced) == pytest.approx(np.log(2))
     # Of no constant answer is the weighted loss lower.
     losses = [

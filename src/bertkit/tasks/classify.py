@@ -111,9 +111,9 @@ def _shares(targets: Targets, names: Names) -> FloatArray:
 def _weights(how: str, targets: Targets, names: Names) -> FloatArray:
     """In inverse proportion to the rows of a class, as scikit-learn's "balanced", or to their square root."""
     counts = np.bincount(targets.values, minlength=len(names))
-    # A class without a row has the weight of one with a single row.
     weights = 1 / np.maximum(counts, 1) ** (0.5 if how == "sqrt" else 1.0)
-    found: FloatArray = weights * counts.sum() / (weights * counts).sum()
+    # A class that only other rows have is nothing that the weights make up for.
+    found: FloatArray = np.where(counts, weights * counts.sum() / (weights * counts).sum(), 1.0)
     return found
 
 
