@@ -25,6 +25,11 @@ def test_what_is_asked_comes_first_and_nothing_else_than_columns_from_training()
     )
 
 
+def test_a_separator_stays_and_an_encoding_is_of_one_file() -> None:
+    told = card(train="a.csv", text="message", separator=";", encoding="cp1252")
+    assert as_trained(TaskRecipe(dev="b.csv"), told) == TaskRecipe(dev="b.csv", text="message", separator=";")
+
+
 @pytest.mark.parametrize("said", [{}, {"recipe": None}, card(name="sst2"), {"recipe": "task = 1"}])
 def test_a_model_without_rows_of_its_own_tells_nothing(said: dict) -> None:
     assert as_trained(TaskRecipe(dev="b.csv"), said) == TaskRecipe(dev="b.csv")

@@ -20,7 +20,7 @@ EXAMPLES = """examples:
   bertkit evaluate RUN cola                                the dev rows of a named task"""
 # What is known here: the file stands behind the model, which tells the kind.
 _KNOWN = ("--dev", "--test", "--kind")
-_OF_FILES = ("--text", "--pair", "--label", "--header")
+_OF_FILES = ("--text", "--pair", "--label", "--header", "--separator")
 TASK_FLAGS: tuple[Flag, ...] = tuple(
     (*flag[:-1], f"{flag[-1].partition(' (default')[0]} (default: as in training)")
     if flag[0] in _OF_FILES
