@@ -1,6 +1,7 @@
 """A run over files: it makes the vocabulary and the shards itself, once."""
 
 import random
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from bertkit.data.shards import open_shards
 from bertkit.errors import UserError
 from bertkit.recipe import PretrainRecipe
 from bertkit.runs.folder import CORPUS, has_begun, is_run
-from bertkit.train.corpus import OwnText, with_own_text
+from bertkit.train.corpus import OwnText, check_used, with_own_text
 from bertkit.train.listener import Listener
 from bertkit.train.processes import ALONE
 
@@ -132,6 +133,25 @@ def test_what_is_half_made_stays_where_a_run_that_goes_on_is_refused(
         with pytest.raises(UserError, match="no"):
             with_own_text(recipe, out, ALONE, Listener(), resume=resume)
         assert half.exists() == resume
+
+
+@pytest.mark.parametrize(
+    ("given", "start", "sentence"),
+    [
+        ({"vocabulary": {"size": 99}, "corpus": {"shards": "s"}}, None, "vocabulary.size .* of s is cut"),
+        ({"corpus": {"shards": "s", "documents": "lines"}}, None, "corpus.documents .* of s is cut"),
+        ({"vocabulary": {"size": 99}, "corpus": {"texts": ("t",)}}, Path("m"), "mini is trained, and has"),
+        ({"vocabulary": {"size": 99}, "corpus": {"texts": ("t",), "documents": "lines"}}, None, ""),
+        ({"corpus": {"texts": ("t",), "documents": "lines"}}, Path("m"), ""),
+        ({"corpus": {"shards": "s"}}, Path("m"), ""),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(
+    given: dict[str, Any], start: Path | None, sentence: str
+) -> None:
+    recipe = PretrainRecipe().with_changes(given).with_changes({"model": {"start": "mini"}})
+    with pytest.raises(UserError, match=sentence) if sentence else nullcontext():
+        check_used(recipe, start)
 
 
 def test_the_command_resumes_without_the_text_and_makes_it_again_to_overwrite(

@@ -30,6 +30,24 @@ LITTLE_TEXT = 20_000_000
 """Characters that are read in seconds: in one process, and from the start again after an interruption."""
 
 
+def check_used(recipe: PretrainRecipe, start: Path | None) -> None:
+    """Refuse options of text that is cut already, and of a vocabulary where a model that is trained has one.
+
+    Raises:
+        UserError: there are some.
+    """
+    sections: tuple[str, ...] = ("vocabulary.", "corpus.")
+    why = f"the text of {recipe.corpus.shards} is cut already"
+    if recipe.corpus.texts:
+        sections, why = ("vocabulary.",), f"{recipe.model.start} is trained, and has its own vocabulary"
+        if start is None:
+            return
+    usual = PretrainRecipe().flat()
+    vain = [key for key, value in recipe.flat().items() if key.startswith(sections) and value != usual[key]]
+    if vain:
+        raise UserError(f"{', '.join(vain)} would change nothing: {why}. Leave out what says it.")
+
+
 @dataclass(frozen=True)
 class OwnText:
     """The text that a recipe names.
@@ -53,7 +71,8 @@ class OwnText:
         """Find the files; nothing is read but their sizes.
 
         Raises:
-            UserError: a file is not there, there is no such model, or nothing says how long to train.
+            UserError: a file is not there, there is no such model, nothing says how long to train, or an
+                option would change nothing.
         """
         training, corpus = recipe.training, recipe.corpus
         if not (training.steps or training.budget or training.replay):
@@ -63,7 +82,9 @@ class OwnText:
         for path in files:
             reading.check(path)
         reading = replace(reading, layout=settle_layout(corpus.texts, files, reading))
-        return cls(recipe, files, find_model(recipe.model.start), reading, characters_in(files))
+        start = find_model(recipe.model.start)
+        check_used(recipe, start)
+        return cls(recipe, files, start, reading, characters_in(files))
 
     def tokenizer(self) -> Tokenizer:
         """Of the model that the run goes on from, or with a vocabulary that is learned from the text."""

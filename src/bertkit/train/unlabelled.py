@@ -31,6 +31,7 @@ from bertkit.recipe import PretrainRecipe
 from bertkit.runs.restarts import Restart, changed
 from bertkit.runs.result import PretrainedSeed
 from bertkit.tasks.metrics import mean_interval
+from bertkit.train.corpus import check_used
 from bertkit.train.listener import Listener, UnlabelledPlan
 from bertkit.train.masked import Part, as_batch, held_out, parts_of, score, unigram_entropy
 from bertkit.train.objective import Evaluated, Manner, Progress, Source
@@ -279,6 +280,7 @@ class Unlabelled(Source):
             self.shards.verify()
         self.fingerprint = self.shards.fingerprint
         self.start = find_model(recipe.model.start)
+        check_used(recipe, self.start)
         replay = Path(recipe.training.replay) if recipe.training.replay else None
         self.inputs = [self.shards.folder, *(path for path in (self.start, replay) if path)]
         self.heldout = held_out(recipe, self.shards, processes)
