@@ -33,6 +33,7 @@ ROOMS = (
     "train",
     "diagnose",
     "studies",
+    "show",
     "api",
     "bertkit",
     "demo",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,13 +25,18 @@ from bertkit.infer.model import load
 from bertkit.infer.rows import SILENT, Progress
 from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe, TaskRecipe
 from bertkit.recipe.base import find_toml
+from bertkit.recipe.keywords import changes_of
+from bertkit.recipe.parts import Phase
 from bertkit.recipe.pretrain import kind_of_recipe
 from bertkit.recipe.study import Study, settings_by_stage
-from bertkit.runs.folder import has_logged
+from bertkit.runs.folder import RECIPE, has_logged, is_run, usual_out
+from bertkit.runs.given import is_rows, names_of, rows_kept
+from bertkit.show.outcome import Outcome
+from bertkit.show.run_display import RunDisplay, watched
 from bertkit.studies.study import StudyListener, run_study
 from bertkit.text.tokenizer import Tokenizer
 from bertkit.train.listener import Listener
-from bertkit.train.processes import ProcessLost, is_first
+from bertkit.train.processes import ProcessLost, is_first, launcher
 from bertkit.train.seedfolder import Stopped
 from bertkit.train.start import train as run_training
 
@@ -61,62 +67,94 @@ def prepare(
 
 
 def finetune(
-    task: str = "",
+    task: Any = "",
     *,
-    model: str = "",
-    out: str | Path,
+    train: Any = "",
+    dev: Any = "",
+    test: Any = "",
+    model: str | Path = "",
+    out: str | Path | None = None,
     recipe: Recipe | str | Path | None = None,
     changes: Mapping[str, Mapping[str, Any]] | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    progress: bool | None = None,
     listener: Listener | None = None,
-) -> dict[str, Any]:
+    **options: Any,
+) -> Outcome:
     """Train a classifier and leave a run folder with its report: what `bertkit finetune` does.
 
+    Rows are the path of a file, or what a program holds: a data frame of pandas or polars, a table of Arrow,
+    a `datasets.Dataset`, a list of dicts or of (text, label), or a dict of columns. What is in no file is
+    kept as JSON lines in the run's folder, so that the run can be resumed, evaluated and examined.
+
     Args:
-        task: a named task; leave it empty for files of your own, which `changes` or `recipe` name.
-        model: a preset or a model folder; empty for the recipe's.
-        out: the run folder to make.
+        task: a named task, or the rows to train on; empty for what `train` or the recipe says.
+        train: the rows to train on.
+        dev: the rows to score on, or a share of the others, as 0.2 or "20%".
+        test: rows that choose nothing, for a last score: likewise.
+        model: a preset, a model folder, a run, or a name as the hub has it; empty for the recipe's.
+        out: the run folder to make; runs/NAME without, NAME being that of the task or file.
         recipe: a recipe, or the path or the name of one; the defaults without.
         changes: `{section: {key: value}}` over the recipe, such as `{"training": {"epochs": 5}}`.
         resume: continue the run at `out`.
         overwrite: replace the run at `out`.
-        listener: told of everything as it happens; silent without.
+        progress: show how it goes on standard error; without a word if that is a terminal or a notebook.
+        listener: told of everything as it happens, in the place of what is shown.
+        options: the other options of the command, or keys of the recipe: `text="message"`,
+            `label="category"`, `epochs=3`, `lr=2e-5`, `batch=16`, `max_length=256`, `seeds=3`.
 
     Returns:
-        The content of `result.json`.
+        The content of `result.json`, which shows its scores.
 
     Raises:
         UserError: bad data, options or output folder.
         KeyboardInterrupt: Ctrl-C; the run at `out` can be resumed.
     """
-    chosen = _changed(Recipe.of(recipe), task, model, changes)
-    return _train(chosen, Path(out), resume, overwrite, listener)
+    if is_rows(task):
+        task, train = "", task
+    parts = {"train": train, "dev": dev, "test": test}
+
+    def changed(given: Recipe | str | Path | None) -> Recipe:
+        whole = _changed(Recipe.of(given), task, str(model), changes, options)
+        return whole.with_changes({"task": names_of(parts)})
+
+    folder, chosen = _placed(changed, recipe, out, resume, overwrite)
+    with rows_kept(folder, parts, resume=resume, overwrite=overwrite) as paths:
+        chosen = chosen.with_changes({"task": paths})
+        return _train("finetune", chosen, folder, resume, overwrite, _shown(progress, listener))
 
 
 def pretrain(
     text: str | Path | Sequence[str | Path] = "",
     *,
-    model: str = "",
-    out: str | Path,
+    model: str | Path = "",
+    out: str | Path | None = None,
     recipe: PretrainRecipe | str | Path | None = None,
     changes: Mapping[str, Mapping[str, Any]] | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    progress: bool | None = None,
     listener: Listener | None = None,
-) -> dict[str, Any]:
+    **options: Any,
+) -> Outcome:
     """Train an encoder on text and leave a run folder with its report: what `bertkit pretrain` does.
 
     `text` is a file, a folder or several of them, of which a vocabulary and shards are made and kept in the
     run; or a folder of shards that `prepare` made; empty for the recipe's. `model` may be a run or a model
     folder to go on with. Without a recipe text has that of `recipe_for_text`, and shards have the defaults.
-    The other arguments, what is returned and what is raised are as those of `finetune`.
+    Options are such as `budget="1h"` or `steps=2000`. The other arguments, what is returned and what is
+    raised are as those of `finetune`.
     """
     what = text_or_shards(text)
-    if recipe is None and isinstance(what, list):
-        recipe = recipe_for_text(model)
-    chosen = _changed(PretrainRecipe.of(recipe), what, model, changes)
-    return _train(chosen, Path(out), resume, overwrite, listener)
+
+    def changed(given: PretrainRecipe | str | Path | None) -> PretrainRecipe:
+        if given is None and isinstance(what, list):
+            given = recipe_for_text(str(model))
+        return _changed(PretrainRecipe.of(given), what, str(model), changes, options)
+
+    folder, chosen = _placed(changed, recipe, out, resume, overwrite)
+    return _train("pretrain", chosen, folder, resume, overwrite, _shown(progress, listener))
 
 
 def text_or_shards(given: str | Path | Sequence[str | Path]) -> str | Path | list[str | Path]:
@@ -142,27 +180,52 @@ def _changed(
     what: str | Path | list[str | Path],
     model: str,
     changes: Mapping[str, Mapping[str, Any]] | None,
+    options: Mapping[str, Any] | None = None,
 ) -> AnyRecipe:
     start = {"model": {"start": model}} if model else {}
-    return recipe.about(what).with_changes(start).with_changes(changes or {})
+    named = changes_of(recipe, options or {})
+    return recipe.about(what).with_changes(start).with_changes(named).with_changes(changes or {})
+
+
+def _placed(
+    changed: Callable[[AnyRecipe | str | Path | None], AnyRecipe],
+    recipe: AnyRecipe | str | Path | None,
+    out: str | Path | None,
+    resume: bool,
+    overwrite: bool,
+) -> tuple[Path, AnyRecipe]:
+    """The run folder, and the recipe that was given, or that of the run to resume, `changed` as was asked."""
+    if not out and launcher():
+        raise UserError("Processes that torchrun started need the run folder: name it with out.")
+    folder = Path(out) if out else usual_out(changed(recipe), resume=resume, overwrite=overwrite)
+    goes_on = resume and recipe is None and is_run(folder)
+    return folder, changed(folder / RECIPE if goes_on else recipe)
+
+
+def _shown(progress: bool | None, listener: Listener | None) -> Listener | bool:
+    """Who is told; or whether it is shown to people."""
+    if listener is not None:
+        return listener
+    return is_first() and (watched() if progress is None else progress)
 
 
 def _train(
-    recipe: AnyKind, out: Path, resume: bool, overwrite: bool, listener: Listener | None
-) -> dict[str, Any]:
+    command: Phase, recipe: AnyKind, out: Path, resume: bool, overwrite: bool, told: Listener | bool
+) -> Outcome:
     """Train, and let the first process write the page."""
-    try:
-        result = run_training(
-            recipe, out, resume=resume, overwrite=overwrite, listener=listener or Listener()
-        )
-    except (KeyboardInterrupt, Stopped, ProcessLost):
-        # What there is of a pretraining is worth a look, unless it has not begun.
-        if isinstance(recipe, PretrainRecipe) and is_first() and has_logged(out):
-            write_report(out)
-        raise
+    with ExitStack() as shown:
+        if isinstance(told, bool):
+            told = shown.enter_context(RunDisplay(command, to_stderr=True, out=out)) if told else Listener()
+        try:
+            result = run_training(recipe, out, resume=resume, overwrite=overwrite, listener=told)
+        except (KeyboardInterrupt, Stopped, ProcessLost):
+            # What there is of a pretraining is worth a look, unless it has not begun.
+            if isinstance(recipe, PretrainRecipe) and is_first() and has_logged(out):
+                write_report(out)
+            raise
     if is_first():
         write_report(out)
-    return result
+    return Outcome(result, command, out)
 
 
 def evaluate(

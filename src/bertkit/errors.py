@@ -15,6 +15,10 @@ class UserError(Exception):
     `UserError`.
     """
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython and notebooks show, instead of the way through bertkit: the sentence."""
+        return [f"bertkit: {self}"]
+
 
 LONGEST_SHOWN = 80
 """Letters of a stranger's text, or value, that a sentence repeats."""

@@ -6,9 +6,9 @@ import pytest
 from rich.progress import BarColumn
 from rich.table import Table
 
-from bertkit.cli import display
-from bertkit.cli.display import BarDisplay, PlainConsole, RowsDisplay, named_rows, plain_console
-from bertkit.cli.run_display import WORDS, RunDisplay, StudyDisplay
+from bertkit.show import display
+from bertkit.show.display import BarDisplay, PlainConsole, RowsDisplay, named_rows, plain_console
+from bertkit.show.run_display import WORDS, RunDisplay, StudyDisplay
 
 
 def interrupt(shown: BarDisplay) -> None:

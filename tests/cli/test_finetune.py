@@ -1,6 +1,5 @@
 """What a person meets who gives `bertkit finetune` something odd: one sentence, and nothing written."""
 
-import argparse
 import errno
 import json
 import os
@@ -9,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bertkit.cli import main
-from bertkit.cli.arguments import usual_out
 from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.runs.folder import usual_out
 
 GOOD = "".join(
     f"{'good' if i % 3 else 'bad'} film number {i},{'yes' if i % 3 else 'no'}\n" for i in range(31)
@@ -160,9 +159,8 @@ def test_a_run_without_a_name_is_called_after_what_it_learns_from(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("runs/tickets").mkdir(parents=True)
-    new = argparse.Namespace(resume=False, overwrite=False)
-    assert usual_out(Recipe().about("a/tickets.csv.gz"), new) == Path("runs/tickets-2")
-    assert usual_out(PretrainRecipe().about(["a/*.txt"]), new) == Path("runs/run")
+    assert usual_out(Recipe().about("a/tickets.csv.gz")) == Path("runs/tickets-2")
+    assert usual_out(PretrainRecipe().about(["a/*.txt"])) == Path("runs/run")
     for words, name in (
         (["finetune", "--set", "task.name=cola", "--model", "tiny", "--epochs", "1"], "cola"),
         (["pretrain", "texts/"], "texts"),

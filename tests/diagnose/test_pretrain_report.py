@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from bertkit.cli.run_display import losses_table
 from bertkit.diagnose.doctor import examine
 from bertkit.diagnose.report import write_report
 from bertkit.diagnose.verdict import losses, verdict_on
 from bertkit.runs.reader import read_history
+from bertkit.show.run_display import losses_table
 
 RESULT: dict[str, Any] = {
     "kind": "pretraining",

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from bertkit import api
-from bertkit.cli.run_display import WORDS
 from bertkit.errors import UserError
 from bertkit.recipe import ModelRecipe, Recipe
+from bertkit.show.run_display import WORDS
 from bertkit.train import settle as settling
 from bertkit.train.settle import settle, usual_pooling
 

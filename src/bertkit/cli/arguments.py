@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import count, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -14,6 +13,7 @@ from bertkit.cli.parser import group
 from bertkit.errors import UserError
 from bertkit.recipe import OptimiserName, PretrainRecipe, Recipe, TaskRecipe
 from bertkit.recipe.base import Changes, What, add_settings
+from bertkit.recipe.keywords import minutes
 from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
@@ -27,19 +27,6 @@ GROUP_OF = {"task": "data", "corpus": "data", "model": "model", "vocabulary": "m
 """In which group of the help the keys of a recipe's section stand; all others are of the training."""
 
 FORMATS = ("tsv", "csv", "jsonl", "json", "txt", "parquet", "arrow", "xlsx")
-
-
-def minutes(text: str) -> float:
-    """`30m`, `1h`, `1h30m`, `90s` or a plain number of minutes.
-
-    Raises:
-        ValueError: it is none of these.
-    """
-    found = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?", text.strip())
-    if found is None or not any(found.groups()):
-        return float(text)
-    hours, whole, seconds = (float(part or 0) for part in found.groups())
-    return 60 * hours + whole + seconds / 60
 
 
 RUN_FLAGS: tuple[Flag, ...] = (
@@ -212,12 +199,12 @@ def read_recipe(
         arguments: what was parsed.
         about: what is learned from; empty for the recipe's.
     """
-    from bertkit.runs.folder import RECIPE, is_run
+    from bertkit.runs.folder import RECIPE, is_run, usual_out
 
     path = arguments.recipe
     if arguments.resume:
         if arguments.out is None:
-            arguments.out = usual_out(_changed(kind.of(path), flags, arguments, about), arguments)
+            arguments.out = usual_out(_changed(kind.of(path), flags, arguments, about), resume=True)
         if path is None and is_run(arguments.out):
             path = arguments.out / RECIPE
     return _changed(kind.of(path), flags, arguments, about)
@@ -243,7 +230,8 @@ def train(command: str, arguments: argparse.Namespace, recipe: Recipe | Pretrain
     from contextlib import nullcontext
 
     from bertkit import api
-    from bertkit.cli.run_display import RunDisplay
+    from bertkit.runs.folder import usual_out
+    from bertkit.show.run_display import RunDisplay
     from bertkit.train.listener import Listener
     from bertkit.train.loop import deferred_signals
     from bertkit.train.processes import NotStarted, ProcessLost, is_first, launcher
@@ -252,7 +240,7 @@ def train(command: str, arguments: argparse.Namespace, recipe: Recipe | Pretrain
     if arguments.out is None:
         if launcher():
             raise UserError("Processes that torchrun started need the run folder: name it with -o.")
-        arguments.out = usual_out(recipe, arguments)
+        arguments.out = usual_out(recipe, resume=arguments.resume, overwrite=arguments.overwrite)
     display = RunDisplay(command, to_stderr=arguments.json, out=arguments.out)
     # Held back until all is said: torchrun ends the other processes as soon as one of them has ended.
     with deferred_signals() if launcher() else nullcontext():
@@ -275,30 +263,6 @@ def train(command: str, arguments: argparse.Namespace, recipe: Recipe | Pretrain
         if arguments.json and is_first():
             print(to_json(result))
         return 0
-
-
-def usual_out(recipe: Recipe | PretrainRecipe, arguments: argparse.Namespace) -> Path:
-    """Where a run goes whose folder was not named: runs/NAME of what it learns from, then runs/NAME-2 ...
-
-    The last of these that is there is resumed, and the first is replaced.
-    """
-    from bertkit.runs.folder import is_run
-
-    if isinstance(recipe, Recipe):
-        what = recipe.task.name or recipe.task.train
-    else:
-        what = recipe.corpus.shards or next(iter(recipe.corpus.texts), "")
-    # Of a pattern there is left what is a name.
-    plain = Path("runs") / (re.sub(r"[*?[\]]", "", Path(what).name.partition(".")[0]) or "run")
-    taken = plain
-    for number in count(2):
-        out = plain if number == 2 else plain.with_name(f"{plain.name}-{number - 1}")
-        if not is_run(out) and not out.exists():
-            break
-        taken = out
-    if arguments.overwrite:
-        return plain
-    return taken if arguments.resume else out
 
 
 def add_input_arguments(parser: argparse.ArgumentParser) -> None:

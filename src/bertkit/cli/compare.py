@@ -40,8 +40,8 @@ def _show(found: dict[str, Any], out: Path | None) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Column, Table
 
-    from bertkit.cli.display import plain_console
     from bertkit.diagnose.compare_page import columns, sentences, value_text
+    from bertkit.show.display import plain_console
 
     console = plain_console()
     heads, lines = columns(found)

@@ -22,7 +22,7 @@ from bertkit.version import __version__
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bertkit.cli.display import PlainConsole
+    from bertkit.show.display import PlainConsole
 
 # An empty file in the demo's folder: what has it may be overwritten.
 MARK = ".bertkit-demo"
@@ -48,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the data, train, compare, and show what came of it."""
-    from bertkit.cli.display import plain_console
     from bertkit.demo.report import demo_verdict, write_demo_report
+    from bertkit.show.display import plain_console
 
     out: Path = arguments.out
     if out.exists():
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
 def live(out: Path, sizes: Sizes, seed: int, console: PlainConsole) -> dict[str, Any]:
     """All of it, in the folder `out`; returns what --json prints."""
     from bertkit import api
-    from bertkit.cli.run_display import DemoDisplay
+    from bertkit.cli.demo_display import DemoDisplay
     from bertkit.demo import parts
     from bertkit.infer.model import load
 

@@ -11,10 +11,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from bertkit.cli.display import PlainConsole, plain_console
 from bertkit.diagnose.wording import duration
 from bertkit.health.trials import FIRST_RATE, LAST_RATE
 from bertkit.runs.findings import Change, as_above, ways
+from bertkit.show.display import PlainConsole, plain_console
 from bertkit.tasks.kinds import title
 
 STYLES = {"grave": "red", "bad": "red", "notable": "yellow", "open": "yellow", "good": "green", "": "green"}

@@ -62,10 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the vectors; 2 if some rows have none."""
     check_out(arguments.out, arguments.overwrite, arguments.files)
     check_sources(arguments)
-    from bertkit.cli.display import RowsDisplay
     from bertkit.infer.embed import check_ending, open_writer
     from bertkit.infer.model import load
     from bertkit.infer.rows import Tally, survey
+    from bertkit.show.display import RowsDisplay
 
     check_ending(arguments.out, by_word=arguments.pooling == "words")
     windows = {"window": arguments.window, "stride": arguments.stride}

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     asked = {key: value for key, value in given.items() if value is not None}
     recipe = from_table(TaskRecipe, {"name": arguments.task, **asked}, "task.")
     from bertkit import api
-    from bertkit.cli.display import RowsDisplay
+    from bertkit.show.display import RowsDisplay
 
     windows = {"window": arguments.window, "stride": arguments.stride}
     with RowsDisplay("scoring") as progress:
@@ -62,8 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _show(result: dict[str, Any]) -> None:
-    from bertkit.cli.display import CLASSES_SHOWN, class_table, plain_console
-    from bertkit.cli.run_display import score_table
+    from bertkit.show.display import CLASSES_SHOWN, class_table, plain_console
+    from bertkit.show.run_display import score_table
     from bertkit.tasks.kinds import get_kind
 
     console = plain_console()

@@ -153,9 +153,9 @@ def _write_table(
     arguments: argparse.Namespace, model: Model, wanted: Wanted, tally: Tally, table: Table
 ) -> None:
     """Answer one file, or what else there is, and tell what came of it."""
-    from bertkit.cli.display import named_rows, plain_console
     from bertkit.infer.answers import names_beside, write_answers
     from bertkit.infer.rows import survey
+    from bertkit.show.display import named_rows, plain_console
 
     predictor, source = model.predictor, table.source
     kind = "" if arguments.say else ending_of(source, arguments.format)
@@ -203,8 +203,8 @@ def _write_table(
 @contextmanager
 def _progress(*, hidden: bool) -> Iterator[Progress]:
     """A display; none beside lines that a terminal shows, which are progress enough."""
-    from bertkit.cli.display import RowsDisplay
     from bertkit.infer.rows import SILENT
+    from bertkit.show.display import RowsDisplay
 
     if hidden:
         yield SILENT

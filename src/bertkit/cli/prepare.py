@@ -87,9 +87,9 @@ def run(arguments: argparse.Namespace) -> int:
             "itself how its text is read."
         )
 
-    from bertkit.cli.display import PrepareDisplay
     from bertkit.data.corpus import CorpusReading
     from bertkit.data.prepare import Options, prepare
+    from bertkit.show.display import PrepareDisplay
 
     piped = "-" in arguments.texts
     layout = arguments.documents

@@ -63,9 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("--column is for sentences; of pairs say --good and --bad.")
     rows, places = _read(arguments, pairs)
     from bertkit.checkpoint.atomic import replace_file
-    from bertkit.cli.display import RowsDisplay
     from bertkit.infer.model import load
     from bertkit.infer.score import score
+    from bertkit.show.display import RowsDisplay
 
     model = load(arguments.model, precision=arguments.precision).masked
     began = time.perf_counter()

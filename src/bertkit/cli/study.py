@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do it and print what was found."""
     from bertkit import api
-    from bertkit.cli.run_display import StudyDisplay
+    from bertkit.show.run_display import StudyDisplay
 
     display = StudyDisplay(to_stderr=arguments.json)
     with display:

@@ -18,7 +18,7 @@ from bertkit.version import __version__
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from bertkit.cli.display import PlainConsole
+    from bertkit.show.display import PlainConsole
     from bertkit.text.vocabulary import Learned, VocabularyOptions
 
 # A shorter result is not what was asked for, and the user is told.
@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
     from bertkit.checkpoint.atomic import replace_file
-    from bertkit.cli.display import plain_console, transient_bar
+    from bertkit.show.display import plain_console, transient_bar
     from bertkit.text.tokenizer import Tokenizer
     from bertkit.text.vocabulary import VocabularyOptions, learn_and_judge
     from bertkit.text.vocabulary_files import settings_file
@@ -185,7 +185,7 @@ def _why_short(learned: Learned, options: VocabularyOptions) -> str:
 
 def _show(result: dict[str, Any], console: PlainConsole, why: str) -> None:
     """Print the result for people."""
-    from bertkit.cli.display import named_rows
+    from bertkit.show.display import named_rows
     from bertkit.text.vocabulary_files import describe_cleaning
 
     rows = {

@@ -23,12 +23,16 @@ def write_page(path: Path, title: str, parts: Iterable[str], version: str = __ve
         parts: the body, as HTML; empty ones are left out.
         version: of the bertkit that made what the page tells of.
     """
-    body = [*filter(None, parts), f"<footer class=quiet>Made by bertkit {escape(version)}.</footer>"]
-    template = Template(files("bertkit.diagnose").joinpath(REPORT).read_text(encoding="utf-8"))
-    text = template.substitute(title=escape(title), body="\n".join(body))
+    footer = f"<footer class=quiet>Made by bertkit {escape(version)}.</footer>"
     with replace_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(page_text(title, [*parts, footer]), encoding="utf-8")
     return path
+
+
+def page_text(title: str, parts: Iterable[str]) -> str:
+    """A page as HTML; arguments as those of `write_page`."""
+    template = Template(files("bertkit.diagnose").joinpath(REPORT).read_text(encoding="utf-8"))
+    return template.substitute(title=escape(title), body="\n".join(filter(None, parts)))
 
 
 def header(kind: str, name: str, level: str, verdict: str, lead: str = "") -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bertkit.diagnose import classes, numbers, objectives, sections
 from bertkit.diagnose.doctor import Examination, examined, findings_in
-from bertkit.diagnose.page import REPORT, side, write_page
+from bertkit.diagnose.page import REPORT, page_text, side, write_page
 from bertkit.diagnose.sections import Told
 from bertkit.errors import UserError
 from bertkit.recipe.parts import Phase
@@ -81,6 +81,8 @@ REPORT_SECTIONS: Page = (
     (Section(numbers.furthest, LABELLED, done=True, kinds=NUMBERS),),
     (Section(sections.ways_on),),
 )
+HEAD = 3
+"""Rows of it that say what came of the run."""
 DOCTOR_SECTIONS: Page = (
     (Section(sections.verdict),),
     (Section(sections.findings),),
@@ -117,6 +119,19 @@ def write_report(run: Path) -> Path:
     Raises:
         UserError: the folder has neither a log nor a result, or one of them is damaged.
     """
+    told = _told(run)
+    return write_page(
+        run / REPORT, told.name, made(REPORT_SECTIONS, told), told.result.get("version", __version__)
+    )
+
+
+def report_head(run: Path) -> str:
+    """The HTML of a page that has only the beginning of what `write_report` writes; raises what that does."""
+    told = _told(run)
+    return page_text(told.name, made(REPORT_SECTIONS[:HEAD], told))
+
+
+def _told(run: Path) -> Told:
     read = read_result(run)
     result = {} if read is None else dict(read.values)
     history = read_history(run, without_recipe=True)
@@ -131,8 +146,7 @@ def write_report(run: Path) -> Path:
         name = f"{result['task']} · {Path(result['model']).name}"
     # A log that somebody sent has curves, and no recipe that could be judged by.
     findings = findings_in(run, history) if history.known else []
-    parts = made(REPORT_SECTIONS, Told(run, name, history, result, findings))
-    return write_page(run / REPORT, name, parts, result.get("version", __version__))
+    return Told(run, name, history, result, findings)
 
 
 def write_doctor_page(run: Path) -> tuple[Examination, Path | None]:

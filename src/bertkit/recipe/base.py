@@ -19,13 +19,21 @@ class BaseRecipe:
     """Sections, each a frozen dataclass with defaults: everything about one run.
 
     `PLACES` are the keys (section, key) that say only where something lies whose content a run knows itself,
-    `ABOUT` is the one that says what is learned from, and `OF_TEXT` how the names of keys begin that decide
-    what a run makes of text before it begins.
+    `ABOUT` is the one that says what is learned from, `SUBJECT` are all in its section that may say so, and
+    `OF_TEXT` is how the names of keys begin that decide what a run makes of text before it begins.
     """
 
     PLACES: ClassVar[frozenset[tuple[str, str]]] = frozenset()
     ABOUT: ClassVar[tuple[str, str]]
+    SUBJECT: ClassVar[tuple[str, ...]]
     OF_TEXT: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def subject(self) -> str:
+        """What is learned from, by the name that it was given; "" where nothing is."""
+        section = getattr(self, self.ABOUT[0])
+        first: str | tuple[str, ...] = next(filter(None, (getattr(section, key) for key in self.SUBJECT)), "")
+        return first if isinstance(first, str) else first[0]
 
     def about(self, what: What) -> Self:
         """A copy that learns from `what`; the recipe itself if that is empty."""

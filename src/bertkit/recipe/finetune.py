@@ -183,6 +183,7 @@ class Recipe(BaseRecipe):
     """Everything about one fine-tuning run."""
 
     ABOUT = ("task", "name")
+    SUBJECT = ("name", "train")
 
     task: TaskRecipe = TaskRecipe()
     model: ChosenModelRecipe = ChosenModelRecipe()

@@ -144,6 +144,7 @@ class PretrainRecipe(BaseRecipe):
 
     PLACES = frozenset({("corpus", "shards")})
     ABOUT = ("corpus", "shards")
+    SUBJECT = ("shards", "texts")
     OF_TEXT = ("corpus.", "vocabulary.", "model.start")
 
     corpus: CorpusRecipe = CorpusRecipe()

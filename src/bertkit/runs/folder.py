@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,29 @@ RESULT = "result.json"
 STOPPED = "stopped.json"
 CORPUS = "corpus"
 """In the run folder: shards of text that the run was given as files."""
+ROWS = "rows"
+"""In the run folder: rows that the run was given from Python, and that were in no file."""
 FINGERPRINT = "fingerprint.txt"
+_HASH = re.compile(r"[0-9a-f]{12}")
 _SEED = re.compile(r"seed-(\d+)")
+
+
+def usual_out(recipe: BaseRecipe, *, resume: bool = False, overwrite: bool = False) -> Path:
+    """Where a run goes whose folder was not named: runs/NAME of what it learns from, then runs/NAME-2 ...
+
+    The last of these that is there is resumed, and the first is replaced.
+    """
+    # Of a pattern there is left what is a name.
+    plain = Path("runs") / (re.sub(r"[*?[\]]", "", Path(recipe.subject).name.partition(".")[0]) or "run")
+    taken = plain
+    for number in count(2):
+        out = plain if number == 2 else plain.with_name(f"{plain.name}-{number - 1}")
+        if not out.exists():
+            break
+        taken = out
+    if overwrite:
+        return plain
+    return taken if resume else out
 
 
 def check_run(out: Path, recipe: BaseRecipe, *, resume: bool, overwrite: bool) -> None:
@@ -33,7 +55,19 @@ def check_run(out: Path, recipe: BaseRecipe, *, resume: bool, overwrite: bool) -
     """
     if resume:
         _check_same(out, recipe)
-    elif out.exists() and (not out.is_dir() or any(path.name != LOCK for path in out.iterdir())):
+    else:
+        check_free(out, overwrite=overwrite)
+
+
+def _is_given(path: Path) -> bool:
+    """Whether it may lie in the folder of a run that is not made yet: its lock, and its rows."""
+    rows = path.name == ROWS and path.is_dir()
+    return path.name == LOCK or (rows and all(_HASH.fullmatch(each.name) for each in path.iterdir()))
+
+
+def check_free(out: Path, *, overwrite: bool) -> None:
+    """See that a new run may be made at `out`; see `check_run`."""
+    if out.exists() and (not out.is_dir() or not all(map(_is_given, out.iterdir()))):
         if not overwrite:
             raise UserError(f"{out} exists; continue it with --resume, or replace it with --overwrite.")
         if not (out / RECIPE).is_file():
@@ -52,7 +86,7 @@ def open_run(
         recipe: written into a new one.
         resume: continue what is there.
         fingerprint: of the encoded data; a run goes on only over the data that it began with.
-        inputs: files and folders that the run reads; `CORPUS` of the run itself stays where it is one.
+        inputs: files and folders that the run reads; those in `CORPUS` and `ROWS` of the run itself stay.
 
     Raises:
         UserError: the data are others than at the beginning, or replacing `out` would delete an input.
@@ -67,10 +101,16 @@ def open_run(
         for folder in {out, *seed_folders(out).values()}:
             forget_stop(folder)
         return
-    own = (out / CORPUS).resolve()
-    others = [path for path in inputs if path.resolve() != own]
-    check_outside(others, out)
-    clear_run(out, *[CORPUS] * (len(others) < len(inputs)))
+    places = {name: (out / name).resolve() for name in (CORPUS, ROWS)}
+    read = [path.resolve() for path in inputs]
+    kept = [name for name, place in places.items() if any(path.is_relative_to(place) for path in read)]
+    own = [path for path in inputs if any(path.resolve().is_relative_to(places[name]) for name in kept)]
+    check_outside([path for path in inputs if path not in own], out)
+    clear_run(out, *kept)
+    if ROWS in kept:
+        for old in places[ROWS].iterdir():  # Of a run that was replaced.
+            if _HASH.fullmatch(old.name) and old not in {path.parent for path in read}:
+                shutil.rmtree(old)
     (out / FINGERPRINT).write_text(fingerprint, encoding="utf-8")
     keep_recipe(out, recipe)
 

@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Mapping
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -111,8 +112,9 @@ def class_table(result: Mapping[str, Any]) -> Table | None:
 
 
 def transient_bar(console: Console, *columns: ProgressColumn) -> Progress:
-    """A bar that leaves no trace, and that stands on terminals only."""
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    """A bar that leaves no trace, and that stands only on terminals, and in notebooks with ipywidgets."""
+    stands = console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
+    return Progress(*columns, console=console, transient=True, disable=not stands)
 
 
 class BarDisplay:

@@ -1,4 +1,4 @@
-"""What a person sees of a run, of those of the demo and of those of a study: lines, a bar, tables."""
+"""What a person sees of a run, and of the runs of a study: lines, a bar, tables."""
 
 from __future__ import annotations
 
@@ -20,20 +20,18 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-from bertkit.cli.display import (
-    BAR_WIDTH,
-    BarDisplay,
-    PlainConsole,
-    class_table,
-    named_rows,
-    plain_console,
-)
 from bertkit.config.terms import MASKED, PAIRS
-from bertkit.demo.report import percent
 from bertkit.diagnose.verdict import losses
 from bertkit.diagnose.wording import duration, perplexity, said
 from bertkit.recipe.study import Study
 from bertkit.runs.findings import Finding
+from bertkit.show.display import (
+    BAR_WIDTH,
+    BarDisplay,
+    class_table,
+    named_rows,
+    plain_console,
+)
 from bertkit.studies.plan import Run
 from bertkit.studies.runner import State, failure, state
 from bertkit.studies.study import StudyListener
@@ -67,6 +65,12 @@ class Wording:
     evaluation: Callable[[int, Mapping[str, Any]], str]
     closing: Callable[[dict[str, Any], Path], Iterator[Line]]
     counts_steps: bool
+
+
+def watched() -> bool:
+    """Whether there is a person who sees standard error: on a terminal, or in a notebook."""
+    console = plain_console(to_stderr=True)
+    return console.is_terminal or console.is_jupyter
 
 
 class RunDisplay(BarDisplay, Listener):
@@ -334,59 +338,6 @@ def losses_table(result: dict[str, Any]) -> Table:
         style = "bold" if name.startswith("after") else None
         table.add_row(name, said(loss, 3), said(perplexity(loss), 1), *shares, style=style)
     return table
-
-
-class DemoDisplay(BarDisplay, Listener):
-    """Lines of one of the demo's runs, set in under its step, and a bar below them.
-
-    Args:
-        console: where they stand.
-        total: updates of all seeds.
-        name: of the weights that are fine-tuned; of a pretraining none.
-    """
-
-    def __init__(self, console: PlainConsole, total: float, name: str = "") -> None:
-        super().__init__(
-            console,
-            TextColumn("   "),
-            BarColumn(bar_width=BAR_WIDTH),
-            TextColumn("{task.percentage:.0f} %"),
-            TimeRemainingColumn(),
-        )
-        self._task = self._bar.add_task("", total=total)
-        self._name = name
-        self._began = time.monotonic()
-
-    def _say(self, line: str) -> None:
-        self._console.say(f"     {line}")
-
-    def planned(self, plan: Plan) -> None:
-        """Print what the losses of a pretraining stand between."""
-        if isinstance(plan, UnlabelledPlan):
-            self._say(
-                f"{plan.model}, {plan.encoder.positions} positions, {plan.parameters:,} parameters; uniform "
-                f"guessing has a loss of {plan.uniform:.2f}, token frequencies {plan.unigram:.2f}"
-            )
-
-    def stepped(self, record: StepRecord, fraction: float, figures: Mapping[str, float]) -> None:
-        """Move the bar."""
-        self._bar.advance(self._task)
-
-    def evaluated(self, step: int, figures: Mapping[str, Any], best: bool) -> None:
-        """Print the held-out figures of a pretraining."""
-        if not self._name:
-            self._say(
-                f"step {step:>5,}: loss {figures[MASKED.loss]:.2f}, {figures[MASKED.accuracy]:.0%} of the "
-                "masked tokens restored"
-            )
-
-    def finished(self, result: dict[str, Any]) -> None:
-        """Print the speed, or the score."""
-        if self._name:
-            bar = (result["score"], *result["interval"])
-            self._say(f"{self._name:<14} {percent(bar)} right, {time.monotonic() - self._began:.0f} s")
-        else:
-            self._say(f"{result['seconds']:.0f} s, {result['tokens_per_second']:,.0f} tokens/s")
 
 
 class StudyDisplay(BarDisplay, StudyListener):

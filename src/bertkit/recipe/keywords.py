@@ -1,0 +1,64 @@
+"""Keys of a recipe by the names of their options: what Python's keywords stand for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from bertkit.errors import UserError, nearest
+from bertkit.recipe.base import BaseRecipe, Changes
+
+OTHER_NAMES: tuple[tuple[str, str, str], ...] = (
+    ("batch", "batch", "sequences"),
+    ("batch", "batch", "tokens"),
+    ("data", "task", "folder"),
+    ("lower_case", "vocabulary", "lowercase"),
+    ("model", "model", "start"),
+    ("optimiser", "optimiser", "name"),
+    ("vocab", "vocabulary", "file"),
+    ("vocab_size", "vocabulary", "size"),
+)
+"""Options that are not called as the keys that they stand for: option, section, key."""
+
+
+def minutes(text: str) -> float:
+    """`30m`, `1h`, `1h30m`, `90s` or a plain number of minutes.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    found = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?", text.strip())
+    if found is None or not any(found.groups()):
+        return float(text)
+    hours, whole, seconds = (float(part or 0) for part in found.groups())
+    return 60 * hours + whole + seconds / 60
+
+
+def changes_of(recipe: BaseRecipe, given: Mapping[str, Any]) -> Changes:
+    """What keywords such as `epochs=3` change in a recipe: each is called as its option, or its key.
+
+    Raises:
+        UserError: there is none of that name, and the nearest is offered.
+    """
+    known = {
+        spec.name: (section.name, spec.name)
+        for section in reversed(fields(recipe))
+        for spec in reversed(fields(getattr(recipe, section.name)))
+    }
+    for name, section, key in OTHER_NAMES:
+        if hasattr(getattr(recipe, section, None), key):
+            known[name] = section, key
+    changes: Changes = {}
+    for name, value in given.items():
+        if name not in known:
+            raise UserError(f"There is no option {name!r}.{nearest(name, sorted(known))}")
+        section, key = known[name]
+        if key == "budget" and isinstance(value, str):
+            try:
+                value = minutes(value)
+            except ValueError:
+                raise UserError(f"budget={value!r} is no time such as '30m' or '1h'.") from None
+        changes.setdefault(section, {})[key] = value
+    return changes

@@ -1,0 +1,1 @@
+"""What people see: on a terminal, in a notebook, as plain lines."""
