@@ -287,6 +287,10 @@ def test_a_pretrained_model_is_advised_by_a_name_that_is_there(monkeypatch: pyte
     assert again == (
         "bertkit finetune cola --set optimiser.lr=0.0001 --set model.start=owner/name -o runs/cola"
     )
+    # A pooling that was chosen for another start is chosen again.
+    done = plain.with_changes({"head": {"pooling": "pooler"}})
+    again = remedy.remedy_before(done, remedy.name_pretrained(done, [better]))
+    assert "--set head.pooling= " in again
     # Options of fresh weights and trained ones do not go together.
     both = remedy.remedy_before(plain, [shape, *named])
     assert "model.options.positions=rotary" in both

@@ -70,6 +70,9 @@ def name_pretrained(recipe: Recipe | PretrainRecipe, findings: Sequence[Finding]
     named = [Change("model.start", found[0], "a pretrained model")]
     if recipe.optimiser.lr > (usual := type(recipe)().optimiser.lr):
         named.append(Change("optimiser.lr", usual, together=True))
+    # A run keeps the pooling that was chosen for its own start.
+    if isinstance(recipe, Recipe) and recipe.head.pooling:
+        named.append(Change("head.pooling", "", together=True))
     return [
         replace(
             finding,
