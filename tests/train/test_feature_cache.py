@@ -31,8 +31,8 @@ class Watching(Listener):
         self.steps = steps
         self.encodings: list[tuple[int, int]] = []
 
-    def encoded(self, done: int, rows: int) -> None:
-        self.encodings.append((done, rows))
+    def encoded(self, what: str, done: int, total: int) -> None:
+        self.encodings.append((done, total))
 
     def stepped(self, record: StepRecord, fraction: float, figures: Any) -> None:
         if record.step in self.steps:

@@ -53,7 +53,9 @@ class Told(Listener):
 @pytest.fixture
 def watched(toy: Recipe) -> Recipe:
     """36 steps, of which 1, 2, 5, 10, 20 and 30 are looked at."""
-    return toy.with_changes({"training": {"watch_every": 10, "epochs": 4}})
+    columns = {"text": "text", "label": "label", "kind": "classify"}
+    head = {"pooling": "pooler"}
+    return toy.with_changes({"task": columns, "head": head, "training": {"watch_every": 10, "epochs": 4}})
 
 
 @pytest.fixture
