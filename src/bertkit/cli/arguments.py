@@ -13,7 +13,7 @@ from bertkit.cli.parser import group
 from bertkit.errors import UserError
 from bertkit.recipe import OptimiserName, PretrainRecipe, Recipe, TaskRecipe
 from bertkit.recipe.base import Changes, What, add_settings
-from bertkit.recipe.keywords import minutes
+from bertkit.recipe.keywords import minutes, with_last_word
 from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
@@ -59,8 +59,6 @@ RUN_FLAGS: tuple[Flag, ...] = (
     ("--save-every", "training", "save_every", float, "minutes between checkpoints"),
 )
 """Of both kinds of runs."""
-HOW_LONG: Mapping[str, Any] = {"steps": 0, "budget": 0.0, "replay": ""}
-"""Keys of which the last word wins over what a recipe file says, and what stands for their absence."""
 
 AnyRecipe = TypeVar("AnyRecipe", Recipe, PretrainRecipe)
 
@@ -218,11 +216,7 @@ def _changed(
         if (value := getattr(arguments, flag)) is not None:
             changes.setdefault(section, {})[key] = value
     changes = add_settings(changes, arguments.set, recipe.model.options)
-    training = changes.get("training", {})
-    how_long = {key: HOW_LONG[key] for _, _, key, _, _ in flags if key in HOW_LONG}
-    if how_long.keys() & training.keys():
-        changes["training"] = {**how_long, **training}
-    return recipe.with_changes(changes).about(about)
+    return recipe.with_changes(with_last_word(recipe, changes)).about(about)
 
 
 def train(command: str, arguments: argparse.Namespace, recipe: Recipe | PretrainRecipe) -> int:

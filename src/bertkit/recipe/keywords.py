@@ -21,6 +21,8 @@ OTHER_NAMES: tuple[tuple[str, str, str], ...] = (
     ("vocab_size", "vocabulary", "size"),
 )
 """Options that are not called as the keys that they stand for: option, section, key."""
+HOW_LONG: Mapping[str, Any] = {"steps": 0, "budget": 0.0, "replay": ""}
+"""Keys of which the last word wins over what a recipe file says, and what stands for their absence."""
 
 
 def minutes(text: str) -> float:
@@ -61,4 +63,13 @@ def changes_of(recipe: BaseRecipe, given: Mapping[str, Any]) -> Changes:
             except ValueError:
                 raise UserError(f"budget={value!r} is no time such as '30m' or '1h'.") from None
         changes.setdefault(section, {})[key] = value
-    return changes
+    return with_last_word(recipe, changes)
+
+
+def with_last_word(recipe: BaseRecipe, changes: Changes) -> Changes:
+    """The changes of a recipe; where they say how long it runs, what it has said of that itself is gone."""
+    said, training = changes.get("training", {}), getattr(recipe, "training", None)
+    if not HOW_LONG.keys() & said.keys():
+        return changes
+    absent = {key: value for key, value in HOW_LONG.items() if hasattr(training, key)}
+    return {**changes, "training": {**absent, **said}}
