@@ -109,7 +109,9 @@ def test_texts_may_come_as_anything_that_holds_them(tiny_model: Path) -> None:
         assert model.predict(texts) == known
     assert model.predict("dog")["label"] == known[0]["label"]
     assert model.embed("dog").shape == (12,)
-    assert repr(model) == f"<bertkit model {tiny_model}: classify bad, good, odd, macro_f1 0.500>"
+    assert repr(model) == f"<bertkit model {tiny_model}: classify bad, good, odd, macro F1 0.500>"
+    model.card.update(metric="f1", positive="bad")
+    assert repr(model).endswith(", F1 of bad 0.500>")
 
 
 def with_card(model: Path, folder: Path, **changes: object) -> Path:

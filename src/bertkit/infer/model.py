@@ -20,7 +20,7 @@ from bertkit.infer.reading import reading_of
 from bertkit.infer.rows import Texts
 from bertkit.infer.score import score
 from bertkit.model.compute import Compute, flush_denormals
-from bertkit.tasks.kinds import kind_of_head
+from bertkit.tasks.kinds import kind_of_head, title
 
 LABELS_SHOWN = 10
 
@@ -71,7 +71,8 @@ class Model:
         kind = self.card.get("kind") or (self._folder.head_config.kind if self._folder.head_config else "")
         said = [f"{kind} {listed(self.labels, LABELS_SHOWN)}" if kind else "no labels"]
         if "score" in self.card:
-            said.append(f"{self.card.get('metric', 'score')} {self.card['score']:.3f}")
+            metric = title(self.card.get("metric", "score"), self.card.get("positive") or "")
+            said.append(f"{metric} {self.card['score']:.3f}")
         return f"<bertkit model {self.name}: {', '.join(said)}>"
 
     def predict(self, texts: Texts, pairs: Texts | None = None) -> Any:
