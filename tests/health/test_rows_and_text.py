@@ -11,6 +11,7 @@ from bertkit.data.packing import encode_texts
 from bertkit.health.preflight import ClassMeasures, NumberMeasures
 from bertkit.health.rows import dispersion, measure_rows
 from bertkit.health.text import measure_tokens
+from bertkit.tasks.classify import CLASSIFY
 from bertkit.tasks.examples import Examples, Targets, odd_rows
 from bertkit.tasks.metrics import entropy
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
@@ -48,6 +49,25 @@ def test_dispersion_in_random_order_is_about_one(classes: int, seed: int) -> Non
 def test_entropy() -> None:
     assert entropy(np.array([3, 3, 0])) == pytest.approx(np.log(2))
     assert entropy(np.array([7, 0])) == 0
+
+
+def test_the_label_that_is_always_answered_is_the_one_of_the_baseline() -> None:
+    train, dev = examples(["a", "b", "c", "d"], [0, 1, 0, 1]), examples(["e", "f", "g"], [1, 0, 1])
+    scoring = CLASSIFY.scoring(("no", "yes"), "accuracy", "yes")
+    blind = scoring.baselines(train, dev, blind=True)["majority"]
+    found = measure_rows(
+        train,
+        dev,
+        ("no", "yes"),
+        odd_rows(train, dev),
+        encode_texts(TOKENIZER, train.texts, max_length=9),
+        [np.array([0, 1]), np.array([2, 3])],
+        at_once=2,
+        baseline_loss=0.69,
+        blind=blind,
+    )
+    assert isinstance(found, ClassMeasures)
+    assert (found.majority_label, found.majority_score) == ("yes", pytest.approx(2 / 3))
 
 
 def test_rows() -> None:

@@ -90,7 +90,7 @@ class ClassMeasures(RowMeasures):
     Attributes:
         counts: rows of each label in train.
         dev_counts: the same of dev.
-        majority_label: the commonest in train.
+        majority_label: the commonest in train, see `tasks.classify.majority_of`.
         majority_score: of always answering it, in the task's metric, on dev.
         majority_accuracy: the same in accuracy.
         positive: of two labels the one whose F1 is told.

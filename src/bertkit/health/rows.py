@@ -13,6 +13,7 @@ from bertkit.data.packed import Sequences
 from bertkit.health.advice import PRETRAINED, grave, notable
 from bertkit.health.preflight import ClassMeasures, NumberMeasures, Preflight, RowMeasures
 from bertkit.runs.findings import Change, Finding
+from bertkit.tasks.classify import majority_of
 from bertkit.tasks.examples import Examples, OddRows
 from bertkit.tasks.kinds import title
 
@@ -116,7 +117,7 @@ def _of_classes(
         **measured,
         counts=dict(zip(labels, counts.tolist(), strict=True)),
         dev_counts=dict(zip(labels, dev_counts.tolist(), strict=True)),
-        majority_label=labels[int(counts.argmax())],
+        majority_label=labels[majority_of(counts, dev_counts)],
         majority_score=blind["score"],
         majority_accuracy=blind["metrics"]["accuracy"],
         positive=blind.get("positive", ""),
