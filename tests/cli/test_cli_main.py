@@ -130,6 +130,9 @@ sys.modules[f"bertkit.cli.{name}"] = module
 sys.exit(cli.main([name]))
 """
 TOLD, GOOD = "progress 100 \u2713\nthe end\n", "\u5f88 good\n"
+NO_SPACE = (
+    "bertkit: cannot write standard output: No space left on device. Choose another place or free it.\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +146,8 @@ TOLD, GOOD = "progress 100 \u2713\nthe end\n", "\u5f88 good\n"
         ("inspect 1", ">&-", "utf-8", 0, "", TOLD),
         ("inspect 1", "2>&-", "utf-8", 0, GOOD, ""),
         ("inspect 1", ">&- 2>&- <&-", "utf-8", 0, "", ""),
+        ("inspect 1", ">/dev/full", "utf-8", 1, "", TOLD + NO_SPACE),
+        ("inspect 1", "2>/dev/full", "utf-8", 0, GOOD, ""),
         ("inspect 1", "", "ascii", 0, "\\u5f88 good\n", "progress 100 \\u2713\nthe end\n"),
         ("inspect 1", "", "cp1252", 0, "\\u5f88 good\n", "progress 100 \\u2713\nthe end\n"),
     ],

@@ -16,6 +16,8 @@ OUTPUT, ERRORS = 1, 2
 class _Output(io.FileIO):
     """One of the two as bytes. When it is gone, what is written goes nowhere; or that is an error.
 
+    Another error of standard output, as of a full disk, is raised once; what follows it goes nowhere.
+
     Args:
         number: `OUTPUT` or `ERRORS`.
         needed: raise `BrokenPipeError` when it is gone.
@@ -23,16 +25,16 @@ class _Output(io.FileIO):
 
     def __init__(self, number: int, *, needed: bool) -> None:
         super().__init__(number, "wb", closefd=False)
-        self.needed = needed
+        self.number, self.needed = number, needed
 
     def write(self, content: Any, /) -> int:
         """See `io.FileIO.write`."""
         try:
             return super().write(content)
         except OSError as error:
-            if error.errno not in GONE:
-                raise
-            lead_nowhere(self.fileno())
+            lead_nowhere(self.fileno())  # Else the end of the process would write, and fail, once more.
+            if error.errno not in GONE and self.number == OUTPUT:
+                raise OSError(error.errno, error.strerror, "standard output") from None
             if self.needed:
                 raise BrokenPipeError(*error.args) from None
             return len(content)
