@@ -12,6 +12,7 @@ from trained import StopsAfter, equal, fit, records
 from bertkit import api, load
 from bertkit.checkpoint.card import read_note
 from bertkit.errors import UserError
+from bertkit.health.watch import Evaluation
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import Finding
 from bertkit.train.labelled import Classification
@@ -231,3 +232,13 @@ def test_no_process_has_a_gradient_of_what_none_trains() -> None:
     assert elsewhere.grad is not None
     assert elsewhere.grad.tolist() == [0.0] * 3
     assert unused.grad is None
+
+
+def test_of_equal_scores_the_one_of_lower_loss_is_the_best_and_patience_does_not_count_it() -> None:
+    progress = Progress()
+    best = []
+    for step, (value, loss) in enumerate([(0.5, 1.0), (0.5, 0.4), (0.5, 0.6), (0.4, 0.1), (0.6, 2.0)], 1):
+        progress.step = step
+        found = Evaluated({}, Evaluation(step=step, train_loss=1.0, loss=loss), value)
+        best.append((progress.evaluated(found, doubted=False), progress.best_step, progress.without_gain))
+    assert best == [(True, 1, 0), (True, 2, 1), (False, 2, 2), (False, 2, 3), (True, 5, 0)]

@@ -49,7 +49,7 @@ class Progress:
         evaluations: made, of those that are spread evenly over the run.
         first, last: figures of the first evaluation, and those of the last with its step.
         best: the highest value of an evaluation; None before the first, or where its model is not kept.
-        best_step: of that evaluation.
+        best_loss, best_step: of that evaluation; of equal values the one with the lower loss is the best.
         kept: what the objective keeps of that evaluation.
         without_gain: evaluations since then.
         enough: patience has ended.
@@ -75,6 +75,7 @@ class Progress:
     first: dict[str, Any] = field(default_factory=dict)
     last: dict[str, Any] = field(default_factory=dict)
     best: float | None = None
+    best_loss: float | None = None
     best_step: int = 0
     kept: dict[str, Any] = field(default_factory=dict)
     without_gain: int = 0
@@ -102,11 +103,16 @@ class Progress:
         """Take an evaluation; whether it is the best yet, where `doubted` only as the first."""
         self.first = self.first or found.figures
         self.last = {"step": self.step, **found.figures}
-        best = self.best is None or (found.value > self.best and not doubted)
-        self.without_gain = 0 if best else self.without_gain + 1
-        if best:
-            self.best, self.best_step, self.kept = found.value, self.step, found.kept
-        return best
+        gain = self.best is None or (found.value > self.best and not doubted)
+        self.without_gain = 0 if gain else self.without_gain + 1
+        # Few rows have few scores: of equal ones the lower loss is the surer model.
+        loss = found.watched.loss
+        lower = self.best_loss is not None and loss < self.best_loss
+        surer = found.value == self.best and lower and not doubted
+        if gain or surer:
+            self.best, self.best_loss = found.value, loss
+            self.best_step, self.kept = self.step, found.kept
+        return gain or surer
 
 
 @dataclass(frozen=True)
