@@ -141,7 +141,7 @@ def page(tmp_path: Path) -> Page:
 
 def test_it_says_what_was_found(page: Page) -> None:
     for words in (
-        "toy <one> · mini",
+        "mini on toy <one>",
         "MCC 0.412 [0.335, 0.488] on 99 dev rows.",
         "Always answering the majority scores 0.000 and an n-gram model scores 0.081.",
         "The interval lies above both",

@@ -22,7 +22,7 @@ Measured = Mapping[str, Any]
 Mistake = Mapping[str, Any]
 FAINT = 0.06
 """A push below this share of the sentence's strongest has no colour."""
-FEW = 6
+FEW = 4
 """Classes whose table fits into a column."""
 CLASS_HEADS = ("label", "rows", "precision", "recall", "F1")
 MOST_CLASSES, MOST_CONFUSIONS = 30, 20

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from bertkit.config.terms import MASKED, PAIRS
@@ -22,7 +21,7 @@ from bertkit.diagnose.page import facts, figure, key, note, side, stack, table
 from bertkit.diagnose.pictures import DEV, MAJORITY, NGRAM
 from bertkit.diagnose.sections import Told, gradients_by_layer, one_each
 from bertkit.diagnose.verdict import losses
-from bertkit.diagnose.wording import capital, duration, perplexity, said
+from bertkit.diagnose.wording import capital, duration, model_name, perplexity, said
 from bertkit.recipe import Recipe, TrainingRecipe
 from bertkit.runs.history import mean
 from bertkit.runs.records import number
@@ -71,7 +70,7 @@ def labelled_facts(told: Told) -> str:
     if told.history.known and isinstance(asked, Recipe):
         training, optimiser = asked.training, asked.optimiser
         found |= {
-            "start": Path(asked.model.start).name,
+            "start": model_name(asked.model.start),
             "epochs": _length(training),
             "batch": f"{asked.batch.sequences} sequences",
             "highest learning rate": f"{optimiser.lr:g}, {optimiser.name}",

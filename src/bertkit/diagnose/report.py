@@ -11,6 +11,7 @@ from bertkit.diagnose import classes, numbers, objectives, sections
 from bertkit.diagnose.doctor import Examination, examined, findings_in
 from bertkit.diagnose.page import REPORT, page_text, side, write_page
 from bertkit.diagnose.sections import Told
+from bertkit.diagnose.wording import model_name
 from bertkit.errors import UserError
 from bertkit.recipe.parts import Phase
 from bertkit.runs.folder import RESULT, last_logged
@@ -143,7 +144,7 @@ def _told(run: Path) -> Told:
     if result and history.phase == "pretrain":
         name = f"{result['model']} from text"
     elif result:
-        name = f"{result['task']} · {Path(result['model']).name}"
+        name = f"{model_name(result['model'])} on {result['task']}"
     # A log that somebody sent has curves, and no recipe that could be judged by.
     findings = findings_in(run, history) if history.known else []
     return Told(run, name, history, result, findings)

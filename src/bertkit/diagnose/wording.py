@@ -4,6 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import PurePath
+
+
+def model_name(model: str) -> str:
+    """What people call a model that a recipe begins with: without a prefix, and of a folder its own name.
+
+    A package's or a run's folder `model` has the name of what it is in.
+    """
+    name = model.partition(":")[2] if model.startswith(("pkg:", "hf:")) else model
+    path = PurePath(name)
+    if model.startswith("hf:"):
+        return name
+    return path.parent.name if path.name == "model" and path.parent.name else path.name
 
 
 def capital(text: str) -> str:
