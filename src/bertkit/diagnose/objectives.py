@@ -127,11 +127,11 @@ def gradients_and_metrics(told: Told) -> str:
     gradients = gradients_by_layer(told)
     if not told.result:
         return gradients
-    found = (classes.confusion(told.result, told.of_best), _metrics(told))
+    confusion, metrics = classes.confusion(told.result, told.of_best), _metrics(told)
     # Many classes make a table that needs the whole width.
     if not gradients or len(told.result.get("labels", ())) > classes.FEW:
-        return gradients + side(*found)
-    return side(gradients, stack(*found))
+        return side(gradients, metrics, confusion)
+    return side(gradients, stack(confusion, metrics))
 
 
 def _metrics(told: Told) -> str:
