@@ -6,8 +6,9 @@ import pytest
 
 from bertkit.errors import UserError
 from bertkit.recipe import TaskRecipe, share_of
+from bertkit.tasks import load
 from bertkit.tasks.examples import Examples, Targets, leaks
-from bertkit.tasks.load import load_examples
+from bertkit.tasks.load import load_examples, load_splits
 from bertkit.tasks.registry import find_task
 from bertkit.tasks.split import split_rows, strata
 
@@ -100,3 +101,29 @@ def test_shares_that_cannot_be_are_refused(recipe: TaskRecipe, sentence: str) ->
 def test_what_is_a_share() -> None:
     given = ("20%", "7.5 %", "dev.csv", "20", "")
     assert [share_of(text) for text in given] == [0.2, 0.075, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("dev", ["20%", "dev.csv"])
+def test_all_splits_together_are_those_read_one_by_one_and_a_file_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dev: str
+) -> None:
+    lines = [f"text {number},{'ab'[number % 2]}\n" for number in range(40)]
+    (tmp_path / "train.csv").write_text("text,label\n" + "".join(lines))
+    (tmp_path / "dev.csv").write_text("text,label\nanother,a\nunheard of,c\n")
+    given = dev if dev.endswith("%") else str(tmp_path / dev)
+    task = find_task(TaskRecipe(train=str(tmp_path / "train.csv"), dev=given, test="10%"))
+    train, names = load_examples(task, "train")
+    scored, names = load_examples(task, "dev", names, grows=True)
+    alone = {"train": train, "dev": scored, "test": load_examples(task, "test", names)[0]}
+    read, before = [], load.iterate_rows
+    monkeypatch.setattr(
+        load, "iterate_rows", lambda path, *rest, **how: read.append(path.name) or before(path, *rest, **how)
+    )
+    together, found = load_splits(task)
+    assert found == names
+    assert {split: rows.texts for split, rows in together.items()} == {
+        split: rows.texts for split, rows in alone.items()
+    }
+    for split, each in together.items():
+        np.testing.assert_array_equal(each.known.values, alone[split].known.values)
+    assert read == (["train.csv"] if dev == "20%" else ["train.csv", "dev.csv"])

@@ -20,7 +20,7 @@ from bertkit.infer.score import score, summarise_pairs
 from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
 from bertkit.runs.result import answers_of_seeds
 from bertkit.tasks.kinds import ALL_METRICS, KINDS
-from bertkit.tasks.load import load_examples
+from bertkit.tasks.load import load_splits
 from bertkit.tasks.metrics import middle, paired_samples, seeds_interval, wilson_interval
 from bertkit.tasks.registry import find_task
 from bertkit.text.tokenizer import Tokenizer
@@ -158,8 +158,8 @@ def groups_of(dev: Sequence[Sentence]) -> dict[str, npt.NDArray[np.int64]]:
 def _ngram_right(folder: Path) -> npt.NDArray[np.bool_]:
     """Whether the n-gram model of the labelled sentences is right, of each dev sentence."""
     task = find_task(TaskRecipe(**_files(folder)))
-    train, labels = load_examples(task, "train")
-    dev, labels = load_examples(task, "dev", labels, grows=True)
+    rows, labels = load_splits(task)
+    train, dev = rows["train"], rows["dev"]
     _, ngram = KINDS[task.kind].baselines
     right: npt.NDArray[np.bool_] = ngram.predict(train, dev, labels) == dev.known.values
     return right

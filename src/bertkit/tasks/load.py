@@ -36,6 +36,38 @@ def load_examples(
             reasons. Or labels that cannot be (see `Kind.targets`), or too few
             rows to set some aside.
     """
+    whole, found = _read(task, split, names, grows=grows)
+    if whole.targets is not None and (split in task.shares or (split == "train" and task.shares)):
+        whole = _dealt(task, whole)[split]
+    return whole, found
+
+
+def load_splits(task: Task) -> tuple[dict[Split, Examples], Names]:
+    """The rows of train and dev, and of test where there are any; a file that several are of is read once.
+
+    Labels that only a dev file has are added behind those of train.
+
+    Raises:
+        UserError: see `load_examples`.
+    """
+    whole, names = _read(task, "train", None)
+    found: dict[Split, Examples] = _dealt(task, whole) if task.shares else {"train": whole}
+    if "dev" not in found:
+        found["dev"], names = _read(task, "dev", names, grows=True)
+    if "test" in task.files and "test" not in found:
+        found["test"], _ = _read(task, "test", names)
+    return found, names
+
+
+def _dealt(task: Task, whole: Examples) -> dict[Split, Examples]:
+    """The splits of the rows of one file."""
+    alike = strata(whole.known, classes=KINDS[task.kind].labels)
+    parts = split_rows(whole, task.shares, alike, seed=task.split_seed)
+    return {split: whole.only(rows) for split, rows in parts.items()}
+
+
+def _read(task: Task, split: Split, names: Names | None, *, grows: bool = False) -> tuple[Examples, Names]:
+    """All rows of a split's file; see `load_examples`."""
     path, kind = task.file(split), KINDS[task.kind]
     how: dict[str, Any] = {"header": task.header, "separator": task.separator, "encoding": task.encoding}
     rows = [checked(path, row) for row in iterate_rows(path, task.columns, **how)]
@@ -59,11 +91,7 @@ def load_examples(
     if column is None:
         return whole, ()
     targets, found = kind.targets(column)
-    whole = replace(whole, targets=targets)
-    if split in task.shares or (split == "train" and task.shares):
-        parts = split_rows(whole, task.shares, strata(targets, classes=kind.labels), seed=task.split_seed)
-        whole = whole.only(parts[split])
-    return whole, found
+    return replace(whole, targets=targets), found
 
 
 def _good(rows: Sequence[Row | BadRow]) -> list[Row]:

@@ -27,7 +27,7 @@ from bertkit.recipe import ModelRecipe, Recipe, VocabularyRecipe
 from bertkit.tasks.examples import Examples, OddRows, Targets, notes, odd_rows
 from bertkit.tasks.kind import Kind, Scale, Scoring
 from bertkit.tasks.kinds import KINDS
-from bertkit.tasks.load import load_examples
+from bertkit.tasks.load import load_splits
 from bertkit.tasks.metrics import FloatArray
 from bertkit.tasks.registry import Task, find_task
 from bertkit.text.tokenizer import Tokenizer
@@ -154,9 +154,8 @@ def prepare(recipe: Recipe) -> Prepared:
         raise UserError(
             "training: a temperature is of probabilities, and the task asks for numbers; leave it out."
         )
-    train, labels = load_examples(task, "train")
-    dev, labels = load_examples(task, "dev", labels, grows=True)
-    test = load_examples(task, "test", labels)[0] if "test" in task.files else None
+    rows, labels = load_splits(task)
+    train, dev, test = rows["train"], rows["dev"], rows.get("test")
     tokenizer, config = _starting_point(recipe, start, train)
     check_positions(recipe.batch.reading, config)
     if recipe.head.pooling == "pooler" and not config.pooler:
