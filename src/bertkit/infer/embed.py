@@ -33,9 +33,8 @@ from bertkit.infer.rows import (
     Tally,
     Texts,
     begin_block,
-    characters_of,
     checked_texts,
-    in_chunks,
+    in_blocks,
 )
 from bertkit.model.bulk import TOKENS, After, batches_by_length, in_batches
 from bertkit.model.compute import Compute
@@ -142,14 +141,10 @@ class Embedder:
         `tally` counts what goes by; `progress` is told how far it has come.
         """
         characters = WORD_CHARACTERS_AT_ONCE if self.embedding.by_word else None
-        for chunk in in_chunks(rows, ROWS_AT_ONCE, characters_at_once=characters):
-            good = [row for row in chunk if isinstance(row, Row)]
-            pairs = [row.pair for row in good if row.pair is not None] or None
-            characters = sum(map(characters_of, good))
-            found, sequences = self._embed([row.text for row in good], pairs, progress, characters)
-            tally.add(chunk, sequences)
-            progress.done(len(chunk) - len(good), 0)
-            yield chunk, found
+        for block in in_blocks(rows, ROWS_AT_ONCE, characters_at_once=characters):
+            found, sequences = self._embed(block.texts, block.pairs, progress, block.characters)
+            block.answered(tally, sequences, progress)
+            yield block.rows, found
 
     def _embed(
         self, texts: list[str], pairs: list[str] | None, progress: Progress, characters: int

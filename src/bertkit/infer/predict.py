@@ -23,9 +23,8 @@ from bertkit.infer.rows import (
     Tally,
     Texts,
     begin_block,
-    characters_of,
     checked_texts,
-    in_chunks,
+    in_blocks,
 )
 from bertkit.model.bulk import head_outputs
 from bertkit.model.compute import Compute
@@ -140,20 +139,15 @@ class Predictor:
             at_once: rows to wait for before any is answered.
             progress: is told how far they have come.
         """
-        for chunk in in_chunks(rows, at_once):
-            good = [row for row in chunk if isinstance(row, Row)]
+        for block in in_blocks(rows, at_once):
             answers: Iterator[Answer] = iter(())
             sequences = None
-            if good:
-                texts = [row.text for row in good]
-                pairs = [row.pair for row in good if row.pair is not None] or None
-                sequences = self.encode(texts, pairs)
-                characters = sum(map(characters_of, good))
-                outputs = self.outputs(sequences, progress=progress, characters=characters)
-                answers = iter(self._answers(texts, pairs, outputs))
-            tally.add(chunk, sequences)
-            progress.done(len(chunk) - len(good), 0)
-            for row in chunk:
+            if block.texts:
+                sequences = self.encode(block.texts, block.pairs)
+                outputs = self.outputs(sequences, progress=progress, characters=block.characters)
+                answers = iter(self._answers(block.texts, block.pairs, outputs))
+            block.answered(tally, sequences, progress)
+            for row in block.rows:
                 yield {"line": row.line, "error": row.problem} if isinstance(row, BadRow) else next(answers)
 
     def _answers(

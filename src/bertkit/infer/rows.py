@@ -137,9 +137,31 @@ def rows_to_answer(path: Path, columns: Columns, **how: Any) -> Iterator[Row | B
         yield checked(path, row)
 
 
-def in_chunks(
+@dataclass(frozen=True)
+class Block:
+    """Rows that are answered together, and of the good ones among them texts, pairs (or None), characters."""
+
+    rows: list[Row | BadRow]
+    texts: list[str]
+    pairs: list[str] | None
+    characters: int
+
+    @classmethod
+    def of(cls, rows: list[Row | BadRow], characters: int) -> Block:
+        """The block of rows that have so many characters."""
+        good = [row for row in rows if isinstance(row, Row)]
+        pairs = [row.pair for row in good if row.pair is not None]
+        return cls(rows, [row.text for row in good], pairs or None, characters)
+
+    def answered(self, tally: Tally, sequences: Sequences | None, progress: Progress) -> None:
+        """Count it, and tell of the rows that nothing was computed of."""
+        tally.add(self.rows, sequences)
+        progress.done(len(self.rows) - len(self.texts), 0)
+
+
+def in_blocks(
     rows: Iterable[Row | BadRow], at_once: int, *, characters_at_once: int | None = None
-) -> Iterator[list[Row | BadRow]]:
+) -> Iterator[Block]:
     """Blocks of at most `at_once` rows, or of about so many characters, in their order."""
     most = CHARACTERS_AT_ONCE if characters_at_once is None else characters_at_once
     chunk: list[Row | BadRow] = []
@@ -148,10 +170,10 @@ def in_chunks(
         chunk.append(row)
         characters += characters_of(row)
         if len(chunk) == at_once or characters >= most:
-            yield chunk
+            yield Block.of(chunk, characters)
             chunk, characters = [], 0
     if chunk:
-        yield chunk
+        yield Block.of(chunk, characters)
 
 
 def checked_texts(texts: Texts, pairs: Texts | None) -> tuple[list[str], list[str] | None]:
