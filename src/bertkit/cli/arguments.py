@@ -373,8 +373,7 @@ def input_rows(
         # The lines of a plain file are one column, whatever the training rows had.
         task = asked if ending == ".txt" else trained
         columns = Columns(text=task.text or ("1" if ending == ".txt" else "text"), pair=task.pair or None)
-        header = {"auto": None, "yes": True, "no": False}[task.header]
-        told = {"header": header, "separator": task.separator, "encoding": task.encoding}
+        told = {"header": task.named, "separator": task.separator, "encoding": task.encoding}
         yield from rows_to_answer(path, columns, ending=ending, whole=whole, **told)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bertkit.cli.arguments import Flag, add_flags, add_shared
 from bertkit.cli.finetune import FLAGS
-from bertkit.recipe import Recipe, TaskRecipe, from_table
+from bertkit.recipe import OF_FILES, Recipe, TaskRecipe, from_table
 from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
@@ -20,10 +20,9 @@ EXAMPLES = """examples:
   bertkit evaluate RUN cola                                the dev rows of a named task"""
 # What is known here: the file stands behind the model, which tells the kind.
 _KNOWN = ("--dev", "--test", "--kind")
-_OF_FILES = ("--text", "--pair", "--label", "--header", "--separator")
 TASK_FLAGS: tuple[Flag, ...] = tuple(
     (*flag[:-1], f"{flag[-1].partition(' (default')[0]} (default: as in training)")
-    if flag[0] in _OF_FILES
+    if flag[2] in OF_FILES
     else flag
     for flag in FLAGS
     if flag[1] == "task" and flag[0] not in _KNOWN

@@ -6,16 +6,17 @@ import math
 from collections.abc import Sequence
 from pathlib import PurePath
 
+from bertkit.checkpoint.locate import HUB_PREFIX, PACKAGE_PREFIX
+
 
 def model_name(model: str) -> str:
     """What people call a model that a recipe begins with: without a prefix, and of a folder its own name.
 
     A package's or a run's folder `model` has the name of what it is in.
     """
-    name = model.partition(":")[2] if model.startswith(("pkg:", "hf:")) else model
-    path = PurePath(name)
-    if model.startswith("hf:"):
-        return name
+    if model.startswith(HUB_PREFIX):
+        return model.removeprefix(HUB_PREFIX)
+    path = PurePath(model.removeprefix(PACKAGE_PREFIX))
     return path.parent.name if path.name == "model" and path.parent.name else path.name
 
 

@@ -10,12 +10,7 @@ from typing import Any
 from bertkit.checkpoint.card import CARD_FILE
 from bertkit.checkpoint.folder import ModelFolder
 from bertkit.config.reading import Reading, check_positions, check_reading
-from bertkit.recipe import TaskRecipe, from_table
-
-OF_FILES = ("text", "pair", "label", "header", "separator")
-"""Keys of a task's recipe that say how its files are read, but for the encoding: one that was right for other
-files makes wrong letters of UTF-8, and nothing would say so.
-"""
+from bertkit.recipe import OF_FILES, TaskRecipe, from_table
 
 
 def as_trained(asked: TaskRecipe, card: Mapping[str, Any]) -> TaskRecipe:

@@ -2,6 +2,7 @@
 
 from bertkit.recipe.base import BaseRecipe, from_table
 from bertkit.recipe.finetune import (
+    OF_FILES,
     USUAL_DEV,
     Alike,
     BatchRecipe,
@@ -17,6 +18,7 @@ from bertkit.recipe.parts import OWN_RATES, ModelRecipe, OptimiserName, Optimise
 from bertkit.recipe.pretrain import ObjectiveRecipe, PretrainRecipe
 
 __all__ = [
+    "OF_FILES",
     "OWN_RATES",
     "USUAL_DEV",
     "Alike",

@@ -21,6 +21,10 @@ PoolingAsked = Literal["", Pooling]
 USUAL_DEV = "20%"
 """Of the rows of own files without dev rows."""
 
+OF_FILES = ("text", "pair", "label", "header", "separator")
+"""Keys of a task that say how its files are read and hold for later files too. Not the encoding: one that was
+right for other files makes wrong letters of UTF-8, and nothing would say so."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRecipe:
@@ -52,6 +56,11 @@ class TaskRecipe:
     def __post_init__(self) -> None:
         check_choice("task", "header", self.header, Header)
         check_choice("task", "kind", self.kind, TaskKind)
+
+    @property
+    def named(self) -> bool | None:
+        """Whether the first line of a table names its columns; None: as `iterate_rows` tells it."""
+        return None if self.header == "auto" else self.header == "yes"
 
 
 @dataclass(frozen=True, kw_only=True)

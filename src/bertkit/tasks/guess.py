@@ -10,7 +10,7 @@ from typing import Any
 
 from bertkit.config.head import USUAL_KIND
 from bertkit.data.tables import Column, first_rows, has_names
-from bertkit.errors import UserError
+from bertkit.errors import UserError, listed
 from bertkit.recipe import TaskRecipe
 
 ROWS = 2_000
@@ -84,7 +84,7 @@ def complete(task: TaskRecipe) -> tuple[TaskRecipe, str]:
         return task, ""
     path = Path(task.train)
     rows = first_rows(path, ROWS, separator=task.separator, encoding=task.encoding)
-    named = {"yes": True, "no": False}.get(task.header)
+    named = task.named
     if named is None:
         asked = [given for given in (task.text, task.pair, task.label) if given]
         by_name = any(not given.isdecimal() for given in asked)
@@ -173,10 +173,9 @@ def _only(path: Path, part: str, columns: Sequence[Profile], found: Sequence[Pro
     if len(found) == 1:
         return found[0]
     candidates = found or columns
-    listed = ", ".join(str(each.column) for each in candidates[:SHOWN])
-    more = f" and {len(candidates) - SHOWN} more" if len(candidates) > SHOWN else ""
+    names = listed((str(each.column) for each in candidates), SHOWN)
     may_be = "may be any of" if found else "is none that bertkit knows; there are"
-    raise UserError(f"{path}: the column of the {part} {may_be} {listed}{more}. Say which: --{part} COLUMN.")
+    raise UserError(f"{path}: the column of the {part} {may_be} {names}. Say which: --{part} COLUMN.")
 
 
 def _kind(path: Path, label: Profile) -> tuple[Any, str]:

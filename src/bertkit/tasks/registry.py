@@ -248,7 +248,7 @@ def find_task(recipe: TaskRecipe) -> Task:
         text=recipe.text or "text",
         pair=recipe.pair or None,
         label=recipe.label or "label",
-        header={"auto": None, "yes": True, "no": False}[recipe.header],
+        header=recipe.named,
         separator=recipe.separator,
         encoding=recipe.encoding,
         skip_bad=recipe.skip_bad,
