@@ -24,6 +24,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONG)
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name a case of bytes by its parameter and number.
+
+    Bytes that are made as the tests are collected may hold the time: gzip writes it into its header.
+    Processes that collect at different seconds would then disagree about the tests' names.
+    """
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _float32() -> Iterator[None]:
     """Let "auto" mean fp32, as on a processor without native bf16, so that a test computes alike anywhere.
