@@ -18,7 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertkit.data.corpus import read_texts
-from bertkit.data.tables import BadRow, Column, Columns, Row, iterate_rows, read_rows
+from bertkit.data.tables import (
+    BadRow,
+    CellRow,
+    Column,
+    Columns,
+    Row,
+    iterate_cells,
+    iterate_rows,
+    read_rows,
+)
 from bertkit.errors import UserError
 
 ROWS = [("gj04", "1", 'He said "hi"'), ("gj04", "0", 'one, "two'), ("ks08", "1", "Bücher '' lesen")]
@@ -396,3 +405,12 @@ def test_cola_is_read_whole(shared_data: Path) -> None:
         read_ = read(shared_data / "cola" / f"in_domain_{name}.tsv", 4, 2)
         assert len(read_) == rows == read_[-1].line
         assert sum(row.label == "1" for row in read_) == acceptable
+
+
+def test_cells_of_any_type_come_as_they_stand(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"text": "a", "labels": ["x", 2], "n": null}\n{"text": "b"}\n')
+    first, second = iterate_cells(file, ["labels", "n"])
+    assert first == CellRow(1, [["x", 2], None])
+    assert isinstance(second, BadRow)
+    assert second.reason.startswith("there is no key 'labels'")

@@ -74,6 +74,15 @@ class BadRow:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class CellRow:
+    """What stands in the columns of a row that were asked for, in their order, and all its cells if asked."""
+
+    line: int
+    found: list[Any]
+    cells: Cells = field(default_factory=dict)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manner:
     """How a table is read, see `iterate_rows`."""
@@ -122,16 +131,19 @@ def iterate_rows(
     Raises:
         UserError: the file cannot be opened, its format is unknown, it has no rows, or not the columns.
     """
-    path = Path(path)
-    manner = Manner(header=header, separator=separator, encoding=encoding, whole=whole)
-    empty = True
-    for line, found, cells in READERS[ending or format_of(path)](path, columns.asked, manner):
+    how: dict[str, Any] = {"header": header, "separator": separator, "encoding": encoding, "whole": whole}
+    for row in iterate_cells(path, columns.asked, ending=ending, **how):
+        yield row if isinstance(row, BadRow) else _row(Path(path), row, columns)
+
+
+def iterate_cells(
+    path: str | Path, asked: Sequence[Column], *, ending: str | None = None, **how: Any
+) -> Iterator[CellRow | BadRow]:
+    """The cells of some columns of a table as they stand there, whatever they are; see `iterate_rows`."""
+    path, empty = Path(path), True
+    for line, found, cells in READERS[ending or format_of(path)](path, list(asked), Manner(**how)):
         empty = False
-        yield (
-            bad_row(path, line, found, cells)
-            if isinstance(found, str)
-            else _row(path, line, found, columns, cells)
-        )
+        yield bad_row(path, line, found, cells) if isinstance(found, str) else CellRow(line, found, cells)
     if empty:
         raise UserError(f"{path} is empty or holds only a header; at least one row is needed.")
 
@@ -180,9 +192,9 @@ def place(path: str | Path, line: int) -> str:
     return f"{path}, {'row' if counts_rows(path) else 'line'} {line}"
 
 
-def _row(path: Path, line: int, found: list[Any], columns: Columns, cells: Cells) -> Row | BadRow:
+def _row(path: Path, row: CellRow, columns: Columns) -> Row | BadRow:
     """The asked cells as a `Row`, or what is wrong with one of them."""
-    asked = iter(found)
+    asked = iter(row.found)
     values: dict[str, str] = {}
     for part in ("text", "pair", "label"):
         column = getattr(columns, part)
@@ -192,9 +204,10 @@ def _row(path: Path, line: int, found: list[Any], columns: Columns, cells: Cells
         if part == "label" and isinstance(value, bool | int | float) and value == value:
             value = json.dumps(value)
         if problem := text_problem(value):
-            return bad_row(path, line, f"column {quoted(column)} {problem}; mend or remove the row.", cells)
+            reason = f"column {quoted(column)} {problem}; mend or remove the row."
+            return bad_row(path, row.line, reason, row.cells)
         values[part] = value.strip() if part == "label" else value
-    return Row(line, **values, cells=cells)
+    return Row(row.line, **values, cells=row.cells)
 
 
 def text_problem(value: Any) -> str | None:
