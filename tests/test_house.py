@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import bertkit
-from bertkit.cli import COMMANDS, Command
+from bertkit.cli import Command, leaves
 from bertkit.config.head import HEAD_KINDS
 
 PACKAGE = Path(bertkit.__file__).parent
@@ -137,19 +137,20 @@ def test_starting_loads_nothing_but_bertkit_and_the_standard_library(program: st
     assert extra == {"bertkit"}
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_every_command_in_the_table_exists_and_tells_its_options_quickly(command: Command) -> None:
-    assert importlib.util.find_spec(f"bertkit.cli.{command.module}"), f"no module for {command.name}"
-    program = (
-        f"from bertkit.cli import main\ntry: main([{command.name!r}, '--help'])\nexcept SystemExit: pass"
-    )
+@pytest.mark.parametrize(("words", "command"), leaves().items(), ids=list(leaves()))
+def test_every_command_in_the_table_exists_and_tells_its_options_quickly(
+    words: str, command: Command
+) -> None:
+    assert importlib.util.find_spec(f"bertkit.cli.{command.module}"), f"no module for {words}"
+    called = [*words.split(), "--help"]
+    program = f"from bertkit.cli import main\ntry: main({called})\nexcept SystemExit: pass"
     assert not loaded_by(program) & {"torch", "numpy", "sklearn", "transformers", "matplotlib", "tokenizers"}
 
 
 def test_every_command_module_is_in_the_table() -> None:
     modules = {name.rpartition(".")[2] for name in SOURCES if name.startswith("bertkit.cli.")}
     commands = {name for name in modules if "def run(" in SOURCES[f"bertkit.cli.{name}"].read_text("utf-8")}
-    assert commands == {command.module for command in COMMANDS}
+    assert commands == {command.module for command in leaves().values()}
 
 
 def too_long(module: str, source: str) -> list[str]:

@@ -69,6 +69,21 @@ def test_an_unknown_command_offers_the_nearest(capsys) -> None:
     assert err.count("\n") == 1
 
 
+def test_a_group_lists_its_commands_and_offers_the_nearest(capsys) -> None:
+    assert main(["data", "--help"]) == 0
+    assert "usage: bertkit data COMMAND [options]" in capsys.readouterr().out
+    assert main(["data"]) == 2
+    assert "\n  list " in capsys.readouterr().out
+    assert main(["data", "lits"]) == 2
+    assert "There is no command 'data lits'. Did you mean 'list'?" in capsys.readouterr().err
+
+
+def test_the_options_of_a_command_of_a_group_are_called_by_both_its_words(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["data", "list", "--help"])
+    assert "usage: bertkit data list [options]" in capsys.readouterr().out
+
+
 def test_arguments_reach_the_command_and_its_code_comes_back(command) -> None:
     seen = []
     command(lambda arguments: seen.append(arguments.model) or 7)

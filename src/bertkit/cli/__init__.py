@@ -24,13 +24,14 @@ UNWRITABLE = (
 class Command:
     """A row: the module `bertkit.cli.<module>` has `add_arguments(parser)`, `run(arguments) -> int` and,
     if it likes, `EXAMPLES`. The results of one that is `lasting` are in files: it goes on when nobody is left
-    to read what it prints.
+    to read what it prints. A group has no module but `commands`, whose names follow its own.
     """
 
     name: str
     help: str
-    module: str
+    module: str = ""
     lasting: bool = False
+    commands: tuple[Command, ...] = ()
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -56,26 +57,43 @@ COMMANDS: tuple[Command, ...] = (
     Command("compare", "lay runs side by side, and say which differences are significant", "compare"),
     Command("convert", "write a model in another format: transformers' or Google's", "convert", lasting=True),
     Command("inspect", "say what is in a model folder", "inspect"),
+    Command(
+        "data",
+        "the named data sets",
+        commands=(Command("list", "say which are here, and of what licence", "data_list"),),
+    ),
 )
 
 
-def overview() -> str:
-    """The text of `bertkit --help`."""
-    width = max(len(command.name) for command in COMMANDS)
-    rows = "\n".join(f"  {command.name:<{width}}  {command.help}" for command in COMMANDS)
-    return (
-        "usage: bertkit COMMAND [options]\n\n"
-        "Train a BERT of your own and know whether to believe its score.\n\n"
-        f"commands:\n{rows}\n\n"
-        "bertkit COMMAND --help tells the options of one; bertkit --version the version."
+def overview(words: str = "bertkit", commands: Sequence[Command] = COMMANDS) -> str:
+    """The text of `bertkit --help`, and of a group of commands, which `words` call."""
+    width = max(len(command.name) for command in commands)
+    rows = "\n".join(f"  {command.name:<{width}}  {command.help}" for command in commands)
+    about = (
+        "" if words != "bertkit" else "Train a BERT of your own and know whether to believe its score.\n\n"
     )
+    version = "" if words != "bertkit" else "; bertkit --version the version"
+    return (
+        f"usage: {words} COMMAND [options]\n\n{about}"
+        f"commands:\n{rows}\n\n"
+        f"{words} COMMAND --help tells the options of one{version}."
+    )
+
+
+def leaves(commands: Sequence[Command] = COMMANDS) -> dict[str, Command]:
+    """All commands that do something, by the words that call them: of a group two."""
+    return {
+        " ".join([command.name, *words.split()]): each
+        for command in commands
+        for words, each in (leaves(command.commands) if command.commands else {"": command}).items()
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code is 0, 1 for a failure, 2 for a user's mistake, 130 for Ctrl-C."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    lasting = {command.name for command in COMMANDS if command.lasting}
-    mend_streams(output_needed=lasting.isdisjoint(arguments[:1]))
+    lasting = {words for words, command in leaves().items() if command.lasting}
+    mend_streams(output_needed=lasting.isdisjoint({" ".join(arguments[:1]), " ".join(arguments[:2])}))
     try:
         code = _run(arguments)
         # Here and not at exit, where nobody could answer a reader that has gone.
@@ -101,19 +119,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(overview())
-        return 0 if arguments else 2
-    if arguments[0] == "--version":
+    if arguments[:1] == ["--version"]:
         print(f"bertkit {__version__}")
         return 0
-    name, *rest = arguments
-    by_name = {command.name: command for command in COMMANDS}
-    if name not in by_name:
-        raise UserError(f"There is no command {name!r}.{nearest(name, list(by_name), MEANT)}")
-    command = by_name[name]
+    words, commands, rest = "bertkit", COMMANDS, arguments
+    while commands:
+        if not rest or rest[0] in ("-h", "--help", "help"):
+            print(overview(words, commands))
+            return 0 if rest else 2
+        name, *rest = rest
+        by_name = {command.name: command for command in commands}
+        if name not in by_name:
+            called = f"{words} {name}".removeprefix("bertkit ")
+            raise UserError(f"There is no command {called!r}.{nearest(name, list(by_name), MEANT)}")
+        command = by_name[name]
+        words, commands = f"{words} {name}", command.commands
     module = import_module(f"bertkit.cli.{command.module}")
-    parser = CommandParser(name, module.__doc__, getattr(module, "EXAMPLES", None))
+    parser = CommandParser(words.removeprefix("bertkit "), module.__doc__, getattr(module, "EXAMPLES", None))
     module.add_arguments(parser)
     # Intermixed: an option may stand between a model and the files.
     code: int = module.run(parser.parse_intermixed_args(rest))

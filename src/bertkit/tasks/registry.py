@@ -170,6 +170,18 @@ def get_task(name: str, folder: str | Path | None = None) -> Task:
     return replace(TASKS[name], folder=Path(folder)) if folder else TASKS[name]
 
 
+def here() -> list[dict[str, str | None]]:
+    """All named tasks: `task`, `kind`, and `where` their files are, None where they are not here."""
+    found: list[dict[str, str | None]] = []
+    for task in TASKS.values():
+        try:
+            where = str(locate(task.data_set, list(task.files.values()), task.how_to_get))
+        except UserError:
+            where = None
+        found.append({"task": task.name, "kind": task.kind, "where": where})
+    return found
+
+
 def task_from_files(
     train: str | Path | None,
     dev: str | Path | None,
