@@ -414,3 +414,14 @@ def test_cells_of_any_type_come_as_they_stand(tmp_path: Path) -> None:
     assert first == CellRow(1, [["x", 2], None])
     assert isinstance(second, BadRow)
     assert second.reason.startswith("there is no key 'labels'")
+
+
+def test_keys_of_objects_inside_objects(tmp_path: Path) -> None:
+    rows = [{"a": {"b": {"c": "x"}}, "l": 0}, {"a": {"b": {}}, "l": 1, "a.b.c": "y"}, {"a": "z", "l": 1}]
+    path = file(tmp_path, "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    first, second, third = iterate_rows(path, Columns(text="a.b.c", label="l"))
+    assert isinstance(first, Row)
+    assert isinstance(second, Row)
+    assert (first.text, second.text) == ("x", "y")
+    assert isinstance(third, BadRow)
+    assert "there is no key 'a.b.c'" in third.problem

@@ -108,7 +108,7 @@ def iterate_rows(
     - `.tsv`: cells between tabs; quotes are characters like others, as in the files of CoLA and GLUE.
     - `.csv`: commas, semicolons, tabs or bars, and RFC 4180 quotes; a cell may span lines, its row has the
       number of the first.
-    - `.jsonl`: one object a line, columns are its keys.
+    - `.jsonl`: one object a line, columns are its keys; `question.stem` is the key of an object inside.
     - `.json`: a list of objects, or objects one behind the other; the number of a line is that of the row.
     - `.txt`: one text a line, which is column 1; with other columns it is a table with a separator.
     - `.parquet`, `.arrow` (a folder of `datasets`, too): need the extra `parquet`; numbers are those of rows.
@@ -360,10 +360,15 @@ def _object(record: Any, each: str) -> Cells | str:
 
 
 def _asked_keys(record: Cells, asked: Sequence[Column]) -> list[Any] | str:
+    found: list[Any] = []
     for column in asked:
-        if column not in record:
-            return f"there is no key {quoted(column)}.{nearest(str(column), list(record))}"
-    return [record[str(column)] for column in asked]
+        inside: Any = record
+        for key in [str(column)] if column in record else str(column).split("."):
+            if not isinstance(inside, dict) or key not in inside:
+                return f"there is no key {quoted(column)}.{nearest(str(column), list(record))}"
+            inside = inside[key]
+        found.append(inside)
+    return found
 
 
 def _json(path: Path, asked: list[Column] | None, manner: Manner) -> Iterator[Record]:

@@ -13,14 +13,20 @@ from bertkit.tasks.examples import Examples
 _TOKEN = r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+|[^\w\s]"
 
 
+def vectorizer() -> Any:
+    """What scikit-learn makes of texts; rows have length 1."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=_TOKEN)
+
+
 def features(train: Examples) -> Any:
     """What scikit-learn makes of `columns`; both texts of a pair have features of their own."""
     from sklearn.compose import ColumnTransformer
-    from sklearn.feature_extraction.text import TfidfVectorizer
 
     return ColumnTransformer(
         [
-            (name, TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=_TOKEN), column)
+            (name, vectorizer(), column)
             for column, name in enumerate(["text"] if train.pairs is None else ["text", "pair"])
         ]
     )
