@@ -3,14 +3,11 @@
 `make_pretraining_reference.py` says how the numbers of the original were made.
 """
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
+from references import load_maker
 from scipy import stats
 
 from bertkit.data.masking import Masker, realised
@@ -24,17 +21,7 @@ EPOCHS = 250
 LEAST_P = 1e-3
 
 
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where its dataclass looks for itself
-    spec.loader.exec_module(module)
-    return module
-
-
-make = load("make_pretraining_reference")
+make = load_maker("make_pretraining_reference")
 REFERENCE = json.loads(make.REFERENCE.read_text(encoding="utf-8"))
 tokenizer = Tokenizer.from_vocabulary(make.VOCABULARY)
 corpus = make.make_corpus()

@@ -9,8 +9,10 @@ import numpy.typing as npt
 
 from bertkit.tasks.examples import Examples
 
-# Words and single signs; ideographs stand for themselves, as they have no spaces between words.
-_TOKEN = r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+|[^\w\s]"
+WORD = r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+"
+"""A pattern; ideographs stand for themselves, as they have no spaces between words."""
+# Words and single signs.
+_TOKEN = rf"{WORD}|[^\w\s]"
 
 
 def vectorizer() -> Any:

@@ -1,0 +1,84 @@
+"""From how likely an answer starts and ends at each token to the likeliest spans of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bertkit.tasks.metrics import IntArray
+
+BEST = 20
+"""Spans of a text that its probabilities are shared out among."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of a text: its first character, the one behind its last, and the sum of its two logits."""
+
+    start: int
+    end: int
+    score: float
+
+
+def best_spans(logits_S2: npt.NDArray[Any], longest: int, most: int) -> list[tuple[int, int, float]]:
+    """The best spans of one window: first token, last token and score, the best first.
+
+    All spans of at most `longest` tokens are looked at, and not, as in google-research/bert's run_squad.py,
+    those between the likeliest starts and ends, among which the best one may not be.
+
+    Args:
+        logits_S2: of the tokens of the text in the window: starts in column 0, ends in column 1.
+        longest: tokens of a span at most, at least 1.
+        most: spans at most.
+    """
+    size = len(logits_S2)
+    width = min(longest, size)
+    if not width:
+        return []
+    starts, ends = _within(size, width)
+    scores = logits_S2[starts, 0].astype(np.float64) + logits_S2[ends, 1]
+    kept = np.arange(len(scores))
+    if len(scores) > most:
+        kept = np.argpartition(-scores, most - 1)[:most]
+    order = kept[np.lexsort((kept, -scores[kept]))]
+    return list(zip(starts[order].tolist(), ends[order].tolist(), scores[order].tolist(), strict=True))
+
+
+@lru_cache(maxsize=64)
+def _within(size: int, width: int) -> tuple[IntArray, IntArray]:
+    """First and last place of all spans of at most `width` among so many places, by their first."""
+    starts = np.repeat(np.arange(size), width)
+    ends = starts + np.tile(np.arange(width), size)
+    inside = ends < size
+    return starts[inside], ends[inside]
+
+
+def merged(windows: Sequence[Sequence[Span]], most: int = BEST) -> list[Span]:
+    """The best spans of a text in windows, the best first; of one that several see the best score counts."""
+    found: dict[tuple[int, int], Span] = {}
+    for span in (span for window in windows for span in window):
+        known = found.get((span.start, span.end))
+        if known is None or span.score > known.score:
+            found[span.start, span.end] = span
+    return sorted(found.values(), key=lambda span: (-span.score, span.start, span.end))[:most]
+
+
+def tokens_of(offsets_S2: IntArray, start: int, end: int) -> tuple[int, int] | None:
+    """The first and the last token that have some of the characters from `start` to `end`.
+
+    Args:
+        offsets_S2: from where to where each token of a text reaches in it, in their order.
+        start: a character of it.
+        end: the one behind the last.
+
+    Returns:
+        None where no token has any, as where the characters are spaces.
+    """
+    first = int(np.searchsorted(offsets_S2[:, 1], start, side="right"))
+    last = int(np.searchsorted(offsets_S2[:, 0], end, side="left")) - 1
+    return (first, last) if first <= last else None
