@@ -48,6 +48,15 @@ def test_of_two_texts_the_longer_is_in_windows_beside_the_shorter(first, second,
     assert [part.offset for part in cuts] == [start for start, _ in longer]
 
 
+@given(st.integers(0, 400), st.integers(0, 400), st.integers(5, 90), st.data())
+def test_the_second_of_two_texts_can_be_in_windows_always(first, second, room, data) -> None:
+    cuts = windows(room, data.draw(st.integers(1, room)), of_second=True)(first, second)
+    assert {part.first for part in cuts} == {(0, min(first, max(room // 2, room - second)))}
+    assert set().union(*(range(*part.second) for part in cuts)) == set(range(second))
+    assert all(part.ends[0] + part.second[1] - part.second[0] <= room for part in cuts)
+    assert [part.offset for part in cuts] == [part.second[0] for part in cuts]
+
+
 def test_one_text_in_windows() -> None:
     texts = [spaced("abcdefghijklm"), "a", spaced("abcdef"), ""]
     found = encode_texts(tokenizer, texts, max_length=3, window=8, stride=4)
@@ -79,6 +88,16 @@ def test_two_texts_in_windows_and_what_is_lost_all_the_same() -> None:
     assert found.ids.tolist() == [p for a, b in rows for p in (CLS, *ids(a), SEP, *ids(b), SEP)]
     assert found.second.tolist() == [5] * 5
     assert found.truncated == 1
+
+
+def test_a_long_first_text_beside_windows_of_the_second() -> None:
+    found = encode_texts(tokenizer, [spaced("uvwxyz")] * 2, [spaced("ab"), spaced("abcd")],
+                         max_length=9, window=9, windows_of_second=True)  # fmt: skip
+    rows = [("uvwx", "ab"), ("uvw", "abc"), ("uvw", "bcd")]
+    assert found.ids.tolist() == [p for a, b in rows for p in (CLS, *ids(a), SEP, *ids(b), SEP)]
+    assert found.truncated == 2
+    assert found.windows is not None
+    assert found.windows.offsets.tolist() == [0, 0, 1]
 
 
 def test_without_long_texts_windows_change_nothing() -> None:

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bertkit.tasks.spans import Span, best_spans, merged, tokens_of
+from bertkit.data.packing import encode_texts
+from bertkit.tasks.spans import Places, Span, best_spans, merged, tokens_of
+from bertkit.text.tokenizer import SPECIALS, Tokenizer
 
 LOGITS = st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), max_size=12)
 
@@ -36,6 +38,24 @@ def test_a_span_that_two_windows_see_counts_once_with_its_better_score() -> None
     assert merged([first, second]) == [Span(5, 9, 2.0), Span(0, 4, 1.0), Span(10, 12, -1.0)]
     assert merged([first, second], 1) == [Span(5, 9, 2.0)]
     assert merged([]) == []
+
+
+def test_places_and_targets_are_those_of_each_window() -> None:
+    tokenizer = Tokenizer.from_vocabulary([*SPECIALS, *"abcdefgh?", "##b"])
+    questions, texts = ["a ?", "?"], ["a  bc d ab f g h", "\tb"]
+    sequences = encode_texts(
+        tokenizer, questions, texts, max_length=9, window=9, stride=2, windows_of_second=True
+    )
+    places = Places.of(sequences, list(tokenizer.places(texts)))
+    # Windows of 4 of the 8 tokens a [UNK] d a ##b f g h.
+    assert places.rows.tolist() == [0, 0, 0, 0, 0, 1]
+    assert places.offsets.tolist() == [0, 1, 2, 3, 4, 0]
+    assert places.characters(3).tolist() == [[8, 9], [9, 10], [11, 12], [13, 14]]
+    assert [texts[1][a:b] for a, b in places.characters(5)] == ["b"]
+    assert places.targets([(8, 10), (1, 2)]).tolist() == [[0, 0], [6, 7], [5, 6], [4, 5], [0, 0], [3, 3]]
+    assert places.targets([(1, 3), None]).tolist() == [[0, 0]] * 6
+    # A span that begins or ends in spaces is of the tokens in it.
+    assert places.targets([(2, 5), (0, 2)]).tolist() == [[5, 5], [4, 4], [0, 0], [0, 0], [0, 0], [3, 3]]
 
 
 OFFSETS = np.array([[0, 3], [4, 6], [6, 9], [11, 12]])  # "Ann playing  x": ann, play, ##ing, x, say

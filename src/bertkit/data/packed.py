@@ -40,7 +40,7 @@ class WindowIndex:
     Attributes:
         firsts: the first window of each text, and M: int64 [N + 1]. The others follow it.
         offsets: how many tokens of its text lie before each window, int64 [M]; of two texts, tokens of the
-            longer, which is the one in windows.
+            one that is in windows, which is the longer or, where that is asked for, the second.
     """
 
     firsts: Index

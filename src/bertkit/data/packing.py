@@ -47,7 +47,7 @@ Cutter = Callable[[int, int], list[Cut]]
 """From the numbers of tokens of two texts to the sequences that they are read as, at least one."""
 
 
-def windows(room: int, stride: int) -> Cutter:
+def windows(room: int, stride: int, *, of_second: bool = False) -> Cutter:
     """As many sequences of at most `room` tokens as it takes to read all.
 
     Of two texts the longer one is read in windows, each beside the whole shorter one, or beside as much of
@@ -56,14 +56,18 @@ def windows(room: int, stride: int) -> Cutter:
     Args:
         room: tokens of a window, without `[CLS]` and `[SEP]`.
         stride: tokens from the beginning of a window to that of the next, at most; not more than `room`.
+        of_second: the second text is read in windows, also where it is the shorter one: then the first may
+            have all that it leaves.
     """
 
     def cut(first: int, second: int) -> list[Cut]:
-        beside = min(first, second, room // 2)
+        other = first if of_second else min(first, second)
+        read = first + second - other
+        beside = min(other, max(room // 2, room - read))
         width = room - beside
         # The share of a window that overlaps is the same whatever stands beside it.
-        starts = window_starts(max(first, second), width, max(1, stride * width // room))
-        if first > second:
+        starts = window_starts(read, width, max(1, stride * width // room))
+        if first > second and not of_second:
             return [Cut((start, min(start + width, first)), (0, beside)) for start in starts]
         return [Cut((0, beside), (start, min(start + width, second))) for start in starts]
 
@@ -101,6 +105,7 @@ def encode_texts(
     pad_to: int = 0,
     window: int = 0,
     stride: int = 0,
+    windows_of_second: bool = False,
 ) -> Sequences:
     """Encode N texts, or N pairs of texts, as sequences of at most `max_length` tokens, or in windows.
 
@@ -115,6 +120,7 @@ def encode_texts(
         window: tokens of a window: instead of being cut to `max_length`, a longer text becomes several
             sequences of this length. 0 for none.
         stride: of windows, see `config.reading.Reading`.
+        windows_of_second: see `windows`.
 
     Raises:
         UserError: no token of text fits into `max_length`, `pad_to` is longer than it, or windows cannot be
@@ -130,7 +136,9 @@ def encode_texts(
     if second is not None and len(second) != len(first):
         raise ValueError(f"{len(first)} first texts, but {len(second)} second texts")
     room = reading.longest - specials
-    cut = windows(room, stride or max(1, room * 3 // 4)) if window else _truncation(room)
+    cut = _truncation(room)
+    if window:
+        cut = windows(room, stride or max(1, room * 3 // 4), of_second=windows_of_second)
     tokens, spans_M22, index, truncated = _cut_texts(tokenizer, first, second, cut)
     paired_M = np.full(len(spans_M22), second is not None)
     first_M2, second_M2 = spans_M22[:, 0], spans_M22[:, 1]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bertkit.data.packed import Sequences
 from bertkit.tasks.metrics import IntArray
 
 BEST = 20
@@ -23,6 +24,58 @@ class Span:
     start: int
     end: int
     score: float
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the second texts of N pairs are in the windows that they are read in, M in all.
+
+    Attributes:
+        texts: from where to where each token of each text stands in it, N times [S, 2].
+        rows: which text each window is of, [M].
+        offsets: tokens of the text before the window, [M].
+        begins: where in the window its first token of the text stands, [M].
+        sizes: tokens of the text in the window, [M].
+    """
+
+    texts: Sequence[IntArray]
+    rows: IntArray
+    offsets: IntArray
+    begins: IntArray
+    sizes: IntArray
+
+    @classmethod
+    def of(cls, sequences: Sequences, texts: Sequence[IntArray]) -> Places:
+        """Those of pairs that are encoded, the second texts in windows where any are."""
+        index, begins = sequences.windows, sequences.second.astype(np.int64)
+        counts = np.ones(len(begins), dtype=np.int64) if index is None else index.counts
+        offsets = np.zeros(len(begins), dtype=np.int64) if index is None else index.offsets
+        rows = np.repeat(np.arange(len(counts)), counts)
+        return cls(texts, rows, offsets, begins, sequences.sizes - begins - 1)
+
+    def characters(self, window: int) -> IntArray:
+        """From where to where each token of the text in a window stands in the text, [S, 2]."""
+        begin = int(self.offsets[window])
+        found: IntArray = self.texts[self.rows[window]][begin : begin + int(self.sizes[window])]
+        return found
+
+    def targets(self, spans: Sequence[tuple[int, int] | None]) -> IntArray:
+        """The first and last token of a span of each text in each window, [M, 2].
+
+        In a window that has not all of the span, and in all of a text that has none, it is `[CLS]` twice, as
+        in google-research/bert's run_squad.py.
+
+        Args:
+            spans: of each text characters; None: there is none.
+        """
+        tokens = [
+            None if span is None else tokens_of(text, *span)
+            for text, span in zip(self.texts, spans, strict=True)
+        ]
+        known_N2 = np.array([(-1, -1) if each is None else each for each in tokens], dtype=np.int64)
+        places_M2 = known_N2.reshape(-1, 2)[self.rows] - self.offsets[:, None]
+        inside_M = (places_M2[:, 0] >= 0) & (places_M2[:, 1] < self.sizes)
+        return np.where(inside_M[:, None], places_M2 + self.begins[:, None], 0)
 
 
 def best_spans(logits_S2: npt.NDArray[Any], longest: int, most: int) -> list[tuple[int, int, float]]:

@@ -247,6 +247,13 @@ class Tokenizer:
             tokens=rust.tokens,
         )
 
+    def places(self, texts: Sequence[str]) -> Iterator[npt.NDArray[np.int64]]:
+        """From where to where each token of each text stands in it, [S, 2]: the `offsets` of many texts."""
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            chunk = [encodable(text) for text in texts[start : start + TEXTS_AT_ONCE]]
+            for rust in self._rust.encode_batch(chunk, add_special_tokens=False):
+                yield np.array(rust.offsets, dtype=np.int64).reshape(-1, 2)
+
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of many texts, on all processors."""
         return list(self.stream(texts))
