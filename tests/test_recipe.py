@@ -74,6 +74,8 @@ def test_a_whole_number_serves_as_a_float(tmp_path: Path) -> None:
         ("[optimiser]\nmatrix_lr = 0.1", "'adamw' has one learning rate;"),
         ("[optimiser]\nname = 'muon'\nlr = 0\nmatrix_lr = 0.1", "with lr = 0 nothing is trained"),
         ("[optimiser]\nwarmup = 1.0", "must be below 1"),
+        ("[optimiser]\nlayer_decay = 1.5", "layer_decay is above 0 and at most 1"),
+        ("[optimiser]\nlayer_decay = 0.0", "layer_decay is above 0 and at most 1"),
         ("[training]\nprecision = 'fp16'", "precision"),
         ("[vocabulary]\nlowercase = 'yes'", "'vocabulary.lowercase' is true, false or 'auto'"),
         ("[vocabulary]\nalphabet_coverage = 0.0", "alphabet_coverage is from 0 to 1"),

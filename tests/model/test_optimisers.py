@@ -77,6 +77,23 @@ NEEDS = [
 
 
 @pytest.mark.parametrize("name", NEEDS)
+def test_lower_layers_learn_at_a_share_of_the_rate(name: OptimiserName) -> None:
+    model, decay = small(), 0.0 if name == "adam" else 0.01
+    optimiser = build_optimiser(model, OptimiserRecipe(name=name, layer_decay=0.5, weight_decay=decay))
+    optimiser.set_rate(8.0)
+    rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    for part, expected in {
+        model.head: 8.0,
+        model.encoder.pooler: 8.0,
+        model.encoder.blocks[1]: 4.0,
+        model.encoder.blocks[0]: 2.0,
+        model.encoder.embeddings: 1.0,
+    }.items():
+        assert {rates[id(parameter)] for parameter in part.parameters()} == {expected}
+    assert len(rates) == len([*model.parameters()])
+
+
+@pytest.mark.parametrize("name", NEEDS)
 def test_each_optimiser_keeps_what_its_row_says(name: OptimiserName) -> None:
     model = small()
     optimiser = build_optimiser(model, OptimiserRecipe(name=name, weight_decay=0.0, lr=1e-2))

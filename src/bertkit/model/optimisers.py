@@ -17,7 +17,7 @@ from torch import nn
 
 from bertkit.errors import UserError
 from bertkit.model.compute import native_bf16
-from bertkit.model.encoder import Block
+from bertkit.model.encoder import Block, Encoder
 from bertkit.recipe import OptimiserName, OptimiserRecipe
 
 Parts = list[torch.optim.Optimizer]
@@ -90,11 +90,38 @@ def _trained(model: nn.Module) -> list[nn.Parameter]:
     return [p for p in model.parameters() if p.requires_grad]
 
 
-def _groups(parameters: Sequence[nn.Parameter], recipe: OptimiserRecipe) -> list[dict[str, Any]]:
-    """Weight decay spares biases and norms, which have one dimension, as in BERT's `optimization.py`."""
+def _factors(model: nn.Module, recipe: OptimiserRecipe) -> dict[nn.Parameter, float]:
+    """The share of the learning rate that each layer of the encoder has; what stands on top has all of it.
+
+    It is `layer_decay` of the top layer, that to the power of two of the next, and so on down to the
+    embeddings, as in BEiT (Bao et al. 2022).
+    """
+    encoder = next((module for module in model.modules() if isinstance(module, Encoder)), None)
+    if encoder is None or recipe.layer_decay == 1:
+        return {}
+    layers: list[nn.Module] = [encoder.embeddings, *encoder.blocks]
+    return {
+        parameter: recipe.layer_decay ** (len(layers) - depth)
+        for depth, layer in enumerate(layers)
+        for parameter in layer.parameters()
+    }
+
+
+def _groups(
+    model: nn.Module, recipe: OptimiserRecipe, parameters: Sequence[nn.Parameter] | None = None
+) -> list[dict[str, Any]]:
+    """What is trained of a model, or some parameters of it, by what is the same for them.
+
+    Weight decay spares biases and norms, which have one dimension, as in BERT's `optimization.py`.
+    """
+    factors = _factors(model, recipe)
+    found: dict[tuple[bool, float], list[nn.Parameter]] = {(True, 1.0): [], (False, 1.0): []}
+    for parameter in _trained(model) if parameters is None else parameters:
+        key = parameter.ndim > 1, factors.get(parameter, 1.0)
+        found.setdefault(key, []).append(parameter)
     return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": some, "weight_decay": recipe.weight_decay if decays else 0.0, "factor": factor}
+        for (decays, factor), some in found.items()
     ]
 
 
@@ -104,11 +131,11 @@ def _common(recipe: OptimiserRecipe) -> dict[str, Any]:
 
 def _adamw(model: nn.Module, recipe: OptimiserRecipe) -> Parts:
     """With bias correction (Loshchilov and Hutter 2019)."""
-    return [torch.optim.AdamW(_groups(_trained(model), recipe), **_common(recipe), fused=True)]
+    return [torch.optim.AdamW(_groups(model, recipe), **_common(recipe), fused=True)]
 
 
 def _adam(model: nn.Module, recipe: OptimiserRecipe) -> Parts:
-    return [torch.optim.Adam(_groups(_trained(model), recipe), **_common(recipe), fused=True)]
+    return [torch.optim.Adam(_groups(model, recipe), **_common(recipe), fused=True)]
 
 
 def _lamb(model: nn.Module, recipe: OptimiserRecipe) -> Parts:
@@ -125,7 +152,7 @@ def _lamb(model: nn.Module, recipe: OptimiserRecipe) -> Parts:
         ) from None
     # Despite its name, adam_debias=True leaves the correction of the first moment's bias out: so nothing but
     # the moments has to be remembered.
-    groups = _groups(_trained(model), recipe)
+    groups = _groups(model, recipe)
     return [Lamb(groups, **_common(recipe), weight_decouple=False, adam_debias=True)]
 
 
@@ -181,7 +208,8 @@ def _muon(model: nn.Module, recipe: OptimiserRecipe) -> Parts:
             'use optimiser.name = "adamw".'
         )
     factor = recipe.matrix_lr / recipe.lr if recipe.matrix_lr else 1.0
-    layers = [{"params": matrices, "factor": factor}]
+    groups = [group for group in _groups(model, recipe, matrices) if group["params"]]
+    layers = [{**group, "factor": factor * group["factor"]} for group in groups]
     inner = set(matrices)
     others = [p for p in _trained(model) if p not in inner]
     kind = torch.optim.Muon if native_bf16() else _Float32Muon
@@ -192,7 +220,7 @@ def _muon(model: nn.Module, recipe: OptimiserRecipe) -> Parts:
             weight_decay=recipe.weight_decay,
             adjust_lr_fn="match_rms_adamw",
         ),
-        torch.optim.AdamW(_groups(others, recipe), **_common(recipe), fused=True),
+        torch.optim.AdamW(_groups(model, recipe, others), **_common(recipe), fused=True),
     ]
 
 

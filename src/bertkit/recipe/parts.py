@@ -40,11 +40,14 @@ class OptimiserRecipe:
     """How weights move: decay is off for biases and norms; `clip` 0 is no clipping; `warmup` is a share.
 
     `matrix_lr` is Muon's rate for the matrices of the layers; 0 is `lr`, at which it updates as far as AdamW.
+    With a `layer_decay` below 1 each layer of the encoder learns at so many times the rate of what stands on
+    it: the head at `lr`, the embeddings slowest.
     """
 
     name: OptimiserName = "adamw"
     lr: float = 1e-4
     matrix_lr: float = 0.0
+    layer_decay: float = 1.0
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-6
@@ -61,6 +64,8 @@ class OptimiserRecipe:
         for name in ("beta1", "beta2", "warmup"):
             if getattr(self, name) >= 1:
                 raise UserError(f"optimiser: {name} must be below 1, not {getattr(self, name)!r}.")
+        if not 0 < self.layer_decay <= 1:
+            raise UserError(f"optimiser: layer_decay is above 0 and at most 1, not {self.layer_decay!r}.")
         if self.name == "adam" and self.weight_decay:
             raise UserError(
                 "optimiser: 'adam' has no weight decay here; set weight_decay = 0 or use 'adamw'."
