@@ -145,7 +145,7 @@ def temperature_scaling(logs: npt.NDArray[Any], labels: IntArray) -> dict[str, A
     if len(labels) < 2 * FOLDS:
         return found | {f"{name}_after": None for name in names}
     after = np.empty(logs.shape)
-    for inside, outside in _folds(len(labels)):
+    for inside, outside in folds(len(labels)):
         after[inside] = tempered(logs[inside], fit_temperature(logs[outside], labels[outside]) or 1.0)
     measured = calibration(after, labels)
     return found | {f"{name}_after": measured[name] for name in names}
@@ -173,7 +173,7 @@ def threshold_curve(
     crossfitted = None
     if len(labels) >= 2 * FOLDS:
         pooled = np.zeros((2, 2), dtype=np.int64)
-        for inside, outside in _folds(len(labels)):
+        for inside, outside in folds(len(labels)):
             chosen = _best_threshold(
                 metric.score(sums_of(_confusions(probabilities[outside], labels[outside])))
             )
@@ -234,7 +234,7 @@ def examine(
     }
 
 
-def _folds(rows: int) -> Iterator[tuple[IntArray, IntArray]]:
+def folds(rows: int) -> Iterator[tuple[IntArray, IntArray]]:
     """Each fifth of the row numbers, drawn always alike, and the others."""
     fold = np.random.default_rng(0).permutation(rows) % FOLDS
     for number in range(FOLDS):
