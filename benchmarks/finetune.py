@@ -78,7 +78,8 @@ def our_step(classifier: Classifier, work: Work) -> Callable[[], None]:
         rows = following()
         classifier.train()
         with compute.autocast():
-            loss = classifier.loss(classifier(pack(work.sequences, rows)), work.labels[rows]).mean()
+            batch = pack(work.sequences, rows)
+            loss = classifier.losses(classifier(batch), work.labels[rows], batch).mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
         optimiser.step()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asking import asking
 
 from bertkit.diagnose.compare import compare
 from bertkit.diagnose.compare_page import write_comparison
@@ -118,8 +119,8 @@ def write_finetuning(folder: Path, *, labels: tuple[str, ...] = ("no", "yes"), s
     explanation = {"tokens": tokens, "difference": 1.0, "baseline": 0.1, "gap": 0.001, "steps": 32}
     mistake = {"line": 7, "text": "the cat sat and ran far " + LONG, "pair": None, "label": labels[0]}
     mistake |= {"predicted": labels[1], "probability": 0.98}
-    scoring = CLASSIFY.scoring(labels, "mcc")
-    shown = scoring.summary(targets, predictions)
+    rows, scoring = asking(targets), CLASSIFY.scoring(labels, "mcc")
+    shown = scoring.summary(rows, predictions)
     done = {"seed": 0, "score": shown["score"], "last_score": 0.1, "status": "learned", "best_epoch": 2.0}
     done |= {"steps": 200, "tokens": 999, "seconds": 3.0}
     result = {
@@ -136,8 +137,8 @@ def write_finetuning(folder: Path, *, labels: tuple[str, ...] = ("no", "yes"), s
         "floor": math.log(len(labels)),
         "label_shares": dict.fromkeys(labels, 1 / len(labels)),
         "dev_fingerprint": "abc",
-        **CLASSIFY.scored(targets, predictions, labels),
-        **CLASSIFY.examine(logs, targets, scoring),
+        **CLASSIFY.scored(rows, predictions, labels),
+        **CLASSIFY.examine(rows, logs, scoring),
         "mistakes": [{**mistake, "explanation": {**explanation, "complete": True}}, mistake],
         "parameters": 11_171_074,
         "precision": "fp32",
@@ -147,7 +148,7 @@ def write_finetuning(folder: Path, *, labels: tuple[str, ...] = ("no", "yes"), s
     }
     (folder / "result.json").write_text(json.dumps(result))
     (folder / "seed.json").write_text(json.dumps(done))
-    Answers(targets, logs.astype(np.float32), CLASSIFY.adds(targets, predictions, labels)).write(folder)
+    Answers(targets, logs.astype(np.float32), CLASSIFY.adds(rows, predictions, labels)).write(folder)
     return folder
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from asking import asking
 
 from bertkit.diagnose.report import write_report
 from bertkit.diagnose.verdict import verdict_on
@@ -16,7 +17,6 @@ from bertkit.errors import UserError
 from bertkit.runs.log import read_track
 from bertkit.runs.reader import read_history
 from bertkit.tasks.classify import CLASSIFY
-from bertkit.tasks.examples import Targets
 from bertkit.tasks.metrics import entropy
 
 RESULT = {
@@ -261,7 +261,7 @@ def test_a_run_that_was_begun_again_says_why_and_what_with(tmp_path: Path) -> No
 def test_a_thousand_classes_make_a_small_page_of_the_largest_and_the_smallest(tmp_path: Path) -> None:
     names = [f"L{place}" for place in range(1_000)]
     true, said = np.repeat(np.arange(1_000), 2), np.roll(np.repeat(np.arange(1_000), 2), 1)
-    told = CLASSIFY.scored(Targets.single(true), said, tuple(names))
+    told = CLASSIFY.scored(asking(true), said, tuple(names))
     told |= {
         "metric": "accuracy",
         "metrics": {"accuracy": 0.5, "macro_f1": 0.25, "mcc": 0.5},
@@ -325,7 +325,7 @@ def test_a_folder_that_is_no_run_and_a_damaged_result_are_refused(tmp_path: Path
                 "score": 0.0,
                 "interval": [0.0, 0.0],
                 **CLASSIFY.scored(
-                    Targets.single(np.repeat([0, 1], [31, 68])), np.ones(99, dtype=int), ("bad & odd", "fine")
+                    asking(np.repeat([0, 1], [31, 68])), np.ones(99, dtype=int), ("bad & odd", "fine")
                 ),
                 "seeds": [SEEDS[1]],
             },

@@ -54,7 +54,7 @@ def test_a_look_sees_all_and_changes_nothing(batch: PackedBatch, pooling: str) -
     assert seen.cls_spread == pytest.approx(cls_spread_by_layer(model, batch)["layer 2"], rel=1e-5)
     model.eval()
     with torch.no_grad():
-        probabilities = model.outputs(model(batch)).exp()
+        probabilities = model.outputs(model(batch), batch).exp()
     apart = (probabilities - probabilities.mean(0)).abs().sum(1) / 2
     assert seen.probability_spread == pytest.approx(float(apart.mean()), rel=1e-4)
     assert seen.majority_share in (0.25, 0.5, 0.75, 1.0)

@@ -67,7 +67,7 @@ def test_a_pretrainers_heads_are_the_head_and_its_tied_table_is_of_the_embedding
 
 
 def test_the_norms_of_layers_are_those_of_their_parts(classifier: Classifier, batch: PackedBatch) -> None:
-    classifier.loss(classifier(batch), torch.tensor([0, 1, 1])).mean().backward()
+    classifier.losses(classifier(batch), torch.tensor([0, 1, 1]), batch).mean().backward()
     norms = gradient_norms(classifier)
     whole = torch.cat([p.grad.flatten() for p in classifier.parameters() if p.grad is not None]).norm()
     assert math.hypot(*norms.values()) == pytest.approx(whole.item(), rel=1e-5)

@@ -65,6 +65,8 @@ def test_the_label_that_is_always_answered_is_the_one_of_the_baseline() -> None:
         at_once=2,
         baseline_loss=0.69,
         blind=blind,
+        classes=True,
+        numbers=False,
     )
     assert isinstance(found, ClassMeasures)
     assert (found.majority_label, found.majority_score) == ("yes", pytest.approx(2 / 3))
@@ -84,6 +86,8 @@ def test_rows() -> None:
         at_once=2,
         baseline_loss=0.64,
         blind={"score": 0.5, "metrics": {"accuracy": 2 / 3}},
+        classes=True,
+        numbers=False,
     )
     assert isinstance(found, ClassMeasures)
     assert found.counts == {"no": 2, "yes": 4}
@@ -112,6 +116,8 @@ def test_rows_with_numbers() -> None:
         at_once=2,
         baseline_loss=1.0,
         blind={"score": 0.0, "metrics": {"pearson": 0.0}},
+        classes=False,
+        numbers=True,
     )
     assert isinstance(found, NumberMeasures)
     assert (found.mean, found.least, found.greatest, found.dev_mean) == (3.0, 1.0, 9.0, 3.5)
@@ -138,6 +144,8 @@ def test_neighbours_of_a_file_sorted_by_source_are_alike() -> None:
         at_once=9,
         baseline_loss=0.69,
         blind={"score": 0.0, "metrics": {"accuracy": 0.5}},
+        classes=True,
+        numbers=False,
     )
     assert found.neighbours_alike > 0.9
     assert found.strangers_alike < 0.6

@@ -67,7 +67,7 @@ def classifier(config: ModelConfig = CONFIG) -> Classifier:
 
 def loss(model: nn.Module) -> torch.Tensor:
     assert isinstance(model, Classifier)
-    return model.loss(model(BATCH), LABELS).mean()
+    return model.losses(model(BATCH), LABELS, BATCH).mean()
 
 
 def trial(model: Classifier) -> Trial:
@@ -211,7 +211,7 @@ def test_pads_get_their_share_of_attention() -> None:
 
     def of_padded(each: nn.Module) -> torch.Tensor:
         assert isinstance(each, Classifier)
-        return each.loss(each(padded), LABELS[:2]).mean()
+        return each.losses(each(padded), LABELS[:2], padded).mean()
 
     found = measure_start(model, of_padded, padded, uniform=0.7, compute=FLOAT32, pad_id=0)
     assert found.attention_to_pads == pytest.approx(0.5, abs=1e-3)
@@ -222,7 +222,10 @@ def test_what_is_kept_for_the_backward_pass_grows_with_the_batch() -> None:
 
     def of(packed: PackedBatch) -> int:
         labels = torch.zeros(len(packed.lengths), dtype=torch.int64)
-        return kept_for_backward(model, lambda each: model.loss(each(packed), labels).mean(), FLOAT32)[0]
+        kept = kept_for_backward(
+            model, lambda each: each.losses(each(packed), labels, packed).mean(), FLOAT32
+        )
+        return kept[0]
 
     one, three = of(batch((6, 6))), of(batch((6,) * 6))
     assert 2.5 < three / one < 3.5

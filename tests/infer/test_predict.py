@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from asking import unlabelled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -123,9 +124,9 @@ def with_card(model: Path, folder: Path, **changes: object) -> Path:
 
 def test_texts_are_read_as_the_model_was_trained_to_read_them(tiny_model: Path, tmp_path: Path) -> None:
     padded = bertkit.load(with_card(tiny_model, tmp_path / "padded", pad_to=11)).predictor
-    assert padded.encode(["dog", "cat " * 99]).lengths.tolist() == [11, 13]
+    assert padded.encode(unlabelled("dog", "cat " * 99)).units.lengths.tolist() == [11, 13]
     plain = bertkit.load(tiny_model).predictor
-    assert plain.encode(["dog", "cat " * 99]).lengths.tolist() == [3, 13]
+    assert plain.encode(unlabelled("dog", "cat " * 99)).units.lengths.tolist() == [3, 13]
     assert not np.allclose(shares(padded.predict(["dog"])), shares(plain.predict(["dog"])))
 
 

@@ -47,7 +47,7 @@ def baseline(batch: PackedBatch) -> torch.Tensor:
 
 def difference(model: Classifier, batch: PackedBatch, towards: int, away: int) -> float:
     with torch.inference_mode():
-        logs = model.eval().outputs(model(batch))[0]
+        logs = model.eval().outputs(model(batch), batch)[0]
     return float(logs[towards] - logs[away])
 
 

@@ -1,12 +1,14 @@
 """Many sequences at once: any batches, the same answers in the order given."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
-from bertkit.data.packed import pack
+from bertkit.data.packed import WindowIndex, pack
 from bertkit.model.bulk import head_outputs
 from bertkit.model.compute import Compute
 from bertkit.model.encoder import Encoder
@@ -29,11 +31,39 @@ def test_order_and_batches_change_nothing(loss, tokens, random_sequences):
     assert model.training
     assert found.dtype == np.float32
     with torch.no_grad():
-        expected = model.eval().outputs(model(pack(sequences, range(len(LENGTHS)))))
+        batch = pack(sequences, range(len(LENGTHS)))
+        expected = model.eval().outputs(model(batch), batch)
     np.testing.assert_allclose(found, expected, atol=1e-6)
     np.testing.assert_allclose(np.exp(found).sum(1), 1, atol=1e-6)
     head_outputs(model, sequences)
     assert not model.training
+
+
+@pytest.mark.parametrize("tokens", [1, 20, 4096])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kind": "tag", "labels": ("O", "B", "I"), "pooling": "none"},
+        {"kind": "answer", "pooling": "none"},
+        {"kind": "choose", "pooling": "cls"},
+    ],
+    ids=lambda options: options["kind"],
+)
+def test_what_tokens_and_choices_get_stands_end_to_end(options, tokens, random_sequences):
+    """Each sequence alone gives the same as all together, and each choice is read as a text of its own."""
+    model = classifier(**options).eval()
+    index = WindowIndex(np.array([0, 2, 5, 10]), np.zeros(10, dtype=np.int64))
+    sequences = replace(random_sequences(LENGTHS), windows=index)
+    seen: list[int] = []
+    found = head_outputs(model, sequences, tokens=tokens, after=lambda rows: seen.extend(rows.tolist()))
+    assert sorted(seen) == [*range(10)]
+    rows = (
+        [[0, 1], [2, 3, 4], [5, 6, 7, 8, 9]] if options["kind"] == "choose" else [[row] for row in range(10)]
+    )
+    with torch.no_grad():
+        batches = [pack(replace(sequences, windows=None), row) for row in rows]
+        parts = [model.outputs(model(batch), batch) for batch in batches]
+    np.testing.assert_allclose(found, torch.cat(parts), atol=1e-6)
 
 
 def test_bf16_is_close(random_sequences):

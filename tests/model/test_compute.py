@@ -58,7 +58,7 @@ def test_bf16_is_close_and_keeps_weights_gradients_and_residuals_in_fp32(norm, r
     for kind in ("fp32", "bf16"):
         model.zero_grad()
         with Compute(kind).autocast():
-            loss = model.loss(model(batch), labels_B).mean()
+            loss = model.losses(model(batch), labels_B, batch).mean()
         loss.backward()
         gradients[kind] = torch.cat([p.grad.flatten() for p in model.parameters()])
     assert loss.dtype == torch.float32

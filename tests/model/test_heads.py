@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from bertkit.config.head import HeadConfig
 from bertkit.config.model import ModelConfig
-from bertkit.data.packed import pack
+from bertkit.data.packed import FeatureBatch, pack
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.model.layers import Dropout
@@ -45,18 +45,20 @@ def test_hidden_layer(random_sequences):
 def test_losses_and_log_probabilities():
     softmax = classifier(HeadConfig(labels=("a", "b", "c")))
     logits_BC = torch.tensor([[0.0, 0.0, 0.0], [0.0, 40.0, 0.0]])
-    loss_B = softmax.loss(logits_BC, torch.tensor([2, 0]))
+    batch = FeatureBatch(torch.zeros(0), ())
+    loss_B = softmax.losses(logits_BC, torch.tensor([2, 0]), batch).losses_NK[:, 0]
     torch.testing.assert_close(loss_B, torch.tensor([1.0986123, 40.0]))
-    torch.testing.assert_close(softmax.outputs(logits_BC)[:, 0], torch.tensor([-1.0986123, -40.0]))
+    torch.testing.assert_close(softmax.outputs(logits_BC, batch)[:, 0], torch.tensor([-1.0986123, -40.0]))
 
     sigmoid = classifier(HeadConfig(labels=("a", "b"), loss="sigmoid"))
     logits_B1 = torch.tensor([[0.0], [3.0], [-200.0]])
     labels_B = torch.tensor([1, 0, 1])
-    logs_BC = sigmoid.outputs(logits_B1)
+    logs_BC = sigmoid.outputs(logits_B1, batch)
     torch.testing.assert_close(logs_BC.exp().sum(1), torch.ones(3))
-    torch.testing.assert_close(sigmoid.loss(logits_B1, labels_B), -logs_BC[torch.arange(3), labels_B])
+    losses = sigmoid.losses(logits_B1, labels_B, batch).losses_NK[:, 0]
+    torch.testing.assert_close(losses, -logs_BC[torch.arange(3), labels_B])
     # The loss is float32 whatever the model computed in.
-    assert sigmoid.loss(logits_B1.bfloat16(), labels_B).dtype == torch.float32
+    assert sigmoid.losses(logits_B1.bfloat16(), labels_B, batch).losses_NK.dtype == torch.float32
 
 
 def test_truncated_normal_weights():

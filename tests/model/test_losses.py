@@ -1,6 +1,7 @@
 """Losses of heads that have no counterpart in a padded batch, by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ from torch.nn import functional as F
 from bertkit.config.head import HEAD_KINDS, HeadConfig
 from bertkit.data.packed import PackedBatch
 from bertkit.errors import UserError
-from bertkit.model.losses import IGNORED, TARGETS, Losses, weighted_mean
+from bertkit.model.losses import LAST_LAYERS, Losses
+from bertkit.tasks.encoded import IGNORED
 
 
 def batch_of(*lengths: int) -> PackedBatch:
@@ -18,18 +20,20 @@ def batch_of(*lengths: int) -> PackedBatch:
 
 
 def test_there_is_a_loss_for_every_kind() -> None:
-    assert TARGETS.keys() == HEAD_KINDS.keys()
+    assert LAST_LAYERS.keys() == HEAD_KINDS.keys()
 
 
 def test_an_answer_is_sought_in_its_own_sequence() -> None:
     # Two tokens and four: with equal logits a start is found with probability 1/2 and 1/4.
     head = HeadConfig(kind="answer", pooling="none")
     places_B2 = torch.tensor([[1, 1], [0, 3]])
-    losses = TARGETS["answer"](head, torch.zeros(6, 2), places_B2, batch_of(2, 4))
+    losses = LAST_LAYERS["answer"].losses(head, torch.zeros(6, 2), places_B2, batch_of(2, 4))
     expected = torch.tensor([[2.0, 2.0], [4.0, 4.0]]).log()
     torch.testing.assert_close(losses.losses_NK, expected)
     # The second row's end is beyond its sequence: its start counts alone.
-    losses = TARGETS["answer"](head, torch.zeros(6, 2), torch.tensor([[1, 2], [0, 3]]), batch_of(2, 4))
+    losses = LAST_LAYERS["answer"].losses(
+        head, torch.zeros(6, 2), torch.tensor([[1, 2], [0, 3]]), batch_of(2, 4)
+    )
     assert losses.counted_NK.tolist() == [[True, False], [True, True]]
     assert losses.mean().item() == pytest.approx((math.log(8) / 2 + math.log(4)) / 2)
 
@@ -38,7 +42,7 @@ def test_nothing_that_counts_is_no_loss_and_has_no_gradient() -> None:
     logits = torch.randn(3, 2, requires_grad=True)
     tags = torch.full((3,), IGNORED)
     head = HeadConfig(kind="tag", labels=("a", "b"), pooling="none")
-    losses = TARGETS["tag"](head, logits, tags, batch_of(3))
+    losses = LAST_LAYERS["tag"].losses(head, logits, tags, batch_of(3))
     assert losses.mean().item() == 0
     losses.mean().backward()
     assert not logits.grad.any()
@@ -70,7 +74,19 @@ def test_heads_that_cannot_be(options: dict, message: str) -> None:
 def test_a_weighted_mean_is_that_of_torchs_cross_entropy() -> None:
     logits_BC, labels_B = torch.randn(7, 3, generator=torch.Generator().manual_seed(0)), torch.arange(7) % 3
     weight_C = torch.tensor([0.5, 1.0, 4.0])
-    losses_B = F.cross_entropy(logits_BC, labels_B, reduction="none")
+    losses = LAST_LAYERS["classify"].losses(
+        HeadConfig(labels=("a", "b", "c")), logits_BC, labels_B, batch_of()
+    )
     expected = F.cross_entropy(logits_BC, labels_B, weight=weight_C)
-    torch.testing.assert_close(weighted_mean(losses_B, weight_C[labels_B]), expected)
-    assert weighted_mean(losses_B, None) == losses_B.mean()
+    torch.testing.assert_close(losses.mean(weight_C[labels_B]), expected)
+    torch.testing.assert_close(losses.mean(), F.cross_entropy(logits_BC, labels_B))
+
+
+def test_rows_may_have_different_numbers_of_choices() -> None:
+    head = HeadConfig(kind="choose")
+    logits_M1, best_N = torch.tensor([[1.0], [3.0], [0.0], [0.0], [2.0]]), torch.tensor([1, 2])
+    batch = replace(batch_of(1, 1, 1, 1, 1), windows=(2, 3))
+    parts = [logits_M1[:2, 0].log_softmax(0), logits_M1[2:, 0].log_softmax(0)]
+    torch.testing.assert_close(LAST_LAYERS["choose"].outputs(head, logits_M1, batch)[:, 0], torch.cat(parts))
+    losses = LAST_LAYERS["choose"].losses(head, logits_M1, best_N, batch)
+    torch.testing.assert_close(losses.losses_NK[:, 0], torch.stack([-parts[0][1], -parts[1][2]]))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from asking import asking, encoded
 
 from bertkit.errors import UserError
 from bertkit.tasks.classify import CLASSIFY
@@ -57,10 +58,10 @@ def test_many_labels_are_told_by_the_largest_and_the_smallest() -> None:
     _, told = CLASSIFY.words(rows, tuple(f"L{place}" for place in range(20)))
     assert told.startswith("20: L0 9.5%, L1 9.0%, ")
     assert told.endswith("L7 6.2%, 8 others, L16 1.9%, L17 1.4%, L18 1.0%, L19 0.5%")
-    result = CLASSIFY.scored(rows, rows.values, tuple(map(str, range(20))))
+    result = CLASSIFY.scored(asking(rows), rows.values, tuple(map(str, range(20))))
     assert len(result["confusion"]) == len(result["by_class"]) == 20
     many = Targets.single(np.arange(31))
-    assert "confusion" not in CLASSIFY.scored(many, many.values, tuple(map(str, range(31))))
+    assert "confusion" not in CLASSIFY.scored(asking(many), many.values, tuple(map(str, range(31))))
 
 
 def test_ngram_learns_words_and_pairs_of_words() -> None:
@@ -100,12 +101,12 @@ def test_class_weights_and_the_loss_of_knowing_the_shares_under_them() -> None:
     assert sqrt[1] / sqrt[0] == pytest.approx(2.0)
     assert [(weights[rows.values]).mean() for weights in (balanced, sqrt)] == pytest.approx([1.0, 1.0])
     assert CLASSIFY.weights("balanced", rows, ("a", "b", "c")).tolist() == [*balanced, 1.0], "only dev has c"
-    assert CLASSIFY.floor(rows, Scale(), names, balanced) == pytest.approx(np.log(2))
+    assert CLASSIFY.floor(encoded(rows), Scale(), names, balanced) == pytest.approx(np.log(2))
     # Of no constant answer is the weighted loss lower.
     losses = [
         np.average(-np.log(np.where(rows.values, p, 1 - p)), weights=sqrt[rows.values])
         for p in np.linspace(0.01, 0.99, 99)
     ]
-    assert CLASSIFY.floor(rows, Scale(), names, sqrt) == pytest.approx(min(losses), abs=1e-3)
-    with pytest.raises(UserError, match="these rows have numbers"):
+    assert CLASSIFY.floor(encoded(rows), Scale(), names, sqrt) == pytest.approx(min(losses), abs=1e-3)
+    with pytest.raises(UserError, match="are of rows with one of several labels each; leave 'sqrt' out"):
         REGRESS.weights("sqrt", rows, ("score",))

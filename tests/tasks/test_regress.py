@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from asking import asking, encoded
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -67,13 +68,13 @@ def test_dev_may_have_one_score(tmp_path: Path) -> None:
     dev, _ = load_examples(
         own(tmp_path, "text,score\nx,1\ny,2\n", "text,score\nx,3\ny,3\n"), "dev", ("score",)
     )
-    assert REGRESS.scoring(NAMES, "pearson").summary(dev.known, np.array([1.0, 2.0]))["score"] == 0.0
+    assert REGRESS.scoring(NAMES, "pearson").summary(dev, np.array([1.0, 2.0]))["score"] == 0.0
 
 
 @pytest.mark.parametrize("shift", [0.0, 2_000.0, 1e7])
 def test_scores_are_those_of_scipy_and_scikit_learn(shift: float) -> None:
     targets, predictions = drawn(211, 0.8, shift=shift)
-    found = REGRESS.scoring(NAMES, "spearman").summary(targets, predictions)
+    found = REGRESS.scoring(NAMES, "spearman").summary(asking(targets), predictions)
     true = targets.values
     assert found["score"] == found["metrics"]["spearman"]
     assert found["metrics"] == pytest.approx(
@@ -90,7 +91,7 @@ def test_scores_are_those_of_scipy_and_scikit_learn(shift: float) -> None:
 @given(st.lists(st.tuples(*[st.integers(-9, 9)] * 2), min_size=2, max_size=30))
 def test_correlations_never_leave_their_range(rows: list[tuple[int, int]]) -> None:
     true, said = np.array(rows, dtype=np.float64).T
-    adds = REGRESS.adds(Targets.single(true), said, ("score",))
+    adds = REGRESS.adds(asking(true), said, ("score",))
     for metric in (PEARSON, SPEARMAN):
         assert -1 - 1e-9 <= metric.of(adds) <= 1 + 1e-9
 
@@ -98,22 +99,23 @@ def test_correlations_never_leave_their_range(rows: list[tuple[int, int]]) -> No
 def test_one_number_for_all_rows_has_no_correlation_and_is_told() -> None:
     targets, predictions = drawn(97, 0.5, shift=1e6)
     said = np.full(97, targets.values.mean() + 0.1)
-    adds = REGRESS.adds(targets, said, ("score",))
+    rows = asking(targets)
+    adds = REGRESS.adds(rows, said, ("score",))
     assert [PEARSON.of(adds), SPEARMAN.of(adds)] == [0.0, 0.0]
-    assert REGRESS.one_answer(targets, said)
-    assert not REGRESS.one_answer(targets, predictions)
+    assert REGRESS.one_answer(rows, said)
+    assert not REGRESS.one_answer(rows, predictions)
     pearson, mse = (REGRESS.scoring(NAMES, name) for name in ("pearson", "mse"))
-    assert pearson.status(targets, said, [0.0, 0.0], 0.0) == "collapsed"
-    assert pearson.status(targets, predictions, [0.1, 0.3], 0.0) == "learned"
-    assert mse.status(targets, predictions, [2.0, 3.0], 2.5) == "not learned"
-    assert mse.status(targets, predictions, [2.0, 2.4], 2.5) == "learned"
+    assert pearson.status(rows, said, [0.0, 0.0], 0.0) == "collapsed"
+    assert pearson.status(rows, predictions, [0.1, 0.3], 0.0) == "learned"
+    assert mse.status(rows, predictions, [2.0, 3.0], 2.5) == "not learned"
+    assert mse.status(rows, predictions, [2.0, 2.4], 2.5) == "learned"
 
 
 @pytest.mark.parametrize("rows", [97, 700])
 def test_the_interval_is_that_of_a_bootstrap_of_rows(rows: int) -> None:
     """Of many rows, which are drawn one by one, as of few."""
     targets, predictions = drawn(rows, 2.0)
-    adds, random = REGRESS.adds(targets, predictions, ("score",)), np.random.default_rng(5)
+    adds, random = REGRESS.adds(asking(targets), predictions, ("score",)), np.random.default_rng(5)
     scores = []
     for _ in range(2_000):
         some = random.integers(0, rows, rows)
@@ -126,7 +128,7 @@ def test_the_interval_is_that_of_a_bootstrap_of_rows(rows: int) -> None:
 def test_a_difference_is_paired() -> None:
     targets, predictions = drawn(300, 1.0)
     worse = predictions + np.random.default_rng(8).normal(size=300)
-    ours, theirs = (REGRESS.adds(targets, each, ("score",)) for each in (predictions, worse))
+    ours, theirs = (REGRESS.adds(asking(targets), each, ("score",)) for each in (predictions, worse))
     low, high = middle(paired_samples(PEARSON, [ours], [theirs]))
     assert 0 < low < PEARSON.of(ours) - PEARSON.of(theirs) < high
     assert middle(paired_samples(MSE, [ours], [theirs]))[1] < 0
@@ -158,14 +160,15 @@ def test_scales_and_floors() -> None:
     assert scale.inside(targets.values).mean() == pytest.approx(0, abs=1e-6)
     assert scale.inside(targets.values).std() == pytest.approx(1)
     np.testing.assert_allclose(scale.outside(scale.inside(targets.values)), targets.values)
-    assert REGRESS.floor(targets, scale, ("score",), None) == pytest.approx(1.0)
+    assert REGRESS.floor(encoded(targets), scale, ("score",), None) == pytest.approx(1.0)
     outputs = np.full((3, 1), 2_000.0, dtype=np.float32)
-    assert REGRESS.losses(targets, outputs, scale).mean() == pytest.approx(1.0)
+    assert REGRESS.losses(encoded(targets), outputs, scale).mean() == pytest.approx(1.0)
 
 
 def test_the_rows_that_are_furthest_off_are_named() -> None:
     rows = Examples(["a", "b", "c"], None, Targets.single(np.array([1.0, 2, 3])), [2, 3, 4], Path("x"))
-    found = REGRESS.mistakes(rows, np.array([[1.5], [5.0], [np.nan]]), ("score",))
+    outputs = np.array([[1.5], [5.0], [np.nan]])
+    found = REGRESS.mistakes(rows, outputs, outputs[:, 0], ("score",))
     assert [(row["line"], row["score"], row["predicted"]) for row in found] == [(3, 2.0, 5.0), (2, 1.0, 1.5)]
 
 
@@ -176,7 +179,7 @@ def test_stsb_is_a_task(shared_data: Path) -> None:
     assert (len(train), len(dev), task.metric) == (5_749, 1_500, "pearson")
     assert (train.known.values.min(), train.known.values.max()) == (0.0, 5.0)
     assert train.pairs is not None
-    said = summary(REGRESS.metrics, REGRESS.adds(dev.known, dev.known.values, names), "pearson")
+    said = summary(REGRESS.metrics, REGRESS.adds(dev, dev.known.values, names), "pearson")
     assert said["score"] == pytest.approx(1.0)
 
 

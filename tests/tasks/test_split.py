@@ -1,16 +1,20 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from bertkit.data.tables import iterate_rows
 from bertkit.errors import UserError
 from bertkit.recipe import TaskRecipe, share_of
-from bertkit.tasks import load
 from bertkit.tasks.examples import Examples, Targets, leaks
+from bertkit.tasks.kinds import KINDS
 from bertkit.tasks.load import load_examples, load_splits
 from bertkit.tasks.registry import find_task
-from bertkit.tasks.split import split_rows, strata
+from bertkit.tasks.regress import REGRESS
+from bertkit.tasks.split import split_rows
 
 
 def rows(texts: list[str], labels: list[int]) -> Examples:
@@ -57,12 +61,12 @@ def test_copies_but_for_case_and_spaces_stay_on_one_side() -> None:
 
 def test_of_numbers_each_tenth_gives_its_share() -> None:
     values = np.linspace(0, 1, 100) ** 3
-    found = strata(Targets.single(values), classes=False)
+    found = REGRESS.strata(Targets.single(values))
     assert Counter(found.tolist()) == dict.fromkeys(range(10), 10)
 
 
 def test_equal_numbers_are_set_aside_alike_whatever_their_order() -> None:
-    found = strata(Targets.single(np.array([2.0, 1, 2, 2, 1, 3, 2, 2, 1, 2])), classes=False)
+    found = REGRESS.strata(Targets.single(np.array([2.0, 1, 2, 2, 1, 3, 2, 2, 1, 2])))
     assert found.tolist() == [3, 0, 3, 3, 0, 9, 3, 3, 0, 3]
 
 
@@ -115,10 +119,13 @@ def test_all_splits_together_are_those_read_one_by_one_and_a_file_is_read_once(
     train, names = load_examples(task, "train")
     scored, names = load_examples(task, "dev", names, grows=True)
     alone = {"train": train, "dev": scored, "test": load_examples(task, "test", names)[0]}
-    read, before = [], load.iterate_rows
-    monkeypatch.setattr(
-        load, "iterate_rows", lambda path, *rest, **how: read.append(path.name) or before(path, *rest, **how)
-    )
+    read: list[str] = []
+
+    def reads(path: Path, *rest: Any, **how: Any) -> Any:
+        read.append(path.name)
+        return iterate_rows(path, *rest, **how)
+
+    monkeypatch.setitem(KINDS, "classify", replace(KINDS["classify"], reads=reads))
     together, found = load_splits(task)
     assert found == names
     assert {split: rows.texts for split, rows in together.items()} == {

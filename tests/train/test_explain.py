@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
+from asking import unlabelled
 
 from bertkit import api, load
 from bertkit.recipe import Recipe
@@ -32,7 +33,7 @@ def test_a_mistake_tells_which_tokens_moved_it(toy: Recipe, tmp_path: Path) -> N
         assert found["complete"]
         total = sum(token["push"] for token in found["tokens"])
         assert total == pytest.approx(found["difference"] - found["gap"], abs=1e-4)
-        logs = predictor.outputs(predictor.encode([mistake["text"]]))[0]
+        logs = predictor.outputs(predictor.encode(unlabelled(mistake["text"])))[0]
         labels = list(predictor.labels)
         end = logs[labels.index(mistake["predicted"])] - logs[labels.index(mistake["label"])]
         assert found["baseline"] + found["difference"] == pytest.approx(end, abs=1e-4)

@@ -47,7 +47,7 @@ class First:
         batch = points.x
         places = torch.arange(5).repeat(8)
         packed = PackedBatch(batch.flatten(), torch.zeros_like(places), places, (5,) * 8)
-        return model.loss(model(packed), (batch[:, 0] > 9).long()).mean()
+        return model.losses(model(packed), (batch[:, 0] > 9).long(), packed).mean()
 
 
 class Line:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from asking import asking
 from safetensors.torch import load_file
 
 from bertkit import api, load
@@ -190,10 +191,10 @@ def test_a_model_of_the_other_kind_is_refused(toy: Recipe, scores: Recipe, run: 
 
 
 def test_a_temperature_of_numbers_is_refused(scores: Recipe, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="a temperature is of probabilities, and the task asks for numbers"):
+    with pytest.raises(UserError, match="a temperature is of the probabilities of classes"):
         api.finetune(recipe=scores.with_changes({"training": {"temperature": True}}), out=tmp_path / "run")
 
 
 def test_scores_of_a_model_that_broke_are_said_in_json() -> None:
     outputs = np.full((3, 1), np.nan, dtype=np.float32)
-    assert np.isnan(REGRESS.predict(outputs)).all()
+    assert np.isnan(REGRESS.predict(asking(np.zeros(3)), outputs, ("score",), {})).all()

@@ -19,6 +19,7 @@ from bertkit.text.jsons import to_json
 if TYPE_CHECKING:
     from bertkit.data.tables import BadRow, Row
     from bertkit.infer.rows import Tally
+    from bertkit.tasks.kind import Kind
 
 Flag = tuple[str, str, str, Callable[[str], Any], str]
 """A flag and what it stands for: (flag, section, key, type, help). One of type bool has a `--no-` too."""
@@ -338,6 +339,7 @@ def input_rows(
     card: Mapping[str, Any],
     files: Sequence[Path] | None = None,
     *,
+    kind: Kind | None = None,
     whole: bool = False,
 ) -> Iterator[Row | BadRow]:
     """All rows of all sources, or of some files, from the start.
@@ -346,10 +348,11 @@ def input_rows(
         arguments: what was parsed.
         card: of the model: where its training rows had their texts, files have them that nothing is said of.
         files: the files.
+        kind: of task, which may have files of its own; None: only tables of texts.
         whole: give each row all its cells.
     """
-    from bertkit.data.files import STANDARD_INPUT
-    from bertkit.data.tables import BadRow, Columns, Row, text_problem
+    from bertkit.data.files import STANDARD_INPUT, text_problem
+    from bertkit.data.tables import BadRow, Columns, Row, iterate_rows
     from bertkit.infer.reading import as_trained
     from bertkit.infer.rows import rows_to_answer
 
@@ -373,8 +376,9 @@ def input_rows(
         # The lines of a plain file are one column, whatever the training rows had.
         task = asked if ending == ".txt" else trained
         columns = Columns(text=task.text or ("1" if ending == ".txt" else "text"), pair=task.pair or None)
-        told = {"header": task.named, "separator": task.separator, "encoding": task.encoding}
-        yield from rows_to_answer(path, columns, ending=ending, whole=whole, **told)
+        told: dict[str, Any] = {"header": task.named, "separator": task.separator, "encoding": task.encoding}
+        reads = iterate_rows if kind is None else kind.reads
+        yield from rows_to_answer(path, columns, reads, ending=ending, whole=whole, **told)
 
 
 def text_options(arguments: argparse.Namespace) -> dict[str, Any]:

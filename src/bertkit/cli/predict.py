@@ -38,6 +38,7 @@ from bertkit.errors import UserError, shown
 from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
+    from bertkit.data.tables import BadRow, Row
     from bertkit.infer.model import Model
     from bertkit.infer.predict import Answer
     from bertkit.infer.rows import Progress, Tally
@@ -159,10 +160,16 @@ def _write_table(
 
     predictor, source = model.predictor, table.source
     kind = "" if arguments.say else ending_of(source, arguments.format)
-    rows = input_rows(arguments, model.card, [source], whole=True)
+
+    def every_row() -> Iterator[Row | BadRow]:
+        return input_rows(arguments, model.card, [source], kind=predictor.kind, whole=True)
+
+    rows = every_row()
     again = bool(arguments.say) or can_be_read_again([source])
     first = [] if again else [next(rows)]
-    known = survey(input_rows(arguments, model.card, [source], whole=True) if again else first)
+    known = survey(
+        input_rows(arguments, model.card, [source], kind=predictor.kind, whole=True) if again else first
+    )
     if not again and kind == ".jsonl" and table.ending not in (".json", ".jsonl"):
         raise UserError("JSON lines that come from a pipe may have any keys; name the output .jsonl with -o.")
     if known.breaks and table.ending == ".tsv":
@@ -223,11 +230,14 @@ def _print_lines(arguments: argparse.Namespace, model: Model, wanted: Wanted, ta
         print("Type one text a line; Ctrl-D ends.", file=sys.stderr)
     with _progress(hidden=sys.stdout.isatty()) as progress:
         if can_be_read_again(arguments.files):
-            known = survey(input_rows(arguments, model.card))
+            known = survey(input_rows(arguments, model.card, kind=predictor.kind))
             progress.begin(known.rows, known.characters)
         # What is typed is answered line by line.
         answers = predictor.predict_rows(
-            input_rows(arguments, model.card), tally, at_once=1 if typed else ROWS_AT_ONCE, progress=progress
+            input_rows(arguments, model.card, kind=predictor.kind),
+            tally,
+            at_once=1 if typed else ROWS_AT_ONCE,
+            progress=progress,
         )
         if arguments.json:
             lines = json_lines(answers)

@@ -27,6 +27,7 @@ class KindOfHead:
         labels: how many labels it has at least; 0: it has none.
         outputs: width of the last layer; 0: one for each label.
         tokens: it stands on every token, and not on one vector of the sequence.
+        apart: each sequence of a row has a vector of its own; else they are windows of one text, pooled.
         exact: its last layer computes in float32, where others may have the three digits of bf16.
     """
 
@@ -35,7 +36,13 @@ class KindOfHead:
     labels: int = 0
     outputs: int = 0
     tokens: bool = False
+    apart: bool = False
     exact: bool = False
+
+    @property
+    def pooled(self) -> bool:
+        """Whether it stands on one vector of each row."""
+        return not (self.tokens or self.apart)
 
 
 HEAD_KINDS: dict[HeadKind, KindOfHead] = {
@@ -46,7 +53,7 @@ HEAD_KINDS: dict[HeadKind, KindOfHead] = {
     "answer": KindOfHead(
         does="finds the answer to a question in a text", losses=("softmax",), outputs=2, tokens=True
     ),
-    "choose": KindOfHead(does="chooses one of several texts", losses=("softmax",), outputs=1),
+    "choose": KindOfHead(does="chooses one of several texts", losses=("softmax",), outputs=1, apart=True),
 }
 
 

@@ -17,9 +17,9 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from bertkit.data.files import undecoded
+from bertkit.data.files import text_problem, undecoded
 from bertkit.data.shards import Documents, token_type
-from bertkit.data.tables import Column, Row, json_cells, place, text_problem
+from bertkit.data.tables import Column, Row, json_cells, place
 from bertkit.errors import UserError
 from bertkit.text.sentences import Splitting
 from bertkit.text.tokenizer import Tokenizer

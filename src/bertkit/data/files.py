@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from bertkit.errors import UserError, quoted
 
@@ -29,6 +29,7 @@ DAMAGES: tuple[type[Exception], ...] = (EOFError, zlib.error, lzma.LZMAError, OS
 _HEAD = 1024
 # What the decoder leaves in the place of a byte that is not UTF-8 (PEP 383).
 _UNDECODED = re.compile("[\udc80-\udcff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -328,3 +329,14 @@ def locate(name: str, files: Sequence[str], how_to_get: str, folder: str | Path 
         f"The data set {name!r} was not found. Looked in: {looked}.{hint} "
         f"To get it: {how_to_get.format(folder=places[0])}"
     )
+
+
+def text_problem(value: Any) -> str | None:
+    """Why `value` cannot be the text of an example, as the end of a sentence; None where it can."""
+    if not isinstance(value, str):
+        return f"is not a string but of type {type(value).__name__}"
+    if "\0" in value:
+        return "holds a NUL byte"
+    if not value.isascii() and (found := _SURROGATE.search(value)):
+        return f"holds half a character (the lone surrogate U+{ord(found[0]):04X})"
+    return None

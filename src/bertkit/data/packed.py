@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,13 @@ IntArray = npt.NDArray[np.int32]
 
 
 Index = npt.NDArray[np.int64]
+
+
+def ranges(begins: Index, sizes: Index) -> Index:
+    """The numbers begin, begin + 1, ... of each range, end to end."""
+    ends = np.cumsum(sizes)
+    shifts: Index = np.repeat(begins - (ends - sizes), sizes)
+    return np.arange(len(shifts)) + shifts
 
 
 def answerable(offsets: Index, sizes: Index) -> list[tuple[int, int]]:
@@ -53,9 +60,7 @@ class WindowIndex:
 
     def windows_of(self, rows: Index) -> Index:
         """The windows of some texts, text by text."""
-        counts = self.counts[rows]
-        before = np.cumsum(counts) - counts
-        return np.repeat(self.firsts[rows] - before, counts) + np.arange(counts.sum())
+        return ranges(self.firsts[rows], self.counts[rows])
 
 
 @dataclass(frozen=True)
@@ -92,19 +97,28 @@ class Sequences:
 
     def places(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Where in `ids` the tokens of the sequences `rows` lie, in that order, int64 [T]."""
-        lengths = self.sizes[rows]
-        ends = np.cumsum(lengths)
-        inside = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
-        places: npt.NDArray[np.int64] = np.repeat(self.starts[rows], lengths) + inside
-        return places
+        return ranges(self.starts[rows], self.sizes[rows])
+
+    def only(self, rows: npt.NDArray[np.int64]) -> Sequences:
+        """Those of some rows, in that order."""
+        if self.windows is None:
+            return self._of(rows)
+        places = self.windows.windows_of(rows)
+        firsts = np.concatenate([[0], np.cumsum(self.windows.counts[rows])]).astype(np.int64)
+        return replace(self._of(places), windows=WindowIndex(firsts, self.windows.offsets[places]))
 
     def beginnings(self) -> Sequences:
         """Each row as the one sequence that it begins with: itself, or the first of its windows."""
-        if self.windows is None:
-            return self
-        rows = self.windows.firsts[:-1]
-        starts = np.concatenate([[0], np.cumsum(self.sizes[rows])]).astype(np.int64)
-        return Sequences(self.ids[self.places(rows)], starts, self.second[rows], self.truncated)
+        return self if self.windows is None else self._of(self.windows.firsts[:-1])
+
+    def apart(self) -> Sequences:
+        """Each window as a row of its own."""
+        return self if self.windows is None else replace(self, windows=None)
+
+    def _of(self, places: npt.NDArray[np.int64]) -> Sequences:
+        """Some of the sequences, each a row of its own."""
+        starts = np.concatenate([[0], np.cumsum(self.sizes[places])]).astype(np.int64)
+        return Sequences(self.ids[self.places(places)], starts, self.second[places], self.truncated)
 
     def batch(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> PackedBatch:
         """The sequences of `rows` end to end, in that order."""

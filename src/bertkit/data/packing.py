@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bertkit.config.reading import Reading
-from bertkit.data.packed import Sequences, WindowIndex
+from bertkit.data.packed import Sequences, WindowIndex, ranges
 from bertkit.errors import UserError
 from bertkit.text.tokenizer import Tokenizer
 
@@ -202,18 +202,11 @@ def with_specials(
     ids[begins] = tokenizer.cls_id
     ids[begins + 1 + sizes_a] = tokenizer.sep_id
     ids[(begins + 2 + sizes_a + sizes_b)[paired_N]] = tokenizer.sep_id
-    to = np.concatenate([_ranges(begins + 1, sizes_a), _ranges(begins + 2 + sizes_a, sizes_b)])
-    source = np.concatenate([_ranges(first_N2[:, 0], sizes_a), _ranges(second_N2[:, 0], sizes_b)])
+    to = np.concatenate([ranges(begins + 1, sizes_a), ranges(begins + 2 + sizes_a, sizes_b)])
+    source = np.concatenate([ranges(first_N2[:, 0], sizes_a), ranges(second_N2[:, 0], sizes_b)])
     ids[to] = tokens[source]
     boundaries = np.where(paired_N, 2 + sizes_a, lengths).astype(np.int32)
     return Sequences(ids=ids, starts=starts, second=boundaries), to, source
-
-
-def _ranges(begins: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The numbers begin, begin + 1, ... of each range, end to end."""
-    ends = np.cumsum(sizes)
-    shifts: npt.NDArray[np.int64] = np.repeat(begins - (ends - sizes), sizes)
-    return np.arange(len(shifts)) + shifts
 
 
 def _truncation(room: int) -> Cutter:

@@ -16,7 +16,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from bertkit.data.tables import BadRow, CellRow, Cells, bad_row, iterate_cells, text_problem
+from bertkit.data.files import text_problem
+from bertkit.data.tables import BadRow, CellRow, Cells, bad_row, iterate_cells
 from bertkit.errors import UserError, nearest, quoted
 
 STARTS = ("start", "answer_start")

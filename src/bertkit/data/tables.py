@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count, islice, zip_longest
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from bertkit.data.columnar import arrow_rows, excel_records, parquet_rows
 from bertkit.data.delimited import Delimited, Lines, separator_of, split_records
-from bertkit.data.files import open_bytes, read_lines, undecoded
+from bertkit.data.files import open_bytes, read_lines, text_problem, undecoded
 from bertkit.data.formats import PLAIN, counts_rows, format_of
 from bertkit.errors import UserError, nearest, quoted
 
@@ -27,41 +27,51 @@ Reader = Callable[[Path, list[Column] | None, "Manner"], Iterator[Record]]
 Records = Callable[[Path, Sequence[Column], bool, "Manner"], Delimited]
 _JsonRecords = Iterator[tuple[int, Cells | str]]
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
 
 @dataclass(frozen=True)
 class Columns:
     """Where the parts of an example stand, each by name or by number from 1 (a string of digits is one).
 
-    `pair` is the second text, `label` the class; None where there is none to read.
+    `pair` is the second text, `label` the class; None where there is none to read. `more` are other columns,
+    by the name of what they are to a kind of task.
     """
 
     text: Column
     pair: Column | None = None
     label: Column | None = None
+    more: Mapping[str, tuple[Column, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for part in ("text", "pair", "label"):
-            column = getattr(self, part)
-            if isinstance(column, str) and column.isdecimal():
-                object.__setattr__(self, part, int(column))
+            object.__setattr__(self, part, _numbered(getattr(self, part)))
+        numbered = {name: tuple(map(_numbered, columns)) for name, columns in self.more.items()}
+        object.__setattr__(self, "more", numbered)
 
     @property
     def asked(self) -> list[Column]:
-        """The columns to read, in the order text, pair, label."""
-        return [column for column in (self.text, self.pair, self.label) if column is not None]
+        """The columns to read, in the order text, pair, label, and those of `more`."""
+        usual = [column for column in (self.text, self.pair, self.label) if column is not None]
+        return [*usual, *chain.from_iterable(self.more.values())]
+
+
+def _numbered(column: Any) -> Any:
+    return int(column) if isinstance(column, str) and column.isdecimal() else column
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row as it stands in the file: texts untouched and perhaps empty, the label stripped of spaces."""
+    """One row as it stands in the file: texts untouched and perhaps empty, the label stripped of spaces.
+
+    The label is a text of tables; a kind of task with files of its own may have anything for it. `more` are
+    the cells of `Columns.more`, as they stand there, or what such files have of a row.
+    """
 
     line: int
     text: str
     pair: str | None = None
-    label: str | None = None
+    label: Any = None
     cells: Cells = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -207,18 +217,8 @@ def _row(path: Path, row: CellRow, columns: Columns) -> Row | BadRow:
             reason = f"column {quoted(column)} {problem}; mend or remove the row."
             return bad_row(path, row.line, reason, row.cells)
         values[part] = value.strip() if part == "label" else value
-    return Row(row.line, **values, cells=row.cells)
-
-
-def text_problem(value: Any) -> str | None:
-    """Why `value` cannot be the text of an example, as the end of a sentence; None where it can."""
-    if not isinstance(value, str):
-        return f"is not a string but of type {type(value).__name__}"
-    if "\0" in value:
-        return "holds a NUL byte"
-    if not value.isascii() and (found := _SURROGATE.search(value)):
-        return f"holds half a character (the lone surrogate U+{ord(found[0]):04X})"
-    return None
+    more = {name: [next(asked) for _ in names] for name, names in columns.more.items()}
+    return Row(row.line, **values, cells=row.cells, more=more)
 
 
 def _lines(path: Path, encoding: str) -> Lines:

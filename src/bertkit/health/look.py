@@ -17,6 +17,7 @@ from bertkit.data.packed import PackedBatch
 from bertkit.model.compute import FLOAT32, Compute
 from bertkit.model.encoder import Block, Encoder
 from bertkit.model.heads import Classifier
+from bertkit.model.losses import LAST_LAYERS
 from bertkit.model.pretraining import Pretrainer, PretrainingBatch
 
 EMBEDDINGS, POOLER, HEAD = "embeddings", "pooler", "head"
@@ -172,15 +173,16 @@ def look_at(model: Classifier | Pretrainer, batch: Any, *, compute: Compute = FL
             probabilities: torch.Tensor | None = model(batch)[0].float().softmax(-1)
             inputs = batch.inputs
         else:
-            outputs = model.outputs(model(batch))
-            probabilities = None if outputs.shape[1] == 1 else outputs.exp()
+            outputs = model.outputs(model(batch), batch)
+            classes = LAST_LAYERS[model.head.config.kind].classes
+            probabilities = outputs.exp() if classes else None
             inputs = batch
         # Once more, for now the last layer too is computed at all tokens, whatever the head asks for.
         hidden_TH, attentions = model.encoder(inputs, return_attention=True)
     looked.cls_spread = spread(hidden_TH.index_select(0, inputs.starts_B))
     for number, weights in enumerate(attentions, start=1):
         looked.attention_entropy[f"layer {number}"] = entropy_share(weights)
-    if probabilities is None:  # Numbers have no answers that are the same.
+    if probabilities is None:  # No row has one of several classes.
         return looked
     mean = probabilities.mean(0)
     answers = probabilities.argmax(-1)

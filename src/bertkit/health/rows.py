@@ -61,6 +61,8 @@ def measure_rows(
     at_once: int,
     baseline_loss: float,
     blind: dict[str, Any],
+    classes: bool,
+    numbers: bool,
 ) -> RowMeasures:
     """What `RowMeasures` says, and what there is to say of classes or numbers, where rows have one each.
 
@@ -74,10 +76,11 @@ def measure_rows(
         at_once: rows of a batch, to cut the file as it stands.
         baseline_loss: see `RowMeasures`.
         blind: `metrics.summary` of the baseline that reads no text.
+        classes: whether a row has one of several classes.
+        numbers: whether a row has a number.
     """
-    known, single = train.known.values, len(train.known.values) == len(train)
-    numbers = single and known.dtype.kind == "f"
-    classes = len(labels) if single and not numbers else 0
+    known, single = train.known.values, classes or numbers
+    count = len(labels) if classes else 0
     in_order = np.split(np.arange(len(train)), range(at_once, len(train), at_once))
     neighbours, strangers = _alike(sequences)
     measured: dict[str, Any] = {
@@ -92,8 +95,8 @@ def measure_rows(
             "contradictions": [train.lines[row] for row in odd.contradictions[:LINES_SHOWN]],
             "leaks": [dev.lines[row] for row in odd.leaks[:LINES_SHOWN]],
         },
-        "batch_dispersion": dispersion(known, batches, classes) if single else 1.0,
-        "file_dispersion": dispersion(known, in_order, classes) if single else 1.0,
+        "batch_dispersion": dispersion(known, batches, count) if single else 1.0,
+        "file_dispersion": dispersion(known, in_order, count) if single else 1.0,
         "neighbours_alike": neighbours,
         "strangers_alike": strangers,
     }

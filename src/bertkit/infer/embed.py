@@ -142,7 +142,7 @@ class Embedder:
         """
         characters = WORD_CHARACTERS_AT_ONCE if self.embedding.by_word else None
         for block in in_blocks(rows, ROWS_AT_ONCE, characters_at_once=characters):
-            found, sequences = self._embed(block.texts, block.pairs, progress, block.characters)
+            found, sequences = self._embed(block.good.texts, block.good.pairs, progress, block.characters)
             block.answered(tally, sequences, progress)
             yield block.rows, found
 

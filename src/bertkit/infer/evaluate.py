@@ -13,8 +13,9 @@ from bertkit.infer.predict import Predictor
 from bertkit.infer.reading import as_trained
 from bertkit.infer.rows import SILENT, Progress
 from bertkit.recipe import Recipe, TaskRecipe, from_table, names_file
+from bertkit.tasks.encoded import Encoded
 from bertkit.tasks.examples import Examples, leaks
-from bertkit.tasks.kind import Outputs, Scale
+from bertkit.tasks.kind import HeadOutputs, Scale
 from bertkit.tasks.load import load_examples
 from bertkit.tasks.registry import Split, Task, find_task
 from bertkit.version import __version__
@@ -51,11 +52,12 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe, *, progress: Progress = S
     scoring = kind.scoring(names, task.metric, positive)
     baselines = scoring.baselines(train or rows, rows, blind=train is None)
 
-    outputs, figures = _answered(predictor, rows, progress)
-    targets, predictions = rows.known, kind.predict(outputs)
-    found = scoring.summary(targets, predictions)
+    encoded, said, figures = _answered(predictor, rows, progress)
+    outputs = kind.collect(encoded, said)
+    predictions = kind.predict(rows, outputs, names, predictor.decision)
+    found = scoring.summary(rows, predictions)
     blind = baselines[kind.baselines[0].name]["score"]
-    outcome = scoring.status(targets, predictions, found["interval"], blind)
+    outcome = scoring.status(rows, predictions, found["interval"], blind)
     return {
         "task": task.name,
         "kind": task.kind,
@@ -65,33 +67,39 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe, *, progress: Progress = S
         "left_out": len(rows.left_out),
         "train_rows": None if train is None else len(train),
         **found,
-        "loss": float(kind.losses(targets, outputs, Scale(**predictor.card.get("scale", {}))).mean()),
+        "loss": float(kind.losses(encoded, said, Scale(**predictor.card.get("scale", {}))).mean()),
         "baselines": baselines,
         "baselines_from": "dev" if train is None else "train",
         "leaks": None if train is None else len(leaks(train, rows)),
         "seeds": [{"seed": None, "score": found["score"], "status": outcome}],
         "temperature": predictor.temperature,
-        **kind.scored(targets, predictions, names),
-        **kind.examine(outputs, targets, scoring),
-        "mistakes": kind.mistakes(rows, outputs, names),
+        **kind.scored(rows, predictions, names),
+        **kind.examine(rows, outputs, scoring),
+        "mistakes": kind.mistakes(rows, outputs, predictions, names),
         **figures,
         "version": __version__,
     }
 
 
-def _answered(predictor: Predictor, rows: Examples, progress: Progress) -> tuple[Outputs, dict[str, Any]]:
-    """What the model says of all rows, and what a result says of how it was computed."""
+def _answered(
+    predictor: Predictor, rows: Examples, progress: Progress
+) -> tuple[Encoded, HeadOutputs, dict[str, Any]]:
+    """All rows encoded, what the head says of them, and what a result says of how it was computed."""
     began = time.perf_counter()
     progress.begin(len(rows), 0)
-    sequences = predictor.encode(rows.texts, rows.pairs)
-    outputs = predictor.outputs(sequences, progress=progress)
-    seconds = time.perf_counter() - began
-    return outputs, {
-        "truncated": sequences.truncated,
-        "precision": predictor.compute.precision,
-        "seconds": seconds,
-        "tokens_per_second": float(sequences.lengths.sum() / seconds),
-    }
+    encoded = predictor.encode(rows)
+    said = predictor.outputs(encoded, progress=progress)
+    seconds, sequences = time.perf_counter() - began, encoded.sequences
+    return (
+        encoded,
+        said,
+        {
+            "truncated": sequences.truncated,
+            "precision": predictor.compute.precision,
+            "seconds": seconds,
+            "tokens_per_second": float(sequences.lengths.sum() / seconds),
+        },
+    )
 
 
 def _task_for(predictor: Predictor, recipe: TaskRecipe) -> Task:

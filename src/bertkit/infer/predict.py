@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from bertkit.checkpoint.folder import ModelFolder
 from bertkit.config.head import HEAD_KINDS
 from bertkit.config.reading import Reading
 from bertkit.data.packed import Sequences
-from bertkit.data.packing import encode_texts
 from bertkit.data.tables import BadRow, Row
 from bertkit.errors import UserError
 from bertkit.infer.rows import (
@@ -30,6 +29,9 @@ from bertkit.model.bulk import head_outputs
 from bertkit.model.compute import Compute
 from bertkit.model.heads import Classifier
 from bertkit.tasks.calibration import tempered
+from bertkit.tasks.encoded import Encoded
+from bertkit.tasks.examples import Examples
+from bertkit.tasks.kind import Decision
 from bertkit.tasks.kinds import KINDS, kind_of_head
 
 Answer = dict[str, Any]
@@ -43,12 +45,13 @@ class Predictor:
     Attributes:
         name: what the user called the model.
         kind: what it was trained to answer.
-        labels: names of the classes in their order, or of the numbers.
+        labels: names of the classes in their order, or of the numbers, or what else its kind has for names.
         card: what training noted about the model; empty for a folder that another program wrote.
         compute: where and in which number format.
         reading: how texts become sequences: as it was trained to, but for windows that were asked for.
         temperature: what its logits are divided by, so that its probabilities mean what they say; None where
             the folder keeps none (`training.temperature` of a recipe).
+        decision: how predictions are made of outputs: see `Kind.decide`.
     """
 
     def __init__(self, folder: ModelFolder, name: str, compute: Compute, reading: Reading) -> None:
@@ -66,20 +69,24 @@ class Predictor:
             )
         self.name = name
         self.kind = kind
-        self.labels = folder.head.config.labels
         self.card = folder.card
+        self.labels = folder.head.config.labels or tuple(self.card.get("labels") or ())
+        self.decision: Decision = self.card.get("decision") or {}
         self.compute = compute
         self.reading = reading
         self.temperature = _temperature(folder)
         self._tokenizer = folder.tokenizer
         self._classifier = Classifier(folder.encoder, folder.head)
 
-    def predict(self, texts: Texts, pairs: Texts | None = None) -> list[Answer]:
+    def predict(
+        self, texts: Texts, pairs: Texts | None = None, more: Mapping[str, Sequence[Any]] | None = None
+    ) -> list[Answer]:
         """Answer N texts, or N pairs of texts.
 
         Args:
             texts: the texts, or the first ones of the pairs. Every string has an answer, an empty one too.
             pairs: the second texts, as many.
+            more: what else the kind of task asks of each row, by name: see `Examples.more`.
 
         Returns:
             For each, in the order given: `{"text", "pair", ...}`, see `Kind.answers`.
@@ -88,37 +95,43 @@ class Predictor:
             UserError: an argument holds something else than strings, or `pairs` is not as long as `texts`.
         """
         first, second = checked_texts(texts, pairs)
-        return self._answers(first, second, self.outputs(self.encode(first, second)))
+        given = {name: list(values) for name, values in (more or {}).items()}
+        if wrong := next((name for name, values in given.items() if len(values) != len(first)), None):
+            raise UserError(
+                f"There are {len(first)} texts but {len(given[wrong])} {wrong}; each text needs one."
+            )
+        rows = Examples(first, second, None, [*range(1, len(first) + 1)], Path(), more=given)
+        return self._answers(rows)[0]
 
-    def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Sequences:
-        """The texts as the model was trained to read them.
+    def encode(self, rows: Examples) -> Encoded:
+        """Rows as the model was trained to read them.
 
         Raises:
             UserError: the model was trained on pairs and gets single texts, or the reverse.
         """
         trained_on_pairs = self.card.get("pairs")
-        if trained_on_pairs is not None and trained_on_pairs != (pairs is not None):
+        if trained_on_pairs is not None and len(rows) and trained_on_pairs != (rows.pairs is not None):
             raise UserError(
                 f"{self.name} was trained on {'pairs of texts' if trained_on_pairs else 'single texts'}: "
                 f"give it {'the second texts too' if trained_on_pairs else 'no second texts'}."
             )
-        return encode_texts(self._tokenizer, texts, pairs, **asdict(self.reading))
+        return self.kind.encode(self._tokenizer, rows, self.reading, self.labels)
 
     def outputs(
-        self, sequences: Sequences, *, progress: Progress = SILENT, characters: int = 0
+        self, encoded: Encoded, *, progress: Progress = SILENT, characters: int = 0
     ) -> npt.NDArray[np.floating[Any]]:
-        """What the head says, [N, C]: of classes log-probabilities, `tempered` where there is a temperature.
+        """What the head says: see `head_outputs`; of classes `tempered` where there is a temperature.
 
         Args:
-            sequences: N rows.
+            encoded: N rows.
             progress: is told of them as one block, of so many `characters`.
             characters: of their texts.
 
         Raises:
             UserError: the weights make numbers that are none.
         """
-        after = begin_block(progress, sequences, characters)
-        outputs = head_outputs(self._classifier, sequences, compute=self.compute, after=after)
+        after = begin_block(progress, encoded.sequences, characters)
+        outputs = head_outputs(self._classifier, encoded.units, compute=self.compute, after=after)
         if np.isnan(outputs).any():
             raise UserError(f"{self.name} answers with NaN: its weights are damaged; train it again.")
         return outputs if self.temperature is None else tempered(outputs, self.temperature)
@@ -142,22 +155,26 @@ class Predictor:
         for block in in_blocks(rows, at_once):
             answers: Iterator[Answer] = iter(())
             sequences = None
-            if block.texts:
-                sequences = self.encode(block.texts, block.pairs)
-                outputs = self.outputs(sequences, progress=progress, characters=block.characters)
-                answers = iter(self._answers(block.texts, block.pairs, outputs))
+            if len(block.good):
+                found, sequences = self._answers(block.good, progress=progress, characters=block.characters)
+                answers = iter(found)
             block.answered(tally, sequences, progress)
             for row in block.rows:
                 yield {"line": row.line, "error": row.problem} if isinstance(row, BadRow) else next(answers)
 
     def _answers(
-        self, texts: Sequence[str], pairs: Sequence[str] | None, outputs: npt.NDArray[np.floating[Any]]
-    ) -> list[Answer]:
-        said = self.kind.answers(outputs, self.labels)
-        if pairs is None:
-            return [{"text": text, **answer} for text, answer in zip(texts, said, strict=True)]
-        both = zip(texts, pairs, said, strict=True)
-        return [{"text": text, "pair": pair, **answer} for text, pair, answer in both]
+        self, rows: Examples, *, progress: Progress = SILENT, characters: int = 0
+    ) -> tuple[list[Answer], Sequences]:
+        """What there is to say of each row, and the sequences that the rows were read as."""
+        rows, kind = self.kind.complete(rows), self.kind
+        encoded = self.encode(rows)
+        outputs = kind.collect(encoded, self.outputs(encoded, progress=progress, characters=characters))
+        predictions = kind.predict(rows, outputs, self.labels, self.decision)
+        said = kind.answers(rows, outputs, predictions, self.labels)
+        parts = {"text": rows.texts, **({} if rows.pairs is None else {"pair": rows.pairs})}
+        texts = (dict(zip(parts, each, strict=True)) for each in zip(*parts.values(), strict=True))
+        found = [{**text, **answer} for text, answer in zip(texts, said, strict=True)]
+        return found, encoded.sequences
 
 
 def _temperature(folder: ModelFolder) -> float | None:

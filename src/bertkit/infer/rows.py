@@ -14,7 +14,7 @@ from bertkit.data.packed import Sequences
 from bertkit.data.tables import BadRow, Columns, Row, iterate_rows
 from bertkit.data.write import breaks_lines
 from bertkit.errors import UserError
-from bertkit.tasks.examples import checked
+from bertkit.tasks.examples import Examples, checked
 
 Texts = str | Iterable[str] | npt.NDArray[np.str_]
 """One text, or several: a list, an array, a column of a data frame, a generator."""
@@ -131,32 +131,31 @@ def characters_of(row: Row | BadRow) -> int:
     return len(row.text) + len(row.pair or "") if isinstance(row, Row) else 0
 
 
-def rows_to_answer(path: Path, columns: Columns, **how: Any) -> Iterator[Row | BadRow]:
-    """As `iterate_rows`; a row without text is a bad one too."""
-    for row in iterate_rows(path, columns, **how):
+def rows_to_answer(
+    path: Path, columns: Columns, reads: Callable[..., Iterator[Row | BadRow]] = iterate_rows, **how: Any
+) -> Iterator[Row | BadRow]:
+    """As `Kind.reads` has them; a row without text is a bad one too."""
+    for row in reads(path, columns, **how):
         yield checked(path, row)
 
 
 @dataclass(frozen=True)
 class Block:
-    """Rows that are answered together, and of the good ones among them texts, pairs (or None), characters."""
+    """Rows that are answered together, the good ones among them, and their characters."""
 
     rows: list[Row | BadRow]
-    texts: list[str]
-    pairs: list[str] | None
+    good: Examples
     characters: int
 
     @classmethod
     def of(cls, rows: list[Row | BadRow], characters: int) -> Block:
         """The block of rows that have so many characters."""
-        good = [row for row in rows if isinstance(row, Row)]
-        pairs = [row.pair for row in good if row.pair is not None]
-        return cls(rows, [row.text for row in good], pairs or None, characters)
+        return cls(rows, Examples.of([row for row in rows if isinstance(row, Row)], Path()), characters)
 
     def answered(self, tally: Tally, sequences: Sequences | None, progress: Progress) -> None:
         """Count it, and tell of the rows that nothing was computed of."""
         tally.add(self.rows, sequences)
-        progress.done(len(self.rows) - len(self.texts), 0)
+        progress.done(len(self.rows) - len(self.good), 0)
 
 
 def in_blocks(

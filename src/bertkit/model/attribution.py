@@ -96,7 +96,7 @@ def _score(
         # What the table of tokens would answer is replaced.
         hook = classifier.encoder.embeddings.tokens.register_forward_hook(lambda *_: flat)
         try:
-            logs_NC = classifier.outputs(classifier(batch))
+            logs_NC = classifier.outputs(classifier(batch), batch)
         finally:
             hook.remove()
         # What all classes have in common falls out: these are the logits' differences, of a sigmoid too.

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from bertkit.data.packed import Features, Sequences
+from bertkit.config.head import HEAD_KINDS
+from bertkit.data.packed import Features, Sequences, ranges
 from bertkit.model.compute import FLOAT32, Compute
 from bertkit.model.heads import Classifier
 from bertkit.model.pooling import over_windows
@@ -33,20 +34,37 @@ def head_outputs(
     tokens: int = TOKENS,
     after: After = _unheard,
 ) -> npt.NDArray[np.float32]:
-    """What the head says of each row, [N, C], in the order given: see `Classifier.outputs`, `in_batches`.
+    """What the head says of N rows, in the order given: see `Classifier.outputs`, `in_batches`.
 
     Rows in windows are pooled first, a few windows at a time: a text of any length takes little memory.
+
+    Returns:
+        [N, C]; of a head on tokens [T, C], of all tokens end to end; of one that chooses [M, 1], of all
+        sequences.
     """
-    if isinstance(inputs, Sequences) and inputs.windows is not None:
-        vectors_NW = pooled(classifier, inputs, compute=compute, tokens=tokens, after=after)
-        inputs, after = Features(vectors_NW, np.ones(len(inputs), dtype=np.int64)), _unheard
+    head = HEAD_KINDS[classifier.head.config.kind]
+    sizes: npt.NDArray[np.int64] | None = None
+    if isinstance(inputs, Sequences):
+        if head.tokens:
+            inputs = inputs.apart()
+            sizes = inputs.lengths
+        elif inputs.windows is not None and head.apart:
+            sizes, index, told = inputs.windows.counts, inputs.windows, after
+
+            def after(rows: npt.NDArray[np.int64]) -> None:
+                told(index.windows_of(rows))
+
+        elif inputs.windows is not None:
+            vectors_NW = pooled(classifier, inputs, compute=compute, tokens=tokens, after=after)
+            inputs, after = Features(vectors_NW, np.ones(len(inputs), dtype=np.int64)), _unheard
 
     def answer(rows: npt.NDArray[np.int64]) -> torch.Tensor:
-        return classifier.outputs(classifier(inputs.batch(rows)))
+        batch = inputs.batch(rows)
+        return classifier.outputs(classifier(batch), batch)
 
-    classes = len(classifier.head.config.labels)
+    width = len(classifier.head.config.labels) or classifier.head.config.outputs
     return in_batches(
-        classifier, inputs.lengths, classes, answer, compute=compute, tokens=tokens, after=after
+        classifier, inputs.lengths, width, answer, compute=compute, tokens=tokens, after=after, sizes=sizes
     )
 
 
@@ -92,8 +110,9 @@ def in_batches(
     compute: Compute,
     tokens: int,
     after: After = _unheard,
+    sizes: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.float32]:
-    """What `answer` makes of the N rows, [N, width], in their order.
+    """What `answer` makes of the N rows, [N, width], in their order; of more than one each, end to end.
 
     Rows are computed sorted by length, so that those of one batch are alike, in batches of up to `tokens`
     tokens (or of one longer row). The module's training mode is as before afterwards.
@@ -106,15 +125,18 @@ def in_batches(
         compute: where and in which number format.
         tokens: of a batch, at most.
         after: see `After`.
+        sizes: how many `answer` gives of each row, [N]; None: one.
     """
-    found = np.empty((len(lengths), width), dtype=np.float32)
+    starts = None if sizes is None else np.cumsum(sizes) - sizes
+    found = np.empty((len(lengths) if sizes is None else int(sizes.sum()), width), dtype=np.float32)
     training = module.training
     module.eval()
     # One context for all batches: it casts each weight once.
     try:
         with torch.inference_mode(), compute.autocast():
             for rows in batches_by_length(lengths, tokens):
-                found[rows] = answer(rows).numpy()
+                places = rows if sizes is None or starts is None else ranges(starts[rows], sizes[rows])
+                found[places] = answer(rows).numpy()
                 after(rows)
     finally:
         module.train(training)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -14,7 +15,7 @@ from bertkit.data.packed import FeatureBatch, PackedBatch
 from bertkit.model.compute import in_float32
 from bertkit.model.encoder import Encoder
 from bertkit.model.layers import Dropout, initialise
-from bertkit.model.losses import OUTPUTS, TARGETS, Losses
+from bertkit.model.losses import LAST_LAYERS, Losses
 from bertkit.model.pooling import pool
 
 
@@ -76,27 +77,35 @@ class Classifier(nn.Module):
         return logits
 
     def pool(self, batch: PackedBatch) -> torch.Tensor:
-        """What the head sees of each sequence [B, W], or of each token [T, W]."""
+        """What the head sees of each row [B, W], of each of its sequences [M, W], or of each token [T, W]."""
         config = self.head.config
+        if HEAD_KINDS[config.kind].apart:
+            batch = replace(batch, windows=None)
         return pool(self.encoder, batch, config.pooling, config.layers, config.combine)
 
-    def loss(self, logits: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
-        """Of a head on one vector a sequence: the loss of each, float32 [B]; of others see `losses`."""
-        return OUTPUTS[self.head.config.loss].loss(logits.float(), labels_B)
-
-    def losses(self, logits: torch.Tensor, targets: torch.Tensor, batch: PackedBatch) -> Losses:
-        """Of a head of any kind, in float32; the mean is the loss of transformers' class.
+    def losses(
+        self, logits: torch.Tensor, targets: torch.Tensor, batch: PackedBatch | FeatureBatch
+    ) -> Losses:
+        """In float32; the mean is the loss of transformers' class.
 
         Args:
             logits: of `batch`, from `forward`.
             targets: by the head's kind: "classify" labels [B]; "multilabel" 0 or 1 [B, C]; "regress" numbers
                 [B, C]; "tag" labels [T], `IGNORED` where none is due; "answer" first and last token of the
                 answer, counted in its own sequence, [B, 2], where one beyond the sequence does not count;
-                "choose" which of each B / N sequences that follow each other is right, [N].
-            batch: the sequences.
+                "choose" which of the sequences of each row is right, [N]: of as many as the batch says, or of
+                B / N that follow each other.
+            batch: the sequences, or what was pooled of them.
         """
-        return TARGETS[self.head.config.kind](self.head.config, logits.float(), targets, batch)
+        return LAST_LAYERS[self.head.config.kind].losses(self.head.config, logits.float(), targets, batch)
 
-    def outputs(self, logits: torch.Tensor) -> torch.Tensor:
-        """What logits are read as: log-probabilities of the classes, or numbers, float32 [B, C]."""
-        return OUTPUTS[self.head.config.loss].outputs(logits.float())
+    def outputs(self, logits: torch.Tensor, batch: PackedBatch | FeatureBatch) -> torch.Tensor:
+        """What the logits of `batch` are read as, in float32: see `LastLayer`."""
+        return LAST_LAYERS[self.head.config.kind].outputs(self.head.config, logits.float(), batch)
+
+    def train(self, mode: bool = True) -> Classifier:
+        """Training mode, or not; an encoder that is frozen has no dropout in either."""
+        super().train(mode)
+        if not any(parameter.requires_grad for parameter in self.encoder.parameters()):
+            self.encoder.eval()
+        return self

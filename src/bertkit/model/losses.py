@@ -1,4 +1,4 @@
-"""What the numbers of a head mean and how far they are from what they should be: one table for each."""
+"""What the numbers of a head's last layer mean and how far they are from what they should be."""
 
 from __future__ import annotations
 
@@ -9,58 +9,11 @@ import torch
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from bertkit.config.head import HeadConfig
-from bertkit.data.packed import PackedBatch
+from bertkit.config.head import HeadConfig, HeadKind
+from bertkit.data.packed import FeatureBatch, PackedBatch
+from bertkit.tasks.encoded import IGNORED
 
-IGNORED = -100
-"""The target of a token that has no tag of its own, as in transformers."""
-
-
-def _softmax_loss(logits_BC: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
-    return F.cross_entropy(logits_BC, labels_B, reduction="none")
-
-
-def _sigmoid_loss(logits_B1: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
-    logits_B = logits_B1.squeeze(1)
-    return F.binary_cross_entropy_with_logits(logits_B, labels_B.to(logits_B.dtype), reduction="none")
-
-
-def _squared_loss(logits_BC: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    values_BC = values.to(logits_BC.dtype).view_as(logits_BC)
-    return F.mse_loss(logits_BC, values_BC, reduction="none").mean(1)
-
-
-def _softmax_log_probabilities(logits_BC: torch.Tensor) -> torch.Tensor:
-    return logits_BC.log_softmax(-1)
-
-
-def _sigmoid_log_probabilities(logits_B1: torch.Tensor) -> torch.Tensor:
-    return torch.cat([F.logsigmoid(-logits_B1), F.logsigmoid(logits_B1)], dim=1)
-
-
-@dataclass(frozen=True)
-class Output:
-    """What a last layer on one vector a sequence says.
-
-    Attributes:
-        loss: of each sequence, [B].
-        outputs: what it is read as: log-probabilities of the classes, or numbers, [B, C].
-    """
-
-    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-    outputs: Callable[[torch.Tensor], torch.Tensor]
-
-
-OUTPUTS: dict[str, Output] = {
-    "softmax": Output(_softmax_loss, _softmax_log_probabilities),
-    "sigmoid": Output(_sigmoid_loss, _sigmoid_log_probabilities),
-    "squared": Output(_squared_loss, lambda logits_BC: logits_BC),
-}
-
-
-def weighted_mean(losses_B: torch.Tensor, weights_B: torch.Tensor | None) -> torch.Tensor:
-    """The mean, a scalar; with weights that of torch's `cross_entropy`, over the sum of the weights."""
-    return losses_B.mean() if weights_B is None else (losses_B * weights_B).sum() / weights_B.sum()
+Batch = PackedBatch | FeatureBatch
 
 
 @dataclass(frozen=True)
@@ -75,14 +28,35 @@ class Losses:
     losses_NK: torch.Tensor
     counted_NK: torch.Tensor
 
-    def mean(self) -> torch.Tensor:
-        """The mean over columns of the mean of what counts in each; 0 for a column where nothing does."""
-        sums_K = self.losses_NK.where(self.counted_NK, 0.0).sum(0)
-        return (sums_K / self.counted_NK.sum(0).clamp(min=1)).mean()
+    def mean(self, weights_N: torch.Tensor | None = None) -> torch.Tensor:
+        """The mean over columns of the mean of what counts in each; 0 for a column where nothing does.
+
+        Args:
+            weights_N: of each target, as torch's `cross_entropy` has them: the mean is over their sum.
+        """
+        weights_NK = self.counted_NK.to(self.losses_NK.dtype)
+        if weights_N is not None:
+            weights_NK = weights_NK * weights_N[:, None]
+        sums_K = (self.losses_NK.where(self.counted_NK, 0.0) * weights_NK).sum(0)
+        total_K = weights_NK.sum(0)
+        return (sums_K / total_K.where(total_K > 0, 1.0)).mean()
 
 
-Targets = Callable[[HeadConfig, torch.Tensor, torch.Tensor, PackedBatch], Losses]
-"""From the head, its logits, the targets and the batch."""
+@dataclass(frozen=True)
+class LastLayer:
+    """What the numbers of a head mean.
+
+    Attributes:
+        losses: of the head, its logits, the targets and the batch; the mean is the loss of transformers'
+            class of that head.
+        outputs: of the head, its logits and the batch: what they are read as, [N, C] of N vectors or tokens:
+            log-probabilities where one of several is right, else the logits, which may be numbers.
+        classes: whether the outputs are log-probabilities of C classes that a row has one of.
+    """
+
+    losses: Callable[[HeadConfig, torch.Tensor, torch.Tensor, Batch], Losses]
+    outputs: Callable[[HeadConfig, torch.Tensor, Batch], torch.Tensor]
+    classes: bool = False
 
 
 def _all(losses_N: torch.Tensor) -> Losses:
@@ -90,32 +64,45 @@ def _all(losses_N: torch.Tensor) -> Losses:
     return Losses(losses_N1, torch.ones_like(losses_N1, dtype=torch.bool))
 
 
-def _classes(head: HeadConfig, logits_BC: torch.Tensor, labels_B: torch.Tensor, batch: PackedBatch) -> Losses:
-    return _all(OUTPUTS[head.loss].loss(logits_BC, labels_B))
+def _as_they_are(head: HeadConfig, logits_NC: torch.Tensor, batch: Batch) -> torch.Tensor:
+    return logits_NC
 
 
-def _label_sets(
-    head: HeadConfig, logits_BC: torch.Tensor, sets_BC: torch.Tensor, batch: PackedBatch
-) -> Losses:
+def _classes(head: HeadConfig, logits_BC: torch.Tensor, labels_B: torch.Tensor, batch: Batch) -> Losses:
+    if head.loss == "softmax":
+        return _all(F.cross_entropy(logits_BC, labels_B, reduction="none"))
+    logits_B = logits_BC.squeeze(1)
+    return _all(F.binary_cross_entropy_with_logits(logits_B, labels_B.to(logits_B.dtype), reduction="none"))
+
+
+def _class_outputs(head: HeadConfig, logits_BC: torch.Tensor, batch: Batch) -> torch.Tensor:
+    if head.loss == "softmax":
+        return logits_BC.log_softmax(-1)
+    return torch.cat([F.logsigmoid(-logits_BC), F.logsigmoid(logits_BC)], dim=1)
+
+
+def _label_sets(head: HeadConfig, logits_BC: torch.Tensor, sets_BC: torch.Tensor, batch: Batch) -> Losses:
     losses_BC = F.binary_cross_entropy_with_logits(logits_BC, sets_BC.to(logits_BC.dtype), reduction="none")
     return _all(losses_BC.mean(1))
 
 
-def _numbers(head: HeadConfig, logits_BC: torch.Tensor, values: torch.Tensor, batch: PackedBatch) -> Losses:
-    return _all(_squared_loss(logits_BC, values))
+def _numbers(head: HeadConfig, logits_BC: torch.Tensor, values: torch.Tensor, batch: Batch) -> Losses:
+    values_BC = values.to(logits_BC.dtype).view_as(logits_BC)
+    return _all(F.mse_loss(logits_BC, values_BC, reduction="none").mean(1))
 
 
-def _tags(head: HeadConfig, logits_TC: torch.Tensor, tags_T: torch.Tensor, batch: PackedBatch) -> Losses:
+def _tags(head: HeadConfig, logits_TC: torch.Tensor, tags_T: torch.Tensor, batch: Batch) -> Losses:
     losses_T = F.cross_entropy(logits_TC, tags_T, ignore_index=IGNORED, reduction="none")
     return Losses(losses_T[:, None], (tags_T != IGNORED)[:, None])
 
 
-def _answers(
-    head: HeadConfig, logits_T2: torch.Tensor, places_B2: torch.Tensor, batch: PackedBatch
-) -> Losses:
+def _tag_outputs(head: HeadConfig, logits_TC: torch.Tensor, batch: Batch) -> torch.Tensor:
+    return logits_TC.log_softmax(-1)
+
+
+def _answers(head: HeadConfig, logits_T2: torch.Tensor, places_B2: torch.Tensor, batch: Batch) -> Losses:
     # Of pads transformers takes the logits too, as of places where an answer may be; here there are none.
-    parts = torch.split(logits_T2, list(batch.lengths))
-    logits_BS2 = pad_sequence(list(parts), batch_first=True, padding_value=-torch.inf)
+    logits_BS2 = _side_by_side(logits_T2, batch.lengths)
     places_B2 = places_B2.clamp(min=0)
     inside_B2 = places_B2 < torch.tensor(batch.lengths, device=places_B2.device)[:, None]
     asked_B2 = places_B2.where(inside_B2, 0)
@@ -123,16 +110,42 @@ def _answers(
     return Losses(-logs_B2, inside_B2)
 
 
-def _choices(head: HeadConfig, logits_B1: torch.Tensor, best_N: torch.Tensor, batch: PackedBatch) -> Losses:
-    return _all(F.cross_entropy(logits_B1.view(len(best_N), -1), best_N, reduction="none"))
+def _answer_outputs(head: HeadConfig, logits_T2: torch.Tensor, batch: Batch) -> torch.Tensor:
+    return _log_softmax_within(logits_T2, batch.lengths)
 
 
-TARGETS: dict[str, Targets] = {
-    "classify": _classes,
-    "multilabel": _label_sets,
-    "regress": _numbers,
-    "tag": _tags,
-    "answer": _answers,
-    "choose": _choices,
+def _choices(head: HeadConfig, logits_M1: torch.Tensor, best_N: torch.Tensor, batch: Batch) -> Losses:
+    counts = _choices_of(batch) or (len(logits_M1) // max(1, len(best_N)),) * len(best_N)
+    logits_NK = _side_by_side(logits_M1, counts).squeeze(-1)
+    return _all(F.cross_entropy(logits_NK, best_N, reduction="none"))
+
+
+def _choice_outputs(head: HeadConfig, logits_M1: torch.Tensor, batch: Batch) -> torch.Tensor:
+    return _log_softmax_within(logits_M1, _choices_of(batch) or (len(logits_M1),))
+
+
+def _choices_of(batch: Batch) -> tuple[int, ...] | None:
+    """How many sequences each row of the batch has; None where it does not say."""
+    return batch.windows if isinstance(batch, PackedBatch) else None
+
+
+def _side_by_side(values_TC: torch.Tensor, lengths: tuple[int, ...]) -> torch.Tensor:
+    """Values that stand end to end, so many of each of B, as [B, S, C]; -inf behind the shorter ones."""
+    parts = torch.split(values_TC, list(lengths))
+    return pad_sequence(list(parts), batch_first=True, padding_value=-torch.inf)
+
+
+def _log_softmax_within(values_TC: torch.Tensor, lengths: tuple[int, ...]) -> torch.Tensor:
+    """Log-probabilities over the values that belong together, so many of each, of each column: [T, C]."""
+    padded_BSC = _side_by_side(values_TC, lengths).log_softmax(1)
+    return torch.cat([part[:size] for part, size in zip(padded_BSC, lengths, strict=True)])
+
+
+LAST_LAYERS: dict[HeadKind, LastLayer] = {
+    "classify": LastLayer(_classes, _class_outputs, classes=True),
+    "multilabel": LastLayer(_label_sets, _as_they_are),
+    "regress": LastLayer(_numbers, _as_they_are),
+    "tag": LastLayer(_tags, _tag_outputs),
+    "answer": LastLayer(_answers, _answer_outputs),
+    "choose": LastLayer(_choices, _choice_outputs),
 }
-"""By the head's kind. The mean of each is the loss of transformers' class of that head."""

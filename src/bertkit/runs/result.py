@@ -70,12 +70,12 @@ class Answers:
 
     Attributes:
         targets: what the rows ask for.
-        outputs: of the model, float32 [N, C], as its kind of task has them.
+        outputs: of the model, as its kind of task keeps them: of the rows [N, ...], or of each target value.
         adds: what each row adds to the metrics, [N, S].
     """
 
     targets: Targets
-    outputs: npt.NDArray[np.float32]
+    outputs: npt.NDArray[Any]
     adds: npt.NDArray[Any]
 
     def write(self, folder: Path) -> None:
@@ -105,8 +105,9 @@ class Answers:
             found = cls(Targets(arrays["values"], arrays["starts"]), arrays["outputs"], arrays["adds"])
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise UserError(f"{path} cannot be read ({error}); {DAMAGED}.") from None
-        rows = len(found.targets)
-        if rows < 1 or found.adds.ndim != 2 or len(found.adds) != rows or len(found.outputs) != rows:
+        rows, values = len(found.targets), len(found.targets.values)
+        outputs = len(found.outputs)
+        if rows < 1 or found.adds.ndim != 2 or len(found.adds) != rows or outputs not in (rows, values):
             raise UserError(f"{path}: its arrays are not of the same rows; {DAMAGED}.")
         return found
 

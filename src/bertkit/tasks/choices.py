@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from bertkit.data.files import text_problem
 from bertkit.data.tables import (
     BadRow,
     CellRow,
@@ -18,7 +19,6 @@ from bertkit.data.tables import (
     bad_row,
     iterate_cells,
     place,
-    text_problem,
 )
 from bertkit.errors import UserError, quoted, shown
 

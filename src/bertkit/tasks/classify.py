@@ -23,11 +23,14 @@ from bertkit.tasks.confusion import (
     confusions,
     metrics_of,
 )
+from bertkit.tasks.encoded import Encoded
 from bertkit.tasks.examples import Examples, Targets
 from bertkit.tasks.kind import (
     MISTAKES,
     UNSURE,
     Baseline,
+    Decision,
+    HeadOutputs,
     Kind,
     LabelColumn,
     Names,
@@ -83,23 +86,23 @@ def _told(targets: Targets, names: Names) -> list[Any]:
     return [names[label] for label in targets.values]
 
 
-def _predict(outputs: Outputs) -> IntArray:
+def _predict(rows: Examples, outputs: Outputs, names: Names, decision: Decision) -> IntArray:
     found: IntArray = outputs.argmax(axis=1)
     return found
 
 
-def _losses(targets: Targets, outputs: Outputs, scale: Scale) -> npt.NDArray[Any]:
+def _losses(encoded: Encoded, outputs: HeadOutputs, scale: Scale) -> npt.NDArray[Any]:
     """Cross-entropy, in nats."""
-    found: npt.NDArray[Any] = -outputs[np.arange(len(targets)), targets.values]
+    found: npt.NDArray[Any] = -outputs[np.arange(len(outputs)), encoded.learned.values]
     return found
 
 
-def _one_answer(targets: Targets, predictions: Predictions) -> bool:
+def _one_answer(rows: Examples, predictions: Predictions) -> bool:
     return len(np.unique(predictions)) == 1
 
 
-def _adds(targets: Targets, predictions: Predictions, names: Names) -> Adds:
-    return adds_of(targets.values, predictions, len(names))
+def _adds(rows: Examples, predictions: Predictions, names: Names) -> Adds:
+    return adds_of(rows.known.values, predictions, len(names))
 
 
 def _shares(targets: Targets, names: Names) -> FloatArray:
@@ -117,9 +120,9 @@ def _weights(how: str, targets: Targets, names: Names) -> FloatArray:
     return found
 
 
-def _floor(targets: Targets, scale: Scale, names: Names, weights: FloatArray | None) -> float:
+def _floor(encoded: Encoded, scale: Scale, names: Names, weights: FloatArray | None) -> float:
     """Entropy of the labels' shares in the loss, in nats: no constant answer has a lower loss."""
-    shares = _shares(targets, names)
+    shares = _shares(encoded.learned, names)
     return entropy((shares if weights is None else shares * weights).tolist())
 
 
@@ -147,14 +150,15 @@ def _spread(targets: Targets, names: Names) -> dict[str, Any]:
     return {"label_shares": dict(zip(names, _shares(targets, names).tolist(), strict=True))}
 
 
-def _scored(targets: Targets, predictions: Predictions, names: Names) -> dict[str, Any]:
+def _scored(rows: Examples, predictions: Predictions, names: Names) -> dict[str, Any]:
+    labels = rows.known.values
     told: dict[str, Any] = {
         "labels": list(names),
-        "by_class": by_class(targets.values, predictions, names),
-        "confusions": confusions(targets.values, predictions, names),
+        "by_class": by_class(labels, predictions, names),
+        "confusions": confusions(labels, predictions, names),
     }
     if len(names) <= MATRIX:
-        told["confusion"] = confusion_matrix(targets.values, predictions, len(names)).tolist()
+        told["confusion"] = confusion_matrix(labels, predictions, len(names)).tolist()
     return told
 
 
@@ -188,16 +192,15 @@ def _ngram(train: Examples, dev: Examples, names: Names) -> Predictions:
     return np.asarray(model.predict(columns(dev)))
 
 
-def _examine(outputs: Outputs, targets: Targets, scoring: Scoring) -> dict[str, Any]:
+def _examine(rows: Examples, outputs: Outputs, scoring: Scoring) -> dict[str, Any]:
     return calibration.examine(
-        np.exp(outputs), targets.values, scoring.names, scoring.metric, positive=scoring.positive
+        np.exp(outputs), rows.known.values, scoring.names, scoring.metric, positive=scoring.positive
     )
 
 
-def _mistakes(rows: Examples, outputs: Outputs, names: Names) -> list[dict[str, Any]]:
+def _mistakes(rows: Examples, outputs: Outputs, predicted: Predictions, names: Names) -> list[dict[str, Any]]:
     """The wrongly answered rows of which the model was surest, surest first; none of a model that broke."""
     labels, probabilities = rows.known.values, np.exp(outputs)
-    predicted = probabilities.argmax(axis=1)
     told = np.isfinite(probabilities).all(axis=1)
     wrong = np.flatnonzero(told & (predicted != labels))
     wrong = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")][:MISTAKES]
@@ -214,12 +217,10 @@ def _mistakes(rows: Examples, outputs: Outputs, names: Names) -> list[dict[str, 
     ]
 
 
-def _answers(outputs: Outputs, names: Names) -> list[dict[str, Any]]:
-    probabilities = np.exp(outputs)
-    best = probabilities.argmax(axis=1)
+def _answers(rows: Examples, outputs: Outputs, predicted: Predictions, names: Names) -> list[dict[str, Any]]:
     return [
         {"label": names[label], "probabilities": dict(zip(names, row, strict=True))}
-        for label, row in zip(best, probabilities.tolist(), strict=True)
+        for label, row in zip(predicted, np.exp(outputs).tolist(), strict=True)
     ]
 
 
@@ -260,9 +261,11 @@ CLASSIFY = Kind(
         Baseline("ngram", "n-gram", "n-gram model", "an n-gram model", _ngram),
     ),
     learned="to tell the labels apart",
+    classes=True,
     label_problem=_label_problem,
     targets=_targets,
     told=_told,
+    strata=lambda targets: targets.values,
     predict=_predict,
     losses=_losses,
     one_answer=_one_answer,
@@ -271,7 +274,7 @@ CLASSIFY = Kind(
     floor=_floor,
     floor_title="predicting the class frequencies",
     floor_words="the entropy of the classes",
-    uniform=lambda names: math.log(len(names)),
+    uniform=lambda encoded, names: math.log(len(names)),
     words=_words,
     spread=_spread,
     scored=_scored,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from bertkit.errors import listed, shown
 class Targets:
     """What N rows ask for: `values` end to end, those of row i from `starts[i]` to `starts[i + 1]`.
 
-    A class a row, numbers, a tag a word: what they mean is for the kind of the task to say.
+    A class a row, numbers, a tag a word: what they mean is for the kind of the task to say. A value may be
+    several numbers: then `values` is [V, K].
     """
 
     values: npt.NDArray[Any]
@@ -36,10 +37,12 @@ class Targets:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def only(self, rows: Sequence[int]) -> Targets:
+    def only(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> Targets:
         """Those of some rows."""
+        if len(self.values) == len(self):  # One value a row.
+            return Targets.single(self.values[np.asarray(rows, dtype=np.int64)])
         parts = [self.of(row) for row in rows]
-        return Targets(np.concatenate(parts), np.cumsum([0, *map(len, parts)]))
+        return Targets(np.concatenate(parts or [self.values[:0]]), np.cumsum([0, *map(len, parts)]))
 
     def of(self, row: int) -> npt.NDArray[Any]:
         """The values of one row."""
@@ -57,6 +60,7 @@ class Examples:
         lines: where each example begins in the file, from 1.
         path: the file.
         left_out: its rows that cannot be used, and are no examples.
+        more: what else its kind of task has of each example, in JSON's values: N of each, by name.
     """
 
     texts: list[str]
@@ -65,6 +69,19 @@ class Examples:
     lines: list[int]
     path: Path
     left_out: Sequence[BadRow] = ()
+    more: Mapping[str, list[Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], path: Path) -> Examples:
+        """Rows of a file that all have the same parts, without their labels."""
+        return cls(
+            texts=[row.text for row in rows],
+            pairs=[row.pair for row in rows if row.pair is not None] or None,
+            targets=None,
+            lines=[row.line for row in rows],
+            path=path,
+            more={name: [row.more[name] for row in rows] for name in (rows[0].more if rows else ())},
+        )
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -77,6 +94,7 @@ class Examples:
             pairs=None if self.pairs is None else [self.pairs[row] for row in rows],
             targets=None if self.targets is None else self.targets.only(rows),
             lines=[self.lines[row] for row in rows],
+            more={name: [values[row] for row in rows] for name, values in self.more.items()},
         )
 
     @property
@@ -94,7 +112,8 @@ class Examples:
 
     def fingerprint(self, targets: Sequence[Any]) -> str:
         """SHA-256 of the texts and their `targets`, in hexadecimal: rows that are the same have it."""
-        return hashlib.sha256(json.dumps([self.texts, self.pairs, targets]).encode()).hexdigest()
+        parts = [self.texts, self.pairs, targets, *([dict(self.more)] if self.more else [])]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -149,7 +168,7 @@ def checked(path: Path, row: Row | BadRow) -> Row | BadRow:
     """A row of a file, as a bad one where its text or label is blank; a second text may be."""
     if isinstance(row, Row):
         for part, value in (("text", row.text), ("label", row.label)):
-            if value is not None and not value.strip():
+            if isinstance(value, str) and not value.strip():
                 return bad_row(
                     path, row.line, f"the {part} is empty; fill it in or remove the row.", row.cells
                 )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,28 @@ import numpy as np
 import numpy.typing as npt
 
 from bertkit.config.head import HeadKind
-from bertkit.data.tables import Row
+from bertkit.config.reading import Reading
+from bertkit.data.packing import encode_texts
+from bertkit.data.tables import BadRow, Row, iterate_rows
 from bertkit.errors import UserError
+from bertkit.tasks.encoded import Encoded
 from bertkit.tasks.examples import Examples, Targets
 from bertkit.tasks.metrics import Adds, FloatArray, Metric, get_metric, summary
+from bertkit.text.tokenizer import Tokenizer
 
 MISTAKES = 30
 """Rows at most that a person should look at."""
 Names = tuple[str, ...]
 """Of the classes in their order, or of the numbers."""
+HeadOutputs = npt.NDArray[Any]
+"""What `model.bulk.head_outputs` gives: of rows [N, C], of tokens or of the sequences of rows end to end."""
 Outputs = npt.NDArray[Any]
-"""What the head says of N rows, [N, C]: log-probabilities of classes, or numbers."""
+"""What a kind keeps of them: of N rows [N, ...], or of as many values as `Targets` has of them."""
 Predictions = npt.NDArray[Any]
-"""What is made of outputs, one for each of N rows."""
+"""What is made of outputs, as many; what they are is for the kind to say."""
+Decision = Mapping[str, Any]
+"""How predictions are made of outputs, in JSON's values, such as a threshold; fitted on dev, kept on the
+model's card."""
 UNSURE = "unsure"
 """The label in a table of a row whose best label is not likely enough."""
 
@@ -64,7 +73,7 @@ class LabelColumn:
     """The labels of a file as they stand there.
 
     Attributes:
-        cells: N of them, none empty.
+        cells: N of them, none empty; of tables texts, else as the kind reads them.
         lines: where each stands, from 1.
         path: the file.
         task: what the task is called.
@@ -74,7 +83,7 @@ class LabelColumn:
         grows: whether labels beyond `known` are added to them.
     """
 
-    cells: Sequence[str]
+    cells: Sequence[Any]
     lines: Sequence[int]
     path: Path
     task: str
@@ -85,7 +94,8 @@ class LabelColumn:
 
     def of(self, rows: Sequence[Row]) -> LabelColumn:
         """That of some rows."""
-        return replace(self, cells=[row.label or "" for row in rows], lines=[row.line for row in rows])
+        cells = ["" if row.label is None else row.label for row in rows]
+        return replace(self, cells=cells, lines=[row.line for row in rows])
 
 
 @dataclass(frozen=True)
@@ -111,6 +121,24 @@ def _nothing(*_: Any) -> dict[str, Any]:
     return {}
 
 
+def _the_same(rows: Examples) -> Examples:
+    return rows
+
+
+def _one_stratum(targets: Targets) -> npt.NDArray[Any]:
+    return np.zeros(len(targets), dtype=np.int64)
+
+
+def encode_rows(tokenizer: Tokenizer, rows: Examples, reading: Reading, names: Names) -> Encoded:
+    """Rows of a text, or of a pair of texts, and one target: as `encode_texts` has them."""
+    sequences = encode_texts(tokenizer, rows.texts, rows.pairs, **asdict(reading))
+    return Encoded(sequences, rows.targets)
+
+
+def _all_outputs(encoded: Encoded, outputs: HeadOutputs) -> Outputs:
+    return outputs
+
+
 def no_positive(asked: str, targets: Targets, names: Names) -> str:
     """Only of two labels one is the positive one."""
     if asked:
@@ -124,7 +152,7 @@ def no_positive(asked: str, targets: Targets, names: Names) -> str:
 def no_weights(how: str, targets: Targets, names: Names) -> FloatArray:
     """Only classes have weights."""
     raise UserError(
-        f"Class weights and balanced batches are of labels, and these rows have numbers; leave {how!r} out."
+        f"Class weights and balanced batches are of rows with one of several labels each; leave {how!r} out."
     )
 
 
@@ -146,9 +174,9 @@ class Scoring:
     metrics: tuple[Metric, ...]
     positive: str = ""
 
-    def summary(self, targets: Targets, predictions: Predictions) -> dict[str, Any]:
+    def summary(self, rows: Examples, predictions: Predictions) -> dict[str, Any]:
         """What is said of predictions: see `metrics.summary`; with `positive` where there is one."""
-        return self.of(self.kind.adds(targets, predictions, self.names))
+        return self.of(self.kind.adds(rows, predictions, self.names))
 
     def of(self, adds: Adds) -> dict[str, Any]:
         """The same of what rows add, [N, S]."""
@@ -158,15 +186,15 @@ class Scoring:
     def baselines(self, train: Examples, dev: Examples, *, blind: bool = False) -> dict[str, Any]:
         """What each baseline, or the blind one alone, reaches on dev: its `summary` by its name."""
         return {
-            each.name: self.summary(dev.known, each.predict(train, dev, self.names))
+            each.name: self.summary(dev, each.predict(train, dev, self.names))
             for each in self.kind.baselines[: 1 if blind else None]
         }
 
     def status(
-        self, targets: Targets, predictions: Predictions, interval: Sequence[float], blind: float
+        self, rows: Examples, predictions: Predictions, interval: Sequence[float], blind: float
     ) -> str:
         """See `runs.result.SeedResult`; `interval` is of the predictions, `blind` that baseline's score."""
-        if self.kind.one_answer(targets, predictions):
+        if self.kind.one_answer(rows, predictions):
             return "collapsed"
         return "learned" if self.metric.beats(interval, blind) else "not learned"
 
@@ -185,28 +213,37 @@ class Kind:
             else ""; it raises `UserError` where the one that is asked for cannot be.
         baselines: two; the first is blind: it reads no text.
         learned: what a model has learned that beats it: "the model has learned ...".
+        classes: whether a row has one of several classes.
+        reads: of a file, its columns and how it is read (see `iterate_rows`): its rows.
+        complete: of rows the same, with what can be told of them that a file does not say.
         label_problem: why a label of a file cannot be, as a sentence behind its place; None where it can.
         targets: what a file's labels ask for, and the names; it raises `UserError` where they cannot be
             learned from.
         told: the targets of rows as people know them, in JSON's values.
-        predict: of outputs [N, C] the predictions [N].
+        strata: of N targets, what each row counts as where some are set aside, [N]: see `tasks.split`.
+        encode: of a tokenizer, rows, how texts are read, and the names: the rows as a model reads them.
+        collect: of rows so encoded and what the head says of them: the outputs that are kept.
+        predict: of rows, outputs, names and a decision: the predictions.
+        decide: of rows with targets, outputs and names: the decision that is best there, and predictions
+            that it could not see the targets of; None where there is nothing to decide.
         scale: of the targets of training; None where they are learned as they are.
-        losses: of targets, outputs and the scale of training: the loss of each row, [N].
-        one_answer: of targets and predictions: whether all rows have the same one.
-        adds: of targets, predictions and names: what each row adds to the metrics, [N, S].
+        losses: of rows encoded with targets, what the head says of them, and the scale of training: the loss
+            of each target that counts; of rows with one each, [N].
+        one_answer: of rows and predictions: whether all rows have the same one.
+        adds: of rows, predictions and names: what each row adds to the metrics, [N, S].
         weights: of how ("balanced" or "sqrt"), the targets of training and names: the weight of each class in
             the loss, [C], 1 on average over the rows; it raises `UserError` where rows have no classes.
-        floor: the loss of one who knows how some targets are spread and nothing else: of these, the scale of
-            training, the names, and the weights of the classes in the loss, or None.
+        floor: the loss of one who knows how some targets are spread and nothing else: of rows encoded with
+            them, the scale of training, the names, and the weights of the classes in the loss, or None.
         floor_title: what has that loss, as a subject: "predicting ...".
         floor_words: what it is, in a sentence: "... is 0.5".
-        uniform: the loss of one who knows nothing; of the names.
+        uniform: the loss of one who knows nothing; of rows encoded, and the names.
         words: what a person is told of the targets of training before a run: a heading and a text.
         spread: what a result says of the targets of training.
-        scored: what it says of targets, predictions and names beside scores.
-        examine: of outputs, targets and how they are scored: what more is to be said of one model's outputs.
-        mistakes: of rows, outputs and names: the rows that a person should look at.
-        answers: of outputs and names: what `predict` says of each row, without its texts.
+        scored: what it says of rows, predictions and names beside scores.
+        examine: of rows, outputs and how they are scored: what more is to be said of one model's outputs.
+        mistakes: of rows, outputs, predictions and names: the rows that a person should look at.
+        answers: of the same: what `predict` says of each row, without its texts.
         columns: of the names and what is wanted: what the columns of answers are called in a table, and of
             what type they are.
         cells: of an answer and what is wanted: what stands in them, texts and numbers.
@@ -221,33 +258,47 @@ class Kind:
     positive: Callable[[str, Targets, Names], str] = no_positive
     baselines: tuple[Baseline, Baseline]
     learned: str
+    classes: bool = False
+    reads: Callable[..., Iterator[Row | BadRow]] = iterate_rows
+    complete: Callable[[Examples], Examples] = _the_same
     label_problem: Callable[[LabelColumn, int], str | None]
     targets: Callable[[LabelColumn], tuple[Targets, Names]]
     told: Callable[[Targets, Names], list[Any]]
-    predict: Callable[[Outputs], Predictions]
+    strata: Callable[[Targets], npt.NDArray[Any]] = _one_stratum
+    encode: Callable[[Tokenizer, Examples, Reading, Names], Encoded] = encode_rows
+    collect: Callable[[Encoded, HeadOutputs], Outputs] = _all_outputs
+    predict: Callable[[Examples, Outputs, Names, Decision], Predictions]
+    decide: Callable[[Examples, Outputs, Names], tuple[Decision, Predictions]] | None = None
     scale: Callable[[Targets], Scale] | None = None
-    losses: Callable[[Targets, Outputs, Scale], npt.NDArray[Any]]
-    one_answer: Callable[[Targets, Predictions], bool]
-    adds: Callable[[Targets, Predictions, Names], Adds]
+    losses: Callable[[Encoded, HeadOutputs, Scale], npt.NDArray[Any]]
+    one_answer: Callable[[Examples, Predictions], bool]
+    adds: Callable[[Examples, Predictions, Names], Adds]
     weights: Callable[[str, Targets, Names], FloatArray] = no_weights
-    floor: Callable[[Targets, Scale, Names, FloatArray | None], float]
+    floor: Callable[[Encoded, Scale, Names, FloatArray | None], float]
     floor_title: str
     floor_words: str
-    uniform: Callable[[Names], float]
+    uniform: Callable[[Encoded, Names], float]
     words: Callable[[Targets, Names], tuple[str, str]]
     spread: Callable[[Targets, Names], dict[str, Any]]
-    scored: Callable[[Targets, Predictions, Names], dict[str, Any]] = _nothing
-    examine: Callable[[Outputs, Targets, Scoring], dict[str, Any]] = _nothing
-    mistakes: Callable[[Examples, Outputs, Names], list[dict[str, Any]]]
-    answers: Callable[[Outputs, Names], list[dict[str, Any]]]
+    scored: Callable[[Examples, Predictions, Names], dict[str, Any]] = _nothing
+    examine: Callable[[Examples, Outputs, Scoring], dict[str, Any]] = _nothing
+    mistakes: Callable[[Examples, Outputs, Predictions, Names], list[dict[str, Any]]]
+    answers: Callable[[Examples, Outputs, Predictions, Names], list[dict[str, Any]]]
     columns: Callable[[Names, Wanted], dict[str, type]]
     cells: Callable[[Mapping[str, Any], Wanted], list[Any]]
     overview: Callable[[Sequence[Any]], dict[str, str]]
 
-    @property
-    def labels(self) -> bool:
-        """Whether rows ask for labels, which stand in an order; else for numbers."""
-        return self.scale is None
+    def decided(self, rows: Examples, outputs: Outputs, names: Names) -> tuple[Decision, Predictions]:
+        """How predictions are best made of outputs, and predictions as new rows would have them.
+
+        Args:
+            rows: with targets.
+            outputs: of them.
+            names: of the classes.
+        """
+        if self.decide is not None:
+            return self.decide(rows, outputs, names)
+        return {}, self.predict(rows, outputs, names, {})
 
     def metric(self, name: str) -> Metric:
         """The metric of that name, the usual one of none.

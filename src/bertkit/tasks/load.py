@@ -7,13 +7,13 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from bertkit.data.tables import BadRow, Row, bad_row, iterate_rows
+from bertkit.data.tables import BadRow, Row, bad_row
 from bertkit.errors import UserError
 from bertkit.tasks.examples import Examples, checked, told_bad
 from bertkit.tasks.kind import LabelColumn, Names
 from bertkit.tasks.kinds import KINDS
 from bertkit.tasks.registry import Split, Task
-from bertkit.tasks.split import split_rows, strata
+from bertkit.tasks.split import split_rows
 
 
 def load_examples(
@@ -61,7 +61,7 @@ def load_splits(task: Task) -> tuple[dict[Split, Examples], Names]:
 
 def _dealt(task: Task, whole: Examples) -> dict[Split, Examples]:
     """The splits of the rows of one file."""
-    alike = strata(whole.known, classes=KINDS[task.kind].labels)
+    alike = KINDS[task.kind].strata(whole.known)
     parts = split_rows(whole, task.shares, alike, seed=task.split_seed)
     return {split: whole.only(rows) for split, rows in parts.items()}
 
@@ -70,7 +70,7 @@ def _read(task: Task, split: Split, names: Names | None, *, grows: bool = False)
     """All rows of a split's file; see `load_examples`."""
     path, kind = task.file(split), KINDS[task.kind]
     how: dict[str, Any] = {"header": task.header, "separator": task.separator, "encoding": task.encoding}
-    rows = [checked(path, row) for row in iterate_rows(path, task.columns, **how)]
+    rows = [checked(path, row) for row in kind.reads(path, task.columns, **how)]
     column: LabelColumn | None = None
     to_learn = split == "train" or split in task.shares
     if task.columns.label is not None:
@@ -80,14 +80,7 @@ def _read(task: Task, split: Split, names: Names | None, *, grows: bool = False)
     good, bad = _good(rows), [row for row in rows if isinstance(row, BadRow)]
     if bad and (not good or not task.skip_bad):
         raise UserError(told_bad(path, bad, len(rows)))
-    whole = Examples(
-        texts=[row.text for row in good],
-        pairs=None if task.columns.pair is None else [row.pair for row in good if row.pair is not None],
-        targets=None,
-        lines=[row.line for row in good],
-        path=path,
-        left_out=bad,
-    )
+    whole = kind.complete(replace(Examples.of(good, path), left_out=bad))
     if column is None:
         return whole, ()
     targets, found = kind.targets(column)

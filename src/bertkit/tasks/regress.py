@@ -10,10 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bertkit.errors import UserError, quoted
+from bertkit.tasks.encoded import Encoded
 from bertkit.tasks.examples import Examples, Targets
 from bertkit.tasks.kind import (
     MISTAKES,
     Baseline,
+    Decision,
+    HeadOutputs,
     Kind,
     LabelColumn,
     Names,
@@ -28,6 +31,8 @@ from bertkit.tasks.ngrams import columns, features
 NAMES: Names = ("score",)
 POINTS = 2_000
 """Rows that a result names with their numbers, for the picture."""
+TENTHS = 10
+"""Rows of each tenth of the numbers are set aside alike."""
 SAME = 0.01
 """Of the targets' deviation: predictions that lie no further apart are one number."""
 _GREATEST = 1e18
@@ -75,30 +80,32 @@ def _scale(targets: Targets) -> Scale:
     return Scale(float(targets.values.mean()), float(targets.values.std()))
 
 
-def _predict(outputs: Outputs) -> FloatArray:
+def _predict(rows: Examples, outputs: Outputs, names: Names, decision: Decision) -> FloatArray:
     found: FloatArray = outputs[:, 0].astype(np.float64)
     return found
 
 
-def _losses(targets: Targets, outputs: Outputs, scale: Scale) -> npt.NDArray[Any]:
+def _losses(encoded: Encoded, outputs: HeadOutputs, scale: Scale) -> npt.NDArray[Any]:
     """Squared error on the standardised scale."""
-    found: FloatArray = np.square((_predict(outputs) - targets.values) / scale.deviation)
+    error = outputs[:, 0].astype(np.float64) - encoded.learned.values
+    found: FloatArray = np.square(error / scale.deviation)
     return found
 
 
-def _adds(targets: Targets, predictions: Predictions, names: Names) -> Adds:
+def _adds(rows: Examples, predictions: Predictions, names: Names) -> Adds:
     """One, the sums of a correlation of numbers and of ranks, and the errors.
 
     Ranks are those in the whole set, also where rows of it are drawn anew.
     """
     from scipy.stats import rankdata
 
-    error = predictions - targets.values
+    targets = rows.known.values
+    error = predictions - targets
     return np.column_stack(
         [
             np.ones(len(targets)),
-            *_products(predictions, targets.values),
-            *_products(rankdata(predictions), rankdata(targets.values)),
+            *_products(predictions, targets),
+            *_products(rankdata(predictions), rankdata(targets)),
             error**2,
             np.abs(error),
         ]
@@ -141,13 +148,19 @@ def absolute_error(sums: FloatArray) -> FloatArray:
     return ratio(sums[..., 12], sums[..., 0])
 
 
-def _one_answer(targets: Targets, predictions: Predictions) -> bool:
-    return bool(np.ptp(predictions) <= SAME * targets.values.std())
+def _one_answer(rows: Examples, predictions: Predictions) -> bool:
+    return bool(np.ptp(predictions) <= SAME * rows.known.values.std())
 
 
-def _floor(targets: Targets, scale: Scale, names: Names, weights: FloatArray | None) -> float:
+def _floor(encoded: Encoded, scale: Scale, names: Names, weights: FloatArray | None) -> float:
     """The variance of the standardised numbers."""
-    return float(np.square(targets.values.std() / scale.deviation))
+    return float(np.square(encoded.learned.values.std() / scale.deviation))
+
+
+def _strata(targets: Targets) -> npt.NDArray[Any]:
+    """Tenths of the numbers, equal ones alike."""
+    values = targets.values
+    return np.searchsorted(np.sort(values), values) * TENTHS // max(1, len(values))
 
 
 def _words(targets: Targets, names: Names) -> tuple[str, str]:
@@ -182,15 +195,17 @@ def _ridge(train: Examples, dev: Examples, names: Names) -> Predictions:
     return np.asarray(model.predict(columns(dev)))
 
 
-def _scored(targets: Targets, predictions: Predictions, names: Names) -> dict[str, Any]:
+def _scored(rows: Examples, predictions: Predictions, names: Names) -> dict[str, Any]:
     """`points`: of up to `POINTS` rows, spread evenly over them, the target and the prediction."""
-    some = np.unique(np.linspace(0, len(targets) - 1, min(len(targets), POINTS)).astype(np.int64))
-    return {"points": np.column_stack([targets.values, predictions])[some].tolist()}
+    some = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), POINTS)).astype(np.int64))
+    return {"points": np.column_stack([rows.known.values, predictions])[some].tolist()}
 
 
-def _mistakes(rows: Examples, outputs: Outputs, names: Names) -> list[dict[str, Any]]:
+def _mistakes(
+    rows: Examples, outputs: Outputs, predictions: Predictions, names: Names
+) -> list[dict[str, Any]]:
     """The rows that are furthest off, the furthest first; none of a model that broke."""
-    targets, predictions = rows.known.values, _predict(outputs)
+    targets = rows.known.values
     told = np.flatnonzero(np.isfinite(predictions))
     far = told[np.argsort(-np.abs(predictions - targets)[told], kind="stable")][:MISTAKES]
     return [
@@ -205,8 +220,10 @@ def _mistakes(rows: Examples, outputs: Outputs, names: Names) -> list[dict[str, 
     ]
 
 
-def _answers(outputs: Outputs, names: Names) -> list[dict[str, Any]]:
-    return [{"score": value} for value in _predict(outputs).tolist()]
+def _answers(
+    rows: Examples, outputs: Outputs, predictions: Predictions, names: Names
+) -> list[dict[str, Any]]:
+    return [{"score": value} for value in predictions.tolist()]
 
 
 def _columns(names: Names, wanted: Wanted) -> dict[str, type]:
@@ -250,6 +267,7 @@ REGRESS = Kind(
     label_problem=_label_problem,
     targets=_targets,
     told=_told,
+    strata=_strata,
     scale=_scale,
     predict=_predict,
     losses=_losses,
@@ -258,7 +276,7 @@ REGRESS = Kind(
     floor=_floor,
     floor_title="predicting the mean",
     floor_words="the variance of the scores",
-    uniform=lambda names: 1.0,
+    uniform=lambda encoded, names: 1.0,
     words=_words,
     spread=_spread,
     scored=_scored,

@@ -6,21 +6,11 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from bertkit.errors import UserError
-from bertkit.tasks.examples import Examples, Targets
+from bertkit.tasks.examples import Examples
 from bertkit.tasks.registry import Split
-
-TENTHS = 10
-"""Of numbers: rows of each tenth of them are set aside alike."""
-
-
-def strata(targets: Targets, *, classes: bool) -> npt.NDArray[Any]:
-    """Of N rows what each split gets its share of: classes, or tenths of numbers, equal ones alike; [N]."""
-    values = targets.values
-    return values if classes else np.searchsorted(np.sort(values), values) * TENTHS // max(1, len(values))
 
 
 def split_rows(
@@ -35,7 +25,7 @@ def split_rows(
     Args:
         examples: N of them.
         shares: between 0 and 1, below 1 together.
-        strata: what each row counts as, [N].
+        strata: what each row counts as, [N], see `Kind.strata`.
         seed: another one makes another choice.
 
     Returns:

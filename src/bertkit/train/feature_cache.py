@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from bertkit.config.head import HEAD_KINDS
 from bertkit.data.packed import Features, Sequences
-from bertkit.errors import UserError
 from bertkit.model.bulk import pooled
 from bertkit.model.compute import Compute
 from bertkit.model.heads import Classifier
@@ -19,6 +19,10 @@ from bertkit.train.listener import Listener
 from bertkit.train.prepare import Prepared
 
 ROWS_TO_ESTIMATE = 32
+
+
+def _pooled(classifier: Classifier) -> bool:
+    return HEAD_KINDS[classifier.head.config.kind].pooled
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,9 @@ class Inputs:
 class FeatureCache:
     """Gives each seed its rows, of a frozen encoder as features.
 
-    Features of a frozen encoder are computed in evaluation mode, so without dropout. All seeds of a run that
+    Features of a frozen encoder are computed in evaluation mode, so without dropout. A head that stands on
+    more than one vector a row has none: its encoder computes them anew in every step, which takes less memory
+    than to keep them. All seeds of a run that
     starts from a trained model share them, for their encoder is the same; fresh weights are others with each
     seed.
 
@@ -53,7 +59,7 @@ class FeatureCache:
     def of(self, classifier: Classifier) -> Inputs:
         """The rows for a seed that begins with `classifier`."""
         train, dev = self._prepared.train_sequences, self._prepared.dev_sequences
-        if not self._freeze:
+        if not self._freeze or not _pooled(classifier):
             return Inputs(train, dev)
         if self._shared is not None:
             return self._shared
@@ -79,18 +85,10 @@ class FeatureCache:
         """Stand-ins for the rows of `of` that cost as much in a step; and how long `of` will take.
 
         Features are zeros here: only a few rows go through the encoder, to see how long it takes.
-
-        Raises:
-            UserError: the head wants more than one vector a row.
         """
         train, dev = self._prepared.train_sequences, self._prepared.dev_sequences
-        if not self._freeze:
+        if not self._freeze or not _pooled(classifier):
             return Inputs(train, dev)
-        if classifier.head.config.pooling == "none":
-            raise UserError(
-                "A head on every token cannot be trained on features, which are one vector a text: "
-                "leave out --freeze."
-            )
         batch = train.batch(np.random.default_rng(0).permutation(len(train))[:ROWS_TO_ESTIMATE])
         began = time.perf_counter()
         with torch.inference_mode(), self._compute.autocast():

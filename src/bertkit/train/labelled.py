@@ -24,13 +24,13 @@ from bertkit.infer.model import load
 from bertkit.model.bulk import batches_by_length, head_outputs
 from bertkit.model.compute import Compute
 from bertkit.model.heads import Classifier
-from bertkit.model.losses import weighted_mean
 from bertkit.model.terms import Sums
 from bertkit.recipe import Recipe, TaskRecipe
 from bertkit.runs.folder import seed_folder
 from bertkit.runs.restarts import Restart, changed
 from bertkit.runs.result import Answers, SeedResult, answers_of_seeds
 from bertkit.tasks.calibration import fit_temperature, logarithms
+from bertkit.tasks.kind import Decision
 from bertkit.train.explain import explain_mistakes
 from bertkit.train.feature_cache import FeatureCache, Inputs
 from bertkit.train.listener import LabelledPlan, Listener
@@ -55,12 +55,12 @@ TOKENS_OF_WINDOWS = 8_192
 
 @dataclass(frozen=True)
 class LabelledBatch:
-    """B rows of a step, their labels [B], their weights in the loss [B] (None: all count alike), and what
-    share of the step's rows, or of their weights, they are.
+    """B units of a step, their targets as `Classifier.losses` takes them, their weights in the loss [B]
+    (None: all count alike), and what share of the step's targets, or of their weights, they have.
     """
 
     inputs: PackedBatch | FeatureBatch
-    labels_B: torch.Tensor
+    targets: torch.Tensor
     weights_B: torch.Tensor | None
     share: float
 
@@ -100,12 +100,13 @@ class Classification:
         self._seed = seed
         self._inputs = inputs
         self._restarts = restarts
-        self._labels = torch.from_numpy(self._prepared.train_targets)
+        self._targets = self._prepared.train_targets
         self._weights = self._prepared.row_weights
         self._epoch = 0
         self._batches = self.of_epoch(0)
         self._found: dict[str, Any] = {}
         self._answers: Answers | None = None
+        self._decision: Decision = {}
         self.manner = self._manner(len(self._batches))
 
     def _manner(self, steps_per_epoch: int) -> Manner:
@@ -146,27 +147,31 @@ class Classification:
             self._epoch = epoch
             self._batches = self.of_epoch(epoch)
         rows, processes = self._batches[index], self._source.processes
+        # Of a step whose tokens are all answered for elsewhere nothing counts.
+        whole = self._count(rows) or 1.0
         # Neighbours are of like length, so dealing them out gives all processes about as much.
         mine = rows[processes.rank :: processes.count]
         return [
             LabelledBatch(
                 self._inputs.train.batch(part),
-                self._labels[part],
+                torch.from_numpy(self._targets.only(part).values),
                 None if self._weights is None else self._weights[part],
-                self._count(part) / self._count(rows),
+                self._count(part) / whole,
             )
             for part in self._parts(mine)
             if len(part)
         ]
 
     def _count(self, rows: Rows) -> float:
-        """How many they are, or what they weigh together."""
-        return len(rows) if self._weights is None else float(self._weights[rows].sum())
+        """How many targets they have, or what they weigh together."""
+        each = self._prepared.train_encoded.counted if self._weights is None else self._weights
+        return float(each[rows].sum())
 
     def of_epoch(self, epoch: int) -> list[Rows]:
         """The rows of each batch of an epoch, of all processes."""
         prepared, lengths = self._prepared, self._inputs.train.lengths
-        return epoch_batches(lengths, self._recipe.batch, self._seed, epoch, prepared.train.known.values)
+        classes = prepared.train.known.values if prepared.kind.classes else None
+        return epoch_batches(lengths, self._recipe.batch, self._seed, epoch, classes)
 
     def _parts(self, rows: Rows) -> list[Rows]:
         inputs = self._inputs.train
@@ -175,25 +180,26 @@ class Classification:
         return [rows[part] for part in batches_by_length(inputs.lengths[rows], TOKENS_OF_WINDOWS)]
 
     def loss(self, model: nn.Module, batch: LabelledBatch) -> torch.Tensor:
-        """The batch's share of the mean of the rows' losses, by their weights."""
+        """The batch's share of the mean of the targets' losses, by their weights."""
         assert isinstance(model, Classifier)
-        losses_B = model.loss(model(batch.inputs), batch.labels_B)
-        return weighted_mean(losses_B, batch.weights_B) * batch.share
+        losses = model.losses(model(batch.inputs), batch.targets, batch.inputs)
+        return losses.mean(batch.weights_B) * batch.share
 
     def evaluate(self, progress: Progress) -> Evaluated:
         """Score the dev rows."""
         prepared, kind = self._prepared, self._prepared.kind
-        outputs = head_outputs(self._classifier, self._inputs.dev, compute=self._source.compute)
-        outputs = self._source.processes.same(outputs)
+        said = head_outputs(self._classifier, self._inputs.dev, compute=self._source.compute)
+        said = self._source.processes.same(said)
         if kind.scale is not None:
-            outputs = prepared.scale.outside(outputs)
-        targets, scoring = prepared.dev.known, prepared.scoring
-        predictions = kind.predict(outputs)
-        adds = kind.adds(targets, predictions, prepared.labels)
-        self._answers = Answers(targets, outputs, adds)
+            said = prepared.scale.outside(said)
+        dev, scoring = prepared.dev, prepared.scoring
+        outputs = kind.collect(prepared.dev_encoded, said)
+        self._decision, predictions = kind.decided(dev, outputs, prepared.labels)
+        adds = kind.adds(dev, predictions, prepared.labels)
+        self._answers = Answers(dev.known, outputs, adds)
         self._found = found = scoring.of(adds)
         epoch = progress.step / self.manner.steps_per_epoch
-        loss = prepared.dev_loss(outputs)
+        loss = prepared.dev_loss(said)
         train_loss = progress.loss / progress.loss_steps if progress.loss_steps else math.nan
         return Evaluated(
             figures={"loss": loss, "train_loss": train_loss, **found},
@@ -201,7 +207,7 @@ class Classification:
                 step=progress.step,
                 train_loss=train_loss,
                 loss=loss,
-                one_answer=kind.one_answer(targets, predictions),
+                one_answer=kind.one_answer(dev, predictions),
                 beats_majority=scoring.metric.beats(found["interval"], prepared.blind),
             ),
             value=found["score"] if scoring.metric.higher else -found["score"],
@@ -210,7 +216,7 @@ class Classification:
             kept={
                 "score": found["score"],
                 "epoch": epoch,
-                "status": scoring.status(targets, predictions, found["interval"], prepared.blind),
+                "status": scoring.status(dev, predictions, found["interval"], prepared.blind),
             },
         )
 
@@ -233,6 +239,7 @@ class Classification:
             "rows": prepared.row_fingerprints,
             **hub_card(prepared.start),
             "restarts": [asdict(restart) for restart in self._restarts],
+            **({"decision": dict(self._decision)} if self._decision else {}),
         }
         if recipe.training.temperature:
             card["temperature"] = fit_temperature(

@@ -22,7 +22,6 @@ from bertkit.health.text import measure_tokens, token_measures
 from bertkit.health.trials import Trial, overfit_batch, range_test
 from bertkit.model.compute import Compute, available_memory, clock, flush_denormals, resident_memory
 from bertkit.model.heads import Classifier
-from bertkit.model.losses import weighted_mean
 from bertkit.model.optimisers import OPTIMISERS, build_optimiser
 from bertkit.model.pretraining import Pretrainer, PretrainingBatch
 from bertkit.model.terms import Sums, pretraining_loss
@@ -80,7 +79,7 @@ class _Rows:
 
     def uniform(self) -> float:
         """Loss in nats of who knows nothing."""
-        return self._prepared.kind.uniform(self._prepared.labels)
+        return self._prepared.kind.uniform(self._prepared.train_encoded, self._prepared.labels)
 
     def start(self) -> Sample:
         """Of the first step."""
@@ -122,6 +121,8 @@ class _Rows:
                 at_once=recipe.batch.sequences,
                 baseline_loss=prepared.floor,
                 blind=prepared.baselines[prepared.kind.baselines[0].name],
+                classes=prepared.kind.classes,
+                numbers=prepared.kind.scale is not None,
             ),
         }
 
@@ -145,13 +146,13 @@ class _Rows:
         return self._sample(np.array(list(some.values()), dtype=np.int64))
 
     def _sample(self, rows: Ints) -> Sample:
-        prepared, targets = self._prepared, self._prepared.train_targets[rows]
+        prepared, targets = self._prepared, torch.from_numpy(self._prepared.train_targets.only(rows).values)
         weights = None if prepared.row_weights is None else prepared.row_weights[rows]
         batch = pack(prepared.train_sequences, rows)
 
         def loss(model: nn.Module) -> torch.Tensor:
             assert isinstance(model, Classifier)
-            return weighted_mean(model.loss(model(batch), torch.from_numpy(targets)), weights)
+            return model.losses(model(batch), targets, batch).mean(weights)
 
         return Sample(batch, loss, prepared.floor_of(rows))
 
@@ -425,11 +426,11 @@ def activation_bytes(model: nn.Module, loss: LossOf, compute: Compute, *, times:
 
 
 def trial_rows(prepared: Prepared) -> Ints:
-    """A few rows of different texts without contradictions, of each label in turn, the same always."""
-    odd = {*prepared.odd.duplicates, *prepared.odd.contradictions}
-    lengths, labels = prepared.train_sequences.lengths, prepared.train.known.values
-    if not prepared.kind.labels:  # Numbers have no rows of the same one to take in turn.
-        labels = np.zeros(len(labels))
+    """A few units of different texts without contradictions, of each label in turn, the same always."""
+    lengths, encoded = prepared.train_sequences.lengths, prepared.train_encoded
+    odd = {*prepared.odd.duplicates, *prepared.odd.contradictions} if encoded.together else set()
+    # Only of classes there are rows of the same one to take in turn.
+    labels = prepared.train.known.values if prepared.kind.classes else np.zeros(len(lengths))
     order = np.random.default_rng(0).permutation(len(labels))
     # Not the longest: what does not fit would leave two or three rows of them.
     usual = np.median(lengths)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,17 @@ import torch
 
 from bertkit.checkpoint.folder import ModelFolder, read_model_folder
 from bertkit.checkpoint.locate import find_model
-from bertkit.config.head import HeadConfig
+from bertkit.config.head import HEAD_KINDS, HeadConfig
 from bertkit.config.model import ModelConfig, changed_preset
 from bertkit.config.reading import check_positions
 from bertkit.data.packed import Sequences
-from bertkit.data.packing import encode_texts
 from bertkit.errors import UserError, nearest
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
 from bertkit.recipe import ModelRecipe, Recipe, VocabularyRecipe
+from bertkit.tasks.encoded import Encoded
 from bertkit.tasks.examples import Examples, OddRows, Targets, notes, odd_rows
-from bertkit.tasks.kind import Kind, Scale, Scoring
+from bertkit.tasks.kind import HeadOutputs, Kind, Scale, Scoring
 from bertkit.tasks.kinds import KINDS
 from bertkit.tasks.load import load_splits
 from bertkit.tasks.metrics import FloatArray
@@ -51,14 +51,24 @@ class Prepared:
     tokenizer: Tokenizer
     model: ModelConfig
     start: Path | None
-    train_sequences: Sequences
-    dev_sequences: Sequences
+    train_encoded: Encoded
+    dev_encoded: Encoded
     scoring: Scoring
     weights: FloatArray | None
     sampled: bool
     baselines: dict[str, Any]
     odd: OddRows
     facts: Facts
+
+    @property
+    def train_sequences(self) -> Sequences:
+        """What the steps of training are made of: see `Encoded.units`."""
+        return self.train_encoded.units
+
+    @property
+    def dev_sequences(self) -> Sequences:
+        """The same of dev."""
+        return self.dev_encoded.units
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -78,14 +88,15 @@ class Prepared:
     def fingerprint(self) -> str:
         """SHA-256 of the encoded rows, their labels and the vocabulary, in hexadecimal."""
         digest = hashlib.sha256(self.tokenizer.fingerprint.encode())
-        for sequences, labels in (
-            (self.train_sequences, self.train.known.values),
-            (self.dev_sequences, self.dev.known.values),
+        for encoded, targets in (
+            (self.train_encoded, self.train.known),
+            (self.dev_encoded, self.dev.known),
         ):
+            sequences = encoded.sequences
             arrays: list[npt.NDArray[Any]] = [sequences.ids, sequences.starts, sequences.second]
             if sequences.windows is not None:
                 arrays.append(sequences.windows.firsts)
-            for array in (*arrays, labels):
+            for array in (*arrays, targets.values):
                 digest.update(array.tobytes())
         return digest.hexdigest()
 
@@ -107,26 +118,22 @@ class Prepared:
     @property
     def floor(self) -> float:
         """The loss of who knows how the targets of training are spread, and nothing else."""
-        return self.kind.floor(self.train.known, self.scale, self.labels, self.weights)
+        return self.kind.floor(self.train_encoded, self.scale, self.labels, self.weights)
 
     @property
     def loss_weights(self) -> FloatArray | None:
         """Of the classes in the loss of a row, [C]; None: all the same."""
         return None if self.sampled else self.weights
 
-    def dev_loss(self, outputs: npt.NDArray[Any]) -> float:
-        """Mean loss of the dev rows, of outputs [N, C], with the weights of training: so the two compare."""
-        targets = self.dev.known
-        losses = self.kind.losses(targets, outputs, self.scale)
-        return float(
-            losses.mean()
-            if self.weights is None
-            else np.average(losses, weights=self.weights[targets.values])
-        )
+    def dev_loss(self, outputs: HeadOutputs) -> float:
+        """Mean loss of dev, of what the head says, with the weights of training: so the two compare."""
+        losses = self.kind.losses(self.dev_encoded, outputs, self.scale)
+        weights = None if self.weights is None else self.weights[self.dev.known.values]
+        return float(np.average(losses, weights=weights))
 
-    def floor_of(self, rows: npt.NDArray[np.int64]) -> float:
-        """The same of some of the rows."""
-        some = Targets.single(self.train.known.values[rows])
+    def floor_of(self, units: npt.NDArray[np.int64]) -> float:
+        """The floor of some of the units of training."""
+        some = self.train_encoded.only(units)
         return self.kind.floor(some, self.scale, self.labels, self.loss_weights)
 
     @cached_property
@@ -136,10 +143,12 @@ class Prepared:
         return None if weights is None else torch.from_numpy(weights[self.train.known.values]).float()
 
     @cached_property
-    def train_targets(self) -> npt.NDArray[Any]:
-        """What is learned of each training row."""
-        values = self.train.known.values
-        return values if self.kind.scale is None else self.scale.inside(values)
+    def train_targets(self) -> Targets:
+        """What is learned of each unit of training."""
+        learned = self.train_encoded.learned
+        if self.kind.scale is None:
+            return learned
+        return replace(learned, values=self.scale.inside(learned.values))
 
 
 def prepare(recipe: Recipe) -> Prepared:
@@ -150,9 +159,11 @@ def prepare(recipe: Recipe) -> Prepared:
     """
     task = find_task(recipe.task)
     start = find_model(recipe.model.start)
-    if recipe.training.temperature and not KINDS[task.kind].labels:
+    kind = KINDS[task.kind]
+    if recipe.training.temperature and not kind.classes:
         raise UserError(
-            "training: a temperature is of probabilities, and the task asks for numbers; leave it out."
+            "training: a temperature is of the probabilities of classes, and a task of the kind "
+            f"{kind.name!r} has none; leave it out."
         )
     rows, labels = load_splits(task)
     train, dev, test = rows["train"], rows["dev"], rows.get("test")
@@ -162,12 +173,10 @@ def prepare(recipe: Recipe) -> Prepared:
         raise UserError(
             f"The model {recipe.model.start!r} has no pooler; say how to pool: --set head.pooling=mean"
         )
-    kind = KINDS[task.kind]
     scoring = kind.scoring(labels, task.metric, kind.positive(task.positive, train.known, labels))
     weighted = "balanced" if recipe.batch.sampling == "balanced" else recipe.training.class_weights
     weights = None if weighted == "none" else kind.weights(weighted, train.known, labels)
-    reading = asdict(recipe.batch.reading)
-    encoded = [encode_texts(tokenizer, rows.texts, rows.pairs, **reading) for rows in (train, dev)]
+    encoded = [kind.encode(tokenizer, rows, recipe.batch.reading, labels) for rows in (train, dev)]
     odd = odd_rows(train, dev)
     return Prepared(
         task=task,
@@ -178,14 +187,14 @@ def prepare(recipe: Recipe) -> Prepared:
         tokenizer=tokenizer,
         model=config,
         start=start,
-        train_sequences=encoded[0],
-        dev_sequences=encoded[1],
+        train_encoded=encoded[0],
+        dev_encoded=encoded[1],
         scoring=scoring,
         weights=weights,
         sampled=recipe.batch.sampling == "balanced",
         baselines=scoring.baselines(train, dev),
         odd=odd,
-        facts=_facts(recipe, task, labels, train, dev, test, odd, encoded[0], tokenizer),
+        facts=_facts(recipe, task, labels, train, dev, test, odd, encoded[0].sequences, tokenizer),
     )
 
 
@@ -195,7 +204,9 @@ def build_classifier(prepared: Prepared, recipe: Recipe) -> Classifier:
     A folder's own classification head stays where it is the one asked for, labels and options alike. A frozen
     encoder wants no gradients.
     """
-    head_config = HeadConfig(labels=prepared.labels, kind=prepared.kind.name, **asdict(recipe.head))
+    kind = prepared.kind.name
+    labels = prepared.labels if HEAD_KINDS[kind].labels else ()
+    head_config = HeadConfig(labels=labels, kind=kind, **asdict(recipe.head))
     head = None
     if prepared.start is None:
         encoder = Encoder(prepared.model)
@@ -304,5 +315,5 @@ def _facts(
         duplicates=len(odd.duplicates),
         leaks=len(odd.leaks),
         vocabulary_size=tokenizer.size,
-        notes=tuple(notes(train, dev, labels, classes=KINDS[task.kind].labels, test=test)),
+        notes=tuple(notes(train, dev, labels, classes=KINDS[task.kind].classes, test=test)),
     )

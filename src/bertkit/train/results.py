@@ -28,12 +28,12 @@ def aggregate(
     their mean and `interval` covers rows and seeds. What is said of single rows is of the best seed, whose
     model is the one kept. `seconds` has those that features of a frozen encoder took.
     """
-    kind, names, targets = prepared.kind, prepared.labels, prepared.dev.known
+    kind, names, dev = prepared.kind, prepared.labels, prepared.dev
     scoring, metric = prepared.scoring, prepared.scoring.metric
     place = metric.best([result.score for result in seeds])
     best, outputs = seeds[place], answers[place].outputs
-    predictions = kind.predict(outputs)
-    shown = scoring.summary(targets, predictions)
+    _, predictions = kind.decided(dev, outputs, names)
+    shown = scoring.summary(dev, predictions)
     if len(seeds) > 1:
         scores = [result.score for result in seeds]
         shown |= {
@@ -46,10 +46,10 @@ def aggregate(
         "task": prepared.task.name,
         "kind": kind.name,
         "model": prepared.facts.model,
-        "rows": len(targets),
+        "rows": len(dev),
         "train_rows": prepared.facts.train_rows,
-        "truncated": prepared.dev_sequences.truncated,
-        "train_truncated": prepared.train_sequences.truncated,
+        "truncated": prepared.dev_encoded.sequences.truncated,
+        "train_truncated": prepared.train_encoded.sequences.truncated,
         **shown,
         "baselines": prepared.baselines,
         "floor": prepared.floor,
@@ -58,10 +58,10 @@ def aggregate(
         "best_seed": best.seed,
         "best_epoch": best.best_epoch,
         **kind.spread(prepared.train.known, names),
-        "dev_fingerprint": prepared.dev.fingerprint(kind.told(targets, names)),
-        **kind.scored(targets, predictions, names),
-        **kind.examine(outputs, targets, scoring),
-        "mistakes": kind.mistakes(prepared.dev, outputs, names),
+        "dev_fingerprint": dev.fingerprint(kind.told(dev.known, names)),
+        **kind.scored(dev, predictions, names),
+        **kind.examine(dev, outputs, scoring),
+        "mistakes": kind.mistakes(dev, outputs, predictions, names),
         "parameters": parameters,
         "precision": precision,
         "seconds": seconds,

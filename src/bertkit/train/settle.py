@@ -6,14 +6,14 @@ import math
 
 from bertkit.checkpoint.folder import ModelFolder, read_model_folder
 from bertkit.checkpoint.locate import find_model, find_pretrained
-from bertkit.config.head import Pooling
+from bertkit.config.head import HEAD_KINDS, Pooling
 from bertkit.config.model import PRESETS
 from bertkit.errors import UserError
 from bertkit.recipe import USUAL_DEV, ModelRecipe, Recipe
 from bertkit.recipe.base import Changes
 from bertkit.tasks.guess import complete
 from bertkit.tasks.load import load_examples
-from bertkit.tasks.registry import find_task
+from bertkit.tasks.registry import find_task, kind_of
 
 EPOCHS = 3
 UPDATES = 150
@@ -37,7 +37,8 @@ def settle(recipe: Recipe) -> tuple[Recipe, list[str]]:
     if not recipe.model.start:
         recipe = recipe.with_changes({"model": {"start": _start(recipe, notes)}})
     if not recipe.head.pooling:
-        recipe = recipe.with_changes({"head": {"pooling": usual_pooling(recipe.model)}})
+        tokens = HEAD_KINDS[kind_of(recipe.task).name].tokens
+        recipe = recipe.with_changes({"head": {"pooling": "none" if tokens else usual_pooling(recipe.model)}})
     if not recipe.training.epochs:
         recipe = recipe.with_changes({"training": {"epochs": _epochs(recipe)}})
     return recipe, notes
