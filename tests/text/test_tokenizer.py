@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertkit.errors import UserError
+from bertkit.text import parts as parts_of_texts
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
 from bertkit.text.vocabulary_files import Added, settings_file
 
@@ -270,3 +271,44 @@ def test_a_broken_file_is_refused(tmp_path) -> None:
     (tmp_path / "tokenizer.json").write_text("[]")
     with pytest.raises(UserError, match="no JSON object"):
         Tokenizer.from_folder(tmp_path)
+
+
+ODD = [
+    *"want é东北,.-\t\r\n\0\u00a0\u3000\u2028\u200b\u0301\u0085\x1c\u1fef\ufffd\ud800\U0001f600“’İΣ豈Ǆ한",
+    "unwanted ",
+    "x" * 99,
+]
+OPTIONS = [
+    {},
+    {"lowercase": False},
+    {"split_cjk": False, "strip_accents": False},
+    {"added": [Added("东w", normalized=True, special=False)]},
+    {"added": [Added("want é", normalized=False, special=False)]},
+    {"added": [Added("t", normalized=False, special=False, rstrip=True)]},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@given(parts=st.lists(st.sampled_from(ODD), max_size=60), most=st.sampled_from([None, 0, 1, 3, 10]))
+def test_texts_that_are_read_in_parts_have_the_same_tokens(
+    options, parts: list[str], most: int | None
+) -> None:
+    whole = Tokenizer(TOKENS, **options)
+    text = "".join(parts)
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("LONGEST_PART", "SHORTEST_PART", "CHARACTERS_A_TOKEN"):
+            patched.setattr(parts_of_texts, name, 1)
+        (found,) = whole.stream([text], most)
+    expected = whole.encode(text).ids
+    assert found == expected[: len(found)]
+    assert len(found) == len(expected) or (most is not None and len(found) > most)
+
+
+def test_a_text_is_read_as_far_as_is_asked(monkeypatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(parts_of_texts, "encodable", lambda text: read.append(text) or text)
+    assert next(tokenizer.stream(["want " * 100_000], 10))[:11] == [8] * 11
+    assert sum(map(len, read)) < 1_000
+    # One word, however long, costs no more than the shortest that is too long.
+    assert list(tokenizer.stream(["f" * 1_000_000 + ",want"])) == [[1, 9, 8]]
+    assert sum(map(len, read)) < 1_200

@@ -7,7 +7,7 @@ from tokenizers import pre_tokenizers
 
 from bertkit.errors import UserError
 from bertkit.text import words
-from bertkit.text.tokenizer import encodable
+from bertkit.text.parts import encodable
 from bertkit.text.vocabulary import VocabularyOptions, check_room, select
 from bertkit.text.vocabulary_files import SPECIALS, make_normaliser
 from bertkit.text.words import WordCounter, fold_case

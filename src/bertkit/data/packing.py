@@ -139,7 +139,9 @@ def encode_texts(
     cut = _truncation(room)
     if window:
         cut = windows(room, stride or max(1, room * 3 // 4), of_second=windows_of_second)
-    tokens, spans_M22, index, truncated = _cut_texts(tokenizer, first, second, cut)
+    # Of a text that is cut, one token more than fits tells all about what is cut off.
+    read = None if window else room
+    tokens, spans_M22, index, truncated = _cut_texts(tokenizer, first, second, cut, read)
     paired_M = np.full(len(spans_M22), second is not None)
     first_M2, second_M2 = spans_M22[:, 0], spans_M22[:, 1]
     laid, _, _ = with_specials(tokens, first_M2, second_M2, paired_M, tokenizer, pad_to=pad_to)
@@ -147,14 +149,15 @@ def encode_texts(
 
 
 def _cut_texts(
-    tokenizer: Tokenizer, first: Sequence[str], second: Sequence[str] | None, cut: Cutter
+    tokenizer: Tokenizer, first: Sequence[str], second: Sequence[str] | None, cut: Cutter, most: int | None
 ) -> tuple[npt.NDArray[np.int32], Places, WindowIndex, int]:
     """All tokens; from where to where the first and the second text of each sequence stand in them,
-    [M, 2, 2]; which sequences are of which texts; and how many texts lost tokens.
+    [M, 2, 2]; which sequences are of which texts; and how many texts lost tokens. `most` is of a text that is
+    not read in windows, see `Tokenizer.stream`.
     """
     tokens, spans, offsets, firsts, truncated = array("i"), array("q"), array("q"), [0], 0
-    others = repeat(None) if second is None else tokenizer.stream(second)
-    for a, b in zip(tokenizer.stream(first), others, strict=second is not None):
+    others = repeat(None) if second is None else tokenizer.stream(second, most)
+    for a, b in zip(tokenizer.stream(first, most), others, strict=second is not None):
         begin = len(tokens)
         tokens.extend(a)
         middle = len(tokens)

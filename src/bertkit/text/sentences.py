@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from bertkit.errors import UserError
-from bertkit.text.tokenizer import encodable
+from bertkit.text.parts import encodable
 
 SPLITTING = "auto, a language such as de or zh, lines, or length:N"
 """What a `Splitting` may be made of, for help and messages."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
 
 from bertkit.errors import UserError
+from bertkit.text.parts import TEXTS_AT_ONCE, Parting, encodable
 from bertkit.text.vocabulary_files import (
     ADDED_FILE,
     CLS,
@@ -40,11 +40,6 @@ from bertkit.text.vocabulary_files import (
 )
 from bertkit.text.vocabulary_files import SPECIALS as SPECIALS
 
-TEXTS_AT_ONCE = 4_096
-"""Texts given to the Rust threads in one call: bounds the memory of their answers."""
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
-
 
 @dataclass(frozen=True)
 class Encoding:
@@ -61,11 +56,6 @@ class Encoding:
     offsets: list[tuple[int, int]]
     word_starts: list[bool]
     tokens: list[str]
-
-
-def encodable(text: str) -> str:
-    """`text` with each lone surrogate, which UTF-8 cannot say, as U+FFFD, which BERT drops; same length."""
-    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 class Tokenizer:
@@ -103,6 +93,7 @@ class Tokenizer:
             lowercase=lowercase, strip_accents=self.strip_accents, split_cjk=split_cjk
         )
         self._rust = _wordpiece(index, normaliser, added)
+        self.parting = Parting(added, split_cjk=split_cjk)
 
     @classmethod
     def from_vocabulary(
@@ -194,13 +185,7 @@ class Tokenizer:
         )
         if beyond := {token: base + i for i, token in enumerate(self.vocabulary[base:])}:
             (folder / ADDED_FILE).write_text(json.dumps(beyond, indent=2) + "\n", encoding="utf-8")
-        rust = tokenizers.Tokenizer.from_str(self._rust.to_str())
-        rust.post_processor = processors.TemplateProcessing(
-            single=f"{CLS}:0 $A:0 {SEP}:0",
-            pair=f"{CLS}:0 $A:0 {SEP}:0 $B:1 {SEP}:1",
-            special_tokens=[(CLS, self.cls_id), (SEP, self.sep_id)],
-        )
-        rust.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in SPECIALS])
+        rust = _laying_specials(self._rust, [(CLS, self.cls_id), (SEP, self.sep_id)])
         (folder / TOKENIZER_FILE).write_text(rust.to_str(), encoding="utf-8")
         length = {} if max_length is None else {"model_max_length": max_length}
         self.save_settings(folder / SETTINGS_FILE, **length)
@@ -258,12 +243,12 @@ class Tokenizer:
         """The ids of many texts, on all processors."""
         return list(self.stream(texts))
 
-    def stream(self, texts: Sequence[str]) -> Iterator[list[int]]:
-        """The ids of many texts, on all processors, while only some thousands of answers are in memory."""
-        for start in range(0, len(texts), TEXTS_AT_ONCE):
-            chunk = [encodable(text) for text in texts[start : start + TEXTS_AT_ONCE]]
-            for rust in self._rust.encode_batch_fast(chunk, add_special_tokens=False):
-                yield rust.ids
+    def stream(self, texts: Sequence[str], most: int | None = None) -> Iterator[list[int]]:
+        """The ids of many texts, on all processors, while only some thousands of answers are in memory.
+
+        Once there are more than `most` of a text, the rest of it is not read.
+        """
+        return self.parting.stream(self._rust, texts, most)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The words of `ids`, one space between any two; special tokens stay."""
@@ -284,3 +269,13 @@ def _wordpiece(
         add = rust.add_special_tokens if token.special else rust.add_tokens
         add([AddedToken(**asdict(token))])
     return rust
+
+
+def _laying_specials(rust: tokenizers.Tokenizer, around: list[tuple[str, int]]) -> tokenizers.Tokenizer:
+    """A copy that itself lays the special tokens around texts, as other programs expect of a file."""
+    copy = tokenizers.Tokenizer.from_str(rust.to_str())
+    copy.post_processor = processors.TemplateProcessing(
+        single=f"{CLS}:0 $A:0 {SEP}:0", pair=f"{CLS}:0 $A:0 {SEP}:0 $B:1 {SEP}:1", special_tokens=around
+    )
+    copy.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in SPECIALS])
+    return copy

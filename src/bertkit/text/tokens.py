@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bertkit.errors import UserError
+from bertkit.text.parts import MARKS
 from bertkit.text.tokenizer import Tokenizer
 
 # Of the chunks seen so far; beyond it all are forgotten. Some tens of megabytes.
@@ -47,11 +48,7 @@ def cutter_of(tokenizer: Tokenizer, words: str | None = None) -> Cutter:
     if words:
         return CUTTERS[words](tokenizer)
     # An added token may look across spaces and marks, which no rule of BERT's does.
-    chunks = not any(
-        token.lstrip or token.rstrip or any(sign in _MARKS or sign.isspace() for sign in token.content)
-        for token in tokenizer.added
-    )
-    return ChunkCutter(tokenizer) if chunks else PlainCutter(tokenizer)
+    return ChunkCutter(tokenizer) if tokenizer.parting.at_marks else PlainCutter(tokenizer)
 
 
 class PlainCutter:
@@ -90,7 +87,7 @@ class ChunkCutter:
         """Cut them, in order."""
         # One split of everything is quicker than many, and a chunk that no sentence has tells them apart.
         text = _BETWEEN.join([*sentences, ""])
-        for mark in _MARKS:
+        for mark in MARKS:
             text = text.replace(mark, f" {mark} ")
         chunks = text.replace("  ", " ").split(" ")
         numbers = np.fromiter(map(self._numbers.__getitem__, chunks), np.int64, len(chunks))
@@ -120,7 +117,6 @@ class ChunkCutter:
         new.clear()
 
 
-_MARKS = ".,\"'-;:!?()’“”"
 _END = "\n"
 _BETWEEN = f" {_END} "
 

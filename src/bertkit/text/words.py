@@ -8,7 +8,7 @@ from unicodedata import normalize
 
 from tokenizers import pre_tokenizers
 
-from bertkit.text.tokenizer import encodable
+from bertkit.text.parts import encodable
 from bertkit.text.vocabulary_files import make_normaliser
 
 MOST_CHUNKS = 1_000_000
