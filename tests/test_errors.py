@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bertkit.errors import LONGEST_SHOWN, damaged, listed, shown
+from bertkit.errors import LONGEST_MESSAGE, LONGEST_SHOWN, LONGEST_VALUE, damaged, listed, one_line, shown
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,19 @@ def test_what_is_damaged_is_told_with_what_tells_so() -> None:
     assert str(damaged(Path("b"), "it is empty")) == (
         "b is damaged or cut short (it is empty): copy it again from its source."
     )
+
+
+def test_a_message_is_one_line_that_harms_no_terminal() -> None:
+    assert one_line("There is no file a\x1b[31m\n\x9bb\u202e東京 é.") == (
+        r"There is no file a\x1b[31m\n\x9bb\u202e東京 é."
+    )
+    assert one_line("It's 'a b' and can't be.") == "It's 'a b' and can't be."
+
+
+def test_a_value_that_nobody_cut_loses_its_middle() -> None:
+    long = one_line(f"There is no column 'a{' b' * 5_000}c'. Known: text.")
+    assert long.startswith("There is no column 'a b")
+    assert long.endswith(" bc'. Known: text.")
+    assert len(long) == LONGEST_VALUE + len("There is no column . Known: text.")
+    assert len(one_line(f"There is no file {'x' * 5_000}.")) == LONGEST_VALUE + len("There is no file ")
+    assert len(one_line("a b " * 5_000)) == LONGEST_MESSAGE

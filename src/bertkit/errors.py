@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from pathlib import Path
@@ -17,7 +18,26 @@ class UserError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """What IPython and notebooks show, instead of the way through bertkit: the sentence."""
-        return [f"bertkit: {self}"]
+        return [f"bertkit: {one_line(str(self))}"]
+
+
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What would break a line, a column, or what a terminal shows: control characters, and marks of direction."""
+LONGEST_VALUE, LONGEST_MESSAGE = 300, 1_000
+"""Letters of one value, or word, and of all, in a message; what is longer loses its middle."""
+_LONG_VALUE = re.compile(rf"(?<!\w)'[^']{{{LONGEST_VALUE},}}'|\S{{{LONGEST_VALUE},}}")
+
+
+def one_line(message: str) -> str:
+    """A message as a terminal bears it, whatever was quoted in it: see `CONTROL` and `LONGEST_VALUE`."""
+    line = CONTROL.sub(lambda found: ascii(found[0])[1:-1], message)
+    return _without_middle(
+        _LONG_VALUE.sub(lambda found: _without_middle(found[0], LONGEST_VALUE), line), LONGEST_MESSAGE
+    )
+
+
+def _without_middle(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most // 2]}...{text[3 - most // 2 :]}"
 
 
 LONGEST_SHOWN = 80

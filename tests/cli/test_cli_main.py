@@ -253,3 +253,14 @@ def test_a_command_is_known_by_what_others_call_it(typed: str, meant: str, capsy
 def test_a_task_is_known_by_how_others_spell_it(typed: str, meant: str) -> None:
     with pytest.raises(UserError, match=f"Did you mean '{meant}'"):
         get_task(typed)
+
+
+def test_nothing_of_a_stranger_reaches_the_terminal_as_a_control_character(command, capsys) -> None:
+    command(raising(UserError("There is no file \x1b]0;mine\x07\n.")))
+    assert main(["inspect", "folder"]) == 2
+    assert capsys.readouterr().err == "bertkit: There is no file \\x1b]0;mine\\x07\\n.\n"
+    with pytest.raises(SystemExit):
+        main(["inspect", "folder", "--no\x1b[31m" + "x" * 5_000])
+    told = capsys.readouterr().err.splitlines()[0]
+    assert told.isprintable()
+    assert len(told) < 400

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from rich.progress import BarColumn
 from rich.table import Table
+from rich.text import Text
 
 from bertkit.show import display
 from bertkit.show.display import BarDisplay, PlainConsole, RowsDisplay, named_rows, plain_console
@@ -150,3 +151,15 @@ def test_without_a_terminal_a_line_stays_one_and_a_table_whole(capsys) -> None:
     sentence, *lines = capsys.readouterr().out.splitlines()
     assert sentence == SENTENCE * 3
     assert any("a" * 60 in line and "b" * 60 in line for line in lines)
+
+
+def test_what_is_printed_holds_no_control_character_of_a_stranger() -> None:
+    text = StringIO()
+    console = PlainConsole(file=text, width=40, force_terminal=True, color_system=None)
+    console.say("a\x1b[31mb\nc")
+    table = Table("label\x07")
+    table.add_row("x\x9by")
+    console.show(table)
+    console.print(Text("\x1b[2J"))
+    assert not [letter for letter in text.getvalue() if not (letter.isprintable() or letter == "\n")]
+    assert text.getvalue().startswith("a?[31mb")

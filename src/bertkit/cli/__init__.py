@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from bertkit.cli.parser import MEANT, CommandParser
-from bertkit.cli.streams import mend_streams
+from bertkit.cli.streams import mend_streams, tell
 from bertkit.errors import UserError, nearest
 from bertkit.version import __version__
 
@@ -100,10 +100,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except UserError as error:
-        print(f"bertkit: {error}", file=sys.stderr)
+        tell(error)
         return 2
     except KeyboardInterrupt:
-        print("bertkit: interrupted.", file=sys.stderr)
+        tell("interrupted.")
         return 130
     except BrokenPipeError:
         return 1  # The reader of our output has gone.
@@ -111,10 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in UNWRITABLE:
             raise
         where = f" {error.filename}" if error.filename else ""
-        print(
-            f"bertkit: cannot write{where}: {error.strerror}. Choose another place or free it.",
-            file=sys.stderr,
-        )
+        tell(f"cannot write{where}: {error.strerror}. Choose another place or free it.")
         return 1
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from bertkit.cli.parser import group
-from bertkit.errors import UserError
+from bertkit.cli.streams import tell
+from bertkit.errors import UserError, one_line
 from bertkit.recipe import OptimiserName, PretrainRecipe, Recipe, TaskRecipe
 from bertkit.recipe.base import Changes, What, add_settings
 from bertkit.recipe.keywords import minutes, with_last_word
@@ -253,7 +254,7 @@ def train(command: str, arguments: argparse.Namespace, recipe: Recipe | Pretrain
             # One speaks for all, but where it may be the first that is gone.
             speaks = is_first() or (isinstance(error, ProcessLost) and not isinstance(error, NotStarted))
             if speaks:
-                print(f"bertkit: {error}", file=sys.stderr, flush=True)
+                tell(error)
             return 2 if isinstance(error, UserError) else 1
         if arguments.json and is_first():
             print(to_json(result))
@@ -401,9 +402,9 @@ def can_be_read_again(files: Sequence[Path]) -> bool:
 def report_tally(tally: Tally, longest: int, what: str) -> None:
     """Say on standard error what was cut, and how many rows have no `what`."""
     if tally.truncated:
-        print(f"bertkit: {tally.truncated:,} texts were cut to {longest} tokens.", file=sys.stderr)
+        tell(f"{tally.truncated:,} texts were cut to {longest} tokens.")
     if tally.bad:
         first = ", the first of them" if tally.bad > len(tally.problems) else ""
-        print(f"bertkit: {tally.bad:,} of {tally.rows:,} rows have no {what}{first}:", file=sys.stderr)
+        tell(f"{tally.bad:,} of {tally.rows:,} rows have no {what}{first}:")
         for problem in tally.problems:
-            print(f"  {problem}", file=sys.stderr)
+            print(f"  {one_line(problem)}", file=sys.stderr)

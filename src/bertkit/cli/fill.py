@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bertkit.cli.arguments import add_shared, ending_of, source, text_options
-from bertkit.cli.predict import CONTROL, json_lines
-from bertkit.errors import UserError
+from bertkit.cli.predict import json_lines
+from bertkit.errors import CONTROL, UserError
 
 if TYPE_CHECKING:
     from bertkit.infer.masked import Filled

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import Any, NoReturn
 
+from bertkit.cli.streams import tell
 from bertkit.errors import nearest
 
 GROUPS = ("data", "model", "training", "output")
@@ -71,7 +72,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, then how the command is called, and exit with 2."""
-        print(f"bertkit: {message[:1].upper()}{message[1:]}.{self._near(message)}", file=sys.stderr)
+        tell(f"{message[:1].upper()}{message[1:]}.{self._near(message)}")
         print(f"usage: {self.usage}\n{self.prog} --help lists the options.", file=sys.stderr)
         raise SystemExit(2)
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -34,7 +33,8 @@ from bertkit.cli.arguments import (
     report_tally,
 )
 from bertkit.cli.parser import group
-from bertkit.errors import UserError, shown
+from bertkit.cli.streams import tell
+from bertkit.errors import CONTROL, UserError, shown
 from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
@@ -51,8 +51,6 @@ EXAMPLES = """examples:
   bertkit predict RUN --say 'The book was read.' --say 'The book was reading.'
   zcat old.gz | bertkit predict RUN                        one text a line, answered a line each
   bertkit predict RUN reviews.csv --json                   a list of objects; all probabilities"""
-# A line of output is one row: what would break a line, a column or a terminal becomes a space.
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 STANDARD_OUTPUT = Path("-")
 COUNTS_SHOWN = 12
 
@@ -173,12 +171,12 @@ def _write_table(
     if not again and kind == ".jsonl" and table.ending not in (".json", ".jsonl"):
         raise UserError("JSON lines that come from a pipe may have any keys; name the output .jsonl with -o.")
     if known.breaks and table.ending == ".tsv":
-        print("bertkit: TSV holds no tabs and line ends in a cell; they become spaces.", file=sys.stderr)
+        tell("TSV holds no tabs and line ends in a cell; they become spaces.")
     columns = list(predictor.kind.columns(model.labels, wanted))
     for column, called in zip(columns, names_beside(columns, known.types), strict=True):
         if called != column:
             said = f"{source} has a column {shown(column)!r} already; the answers are in {shown(called)!r}."
-            print(f"bertkit: {said}", file=sys.stderr)
+            tell(said)
     began, before = time.monotonic(), tally.bad
     with _progress(hidden=table.out is None and sys.stdout.isatty()) as progress:
         if again:
@@ -264,7 +262,10 @@ def json_lines(answers: Iterable[Answer]) -> Iterator[str]:
 def tab_separated_lines(
     answers: Iterable[Answer], kind: Kind, labels: tuple[str, ...], wanted: Wanted
 ) -> Iterator[str]:
-    """The kind's columns, text and the second text, if any; an error stands in the column of the text."""
+    """The kind's columns, text and the second text, if any; an error stands in the column of the text.
+
+    A line is one row: what would break it becomes a space.
+    """
     columns = kind.columns(labels, wanted)
     for answer in answers:
         said, texts = _cells(answer, kind, wanted, len(columns))

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bertkit.cli.arguments import add_shared, check_out, ending_of, source, text_options
-from bertkit.cli.predict import CONTROL
-from bertkit.errors import UserError
+from bertkit.cli.streams import tell
+from bertkit.errors import CONTROL, UserError
 from bertkit.text.jsons import to_json
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         _show_sentences(result, [] if arguments.out else records)
     if result["unknown"]:
         unknown = f"{result['unknown']:,} tokens are [UNK], words that the model does not know"
-        print(f"bertkit: {unknown}; what it says of them means little.", file=sys.stderr)
+        tell(f"{unknown}; what it says of them means little.")
     return 0
 
 

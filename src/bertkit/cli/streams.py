@@ -8,6 +8,8 @@ import os
 import sys
 from typing import Any, TextIO
 
+from bertkit.errors import one_line
+
 GONE = (errno.EPIPE, errno.EIO)
 """What a system says where the reader of a pipe, or the terminal, is no longer there."""
 OUTPUT, ERRORS = 1, 2
@@ -57,6 +59,11 @@ def mend_streams(*, output_needed: bool) -> None:
             os.open(os.devnull, os.O_RDWR)
     sys.stdout = _mended(sys.stdout, OUTPUT, needed=output_needed)
     sys.stderr = _mended(sys.stderr, ERRORS, needed=False)
+
+
+def tell(message: object) -> None:
+    """Say a sentence on standard error; nothing of a stranger's in it can harm a terminal."""
+    print(f"bertkit: {one_line(str(message))}", file=sys.stderr, flush=True)
 
 
 def lead_nowhere(number: int) -> None:

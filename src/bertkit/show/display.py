@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
 from rich.padding import Padding
 from rich.progress import (
@@ -22,10 +22,12 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
 from bertkit.diagnose.classes import CLASS_HEADS, class_lines
+from bertkit.errors import CONTROL
 
 if TYPE_CHECKING:
     from bertkit.data.prepare import Progress as Prepared
@@ -41,11 +43,22 @@ class PlainConsole(Console):
     """Prints what it is given, as it is.
 
     On a terminal lines wrap at spaces, below where their words began, and a table that is too wide becomes a
-    block a row. Where there is none, for those who search in it, lines and tables stay whole.
+    block a row. Where there is none, for those who search in it, lines and tables stay whole. Of what a
+    stranger's file says no control character is printed.
     """
 
     def __init__(self, *, stderr: bool = False, **options: Any) -> None:
         super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """See `rich.console.Console.render`: all that is printed comes this way."""
+        for segment in super().render(renderable, options):
+            text = segment.text
+            if not segment.control and CONTROL.search(text.removesuffix("\n")):
+                segment = Segment(
+                    "\n".join(CONTROL.sub("?", line) for line in text.split("\n")), segment.style
+                )
+            yield segment
 
     def say(self, text: Text | str, style: str = "") -> None:
         """Print prose: lines that may be wrapped."""
