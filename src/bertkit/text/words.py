@@ -1,4 +1,4 @@
-"""The words of a text, cut as BERT cuts them, and how often each occurs."""
+"""The words of a text, cut as BERT cuts them: where each stands, and how often it occurs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from unicodedata import normalize
 from tokenizers import pre_tokenizers
 
 from bertkit.text.parts import encodable
+from bertkit.text.tokens import is_chinese
 from bertkit.text.vocabulary_files import make_normaliser
 
 MOST_CHUNKS = 1_000_000
@@ -68,3 +69,20 @@ def fold_case(counts: Mapping[str, int]) -> Counter[str]:
         for part in normalize("NFKC", normalize("NFKC", word).casefold()).split():
             folded[part] += count
     return folded
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """From where to where the words of a text stand in it: what BERT cuts before it looks for tokens.
+
+    Words stand between spaces; a punctuation mark and a Chinese character are words of their own.
+    """
+    found: list[tuple[int, int]] = []
+    for _, (start, end) in pre_tokenizers.BertPreTokenizer().pre_tokenize_str(encodable(text)):
+        begin = start
+        for place in range(start, end):
+            if is_chinese(text[place]):
+                found += [(begin, place)] * (begin < place) + [(place, place + 1)]
+                begin = place + 1
+        if begin < end:
+            found.append((begin, end))
+    return found

@@ -1,0 +1,244 @@
+"""Sentences with a tag a word, from every layout that there is of them."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bertkit.data.conll import TaggedSentence, read_conll, tag_problem
+from bertkit.data.files import text_problem
+from bertkit.data.formats import BY_ROW, format_of, is_known
+from bertkit.data.tables import BadRow, CellRow, Column, bad_row, first_rows, iterate_cells
+from bertkit.errors import UserError, quoted
+from bertkit.text.words import word_spans
+
+WORDS = ("tokens", "words", "text")
+"""What columns of words, or of a text, are called; the first that is there is read."""
+TAGS = ("tags", "ner_tags", "spans", "entities", "labels", "label")
+"""Likewise those of tags, or of the spans of a text."""
+_TABLES = (".jsonl", *BY_ROW)
+
+_SPAN = ("start", "end", "label")
+
+Span = tuple[int, int, str]
+"""From where to where in a text, and the label."""
+
+
+def read_tagged(
+    path: str | Path,
+    *,
+    word: Column | None = None,
+    tag: Column | None = None,
+    tags: bool = True,
+    context: int = 0,
+    encoding: str = "",
+) -> Iterator[TaggedSentence | BadRow]:
+    """Read the sentences of a file: CoNLL's layouts, or a table whose cells are lists.
+
+    A row of JSON lines, JSON, Parquet or Arrow has a list of words and one of tags, or a text and the spans
+    of its entities: `{"start": 0, "end": 5, "label": "LOC"}`, in characters, the end not counted; or as in
+    CLUENER `{"LOC": {"Paris": [[0, 4]]}}`, the end counted. Spans become tags of BIO: a word that a span
+    covers in part belongs to it. Any other file is read by `read_conll`.
+
+    Args:
+        path: the file.
+        word: the column of words, or of a text; None: the first of `WORDS` that is there, or of CoNLL as
+            `read_conll` has it.
+        tag: that of tags, or of spans; likewise of `TAGS`.
+        tags: whether tags are read.
+        context: how many sentences of the document before, and behind, a sentence gets beside its words.
+        encoding: of text.
+
+    Raises:
+        UserError: the file cannot be opened, is empty, or has not the columns.
+    """
+    path = Path(path)
+    if is_table(path):
+        rows = _table(path, word, tag, tags=tags, encoding=encoding)
+    else:
+        rows = read_conll(path, word=word, tag=tag, tags=tags, encoding=encoding)
+    return with_context(rows, context) if context else rows
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a table whose cells may be lists, and not one with a word a line."""
+    if path.is_dir():
+        return True
+    return is_known(path) and format_of(path) in _TABLES
+
+
+def with_context(
+    rows: Iterable[TaggedSentence | BadRow], sentences: int
+) -> Iterator[TaggedSentence | BadRow]:
+    """Each sentence with the words of so many before it, and behind it, of the same document.
+
+    A bad one stands for a gap: what is on its other side is no neighbour.
+    """
+    known = list(rows)
+    for place, row in enumerate(known):
+        if isinstance(row, BadRow):
+            yield row
+            continue
+        sides = known[max(0, place - sentences) : place][::-1], known[place + 1 : place + 1 + sentences]
+        before, after = ([each.words for each in _neighbours(side, row.document)] for side in sides)
+        yield replace(row, before=tuple(_joined(before[::-1])), after=tuple(_joined(after)))
+
+
+def _neighbours(rows: Iterable[TaggedSentence | BadRow], document: int) -> Iterator[TaggedSentence]:
+    for row in rows:
+        if isinstance(row, BadRow) or row.document != document:
+            return
+        yield row
+
+
+def _joined(parts: Iterable[Sequence[str]]) -> Iterator[str]:
+    return (word for part in parts for word in part)
+
+
+def _table(
+    path: Path, word: Column | None, tag: Column | None, *, tags: bool, encoding: str
+) -> Iterator[TaggedSentence | BadRow]:
+    names = [str(name) for name in first_rows(path, 1, encoding=encoding)[0]]
+    asked: list[Column] = [word or _first(path, WORDS, names, "words")]
+    if tags:
+        asked.append(tag or _first(path, TAGS, names, "tags"))
+    for number, row in enumerate(iterate_cells(path, asked, encoding=encoding)):
+        # A row is a document: nothing tells that the next one goes on with it.
+        yield row if isinstance(row, BadRow) else _row(path, row, number, tags=tags)
+
+
+def _first(path: Path, usual: Sequence[str], names: Sequence[str], what: str) -> str:
+    found = next((name for name in usual if name in names), None)
+    if found is None:
+        option = "--text" if what == "words" else "--label"
+        raise UserError(
+            f"{path} has no column of {what} that is called {', '.join(usual)}; say {option} and "
+            f"its name, which is one of: {', '.join(names)}."
+        )
+    return found
+
+
+def _row(path: Path, row: CellRow, number: int, *, tags: bool) -> TaggedSentence | BadRow:
+    cell = row.found[0]
+    read = _text if isinstance(cell, str) else _words
+    found = read(cell, row.found[1] if tags else None)
+    if isinstance(found, str):
+        return bad_row(path, row.line, found, row.cells)
+    return replace(found, line=row.line, document=number)
+
+
+def _words(words: Any, tags: Any) -> TaggedSentence | str:
+    """A sentence of a list of words and one of tags; or what is wrong, as the end of a sentence."""
+    if not isinstance(words, list):
+        return (
+            f"the words are not a list but of type {type(words).__name__}; give a list of texts, or a text."
+        )
+    if not words:
+        return "there are no words; fill them in or remove the row."
+    for place, word in enumerate(words, 1):
+        if problem := text_problem(word):
+            return f"word {place} {problem}; mend or remove the row."
+        if not word.strip():
+            return f"word {place} is empty; fill it in, or remove it and its tag."
+    if tags is None:
+        return TaggedSentence(0, tuple(words))
+    if not isinstance(tags, list):
+        return f"the tags are not a list but of type {type(tags).__name__}; give a tag for each word."
+    if len(tags) != len(words):
+        return f"{len(words)} words and {len(tags)} tags; each word needs one tag."
+    told = [tag.strip() if isinstance(tag, str) else _written(tag) for tag in tags]
+    problem = next(
+        (f"tag {place}: {said}" for place, tag in enumerate(told, 1) if (said := tag_problem(tag))), ""
+    )
+    return problem or TaggedSentence(0, tuple(words), tuple(told))
+
+
+def _written(value: Any) -> str:
+    """A tag that is a number; anything else is none."""
+    return json.dumps(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def _text(text: str, spans: Any) -> TaggedSentence | str:
+    """A text with the spans of its entities; or what is wrong, as the end of a sentence."""
+    if problem := text_problem(text):
+        return f"the text {problem}; mend or remove the row."
+    places = tuple(word_spans(text))
+    if not places:
+        return "the text is empty; fill it in or remove the row."
+    words = tuple(text[start:end] for start, end in places)
+    sentence = TaggedSentence(0, words, text=text, spans=places)
+    if spans is None:
+        return sentence
+    read: Callable[[Any], list[Span] | str] = _inclusive if isinstance(spans, dict) else _exclusive
+    found = read(spans)
+    told = found if isinstance(found, str) else span_tags(text, places, found)
+    return told if isinstance(told, str) else replace(sentence, tags=tuple(told))
+
+
+def _exclusive(spans: Any) -> list[Span] | str:
+    if not isinstance(spans, list):
+        return (
+            f"the spans are not a list but of type {type(spans).__name__}; give a list of start, end, label."
+        )
+    found: list[Span] = []
+    for place, span in enumerate(spans, 1):
+        known: list[Any] = [span.get(key) for key in _SPAN] if isinstance(span, Mapping) else []
+        if not _is_span(known):
+            return (
+                f"span {place} is not of the form {{'start': 0, 'end': 5, 'label': 'LOC'}}: {quoted(span)}."
+            )
+        found.append((known[0], known[1], known[2]))
+    return found
+
+
+def _inclusive(spans: Any) -> list[Span] | str:
+    """Of CLUENER: by label, by the words of the text, the places of the first and last character."""
+    found: list[Span] = []
+    for label, texts in spans.items():
+        places = [place for each in texts.values() for place in each] if isinstance(texts, dict) else [None]
+        for place in places:
+            known: list[Any] = [*place, label] if isinstance(place, list) else []
+            if not _is_span(known):
+                return f"the label {quoted(label)} is not of the form {{'LOC': {{'Paris': [[0, 4]]}}}}."
+            found.append((known[0], known[1] + 1, label))
+    return found
+
+
+def _is_span(values: Sequence[Any]) -> bool:
+    return len(values) == 3 and all(
+        isinstance(value, kind) and not isinstance(value, bool)
+        for value, kind in zip(values, (int, int, str), strict=True)
+    )
+
+
+def span_tags(text: str, places: Sequence[tuple[int, int]], spans: Iterable[Span]) -> list[str] | str:
+    """Tags of BIO for the words of a text whose entities are spans of characters.
+
+    Args:
+        text: the text.
+        places: from where to where its W words stand in it.
+        spans: of the entities. A word that one covers in part belongs to it.
+
+    Returns:
+        W tags; or what is wrong with a span, as the end of a sentence.
+    """
+    found = ["O"] * len(places)
+    starts, ends = [start for start, _ in places], [end for _, end in places]
+    for start, end, label in sorted(spans):
+        label = label.strip()
+        said = f"the span {start} to {end} ({quoted(text[max(0, start) : max(0, end)])})"
+        if not 0 <= start < end <= len(text):
+            return f"the span {start} to {end} is not in the text, which has {len(text)} characters."
+        if problem := tag_problem(label):
+            return f"{said}: {problem}"
+        first, last = bisect_right(ends, start), bisect_left(starts, end)
+        if first >= last:
+            return f"{said} holds no word."
+        if found[first] != "O":
+            return f"{said} has a word that another span has too; a word can be of one entity."
+        found[first:last] = [f"B-{label}", *[f"I-{label}"] * (last - first - 1)]
+    return found
