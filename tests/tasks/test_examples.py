@@ -8,7 +8,8 @@ import pytest
 from bertkit.errors import UserError
 from bertkit.tasks.examples import Examples, contradictions, duplicates, leaks, notes, odd_rows
 from bertkit.tasks.load import load_examples
-from bertkit.tasks.registry import Task, get_task, task_from_files
+from bertkit.tasks.registry import get_task, task_from_files
+from bertkit.tasks.task import Task
 
 TRAIN = "text,label\nA cat.,b\nA dog.,a\nA  cat. ,a\n"
 DEV = "text,label\nA bird.,a\nA dog.,b\na dog.,b\n"

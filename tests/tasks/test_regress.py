@@ -15,8 +15,9 @@ from bertkit.tasks.examples import Examples, Targets, contradictions
 from bertkit.tasks.kind import Wanted
 from bertkit.tasks.load import load_examples
 from bertkit.tasks.metrics import middle, paired_samples, rows_interval, seeds_interval, summary
-from bertkit.tasks.registry import Task, get_task, task_from_files
+from bertkit.tasks.registry import get_task, task_from_files
 from bertkit.tasks.regress import NAMES, REGRESS
+from bertkit.tasks.task import Task
 
 PEARSON, SPEARMAN, MSE, MAE = REGRESS.metrics
 

@@ -302,8 +302,14 @@ def cache_folder() -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "bertkit"
 
 
+def stored(folder: Path, name: str) -> Path | None:
+    """The file, or folder, of that name in `folder`, or that file compressed; None where there is none."""
+    places = (folder / f"{name}{ending}" for ending in ("", *COMPRESSIONS))
+    return next((place for place in places if place.exists()), None)
+
+
 def locate(name: str, files: Sequence[str], how_to_get: str, folder: str | Path | None = None) -> Path:
-    """The folder with all `files` of the data set `name`.
+    """The folder with all `files` of the data set `name`, or with them compressed.
 
     Looked at in this order: `folder` and nothing else where it is given; `$BERTKIT_DATA/<name>`; the cache.
 
@@ -319,7 +325,7 @@ def locate(name: str, files: Sequence[str], how_to_get: str, folder: str | Path 
     data = os.environ.get("BERTKIT_DATA")
     places = [Path(data) / name] if data else []
     places = [Path(folder)] if folder else [*places, cache_folder() / name]
-    missing = {place: [file for file in files if not (place / file).is_file()] for place in places}
+    missing = {place: [file for file in files if stored(place, file) is None] for place in places}
     for place in places:
         if not missing[place]:
             return place

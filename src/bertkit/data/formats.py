@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bertkit.data.files import COMPRESSIONS, STANDARD_INPUT, first_bytes, mark_of
+from bertkit.data.folders import FOLDERS, text_files
 from bertkit.errors import UserError, listed
 
 PLAIN = ".txt"
@@ -25,7 +26,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
 """The formats of rows, and the endings of names that mean each, in capitals too."""
 BINARY = (".parquet", ".arrow", ".xlsx")
 """Formats that are not lines of text: libraries read them, and no compression is put around them."""
-BY_ROW = (".json", *BINARY)
+BY_ROW = (".json", FOLDERS, *BINARY)
 """Formats whose rows have numbers of their own and not those of lines."""
 
 _KEYS = {ending: key for key, endings in FORMATS.items() for ending in endings}
@@ -131,6 +132,8 @@ def _format_of_folder(path: Path) -> str:
     if (path / _SPLITS).is_file():
         splits = sorted(part.name for part in path.iterdir() if (part / _STATE).is_file())
         raise UserError(f"{path} has several splits; name one of its folders: {listed(splits)}.")
+    if text_files(path):
+        return FOLDERS
     raise UserError(f"{path} is a folder; name a file in it.")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from bertkit.data.columnar import arrow_rows, excel_records, parquet_rows
 from bertkit.data.delimited import Delimited, Lines, separator_of, split_records
 from bertkit.data.files import open_bytes, read_lines, text_problem, undecoded
+from bertkit.data.folders import FOLDERS, folder_records
 from bertkit.data.formats import PLAIN, counts_rows, format_of
 from bertkit.errors import UserError, nearest, quoted
 
@@ -123,6 +124,7 @@ def iterate_rows(
     - `.txt`: one text a line, which is column 1; with other columns it is a table with a separator.
     - `.parquet`, `.arrow` (a folder of `datasets`, too): need the extra `parquet`; numbers are those of rows.
     - `.xlsx`: needs the extra `excel`; the first sheet.
+    - A folder with a folder for each label and in it a file for each text: columns text, label and file.
 
     Text may be compressed (`.gz`, `.zst`, `.bz2`, `.xz`). A blank line of a table with several columns is no
     row. A row that cannot be read is yielded as a `BadRow`, never passed over; see `read_rows`.
@@ -189,7 +191,7 @@ def first_rows(path: str | Path, most: int, *, separator: str = "", encoding: st
 
 def has_names(path: Path) -> bool:
     """Whether the format of a table is one in which columns always have names."""
-    return format_of(path) in (".jsonl", ".json", ".parquet", ".arrow")
+    return format_of(path) in (".jsonl", ".json", ".parquet", ".arrow", FOLDERS)
 
 
 def bad_row(path: str | Path, line: int, reason: str, cells: Cells | None = None) -> BadRow:
@@ -441,4 +443,5 @@ READERS: dict[str, Reader] = {
     ".parquet": _columnar(parquet_rows),
     ".arrow": _columnar(arrow_rows),
     ".xlsx": _tabular(lambda path, asked, named, manner: excel_records(path)),
+    FOLDERS: lambda path, asked, manner: _objects(path, asked, manner, folder_records(path, manner.encoding)),
 }

@@ -20,7 +20,7 @@ from bertkit.runs.folder import is_run, last_logged, seed_folders
 from bertkit.runs.history import History, Track, is_finetuning, last_train_loss
 from bertkit.runs.reader import read_history
 from bertkit.runs.restarts import Restart
-from bertkit.tasks.registry import TASKS
+from bertkit.tasks.named import TASKS
 
 
 @dataclass(frozen=True)

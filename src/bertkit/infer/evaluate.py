@@ -17,15 +17,17 @@ from bertkit.tasks.encoded import Encoded
 from bertkit.tasks.examples import Examples, leaks
 from bertkit.tasks.kind import HeadOutputs, Scale
 from bertkit.tasks.load import load_examples
-from bertkit.tasks.registry import Split, Task, find_task
+from bertkit.tasks.registry import find_task
+from bertkit.tasks.task import Split, Task
 from bertkit.version import __version__
 
 
 def evaluate(predictor: Predictor, recipe: TaskRecipe, *, progress: Progress = SILENT) -> dict[str, Any]:
     """Score a model on the dev rows of a task.
 
-    The baselines learn from the task's training rows. Files of a user's own may come without: then the
-    one that reads no text is that of the scored rows themselves, and there is no other.
+    The baselines learn from the task's training rows. Files of a user's own may come without, and those of a
+    named task may not be on this machine: then the one that reads no text is that of the scored rows
+    themselves, and there is no other.
 
     Args:
         predictor: the model.
@@ -46,7 +48,7 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe, *, progress: Progress = S
     """
     task, kind, names = _task_for(predictor, recipe), predictor.kind, predictor.labels
     split, rows = _rows_to_score(predictor, task, own=not (recipe.name or recipe.dev))
-    train = load_examples(task, "train", names)[0] if "train" in task.files else None
+    train = load_examples(task, "train", names)[0] if task.has("train") else None
     # Without training rows the blind baseline learns from those that are scored.
     positive = kind.positive(task.positive, (train or rows).known, names)
     scoring = kind.scoring(names, task.metric, positive)

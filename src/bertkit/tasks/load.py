@@ -12,8 +12,8 @@ from bertkit.errors import UserError
 from bertkit.tasks.examples import Examples, checked, told_bad
 from bertkit.tasks.kind import LabelColumn, Names
 from bertkit.tasks.kinds import KINDS
-from bertkit.tasks.registry import Split, Task
 from bertkit.tasks.split import split_rows
+from bertkit.tasks.task import Split, Task
 
 
 def load_examples(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from bertkit.errors import UserError
 from bertkit.tasks.examples import Examples
-from bertkit.tasks.registry import Split
+from bertkit.tasks.task import Split
 
 
 def split_rows(

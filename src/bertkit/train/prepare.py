@@ -29,7 +29,8 @@ from bertkit.tasks.kind import HeadOutputs, Kind, Scale, Scoring
 from bertkit.tasks.kinds import KINDS
 from bertkit.tasks.load import load_splits
 from bertkit.tasks.metrics import FloatArray
-from bertkit.tasks.registry import Task, find_task
+from bertkit.tasks.registry import find_task
+from bertkit.tasks.task import Task
 from bertkit.text.tokenizer import Tokenizer
 from bertkit.text.vocabulary import VocabularyOptions, learn, size_for
 from bertkit.train.listener import Facts

@@ -1,0 +1,75 @@
+"""What of the named tasks is on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bertkit.data.sources import sources
+from bertkit.errors import UserError
+from bertkit.tasks.load import load_examples
+from bertkit.tasks.registry import get_task
+from bertkit.tasks.task import Split, Task
+
+HERE, PART, ABSENT = "here", "part", "absent"
+
+
+def look(name: str) -> dict[str, Any]:
+    """What is here of a named task.
+
+    Returns:
+        `task`, `kind`, `data_set`; `state`: "here", "part" (not all of its splits) or "absent"; `folder`,
+        None where nothing is here; `bytes` of the files; `rows` by split, read as a training reads them;
+        `problem`, why they cannot be, or None; `missing` files; `licence`, `cite`.
+
+    Raises:
+        UserError: there is no such task.
+    """
+    task = get_task(name)
+    source = sources()[task.data_set]
+    names = _names(task)
+    found = {each: path for each in names if (path := _path(task, each)) is not None}
+    rows, problem = _rows(task)
+    folder = next((path.parent for path in found.values()), None)
+    return {
+        "task": task.name,
+        "kind": task.kind,
+        "data_set": task.data_set,
+        "state": HERE if len(found) == len(names) else PART if found else ABSENT,
+        "folder": None if folder is None else str(folder),
+        "bytes": sum(_size(path) for path in found.values()),
+        "rows": rows,
+        "problem": problem,
+        "missing": [each for each in names if each not in found],
+        "licence": source.licence,
+        "cite": source.cite,
+    }
+
+
+def _names(task: Task) -> list[str]:
+    """The files of the splits; of a task without any, those to be answered."""
+    files = list(dict.fromkeys(task.files.values()))
+    return files or ([task.submission.file] if task.submission else [])
+
+
+def _path(task: Task, name: str) -> Path | None:
+    try:
+        return task.place(name)
+    except UserError:
+        return None
+
+
+def _rows(task: Task) -> tuple[dict[Split, int], str | None]:
+    """Rows by split, and the sentence about those that cannot be read."""
+    counts: dict[Split, int] = {}
+    for split in task.files:
+        if task.has(split):
+            try:
+                counts[split] = len(load_examples(task, split)[0])
+            except UserError as error:
+                return counts, str(error)
+    return counts, None
+
+
+def _size(path: Path) -> int:
+    return sum(each.stat().st_size for each in ([path] if path.is_file() else path.rglob("*")))

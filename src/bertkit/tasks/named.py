@@ -1,0 +1,68 @@
+"""The named tasks: a new one with files is one row here, and one of `data/sources.toml`."""
+
+from __future__ import annotations
+
+from bertkit.data.tables import Columns
+from bertkit.tasks.glue import GLUE
+from bertkit.tasks.task import Task
+
+_OTHERS: tuple[Task, ...] = (
+    Task(
+        name="imdb",
+        data_set="imdb",
+        files={"train": "train", "dev": "train", "test": "test"},
+        shares={"dev": 0.1},
+        columns=Columns(text="text", label="label"),
+        labels={"neg": "negative", "pos": "positive"},
+        positive="positive",
+    ),
+    Task(
+        name="ag-news",
+        data_set="ag_news",
+        files={"train": "train.csv", "dev": "train.csv", "test": "test.csv"},
+        shares={"dev": 0.05},
+        # The title and the description, as the authors' models read them one behind the other.
+        columns=Columns(text=2, pair=3, label=1),
+        header=False,
+        labels={"1": "World", "2": "Sports", "3": "Business", "4": "Sci/Tech"},
+    ),
+    Task(
+        name="20newsgroups",
+        data_set="newsgroups20",
+        files={
+            "train": "20news-bydate-train",
+            "dev": "20news-bydate-train",
+            "test": "20news-bydate-test",
+        },
+        shares={"dev": 0.1},
+        columns=Columns(text="text", label="label"),
+        encoding="latin-1",
+    ),
+    Task(
+        name="emotion",
+        data_set="emotion",
+        files={"train": "train.txt", "dev": "val.txt", "test": "test.txt"},
+        columns=Columns(text=1, label=2),
+        header=False,
+        separator=";",
+        labels={name: name for name in ("sadness", "joy", "love", "anger", "fear", "surprise")},
+    ),
+    Task(
+        name="sst5",
+        data_set="sst5",
+        files={"train": "train.tsv", "dev": "dev.tsv"},
+        columns=Columns(text="sentence", label="label"),
+        labels={"0": "very negative", "1": "negative", "2": "neutral", "3": "positive", "4": "very positive"},
+    ),
+    Task(
+        name="chnsenticorp",
+        data_set="zh/chnsenticorp",
+        files={"train": "train.tsv", "dev": "dev.tsv"},
+        columns=Columns(text=1, label=2),
+        header=False,
+        labels={label: label for label in ("negative", "positive")},
+        positive="positive",
+    ),
+)
+
+TASKS: dict[str, Task] = {task.name: task for task in (*GLUE, *_OTHERS)}
