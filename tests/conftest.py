@@ -13,7 +13,7 @@ from bertkit.data.packed import Sequences
 # Read when torch is first imported: threads that wait for each other cost more than these tests compute.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-LONG = ("test_docs.py", "test_processes.py", "test_demo.py", "test_study.py", "test_regress.py")
+LONG = ("test_docs.py", "test_processes.py", "test_demo.py", "test_study.py", "test_every_kind.py")
 """Files whose tests are few and long: first, so that none is left to one process when the others are done."""
 
 BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"

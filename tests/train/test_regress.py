@@ -2,18 +2,14 @@
 
 import csv
 import json
-import os
 import random
-import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from asking import asking
-from safetensors.torch import load_file
 
 from bertkit import api, load
 from bertkit.cli import main
@@ -21,8 +17,6 @@ from bertkit.errors import UserError
 from bertkit.recipe import Recipe, TaskRecipe
 from bertkit.runs.result import Answers
 from bertkit.tasks.regress import REGRESS
-from bertkit.train.listener import Listener
-from bertkit.train.loop import StepRecord
 
 WORDS = ["the", "a", "film", "book", "song", "was", "is", "very", "long", "short", "old", "red"]
 VALUES = {"good": 2_004.0, "fair": 2_001.0, "bad": 1_998.0}
@@ -39,14 +33,6 @@ def write_scores(path: Path, count: int, seed: int) -> Path:
             words.insert(chance.randrange(len(words)), told)
             rows.writerow([" ".join(words), VALUES[told] + chance.random() / 10])
     return path
-
-
-class SignalAt25(Listener):
-    """Sends this process a signal in that step."""
-
-    def stepped(self, record: StepRecord, fraction: float, figures: Any) -> None:
-        if record.step == 25:
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.fixture(scope="module")
@@ -114,46 +100,6 @@ def test_the_folder_opens_in_transformers_as_a_regression_with_equal_outputs(
     with torch.no_grad():
         logits = theirs(**encoded).logits[:, 0].tolist()
     assert [row["score"] for row in load(tmp_path / "run").predict(texts)] == pytest.approx(logits, rel=1e-6)
-    # And back: a run that begins with it begins where it ended.
-    again = api.finetune(
-        recipe=plain.with_changes(
-            {
-                "model": {"start": str(tmp_path / "run"), "options": {}},
-                "vocabulary": {"size": 4_000, "min_frequency": 0},
-                "optimiser": {"lr": 0.0},
-                "training": {"epochs": 1},
-            }
-        ),
-        out=tmp_path / "again",
-    )
-    first = api.evaluate(tmp_path / "run", plain.task)
-    assert again["score"] == pytest.approx(first["score"], rel=1e-3)
-
-
-def test_it_resumes_bit_for_bit_and_takes_seeds_windows_and_frozen_encoders(
-    scores: Recipe, tmp_path: Path
-) -> None:
-    short = scores.with_changes({"training": {"epochs": 2}})
-    whole = api.finetune(recipe=short, out=tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        api.finetune(recipe=short, out=tmp_path / "cut", listener=SignalAt25())
-    api.finetune(recipe=short, out=tmp_path / "cut", resume=True)
-    ours, theirs = (load_file(tmp_path / name / "model/model.safetensors") for name in ("whole", "cut"))
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    assert whole["seeds"][0]["steps"] == 38
-    changes = {"batch": {"window": 8, "max_length": 24}, "training": {"seeds": 2, "epochs": 1}}
-    several = api.finetune(recipe=scores.with_changes(changes), out=tmp_path / "seeds")
-    assert several["interval"][0] <= several["score"] <= several["interval"][1]
-    frozen = scores.with_changes({"model": {"freeze": True}, "training": {"epochs": 1}})
-    assert api.finetune(recipe=frozen, out=tmp_path / "frozen")["rows"] == 41
-    compared = api.compare([tmp_path / "whole", tmp_path / "seeds"])
-    assert compared["rows"][1]["difference"]["interval"] is not None
-
-
-def test_the_doctor_looks_at_it_before_and_after(scores: Recipe, run: Path) -> None:
-    before = api.doctor(recipe=scores, seconds=1)
-    assert [finding["check"] for finding in before["findings"] if finding["weight"] == "grave"] == []
-    assert main(["doctor", str(run)]) in (0, 3)
 
 
 def test_commands_print_and_write_scores(

@@ -1,0 +1,224 @@
+"""What every kind of task has, from a user's files to the folder of the model and what is asked of it."""
+
+import csv
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from trained import StopsAfter, equal, fit
+
+from bertkit import api, load
+from bertkit.cli import main
+from bertkit.recipe import Recipe, TaskRecipe
+from bertkit.runs.result import Answers
+from bertkit.tasks.kinds import KINDS
+
+WORDS = ["the", "a", "film", "book", "song", "was", "is", "very", "long", "short", "old", "red"]
+VALUES = {"good": 2_004.0, "fair": 2_001.0, "bad": 1_998.0}
+
+
+def sentence(chance: random.Random, told: str) -> str:
+    words = chance.choices(WORDS, k=chance.randint(2, 11))
+    words.insert(chance.randrange(len(words)), told)
+    return " ".join(words)
+
+
+def write_classes(path: Path, count: int, chance: random.Random) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "label"])
+        for told in chance.choices([*VALUES], k=count):
+            rows.writerow([sentence(chance, told), told.upper()])
+
+
+def write_scores(path: Path, count: int, chance: random.Random) -> None:
+    """Scores far from 0."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "label"])
+        for told in chance.choices([*VALUES], k=count):
+            rows.writerow([sentence(chance, told), VALUES[told] + chance.random() / 10])
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Files of a kind that are learned in seconds.
+
+    Attributes:
+        write: so many rows to a file.
+        file: what it is called.
+        theirs: transformers' class of the model.
+        texts: one text, or two, to lay the logits side by side.
+        answer: what an answer has beside its texts.
+        words: what the report says, and only that of this kind.
+        task: keys of the recipe that its files need; the kind is guessed.
+        windows: whether a long text is read in windows where that is asked for.
+        learned: the least score of the run.
+    """
+
+    write: Callable[[Path, int, random.Random], None]
+    file: str
+    theirs: str
+    texts: tuple[str, ...]
+    answer: tuple[str, ...]
+    words: tuple[str, ...]
+    task: dict[str, Any] = field(default_factory=dict)
+    windows: bool = True
+    learned: float = 0.8
+
+
+SAMPLES: dict[str, Sample] = {
+    "classify": Sample(
+        write_classes,
+        "classes.csv",
+        "AutoModelForSequenceClassification",
+        ("the film was good",),
+        ("label", "probabilities"),
+        ("Confusion matrix", "majority", "n-gram model"),
+    ),
+    "regress": Sample(
+        write_scores,
+        "scores.csv",
+        "AutoModelForSequenceClassification",
+        ("the film was good",),
+        ("score",),
+        ("Predicted against true", "Residuals", "ridge regression"),
+    ),
+}
+
+
+def test_every_kind_has_a_sample() -> None:
+    assert SAMPLES.keys() == KINDS.keys()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A sample, its recipe, and the run that it made."""
+
+    sample: Sample
+    kind: str
+    recipe: Recipe
+    out: Path
+
+
+@pytest.fixture(scope="module", params=SAMPLES)
+def trained(
+    request: pytest.FixtureRequest,
+    make_toy: Callable[[Path], Recipe],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Trained:
+    sample, folder = SAMPLES[request.param], tmp_path_factory.mktemp(request.param)
+    files = {part: folder / f"{part}-{sample.file}" for part in ("train", "dev")}
+    sample.write(files["train"], 150, random.Random(1))
+    sample.write(files["dev"], 41, random.Random(2))
+    task = {**{part: str(path) for part, path in files.items()}, "metric": "", **sample.task}
+    recipe = make_toy(folder).with_changes(
+        {"task": task, "training": {"epochs": 6}, "model": {"options": {"positions": "learned"}}}
+    )
+    api.finetune(recipe=recipe, out=folder / "run")
+    return Trained(sample, request.param, recipe, folder / "run")
+
+
+def test_it_learns_and_its_folder_scores_the_same(trained: Trained) -> None:
+    result = json.loads((trained.out / "result.json").read_text())
+    kind = KINDS[trained.kind]
+    assert (result["kind"], result["metric"]) == (trained.kind, kind.usual)
+    assert list(result["baselines"]) == [baseline.name for baseline in kind.baselines]
+    assert result["score"] > trained.sample.learned
+    assert result["interval"][0] <= result["score"] <= result["interval"][1]
+    assert result["seeds"][0]["status"] == "learned"
+    answers = Answers.read(trained.out)
+    assert answers is not None
+    assert len(answers.adds) == result["rows"]
+    evaluated = api.evaluate(trained.out, TaskRecipe())
+    # A decision that dev made is scored on dev by parts that did not see it, and here by the whole.
+    assert evaluated["score"] == pytest.approx(result["score"], rel=1e-3, abs=0.05 if kind.decide else 0.0)
+    logged = [json.loads(line) for line in (trained.out / "metrics.jsonl").read_text().splitlines()]
+    best = max(
+        (line for line in logged if line["event"] == "evaluation"),
+        key=lambda line: (line["score"], -line["loss"]),
+    )
+    assert evaluated["loss"] == pytest.approx(best["loss"], rel=1e-3)
+    assert best["loss"] < result["floor"]
+
+
+def test_its_report_tells_of_its_kind(trained: Trained) -> None:
+    page = (trained.out / "report.html").read_text()
+    assert [words for words in trained.sample.words if words not in page] == []
+    own = {words for other in SAMPLES.values() if other is not trained.sample for words in other.words}
+    assert [words for words in own - {*trained.sample.words} if f"<h2>{words}" in page] == []
+
+
+def test_transformers_has_the_same_logits_and_gives_the_model_back(trained: Trained, tmp_path: Path) -> None:
+    folder, texts = trained.out / "model", trained.sample.texts
+    theirs = getattr(transformers, trained.sample.theirs).from_pretrained(folder).eval()
+    encoded = transformers.AutoTokenizer.from_pretrained(folder)(*texts, return_tensors="pt")
+    if trained.kind == "choose":
+        encoded = {name: each[None] for name, each in encoded.items()}
+    with torch.no_grad():
+        found = theirs(**encoded)
+    parts = [found.start_logits, found.end_logits] if trained.kind == "answer" else [found.logits]
+    expected = torch.stack([part[0] for part in parts], dim=-1).squeeze(-1).numpy()
+    ours = load(trained.out).outputs([texts[0]], [texts[1]] if texts[1:] else None)[0]
+    np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
+    theirs.save_pretrained(tmp_path / "back")
+    transformers.AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path / "back")
+    changes = {
+        "model": {"start": str(tmp_path / "back"), "options": {}},
+        "vocabulary": {"size": 4_000, "min_frequency": 0},
+        "optimiser": {"lr": 0.0},
+        "training": {"epochs": 1},
+    }
+    again = fit(trained.recipe.with_changes(changes), tmp_path / "again")
+    before = json.loads((trained.out / "result.json").read_text())
+    assert again["score"] == pytest.approx(before["score"], rel=1e-3)
+
+
+def test_it_resumes_bit_for_bit(trained: Trained, tmp_path: Path) -> None:
+    short = trained.recipe.with_changes({"training": {"epochs": 1}})
+    fit(short, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit(short, tmp_path / "cut", listener=StopsAfter(7))
+    fit(short, tmp_path / "cut", resume=True)
+    assert equal(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_it_takes_seeds_windows_and_frozen_encoders_and_is_compared(trained: Trained, tmp_path: Path) -> None:
+    once = trained.recipe.with_changes({"training": {"epochs": 1}})
+    windows = {"batch": {"window": 14, "max_length": 24}} if trained.sample.windows else {}
+    several = fit(once.with_changes({**windows, "training": {"seeds": 2}}), tmp_path / "seeds")
+    assert len(several["seeds"]) == 2
+    assert several["interval"][0] <= several["score"] <= several["interval"][1]
+    frozen = fit(once.with_changes({"model": {"freeze": True}}), tmp_path / "frozen")
+    assert frozen["rows"] == several["rows"]
+    compared = api.compare([trained.out, tmp_path / "seeds", tmp_path / "frozen"])
+    assert [row["difference"]["interval"] is not None for row in compared["rows"][1:]] == [True, True]
+
+
+def test_the_doctor_looks_at_it_before_and_after(trained: Trained) -> None:
+    before = api.doctor(recipe=trained.recipe, seconds=1)
+    assert [finding["check"] for finding in before["findings"] if finding["weight"] == "grave"] == []
+    assert main(["doctor", str(trained.out)]) in (0, 3)
+
+
+def test_rows_of_a_file_are_answered(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dev = trained.recipe.task.dev
+    assert main(["predict", str(trained.out), dev, "--json"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert len(answers) == json.loads((trained.out / "result.json").read_text())["rows"]
+    assert set(trained.sample.answer) <= {*answers[0]}
+    for name in ("answers.csv", "answers.jsonl"):
+        assert main(["predict", str(trained.out), dev, "-o", str(tmp_path / name)]) == 0
+        assert (tmp_path / name).stat().st_size > 0
+    assert main(["evaluate", str(trained.out), dev, "--train", trained.recipe.task.train]) == 0
+    told = capsys.readouterr().out
+    assert [metric.title for metric in KINDS[trained.kind].metrics[:1] if metric.title not in told] == []
