@@ -218,7 +218,8 @@ def test_what_is_here_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     other = "index\tsentence1\tsentence2\tlabel\n0\tA.\tB.\tmaybe\n"
     (folder / "dev.tsv").write_text(other)
     found = look("rte")
-    assert (found["state"], found["folder"], found["bytes"]) == ("here", str(folder), len(content) + len(other))
+    size = len(content) + len(other)
+    assert (found["state"], found["folder"], found["bytes"]) == ("here", str(folder), size)
     assert "'maybe'" in found["problem"]
     assert found["licence"] == sources()["glue/RTE"].licence
 
