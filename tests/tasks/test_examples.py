@@ -3,10 +3,19 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bertkit.errors import UserError
-from bertkit.tasks.examples import Examples, contradictions, duplicates, leaks, notes, odd_rows
+from bertkit.tasks.examples import (
+    Examples,
+    Targets,
+    contradictions,
+    duplicates,
+    leaks,
+    notes,
+    odd_rows,
+)
 from bertkit.tasks.load import load_examples
 from bertkit.tasks.registry import get_task, task_from_files
 from bertkit.tasks.task import Task
@@ -164,3 +173,9 @@ def test_cola_has_known_duplicates_and_leaks(shared_data: Path) -> None:
         365,
     )
     assert (len(duplicates(train)), len(leaks(train, dev))) == (19, 6)
+
+
+def test_some_rows_of_ragged_targets_that_are_as_many_as_the_rows() -> None:
+    targets = Targets(np.array([3, 5]), np.array([0, 2, 2]))
+    some = targets.only([1, 0])
+    assert [some.of(row).tolist() for row in range(2)] == [[], [3, 5]]

@@ -33,13 +33,15 @@ _JsonRecords = Iterator[tuple[int, Cells | str]]
 class Columns:
     """Where the parts of an example stand, each by name or by number from 1 (a string of digits is one).
 
-    `pair` is the second text, `label` the class; None where there is none to read. `more` are other columns,
-    by the name of what they are to a kind of task.
+    `pair` is the second text; `label` the class, or several columns where each is of one label; None where
+    there is none to read. `label_separator` stands between the labels of a cell that may have several.
+    `more` are other columns, by the name of what they are to a kind of task.
     """
 
     text: Column
     pair: Column | None = None
-    label: Column | None = None
+    label: Column | tuple[Column, ...] | None = None
+    label_separator: str = ","
     more: Mapping[str, tuple[Column, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -51,11 +53,14 @@ class Columns:
     @property
     def asked(self) -> list[Column]:
         """The columns to read, in the order text, pair, label, and those of `more`."""
-        usual = [column for column in (self.text, self.pair, self.label) if column is not None]
+        labels = self.label if isinstance(self.label, tuple) else (self.label,)
+        usual = [column for column in (self.text, self.pair, *labels) if column is not None]
         return [*usual, *chain.from_iterable(self.more.values())]
 
 
 def _numbered(column: Any) -> Any:
+    if isinstance(column, tuple):
+        return tuple(map(_numbered, column))
     return int(column) if isinstance(column, str) and column.isdecimal() else column
 
 
@@ -63,8 +68,8 @@ def _numbered(column: Any) -> Any:
 class Row:
     """One row as it stands in the file: texts untouched and perhaps empty, the label stripped of spaces.
 
-    The label is a text of tables; a kind of task with files of its own may have anything for it. `more` are
-    the cells of `Columns.more`, as they stand there, or what such files have of a row.
+    The label is a text of tables; a kind of task with a reader of its own may have anything for it. `more`
+    are the cells of `Columns.more`, as they stand there, or what such files have of a row.
     """
 
     line: int

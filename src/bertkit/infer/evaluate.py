@@ -15,7 +15,7 @@ from bertkit.infer.rows import SILENT, Progress
 from bertkit.recipe import Recipe, TaskRecipe, from_table, names_file
 from bertkit.tasks.encoded import Encoded
 from bertkit.tasks.examples import Examples, leaks
-from bertkit.tasks.kind import HeadOutputs, Scale
+from bertkit.tasks.kind import HeadOutputs, Outputs, Predictions, Scale, Scoring
 from bertkit.tasks.load import load_examples
 from bertkit.tasks.registry import find_task
 from bertkit.tasks.task import Split, Task
@@ -56,7 +56,7 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe, *, progress: Progress = S
 
     encoded, said, figures = _answered(predictor, rows, progress)
     outputs = kind.collect(encoded, said)
-    predictions = kind.predict(rows, outputs, names, predictor.decision)
+    predictions = _predicted(predictor, rows, outputs, scoring)
     found = scoring.summary(rows, predictions)
     blind = baselines[kind.baselines[0].name]["score"]
     outcome = scoring.status(rows, predictions, found["interval"], blind)
@@ -81,6 +81,15 @@ def evaluate(predictor: Predictor, recipe: TaskRecipe, *, progress: Progress = S
         **figures,
         "version": __version__,
     }
+
+
+def _predicted(predictor: Predictor, rows: Examples, outputs: Outputs, scoring: Scoring) -> Predictions:
+    """By the model's decision; of rows on which it was fitted, where scores would be too good, by others."""
+    kind, names = predictor.kind, predictor.labels
+    dev = predictor.card.get("rows", {}).get("dev")
+    if kind.decide is not None and dev == rows.fingerprint(kind.told(rows.known, names)):
+        return kind.decided(rows, outputs, scoring)[1]
+    return kind.predict(rows, outputs, names, predictor.decision)
 
 
 def _answered(

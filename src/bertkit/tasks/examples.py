@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,14 @@ class Targets:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
+    @cached_property
+    def one_each(self) -> bool:
+        """Whether every row has one value."""
+        return bool((np.diff(self.starts) == 1).all())
+
     def only(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> Targets:
         """Those of some rows."""
-        if len(self.values) == len(self):  # One value a row.
+        if self.one_each:
             return Targets.single(self.values[np.asarray(rows, dtype=np.int64)])
         parts = [self.of(row) for row in rows]
         return Targets(np.concatenate(parts or [self.values[:0]]), np.cumsum([0, *map(len, parts)]))

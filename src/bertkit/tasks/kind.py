@@ -224,8 +224,8 @@ class Kind:
         encode: of a tokenizer, rows, how texts are read, and the names: the rows as a model reads them.
         collect: of rows so encoded and what the head says of them: the outputs that are kept.
         predict: of rows, outputs, names and a decision: the predictions.
-        decide: of rows with targets, outputs and names: the decision that is best there, and predictions
-            that it could not see the targets of; None where there is nothing to decide.
+        decide: of rows with targets, outputs and how they are scored: the decision that is best there, and
+            predictions that it could not see the targets of; None where there is nothing to decide.
         scale: of the targets of training; None where they are learned as they are.
         losses: of rows encoded with targets, what the head says of them, and the scale of training: the loss
             of each target that counts; of rows with one each, [N].
@@ -268,7 +268,7 @@ class Kind:
     encode: Callable[[Tokenizer, Examples, Reading, Names], Encoded] = encode_rows
     collect: Callable[[Encoded, HeadOutputs], Outputs] = _all_outputs
     predict: Callable[[Examples, Outputs, Names, Decision], Predictions]
-    decide: Callable[[Examples, Outputs, Names], tuple[Decision, Predictions]] | None = None
+    decide: Callable[[Examples, Outputs, Scoring], tuple[Decision, Predictions]] | None = None
     scale: Callable[[Targets], Scale] | None = None
     losses: Callable[[Encoded, HeadOutputs, Scale], npt.NDArray[Any]]
     one_answer: Callable[[Examples, Predictions], bool]
@@ -288,17 +288,17 @@ class Kind:
     cells: Callable[[Mapping[str, Any], Wanted], list[Any]]
     overview: Callable[[Sequence[Any]], dict[str, str]]
 
-    def decided(self, rows: Examples, outputs: Outputs, names: Names) -> tuple[Decision, Predictions]:
+    def decided(self, rows: Examples, outputs: Outputs, scoring: Scoring) -> tuple[Decision, Predictions]:
         """How predictions are best made of outputs, and predictions as new rows would have them.
 
         Args:
             rows: with targets.
             outputs: of them.
-            names: of the classes.
+            scoring: of them, by which is told what is best.
         """
         if self.decide is not None:
-            return self.decide(rows, outputs, names)
-        return {}, self.predict(rows, outputs, names, {})
+            return self.decide(rows, outputs, scoring)
+        return {}, self.predict(rows, outputs, scoring.names, {})
 
     def metric(self, name: str) -> Metric:
         """The metric of that name, the usual one of none.

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bertkit.data.tables import BadRow, CellRow, Column, Row, bad_row, iterate_cells, text_problem
+from bertkit.data.files import text_problem
+from bertkit.data.tables import BadRow, CellRow, Column, Row, bad_row, iterate_cells
 from bertkit.errors import listed, quoted
 from bertkit.tasks.examples import Targets, checked
 from bertkit.tasks.metrics import IntArray

@@ -194,7 +194,7 @@ class Classification:
             said = prepared.scale.outside(said)
         dev, scoring = prepared.dev, prepared.scoring
         outputs = kind.collect(prepared.dev_encoded, said)
-        self._decision, predictions = kind.decided(dev, outputs, prepared.labels)
+        self._decision, predictions = kind.decided(dev, outputs, scoring)
         adds = kind.adds(dev, predictions, prepared.labels)
         self._answers = Answers(dev.known, outputs, adds)
         self._found = found = scoring.of(adds)

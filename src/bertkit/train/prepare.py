@@ -97,7 +97,7 @@ class Prepared:
             arrays: list[npt.NDArray[Any]] = [sequences.ids, sequences.starts, sequences.second]
             if sequences.windows is not None:
                 arrays.append(sequences.windows.firsts)
-            for array in (*arrays, targets.values):
+            for array in (*arrays, targets.values, *([] if targets.one_each else [targets.starts])):
                 digest.update(array.tobytes())
         return digest.hexdigest()
 

@@ -32,7 +32,7 @@ def aggregate(
     scoring, metric = prepared.scoring, prepared.scoring.metric
     place = metric.best([result.score for result in seeds])
     best, outputs = seeds[place], answers[place].outputs
-    _, predictions = kind.decided(dev, outputs, names)
+    _, predictions = kind.decided(dev, outputs, scoring)
     shown = scoring.summary(dev, predictions)
     if len(seeds) > 1:
         scores = [result.score for result in seeds]
