@@ -185,6 +185,18 @@ FAULTS: list[tuple[str, str, Preflight]] = [
         changed(FINETUNE, rows={"counts": {"no": 9, "yes": 7_991}, "dev_counts": {"no": 1, "yes": 499}}),
     ),
     (
+        "unseen_label",
+        "notable",
+        changed(
+            FINETUNE,
+            rows={
+                "counts": {"no": 2_400, "yes": 5_600, "maybe": 0},
+                "dev_counts": {"no": 160, "yes": 340, "maybe": 0},
+                "test_counts": {"no": 1, "yes": 0, "maybe": 2},
+            },
+        ),
+    ),
+    (
         "imbalance",
         "notable",
         changed(

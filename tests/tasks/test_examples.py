@@ -11,6 +11,7 @@ from bertkit.tasks.examples import (
     Examples,
     Targets,
     contradictions,
+    count_left_out,
     duplicates,
     leaks,
     notes,
@@ -85,7 +86,7 @@ def test_what_cannot_be_learnt_from_is_refused(tmp_path: Path, content: str, pro
 def test_a_label_that_dev_has_and_train_lacks_is_named(tmp_path: Path) -> None:
     task = own(tmp_path, dev="text,label\nx,a\ny,c\n")
     with pytest.raises(
-        UserError, match=r"dev\.csv, line 3: the label 'c' is not one of those trained on \(a, b\)"
+        UserError, match=r"dev\.csv, line 3: the label 'c' is not one of those trained on: a, b\."
     ):
         load_examples(task, "dev", load_examples(task, "train")[1])
 
@@ -94,7 +95,7 @@ def test_of_many_labels_a_sentence_names_some(tmp_path: Path) -> None:
     """As where numbers were meant to be learnt as such."""
     train = "text,label\n" + "".join(f"text,{i / 100}\n" for i in range(13))
     task = own(tmp_path, train, dev="text,label\nx,7.5\n")
-    with pytest.raises(UserError, match=r"\(0\.0, 0\.01, 0\.02, 0\.03, 0\.04 and 8 more\)\."):
+    with pytest.raises(UserError, match=r": 0\.0, 0\.01, 0\.02, 0\.03, 0\.04 and 8 more\."):
         load_examples(task, "dev", load_examples(task, "train")[1])
 
 
@@ -110,12 +111,26 @@ def test_bad_rows_are_counted_at_once_and_can_be_left_out(tmp_path: Path) -> Non
     rows, _ = load_examples(replace(task, skip_bad=True), "train")
     assert (rows.texts, rows.lines) == (["good", "fine"], [2, 3])
     assert [row.line for row in rows.left_out] == [4, 5, 6, 7, 8, 9, 10]
-    (told,) = notes(rows.only([0]), rows.only([1]), ("a", "a"), classes=False, test=rows.only([0, 1]))
+    (told,) = notes(rows.only([0]), rows.only([1]), rows.only([0, 1]))
     assert "7 of 11 rows are left out" in told, "those of test count"
-    (told,) = notes(
-        rows, rows, ("a", "b"), classes=True, test=replace(rows, path=tmp_path / "x", left_out=[])
-    )
+    other = replace(rows, path=tmp_path / "x")
+    (told,) = notes(rows, rows, replace(other, left_out=[]))
     assert "rows are left out: the text is empty (5: lines 4, 5, 6, ...); too few columns" in told
+    assert count_left_out(rows, rows.only([0]), other, None) == 14
+
+
+def test_labels_that_cannot_be_are_named_beside_a_few_that_can(tmp_path: Path) -> None:
+    """Among 60 of them, whatever stands in the labels."""
+    train = "text,label\n" + "".join(f"text {i},{i}\n" for i in range(60))
+    dev = "text,label\nx,it's\nx,a b\nx,it's\nx,(c). d\nx,e\nx,f\nx,3\n"
+    task = own(tmp_path, train, dev=dev)
+    with pytest.raises(UserError) as error:
+        load_examples(task, "dev", load_examples(task, "train")[1])
+    assert str(error.value).partition(": ")[2] == (
+        "6 of 7 rows cannot be used: the label \"it's\", 'a b', '(c). d' and 2 more is not one of those "
+        "trained on: 0, 1, 2, 3, 4 and 55 more (6: lines 2, 3, 4, ...). "
+        "Mend them, or leave them out with --skip-bad."
+    )
 
 
 def test_a_label_that_only_dev_has_is_a_class_that_grows(tmp_path: Path) -> None:

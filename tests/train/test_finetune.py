@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from bertkit.errors import UserError
 from bertkit.recipe import Recipe
 from bertkit.recipe.finetune import ChosenModelRecipe, HeadRecipe
 from bertkit.runs.result import Answers
-from bertkit.train.prepare import prepare
 from bertkit.train.settle import settle
 
 Result = dict[str, Any]
@@ -230,12 +230,23 @@ def test_bad_recipes_are_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_label_that_only_dev_has(toy: Recipe, tmp_path: Path) -> None:
+def test_labels_that_only_dev_or_test_have(toy: Recipe, tmp_path: Path) -> None:
+    """They are classes, so the run goes on and scores their rows, and it says so."""
+    test = tmp_path / "test.csv"
+    test.write_text(Path(toy.task.dev).read_text() + "a row,never\n")
     with Path(toy.task.dev).open("a") as file:
-        file.write("a strange row,maybe\n")
-    prepared = prepare(toy)
-    assert prepared.labels[-1] == "maybe"
-    assert prepared.facts.notes == ("only dev has the label maybe: it cannot be learned",)
+        file.write("a strange row,maybe\nanother,maybe\n,bad\n")
+    recipe = toy.with_changes({"task": {"test": str(test), "skip_bad": True}, "training": {"epochs": 1}})
+    result = api.finetune(recipe=recipe, out=tmp_path / "run")
+    found = {each["check"]: each["seen"] for each in json.loads((tmp_path / "run/findings.json").read_text())}
+    assert found["unseen_label"] == (
+        "Labels without a row in train: maybe, never. Rows that have them: 2 of dev, 1 of test."
+    )
+    assert result["test"]["labels"][-2:] == ["maybe", "never"]
+    assert result["left_out"] == 1
+    (said,) = result["notes"]
+    assert "1 of 40 rows are left out: the text is empty (1: line 41)" in said
+    assert escape(said) in (tmp_path / "run/report.html").read_text("utf-8")
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(

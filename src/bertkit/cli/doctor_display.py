@@ -190,7 +190,7 @@ def _labelled(rows: Measures, asked: Measures) -> Iterator[Row]:
             name = title(asked["metric"], rows["positive"])
             scored = f"{name} {rows['majority_score']:.3f}, {scored}"
         classes += f"; {blind} {rows['majority_label']!r}, {scored}"
-        yield "labels", classes, "rare_label imbalance"
+        yield "labels", classes, "rare_label unseen_label imbalance"
     if "deviation" in rows:
         numbers = "mean {mean:.3g}, deviation {deviation:.3g}, from {least:.3g} to {greatest:.3g}"
         scored = f"{title(asked['metric'])} {rows['mean_score']:.3f}"

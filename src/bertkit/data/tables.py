@@ -294,7 +294,7 @@ def _bytes_problem(cells: Iterable[str]) -> str | None:
 def _checked(cells: list[str], width: int, places: list[int]) -> list[Any] | str:
     if len(cells) != width:
         much = "few" if len(cells) < width else "many"
-        return f"too {much} columns, {len(cells)} where the first row has {width}; mend or remove the row."
+        return f"too {much} columns ({len(cells)} where the first row has {width}); mend or remove the row."
     return _bytes_problem(cells) or [cells[place] for place in places]
 
 

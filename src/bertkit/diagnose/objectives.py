@@ -65,6 +65,7 @@ def labelled_facts(told: Told) -> str:
     found = {
         "training rows": f"{result['train_rows']:,}",
         "dev rows": f"{result['rows']:,}",
+        **({"rows left out": f"{left_out:,}"} if (left_out := result.get("left_out")) else {}),
         "parameters": f"{result['parameters']:,}",
     }
     if told.history.known and isinstance(asked, Recipe):
@@ -82,6 +83,12 @@ def labelled_facts(told: Told) -> str:
         "tokens a second": f"{result['tokens_per_second']:,.0f}",
     }
     return facts(found, heading="What was run")
+
+
+def about_rows(told: Told) -> str:
+    """What was said of the rows before the run: those that are left out, and why."""
+    said = "".join(f"<li>{escape(each)}</li>" for each in told.result.get("notes", ()))
+    return f"<section><h2>About the rows</h2><ul>{said}</ul></section>" if said else ""
 
 
 def _length(training: TrainingRecipe) -> str:

@@ -61,6 +61,7 @@ REPORT_SECTIONS: Page = (
     (Section(objectives.text_facts, UNLABELLED),),
     (Section(sections.restarts),),
     (Section(sections.findings),),
+    (Section(objectives.about_rows, LABELLED, done=True),),
     (
         Section(objectives.loss, LABELLED),
         Section(objectives.score, LABELLED),

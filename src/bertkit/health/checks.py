@@ -57,6 +57,7 @@ class Check:
 
 CHECKS: tuple[Check, ...] = (
     Check("rare_label", CLASSES, before=rows.rare_label),
+    Check("unseen_label", CLASSES, before=rows.unseen_label),
     Check("imbalance", CLASSES, before=rows.imbalance),
     Check("labels_differ", CLASSES, before=rows.labels_differ),
     Check("numbers_differ", NUMBERS, before=rows.numbers_differ),

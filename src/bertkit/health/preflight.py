@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
 from bertkit.recipe.parts import Phase
@@ -90,6 +90,7 @@ class ClassMeasures(RowMeasures):
     Attributes:
         counts: rows of each label in train.
         dev_counts: the same of dev.
+        test_counts: the same of test; empty without.
         majority_label: the commonest in train, see `tasks.classify.majority_of`.
         majority_score: of always answering it, in the task's metric, on dev.
         majority_accuracy: the same in accuracy.
@@ -107,6 +108,7 @@ class ClassMeasures(RowMeasures):
     one_label: float
     one_label_by_chance: float
     positive: str = ""
+    test_counts: dict[str, int] = field(default_factory=dict)
 
     @property
     def shares(self) -> dict[str, float]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bertkit.data.packed import Sequences
+from bertkit.errors import listed
 from bertkit.health.advice import PRETRAINED, grave, notable
 from bertkit.health.preflight import ClassMeasures, NumberMeasures, Preflight, RowMeasures
 from bertkit.runs.findings import Change, Finding
@@ -63,6 +64,7 @@ def measure_rows(
     blind: dict[str, Any],
     classes: bool,
     numbers: bool,
+    test: Examples | None = None,
 ) -> RowMeasures:
     """What `RowMeasures` says, and what there is to say of classes or numbers, where rows have one each.
 
@@ -78,6 +80,7 @@ def measure_rows(
         blind: `metrics.summary` of the baseline that reads no text.
         classes: whether a row has one of several classes.
         numbers: whether a row has a number.
+        test: read with labels, where there is any.
     """
     known, single = train.known.values, classes or numbers
     count = len(labels) if classes else 0
@@ -101,25 +104,27 @@ def measure_rows(
         "strangers_alike": strangers,
     }
     if classes:
-        return _of_classes(known, dev.known.values, labels, batches, blind, measured)
+        others = [rows.known.values for rows in (dev, test) if rows is not None]
+        return _of_classes(known, others, labels, batches, blind, measured)
     return _of_numbers(train, dev, blind, measured) if numbers else RowMeasures(**measured)
 
 
 def _of_classes(
     train: Ints,
-    dev: Ints,
+    others: Sequence[Ints],
     labels: Sequence[str],
     batches: Sequence[Ints],
     blind: dict[str, Any],
     measured: dict[str, Any],
 ) -> ClassMeasures:
-    counts, dev_counts = (np.bincount(known, minlength=len(labels)) for known in (train, dev))
+    counts, dev_counts, *rest = (np.bincount(known, minlength=len(labels)) for known in (train, *others))
     # Of balanced batches, not those of the file.
     shares = np.bincount(train[np.concatenate(batches)], minlength=len(labels)) / sum(map(len, batches))
     return ClassMeasures(
         **measured,
         counts=dict(zip(labels, counts.tolist(), strict=True)),
         dev_counts=dict(zip(labels, dev_counts.tolist(), strict=True)),
+        test_counts=dict(zip(labels, rest[0].tolist(), strict=True)) if rest else {},
         majority_label=labels[majority_of(counts, dev_counts)],
         majority_score=blind["score"],
         majority_accuracy=blind["metrics"]["accuracy"],
@@ -199,7 +204,7 @@ def _tokens(sequences: Sequences, row: int) -> set[int]:
 
 def rare_label(record: Preflight) -> Finding | None:
     """A label of which there are too few rows to learn it."""
-    rare = {label: count for label, count in record.classes.counts.items() if count < FEW_ROWS}
+    rare = {label: count for label, count in record.classes.counts.items() if 0 < count < FEW_ROWS}
     if not rare:
         return None
     shown = ", ".join(f"{label!r} {count}" for label, count in list(rare.items())[:5])
@@ -209,6 +214,23 @@ def rare_label(record: Preflight) -> Finding | None:
         f"{shown}.",
         "They will hardly be learnt, and their scores are chance.",
         Change(words="label more rows of them, or join labels"),
+    )
+
+
+def unseen_label(record: Preflight) -> Finding | None:
+    """A label that dev or test has, and no row of train."""
+    rows = record.classes
+    unseen = [label for label, count in rows.counts.items() if not count]
+    splits = {"dev": rows.dev_counts, "test": rows.test_counts}
+    found = {split: sum(counts.get(label, 0) for label in unseen) for split, counts in splits.items()}
+    told = ", ".join(f"{count:,} of {split}" for split, count in found.items() if count)
+    if not told:
+        return None
+    return notable(
+        "certain",
+        f"Labels without a row in train: {listed(unseen)}. Rows that have them: {told}.",
+        "They cannot be learned: these rows count as wrong, whatever the model says.",
+        Change(words="add rows of these labels to train, or leave them out of the others"),
     )
 
 

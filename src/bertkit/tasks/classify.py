@@ -55,12 +55,10 @@ _C = 10.0
 def _label_problem(column: LabelColumn, row: int) -> str | None:
     cell = column.cells[row]
     if column.names and cell not in column.names:
-        return (
-            f"the label {quoted(cell)} is none of those of task {column.task!r}: {', '.join(column.names)}."
-        )
+        return f"the label {quoted(cell)} is none of those of task {column.task!r}: {listed(column.names)}."
     known = column.known or ()
     if known and not column.grows and column.names.get(cell, cell) not in known:
-        return f"the label {quoted(cell)} is not one of those trained on ({listed(known)})."
+        return f"the label {quoted(cell)} is not one of those trained on: {listed(known)}."
     return None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from bertkit.data.formats import counts_rows
 from bertkit.data.tables import BadRow, Row, bad_row
-from bertkit.errors import listed, shown
+from bertkit.errors import listed
 
 
 @dataclass(frozen=True)
@@ -181,8 +182,8 @@ def checked(path: Path, row: Row | BadRow) -> Row | BadRow:
     return row
 
 
-REASONS, LINES = 3, 3
-"""Kinds of bad rows, and rows of each, that a sentence names."""
+REASONS, LINES, LONGEST_REASON = 3, 3, 160
+"""Kinds of bad rows, and rows of each, that a sentence names; and letters of a kind."""
 
 
 def told_bad(path: Path, bad: Sequence[BadRow], rows: int, *, left_out: bool = False) -> str:
@@ -196,47 +197,49 @@ def told_bad(path: Path, bad: Sequence[BadRow], rows: int, *, left_out: bool = F
     """
     if len(bad) == 1 and not left_out:
         return f"{bad[0].problem} Or leave such rows out with --skip-bad."
-    kinds: dict[str, list[int]] = {}
+    kinds: dict[str, list[BadRow]] = {}
     for row in bad:
-        kinds.setdefault(_kind_of(row.reason), []).append(row.line)
+        kinds.setdefault(_kind_of(row.reason), []).append(row)
     most = sorted(kinds.items(), key=lambda kind: -len(kind[1]))
     each = "row" if counts_rows(path) else "line"
     told = [
-        f"{reason} ({len(lines):,}: {each}{'s' * (len(lines) > 1)} {', '.join(map(str, lines[:LINES]))}"
-        f"{', ...' * (len(lines) > LINES)})"
-        for reason, lines in most[:REASONS]
+        f"{_with_values(reason, rows)} ({len(rows):,}: {each}{'s' * (len(rows) > 1)} "
+        f"{', '.join(str(row.line) for row in rows[:LINES])}{', ...' * (len(rows) > LINES)})"
+        for reason, rows in most[:REASONS]
     ]
     if len(most) > REASONS:
-        told.append(f"other reasons ({sum(len(lines) for _, lines in most[REASONS:]):,})")
+        told.append(f"other reasons ({sum(len(rows) for _, rows in most[REASONS:]):,})")
     done = "are left out" if left_out else "cannot be used"
     way = "" if left_out else " Mend them, or leave them out with --skip-bad."
     return f"{path}: {len(bad):,} of {rows:,} rows {done}: {'; '.join(told)}.{way}"
 
 
+_VALUE, _ANY = re.compile(r"""('[^']*'|"[^"]*") """), "'...' "
+
+
 def _kind_of(reason: str) -> str:
     """A reason without what is of one row, and without what to do."""
-    said = re.split(r"[;.]( |$)|, \d| \(", reason, maxsplit=1)[0]
-    return shown(re.sub(r"'[^']*' |\b0x[0-9a-f]+ |\bline \d+ ", "", said))
+    said = re.split(r"[;.]( |$)| \(", _VALUE.sub(_ANY, reason), maxsplit=1)[0]
+    return shorten(re.sub(r"\b0x[0-9a-f]+ |\bline \d+ ", "", said), LONGEST_REASON, placeholder=" ...")
 
 
-def notes(
-    train: Examples, dev: Examples, labels: Sequence[str], *, classes: bool, test: Examples | None = None
-) -> Iterator[str]:
-    """What is to be said of rows that are left out, or are read although something is odd about them.
+def _with_values(reason: str, rows: Sequence[BadRow]) -> str:
+    """The reason of some rows, with the first few of the values that they have."""
+    found = dict.fromkeys(each[1] for row in rows if (each := _VALUE.search(row.reason)))
+    return reason.replace(_ANY, f"{listed(found, LINES)} ", 1)
 
-    Args:
-        train: rows to learn from.
-        dev: rows to score.
-        labels: of both.
-        classes: whether these are classes.
-        test: rows to score at the end.
-    """
-    parts = [part for part in (train, dev, test) if part is not None]
+
+def count_left_out(*parts: Examples | None) -> int:
+    """How many rows are left out of the files that some splits are of."""
+    return sum({part.path: len(part.left_out) for part in parts if part is not None}.values())
+
+
+def notes(*splits: Examples | None) -> Iterator[str]:
+    """What is to be said of rows that are left out, or are read although something is odd about them."""
+    parts = [part for part in splits if part is not None]
     for rows in {part.path: part for part in parts}.values():
         if rows.left_out:
             good = sum(len(part) for part in parts if part.path == rows.path)
             yield told_bad(rows.path, rows.left_out, good + len(rows.left_out), left_out=True)
-    if classes and (only := sorted({*dev.known.values.tolist()} - {*train.known.values.tolist()})):
-        yield f"only dev has the label {listed(labels[each] for each in only)}: it cannot be learned"
     if empty := sum(not pair.strip() for rows in parts for pair in rows.pairs or ()):
         yield f"{empty:,} second texts are empty: [CLS] a [SEP] [SEP]"

@@ -45,7 +45,7 @@ def load_examples(
 def load_splits(task: Task) -> tuple[dict[Split, Examples], Names]:
     """The rows of train and dev, and of test where there are any; a file that several are of is read once.
 
-    Labels that only a dev file has are added behind those of train.
+    Labels that only dev or test has are added behind those of train.
 
     Raises:
         UserError: see `load_examples`.
@@ -55,7 +55,7 @@ def load_splits(task: Task) -> tuple[dict[Split, Examples], Names]:
     if "dev" not in found:
         found["dev"], names = _read(task, "dev", names, grows=True)
     if "test" in task.files and "test" not in found:
-        found["test"], _ = _read(task, "test", names)
+        found["test"], names = _read(task, "test", names, grows=True)
     return found, names
 
 

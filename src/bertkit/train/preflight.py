@@ -123,6 +123,7 @@ class _Rows:
                 blind=prepared.baselines[prepared.kind.baselines[0].name],
                 classes=prepared.kind.classes,
                 numbers=prepared.kind.scale is not None,
+                test=prepared.test,
             ),
         }
 

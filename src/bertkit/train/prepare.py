@@ -316,5 +316,5 @@ def _facts(
         duplicates=len(odd.duplicates),
         leaks=len(odd.leaks),
         vocabulary_size=tokenizer.size,
-        notes=tuple(notes(train, dev, labels, classes=KINDS[task.kind].classes, test=test)),
+        notes=tuple(notes(train, dev, test)),
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from bertkit.model.compute import Computing
 from bertkit.runs.result import Answers, SeedResult
+from bertkit.tasks.examples import count_left_out
 from bertkit.tasks.metrics import seeds_interval
 from bertkit.train.prepare import Prepared
 from bertkit.version import __version__
@@ -48,6 +49,8 @@ def aggregate(
         "model": prepared.facts.model,
         "rows": len(dev),
         "train_rows": prepared.facts.train_rows,
+        "left_out": count_left_out(prepared.train, prepared.dev, prepared.test),
+        "notes": list(prepared.facts.notes),
         "truncated": prepared.dev_encoded.sequences.truncated,
         "train_truncated": prepared.train_encoded.sequences.truncated,
         **shown,
