@@ -51,7 +51,9 @@ def test_every_option_of_the_command_is_a_keyword_of_the_same_name(
 def test_an_unknown_option_gets_the_nearest_and_a_budget_may_be_words() -> None:
     with pytest.raises(UserError, match=r"no option 'epoch'.*epochs"):
         changes_of(Recipe(), {"epoch": 3})
-    assert changes_of(Recipe(), {"budget": "1h30m"}) == {"training": {"budget": minutes("90"), "steps": 0}}
+    assert changes_of(Recipe(), {"budget": "1h30m"}) == {
+        "training": {"budget": minutes("90"), "steps": 0, "epochs": 0}
+    }
     with pytest.raises(UserError, match="'soon' is no time"):
         changes_of(Recipe(), {"budget": "soon"})
 

@@ -97,7 +97,8 @@ def finetune(
         out: the run folder to make; runs/NAME without, NAME being that of the task or file.
         recipe: a recipe, or the path or the name of one; the defaults without.
         changes: `{section: {key: value}}` over the recipe, such as `{"training": {"epochs": 5}}`.
-        resume: continue the run at `out`.
+        resume: continue the run at `out`; with more `epochs` (or `steps`, `budget`, `patience`) it trains on,
+            also if it was finished.
         overwrite: replace the run at `out`.
         progress: show how it goes on standard error; without a word if that is a terminal or a notebook.
         listener: told of everything as it happens, in the place of what is shown.

@@ -301,6 +301,7 @@ def test_the_command_runs_a_study_to_its_end_and_never_repeats_it(
     first = json.loads(capsys.readouterr().out)
     assert first["runs"] == first["planned"] == 3
     runs = {path: path.stat().st_mtime_ns for path in (tmp_path / "s" / "runs").glob("*/result.json")}
+    assert not list((tmp_path / "s" / "runs").glob("*/checkpoint"))
     assert main(command[:-1]) == 0
     shown = capsys.readouterr().out
     assert "3 runs, 3 of them done already" in shown

@@ -56,7 +56,7 @@ def test_it_learns_and_says_what_it_found(restoring: PretrainRecipe, tmp_path: P
     assert result["tokens"] == sum(step["tokens"] for step in steps)
     evaluations = records(tmp_path / "run", "evaluation")
     assert [line["step"] for line in evaluations] == [0, 51, 101, 150]
-    assert not (tmp_path / "run" / "checkpoint").exists()
+    assert list(Checkpoints(tmp_path / "run", 1).by_step()) == [150]
 
 
 def test_the_floor_is_the_entropy_of_the_masked_tokens_under_their_frequencies() -> None:

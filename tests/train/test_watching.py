@@ -13,6 +13,7 @@ from trained import equal, fit, records
 from bertkit.errors import UserError
 from bertkit.health.watch import Watched
 from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.runs.checkpoints import Checkpoints
 from bertkit.runs.findings import Change, Finding, read_findings
 from bertkit.runs.history import Health
 from bertkit.runs.restarts import RESTARTS, Restart, changed, read_restarts
@@ -150,7 +151,7 @@ def test_a_collapse_may_begin_the_seed_again_and_resuming_it_is_exact(
     )
     rates = [line["learning_rate"] for line in records(tmp_path / "whole", "train")]
     assert rates[27] < rates[26] / 3
-    assert not (tmp_path / "whole" / "checkpoint").exists()
+    assert list(Checkpoints(tmp_path / "whole", 1).by_step()) == [36]
 
     stopping = Told(*stops)
     for count in range(len(stops)):

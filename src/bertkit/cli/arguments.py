@@ -140,7 +140,7 @@ def add_run_arguments(
     output = group(parser, "output")
     output.add_argument("-o", "--out", type=Path, help="the run folder to make (default: runs/NAME)")
     add_recipe_arguments(parser, flags, kind)
-    output.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    output.add_argument("--resume", action="store_true", help="continue an interrupted run, or train on")
     output.add_argument("--overwrite", action="store_true", help="replace the run that is there")
     add_shared(parser, "--json")
 

@@ -145,7 +145,8 @@ EXAMPLES = """examples:
   bertkit finetune train.csv dev.csv --text message --label category --model all-MiniLM-L6-v2
   bertkit finetune cola --model mini -o runs/cola               fresh weights, a named task
   bertkit finetune cola --model RUN --epochs 5 --seeds 3 -o runs/three
-  bertkit finetune cola -o runs/cola --resume                   go on after an interruption"""
+  bertkit finetune cola -o runs/cola --resume                   go on after an interruption
+  bertkit finetune cola -o runs/cola --resume --epochs 6        train on, to 6 epochs in all"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -64,7 +64,8 @@ EXAMPLES = """examples:
   bertkit prepare text/ --vocab vocab.txt -o shards             or, in steps: first text into tokens
   bertkit pretrain shards --recipe cram-1h -o runs/mini
   bertkit pretrain shards --model RUN --steps 2000 --lr 5e-5 -o runs/more   go on from a model
-  bertkit pretrain shards -o runs/mini --resume                 go on after an interruption"""
+  bertkit pretrain shards -o runs/mini --resume                 go on after an interruption
+  bertkit pretrain shards -o runs/mini --resume --budget 2h     train on, to two hours in all"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

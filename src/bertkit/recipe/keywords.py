@@ -21,8 +21,8 @@ OTHER_NAMES: tuple[tuple[str, str, str], ...] = (
     ("vocab_size", "vocabulary", "size"),
 )
 """Options that are not called as the keys that they stand for: option, section, key."""
-HOW_LONG: Mapping[str, Any] = {"steps": 0, "budget": 0.0, "replay": ""}
-"""Keys of which the last word wins over what a recipe file says, and what stands for their absence."""
+HOW_LONG: Mapping[str, Any] = {"epochs": 0, "steps": 0, "budget": 0.0, "replay": ""}
+"""Keys of which the last word wins over what a recipe has said, and what stands for their absence."""
 
 
 def minutes(text: str) -> float:

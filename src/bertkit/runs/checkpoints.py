@@ -1,4 +1,4 @@
-"""The checkpoints of a pretraining run, of which the newest few and the last good one are kept.
+"""The checkpoints of a run, of which the newest few and the last good one are kept.
 
 Each is one safetensors file: weights, the optimiser's state, and how far the run is.
 """
@@ -17,9 +17,10 @@ from bertkit.checkpoint.atomic import replace_file
 from bertkit.checkpoint.hf import save_tensors
 from bertkit.errors import UserError
 from bertkit.model.optimisers import Optimiser
+from bertkit.runs.folder import seed_folders
 
 FOLDER = "checkpoint"
-STATE_FORMAT = "2"
+STATE_FORMAT = "3"
 _NAME = re.compile(r"step-(\d+)\.safetensors")
 
 
@@ -71,12 +72,23 @@ class Checkpoints:
             raise UserError(f"{error}{older}") from None
 
     def remove(self, after: int = -1) -> None:
-        """Delete those of steps after `after`: all of them when the run is finished."""
+        """Delete those of steps after `after`."""
         for step, path in self.by_step().items():
             if step > after:
                 path.unlink()
         if self._folder.is_dir() and not any(self._folder.iterdir()):
             self._folder.rmdir()
+
+    def keep_newest(self) -> None:
+        """Delete all others: the newest is what a finished run may train on from."""
+        for path in self.paths()[:-1]:
+            path.unlink()
+
+
+def remove_checkpoints(run: Path) -> None:
+    """Delete those of all seeds of a finished run, which then cannot train on."""
+    for folder in seed_folders(run).values():
+        Checkpoints(folder, 1).remove()
 
 
 def save_state(path: Path, model: nn.Module, optimiser: Optimiser, progress: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from bertkit.checkpoint.atomic import remove_leftovers, replace_file
+from bertkit.checkpoint.atomic import replace_file
 from bertkit.errors import UserError
 from bertkit.recipe import BaseRecipe
 from bertkit.runs.lock import LOCK
@@ -46,19 +46,6 @@ def usual_out(recipe: BaseRecipe, *, resume: bool = False, overwrite: bool = Fal
     return taken if resume else out
 
 
-def check_run(out: Path, recipe: BaseRecipe, *, resume: bool, overwrite: bool) -> None:
-    """See that a run may be made, replaced or continued at `out`; nothing is written.
-
-    Raises:
-        UserError: `out` exists and neither flag says what to do with it, it is no run folder, there is
-            nothing to resume, or the recipe to resume with is another one (the differences are listed).
-    """
-    if resume:
-        _check_same(out, recipe)
-    else:
-        check_free(out, overwrite=overwrite)
-
-
 def _is_given(path: Path) -> bool:
     """Whether it may lie in the folder of a run that is not made yet: its lock, and its rows."""
     rows = path.name == ROWS and path.is_dir()
@@ -66,7 +53,11 @@ def _is_given(path: Path) -> bool:
 
 
 def check_free(out: Path, *, overwrite: bool) -> None:
-    """See that a new run may be made at `out`; see `check_run`."""
+    """See that a new run may be made at `out`; nothing is written.
+
+    Raises:
+        UserError: `out` exists and is not to be overwritten, or it is no run folder.
+    """
     if out.exists() and (not out.is_dir() or not all(map(_is_given, out.iterdir()))):
         if not overwrite:
             raise UserError(f"{out} exists; continue it with --resume, or replace it with --overwrite.")
@@ -76,31 +67,18 @@ def check_free(out: Path, *, overwrite: bool) -> None:
             )
 
 
-def open_run(
-    out: Path, recipe: BaseRecipe, *, resume: bool, fingerprint: str, inputs: Sequence[Path]
-) -> None:
-    """Make a run of the folder `out`, which `check_run` found free and is held, or see that it may go on.
+def make_run(out: Path, recipe: BaseRecipe, *, fingerprint: str, inputs: Sequence[Path]) -> None:
+    """Make a run of the folder `out`, which `check_free` found free and is held.
 
     Args:
         out: the run folder.
-        recipe: written into a new one.
-        resume: continue what is there.
+        recipe: written into it.
         fingerprint: of the encoded data; a run goes on only over the data that it began with.
         inputs: files and folders that the run reads; those in `CORPUS` and `ROWS` of the run itself stay.
 
     Raises:
-        UserError: the data are others than at the beginning, or replacing `out` would delete an input.
+        UserError: replacing `out` would delete an input.
     """
-    if resume:
-        remove_leftovers(out)
-        if (out / FINGERPRINT).read_text(encoding="utf-8") != fingerprint:
-            raise UserError(
-                f"The data are not those that the run at {out} began with; give it those, or start a new run."
-            )
-        # It is tried again: what is then wrong is said then.
-        for folder in {out, *seed_folders(out).values()}:
-            forget_stop(folder)
-        return
     places = {name: (out / name).resolve() for name in (CORPUS, ROWS)}
     read = [path.resolve() for path in inputs]
     kept = [name for name, place in places.items() if any(path.is_relative_to(place) for path in read)]
@@ -137,32 +115,6 @@ def keep_recipe(out: Path, recipe: BaseRecipe) -> None:
     """Write what the run does; a run without more has not begun."""
     with replace_file(out / RECIPE) as temporary:
         temporary.write_text(recipe.to_toml(), encoding="utf-8")
-
-
-def _check_same(out: Path, recipe: BaseRecipe) -> None:
-    if not is_run(out):
-        raise UserError(f"There is no run to resume at {out}.")
-    if is_finished(out):
-        raise UserError(
-            f"The run at {out} is finished; there is nothing to resume. A new run goes on from its model: "
-            f"--model {out}."
-        )
-    before = type(recipe).from_toml(out / RECIPE)
-    told = differences(before, recipe)
-    if not has_begun(out):
-        # No more than its text was made, which other keys do not change.
-        told = [each for each in told if each.startswith(recipe.OF_TEXT)]
-    if told:
-        raise UserError(f"The run at {out} has another recipe: {'; '.join(told)}.")
-
-
-def differences(before: BaseRecipe, now: BaseRecipe) -> list[str]:
-    """Each key whose value differs, as `section.key: old, now new`.
-
-    Where shards lie is no difference: the fingerprint says whether they are the same.
-    """
-    old, new = before.flat(), now.flat()
-    return [f"{key}: {old[key]!r}, now {new[key]!r}" for key in old if old[key] != new[key]]
 
 
 def stop_note(folder: Path) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from bertkit.checkpoint.atomic import replace_file
+from bertkit.runs.checkpoints import remove_checkpoints
 from bertkit.runs.folder import has_begun, is_finished
 from bertkit.studies.plan import Run
 from bertkit.train.loop import deferred_signals
@@ -133,6 +134,8 @@ def _ended(job: Job) -> State:
     """Note how a run ended."""
     job.output.close()
     if job.process.returncode == 0 and is_finished(job.run.folder):
+        # A study has many runs, and is made anew where they are to be longer.
+        remove_checkpoints(job.run.folder)
         return "done"
     lines = _beside(job.run, "log").read_text(encoding="utf-8", errors="replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -132,7 +132,7 @@ def with_own_text(
 
     Args:
         recipe: with `corpus.texts`.
-        out: the run folder, which `check_run` found free to make, replace or continue, and which is held.
+        out: the run folder, which was found free to make, replace or continue, and which is held.
         processes: of the run; the others wait.
         listener: told how far it is, and what it came to.
         resume: go on with what is at `out`, which may be half-made shards.

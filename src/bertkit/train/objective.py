@@ -52,7 +52,6 @@ class Progress:
         best_loss, best_step: of that evaluation; of equal values the one with the lower loss is the best.
         kept: what the objective keeps of that evaluation.
         without_gain: evaluations since then.
-        enough: patience has ended.
         collapse: the check that ended the run.
         broken: its model gave no numbers any more.
         good_step: of the last checkpoint that the run may go back to; 0 where there is none.
@@ -79,7 +78,6 @@ class Progress:
     best_step: int = 0
     kept: dict[str, Any] = field(default_factory=dict)
     without_gain: int = 0
-    enough: bool = False
     collapse: str = ""
     broken: bool = False
     good_step: int = 0

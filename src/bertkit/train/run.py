@@ -84,6 +84,12 @@ class Pace:
             return self._progress.step / self._manner.steps
         return self.moment.fraction
 
+    def go(self, moment: Moment) -> None:
+        """Take the moment before a step; of a run that trains on, a lesser share is done than was before."""
+        self.moment = moment
+        due = int(moment.fraction * self._manner.evaluations)
+        self._progress.evaluations = min(self._progress.evaluations, due)
+
     def at(self, step: int) -> dict[str, float]:
         """How far the run is with so many updates, for the log."""
         if self._manner.steps_per_epoch:
@@ -164,6 +170,11 @@ class Scorer:
         """Whether the model was scored as it is now."""
         return bool(self._progress.last) and self._progress.last["step"] == self._progress.step
 
+    @property
+    def is_enough(self) -> bool:
+        """Whether patience has ended: in all processes alike, which agree on what is a better evaluation."""
+        return 0 < self._patience <= self._progress.without_gain
+
     def evaluate(self) -> list[Finding]:
         """Score; what the watch finds in it.
 
@@ -184,7 +195,7 @@ class Scorer:
         return self._watching.evaluated(found.watched, self._pace.done, self._folder.log)
 
     def _take(self, found: Evaluated) -> None:
-        """Log what was scored, see whether it is the best yet, and whether patience ends."""
+        """Log what was scored, and see whether it is the best yet."""
         progress, where = self._progress, self._pace.at(self._progress.step)
         self._folder.log.record("evaluation", progress.step, **where, **found.figures)
         # What another attempt goes back behind is not to be the best of that attempt.
@@ -196,8 +207,6 @@ class Scorer:
         self._source.listener.evaluated(progress.step, {**where, **found.figures}, best)
         if found.line:
             self._folder.log.say(found.line)
-        enough = 0 < self._patience <= progress.without_gain
-        progress.enough = bool(self._source.processes.agree(float(enough)))
 
     def broke(self, step: int, loss: float) -> None:
         """Lay down that the model gives no numbers any more, as was first seen in or after `step`."""
@@ -250,7 +259,7 @@ class Run:
         )
 
     def run(self) -> Outcome:
-        """Train to the end; the checkpoints are then no longer needed."""
+        """Train to the end; the state that is reached there is kept for a run that trains on."""
         progress = self.progress
         self.listener.seed_started(self.place.seed, progress.step, self.manner.steps)
         with self.folder.open() as self.log, deferred_signals() as interrupted:
@@ -260,7 +269,7 @@ class Run:
                 self.whole = True
                 if self.processes.total(float(interrupted())):
                     raise Interrupted
-                if not (progress.enough or progress.collapse):
+                if not (self.scorer.is_enough or progress.collapse):
                     self._train()
                 self._end()
             except Interrupted:
@@ -299,7 +308,7 @@ class Run:
         if not self.progress.step:
             given = self.training.budget
             raise UserError(f"The {given:g} minutes were used up before the first step; give more time.")
-        self.pace.moment = Moment(1.0, 0.0)
+        self.pace.go(Moment(1.0, 0.0))
 
     def _schedule(self) -> Schedule:
         if self.manner.schedule is not None:
@@ -314,7 +323,7 @@ class Run:
         def rate(step: int) -> float | None:
             if (moment := schedule(step)) is None:
                 return None
-            self.pace.moment = moment
+            self.pace.go(moment)
             if line := self.objective.at(self.progress, moment.fraction):
                 self.log.say(line)
             return moment.rate
@@ -368,7 +377,7 @@ class Run:
             found += self.scorer.evaluate()
         self._end_if_lost(found)
         self.whole = True
-        return progress.enough or bool(progress.collapse)
+        return self.scorer.is_enough or bool(progress.collapse)
 
     def _end(self) -> None:
         """Score the model as it is in the end; one that was lost, only where none was scored before."""
@@ -376,8 +385,8 @@ class Run:
         lost = progress.broken or bool(progress.collapse)
         if not (progress.best is not None if lost else self.scorer.is_done):
             self.scorer.evaluate()
+        self._save()
         if not self.manner.keeps_best:
-            self._save()
             self.folder.write_model()
 
     def _end_if_lost(self, found: list[Finding], error: Diverged | None = None) -> None:

@@ -103,11 +103,11 @@ class SeedFolder:
             self._objective.write(self.path, self.progress)
 
     def finish(self) -> Outcome:
-        """Lay down what came of the seed, and remove what only a run that goes on needs."""
+        """Lay down what came of the seed, and remove the checkpoints but for the one that was just saved."""
         outcome = self._objective.result(self.progress)
         if self._processes.first:
             outcome.write(self.path)
-            self._checkpoints.remove()
+            self._checkpoints.keep_newest()
             forget_stop(self.path)
         self._processes.wait()
         return outcome

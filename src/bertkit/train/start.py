@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from bertkit.checkpoint.atomic import replace_folder
+from bertkit.errors import UserError
 from bertkit.health.checks import check_before
 from bertkit.health.preflight import SECONDS, Preflight
 from bertkit.model.compute import Compute, flush_denormals
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import append_findings
-from bertkit.runs.folder import check_run, has_begun, open_run, seed_folder, write_result
+from bertkit.runs.folder import check_free, has_begun, make_run, seed_folder, write_result
 from bertkit.runs.lock import hold
+from bertkit.runs.resume import check_resumable, go_on, run_before
 from bertkit.train.corpus import with_own_text
-from bertkit.train.labelled import Labelled
+from bertkit.train.labelled import Labelled, count_steps
 from bertkit.train.listener import Listener, Plan
 from bertkit.train.loop import Interrupted, deferred_signals
-from bertkit.train.objective import Source
+from bertkit.train.objective import Objective, Source
 from bertkit.train.preflight import measure_all, measure_quickly
 from bertkit.train.processes import (
     ALONE,
@@ -84,7 +86,7 @@ def train(
     Args:
         recipe: what to do.
         out: the run folder to make.
-        resume: continue the run that is there, with the same recipe.
+        resume: continue the run that is there, with the same recipe or a longer one.
         overwrite: replace what is there.
         listener: told of everything as it happens, in the first process.
 
@@ -93,7 +95,7 @@ def train(
 
     Raises:
         UserError: bad data or options, a model whose loss is no number, something stands at `out` (see
-            `check_run`, `open_run`), or another process trains there.
+            `check_free`, `check_resumable`), or another process trains there.
         Stopped: the loss is no number, or rose suddenly, in a run over text.
         ProcessLost: another process of the run is gone; the run can be resumed.
         Interrupted: Ctrl-C, SIGTERM or SIGHUP; the run can be resumed.
@@ -109,10 +111,10 @@ def train(
                 listener.told(choice)
         resume = resume or _goes_on_after_a_restart(out)
         if processes.first:
-            check_run(out, recipe, resume=resume, overwrite=overwrite and not resume)
+            _check(out, recipe, resume=resume, overwrite=overwrite)
             held.enter_context(hold(out, "trains in"))
             # Who held it until now may have changed it.
-            check_run(out, recipe, resume=resume, overwrite=overwrite and not resume)
+            _check(out, recipe, resume=resume, overwrite=overwrite)
         if isinstance(recipe, PretrainRecipe) and recipe.corpus.texts:
             recipe = with_own_text(recipe, out, processes, listener, resume=resume)
             resume = resume and has_begun(out)
@@ -130,6 +132,13 @@ def train(
     return result
 
 
+def _check(out: Path, recipe: Recipe | PretrainRecipe, *, resume: bool, overwrite: bool) -> None:
+    if resume:
+        check_resumable(out, recipe)
+    else:
+        check_free(out, overwrite=overwrite)
+
+
 def _begin(
     recipe: Recipe | PretrainRecipe, out: Path, processes: Processes, listener: Listener, *, resume: bool
 ) -> tuple[Source, Plan]:
@@ -140,8 +149,13 @@ def _begin(
         # A run that goes on was looked at when it began.
         found = [] if resume or not processes.first else check_before(measure_quickly(source, trial))
         plan = source.plan(trial)
+        longer = ""
         if processes.first:
-            open_run(out, recipe, resume=resume, fingerprint=source.fingerprint, inputs=source.inputs)
+            if resume:
+                longer = _longer(out, recipe, trial)
+                go_on(out, recipe, fingerprint=source.fingerprint)
+            else:
+                make_run(out, recipe, fingerprint=source.fingerprint, inputs=source.inputs)
             if launcher():
                 (out / LAUNCHER).write_text(launcher(), encoding="utf-8")
             append_findings(out, "preflight", 0, found)
@@ -150,10 +164,41 @@ def _begin(
     except ProcessLost as error:
         raise NotStarted(str(error)) from None
     listener.planned(plan)
-    for note in source.notes:
+    for note in (*source.notes, *([longer] if longer else [])):
         listener.told(note)
     listener.found(found)
     return source, plan
+
+
+def _longer(out: Path, recipe: Recipe | PretrainRecipe, objective: Objective) -> str:
+    """What there is to say where the run at `out` trains on by a longer recipe; "" where it is the same.
+
+    Raises:
+        UserError: the run would be no longer than by the recipe that it has.
+    """
+    if (before := run_before(out, recipe)) is None:
+        return ""
+    per_epoch = objective.manner.steps_per_epoch
+    old, new = (_length(each, per_epoch) for each in (before, recipe))
+    unit = "minutes" if recipe.training.budget else "updates"
+    patience, patience_before = recipe.training.patience, before.training.patience
+    patient = patience_before and not 0 < patience <= patience_before
+    if new < old or (new == old and not patient):
+        raise UserError(
+            f"The run at {out} has {old:g} {unit} by its recipe, and would have {new:g}: it trains on only "
+            "if they are more, or if its patience is greater."
+        )
+    return (
+        f"Trains on, to {new:g} {unit} (before: {old:g}): from the step that is reached, the learning rate "
+        "follows the schedule of the longer run."
+    )
+
+
+def _length(recipe: Recipe | PretrainRecipe, steps_per_epoch: int) -> float:
+    """The minutes of all seeds where the clock decides, else the updates of one."""
+    if recipe.training.budget or isinstance(recipe, PretrainRecipe):
+        return recipe.training.budget or recipe.training.steps
+    return count_steps(steps_per_epoch, recipe)
 
 
 def _train_seeds(source: Source, out: Path, began: float) -> list[Any]:
