@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count, islice, zip_longest
@@ -15,6 +14,7 @@ from bertkit.data.delimited import Delimited, Lines, separator_of, split_records
 from bertkit.data.files import open_bytes, read_lines, text_problem, undecoded
 from bertkit.data.folders import FOLDERS, folder_records
 from bertkit.data.formats import PLAIN, counts_rows, format_of
+from bertkit.data.objects import json_values
 from bertkit.errors import UserError, nearest, quoted
 
 Column = str | int
@@ -379,46 +379,8 @@ def _asked_keys(record: Cells, asked: Sequence[Column]) -> list[Any] | str:
 
 
 def _json(path: Path, asked: list[Column] | None, manner: Manner) -> Iterator[Record]:
-    yield from _objects(path, asked, manner, _json_records(path, manner.encoding))
-
-
-def _json_records(path: Path, encoding: str) -> _JsonRecords:
-    """A list of objects, or objects one behind the other, laid out in lines in any way."""
-    decoder, numbers = json.JSONDecoder(), count(1)
-    waiting: list[str] = []
-    size = enough = 0
-    # A last line of its own ends what waits.
-    for number, line in chain(_lines(path, encoding), [(0, "")]):
-        if problem := undecoded(line):
-            raise UserError(f"{path}, line {number}: {problem}")
-        waiting.append(line)
-        size += len(line)
-        if size < enough and number:
-            continue
-        text, at = "\n".join(waiting), 0
-        while (at := _between(text, at)) < len(text):
-            try:
-                record, at = decoder.raw_decode(text, at)
-            except (ValueError, RecursionError) as error:
-                if not number:
-                    where = place(path, next(numbers))
-                    raise UserError(f"{where}: not JSON, or cut short ({error}); mend the file.") from None
-                break
-            yield next(numbers), _object(record, "row")
-        waiting = [text[at:]] if at < len(text) else []
-        # An object of many lines is tried again when it is twice as long: so all are read in linear time.
-        size = len(text) - at
-        enough = 2 * size
-
-
-# What stands around the objects of a list.
-_BETWEEN = re.compile(r"[\s,\[\]]*")
-
-
-def _between(text: str, at: int) -> int:
-    found = _BETWEEN.match(text, at)
-    assert found is not None
-    return found.end()
+    values = json_values(_lines(path, manner.encoding), path)
+    yield from _objects(path, asked, manner, ((number, _object(value, "row")) for number, value in values))
 
 
 def _columnar(rows_of: Callable[[Path, Callable[[list[str]], list[str]]], Iterator[Cells]]) -> Reader:
