@@ -60,7 +60,10 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "data",
         "the named data sets",
-        commands=(Command("list", "say which are here, and of what licence", "data_list"),),
+        commands=(
+            Command("list", "say which are here, and of what licence", "data_list"),
+            Command("fetch", "download one, checked, and go on where it was cut", "data_fetch", lasting=True),
+        ),
     ),
 )
 

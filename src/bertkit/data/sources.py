@@ -59,11 +59,10 @@ class Source:
             steps = f"{self.manual}; put the files into {{folder}}"
         else:
             addresses = " and ".join(part.url for part in self.downloads)
-            kept = ", ".join(member for part in self.downloads for member in part.keep if member)
-            by_hand = f"download {addresses}, and put {f'{kept} of it' if kept else 'it'} into {{folder}}"
-            made = f"; bertkit.data.make.{self.maker} makes tables of them" if self.maker else ""
-            steps = f"`bertkit data fetch {task}`; or {by_hand}{made}"
-        return f"{steps}; or set BERTKIT_DATA to a folder in which they are in {self.folder}/."
+            it = "them" if len(self.downloads) > 1 else "it"
+            by_hand = f"download {addresses} into a folder and take {it} from there: add --from FOLDER"
+            steps = f"`bertkit data fetch {task}`; or {by_hand}"
+        return f"{steps}; or set BERTKIT_DATA to a folder in which the files are in {self.folder}/."
 
 
 @cache

@@ -26,6 +26,7 @@ from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
+from bertkit.data.fetch import FetchListener
 from bertkit.diagnose.classes import CLASS_HEADS, class_lines
 from bertkit.errors import CONTROL
 
@@ -280,6 +281,28 @@ class PrepareDisplay(BarDisplay):
 # Share of words, and of characters, from which on a person is told.
 MANY_UNKNOWN = 0.03
 MANY_SIGNS = 0.001
+
+
+class FetchDisplay(BarDisplay, FetchListener):
+    """Shows on standard error how far downloads have come; see `data.fetch.FetchListener`."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=BAR_WIDTH), DownloadColumn())
+        super().__init__(plain_console(to_stderr=True), *columns, TimeRemainingColumn())
+        self._task = self._bar.add_task("", total=None)
+        self._name, self._done, self._total = "", 0, 0
+
+    def began(self, name: str, done: int, total: int) -> None:
+        """The download of that file goes on from `done` bytes of `total`, 0 where that is not known."""
+        self._name, self._done, self._total = name, done, total
+        self._bar.reset(self._task, description=name, total=total or None, completed=done)
+
+    def moved(self, count: int) -> None:
+        """So many more bytes are here."""
+        self._done += count
+        self._bar.update(self._task, completed=self._done)
+        of = f" of {self._total / 1e6:,.1f}" if self._total else ""
+        self._say_at_times(f"{self._name}: {self._done / 1e6:,.1f}{of} MB")
 
 
 def _warnings(result: dict[str, Any]) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bertkit.data.fetch import FetchListener, fetch_source
+from bertkit.data.files import cache_folder
 from bertkit.data.sources import sources
 from bertkit.errors import UserError
 from bertkit.tasks.load import load_examples
@@ -44,6 +46,18 @@ def look(name: str) -> dict[str, Any]:
         "licence": source.licence,
         "cite": source.cite,
     }
+
+
+def fetch_task(
+    name: str, *, to: Path | None = None, local: Path | None = None, listener: FetchListener | None = None
+) -> dict[str, Any]:
+    """Fetch the files of a named task; into the cache, or into `to`.
+
+    Arguments, result and errors are those of `fetch_source`, and there may be no such task.
+    """
+    task = get_task(name)
+    folder = to or cache_folder() / task.data_set
+    return fetch_source(sources()[task.data_set], folder, task=name, local=local, listener=listener)
 
 
 def _names(task: Task) -> list[str]:
