@@ -7,7 +7,17 @@ from bertkit.errors import UserError
 from bertkit.version import __version__
 
 if TYPE_CHECKING:
-    from bertkit.api import compare, convert, doctor, evaluate, finetune, prepare, pretrain, study
+    from bertkit.api import (
+        compare,
+        convert,
+        cross_validate,
+        doctor,
+        evaluate,
+        finetune,
+        prepare,
+        pretrain,
+        study,
+    )
     from bertkit.infer.model import load
     from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
     from bertkit.text.tokenizer import Tokenizer
@@ -21,6 +31,7 @@ __all__ = [
     "__version__",
     "compare",
     "convert",
+    "cross_validate",
     "doctor",
     "evaluate",
     "finetune",

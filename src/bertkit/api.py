@@ -29,10 +29,11 @@ from bertkit.recipe.keywords import changes_of
 from bertkit.recipe.parts import Phase
 from bertkit.recipe.pretrain import kind_of_recipe
 from bertkit.recipe.study import Study, settings_by_stage
-from bertkit.runs.folder import RECIPE, has_logged, is_run, usual_out
+from bertkit.runs.folder import RECIPE, has_begun, has_logged, is_finished, is_run, usual_out
 from bertkit.runs.given import is_rows, names_of, rows_kept
 from bertkit.show.outcome import Outcome
 from bertkit.show.run_display import RunDisplay, watched
+from bertkit.studies.folds import cross_validate as run_folds
 from bertkit.studies.study import StudyListener, run_study
 from bertkit.text.tokenizer import Tokenizer
 from bertkit.train.listener import Listener
@@ -124,6 +125,47 @@ def finetune(
     with rows_kept(folder, parts, resume=resume, overwrite=overwrite) as paths:
         chosen = chosen.with_changes({"task": paths})
         return _train("finetune", chosen, folder, resume, overwrite, _shown(progress, listener))
+
+
+def cross_validate(
+    train: str | Path,
+    *,
+    folds: int = 5,
+    out: str | Path | None = None,
+    recipe: Recipe | str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    **options: Any,
+) -> dict[str, Any]:
+    """Score every row of a file by a model that did not learn from it: what `finetune --folds` does.
+
+    Args:
+        train: the file.
+        folds: how many models are trained, each on the rows of the other folds.
+        out: the folder of their runs, fold-1 and so on.
+        recipe: of each run.
+        resume: make those that are not finished.
+        overwrite: replace them.
+        options: as `finetune` has them, `model` too.
+
+    Returns:
+        What `folds.json` in `out` then holds: see `studies.folds.pooled`.
+
+    Raises:
+        UserError: bad data, options or output folder.
+    """
+    own = {name: value for name, value in options.items() if name != "model"}
+    about: list[Any] = [str(train), str(options.get("model", "")), None, own]
+    folder, chosen = _placed(lambda given: _changed(Recipe.of(given), *about), recipe, out, resume, overwrite)
+
+    def one(each: Recipe, place: Path, number: int) -> bool:
+        if not (resume and is_finished(place)):
+            _train("finetune", each, place, resume and has_begun(place), overwrite, _shown(None, None))
+        return True
+
+    found = run_folds(chosen, folder, folds, one)
+    assert found is not None, "all runs were finished"
+    return found
 
 
 def pretrain(

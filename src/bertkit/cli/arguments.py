@@ -221,8 +221,10 @@ def _changed(
     return recipe.with_changes(with_last_word(recipe, changes)).about(about)
 
 
-def train(command: str, arguments: argparse.Namespace, recipe: Recipe | PretrainRecipe) -> int:
-    """Run what a training command asks for, and print what was found."""
+def train(
+    command: str, arguments: argparse.Namespace, recipe: Recipe | PretrainRecipe, *, result_too: bool = True
+) -> int:
+    """Run what a training command asks for, and print what was found: with --json the `result_too`."""
     from contextlib import nullcontext
 
     from bertkit import api
@@ -256,7 +258,7 @@ def train(command: str, arguments: argparse.Namespace, recipe: Recipe | Pretrain
             if speaks:
                 tell(error)
             return 2 if isinstance(error, UserError) else 1
-        if arguments.json and is_first():
+        if result_too and arguments.json and is_first():
             print(to_json(result))
         return 0
 

@@ -6,10 +6,13 @@ Many processes: torchrun --nproc-per-node N -m bertkit finetune ...; the batches
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from bertkit.cli.arguments import RUN_FLAGS, Flag, add_run_arguments, read_recipe, train
+from bertkit.cli.parser import group
 from bertkit.errors import UserError
 from bertkit.recipe import Recipe, names_file
+from bertkit.text.jsons import to_json
 
 FLAGS: tuple[Flag, ...] = (
     (
@@ -145,6 +148,7 @@ EXAMPLES = """examples:
   bertkit finetune train.csv dev.csv --text message --label category --model all-MiniLM-L6-v2
   bertkit finetune cola --model mini -o runs/cola               fresh weights, a named task
   bertkit finetune cola --model RUN --epochs 5 --seeds 3 -o runs/three
+  bertkit finetune tickets.csv --folds 5                        cross-validation
   bertkit finetune cola -o runs/cola --resume                   go on after an interruption
   bertkit finetune cola -o runs/cola --resume --epochs 6        train on, to 6 epochs in all"""
 
@@ -158,12 +162,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a named task, such as cola, or your own rows: train.csv [dev.csv]",
     )
     add_run_arguments(parser, FLAGS, Recipe)
+    group(parser, "data").add_argument(
+        "--folds",
+        type=int,
+        default=0,
+        metavar="N",
+        help="cross-validation: score every row by one of N models that did not learn from it, in RUN/fold-1 "
+        "and so on (default: no)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it and print what was found."""
     what = rows_or_task(arguments)
-    return train("finetune", arguments, read_recipe(Recipe, FLAGS, arguments, what))
+    recipe = read_recipe(Recipe, FLAGS, arguments, what)
+    return _cross_validate(arguments, recipe) if arguments.folds else train("finetune", arguments, recipe)
+
+
+def _cross_validate(arguments: argparse.Namespace, recipe: Recipe) -> int:
+    """One run after the other, and what they say together."""
+    from bertkit.runs.folder import has_begun, is_finished, usual_out
+    from bertkit.show.display import plain_console
+    from bertkit.show.run_display import folds_table, score_table
+    from bertkit.studies.folds import FOLDS, cross_validate
+    from bertkit.train.processes import launcher
+
+    if launcher():
+        raise UserError("torchrun trains one run in many processes; leave --folds out.")
+    resume, folds = arguments.resume, arguments.folds
+    out = arguments.out or usual_out(recipe, resume=resume, overwrite=arguments.overwrite)
+    console, codes = plain_console(to_stderr=arguments.json), [0]
+
+    def one(each: Recipe, place: Path, number: int) -> bool:
+        if resume and is_finished(place):
+            return True
+        console.print(f"fold {number} of {folds}: {place}", style="bold")
+        own = argparse.Namespace(**{**vars(arguments), "out": place, "resume": resume and has_begun(place)})
+        codes.append(train("finetune", own, each, result_too=False))
+        return codes[-1] == 0
+
+    result = cross_validate(recipe, out, folds, one)
+    if result is None:
+        return codes[-1]
+    if arguments.json:
+        print(to_json(result))
+        return 0
+    console.show(folds_table(result))
+    console.show(score_table(result))
+    console.say(f"Each row is scored by the model of its fold. All figures: {out / FOLDS}")
+    return 0
 
 
 def rows_or_task(arguments: argparse.Namespace) -> str:

@@ -11,6 +11,7 @@ from bertkit.recipe.finetune import (
     TrainingRecipe,
     VocabularyAlgorithm,
     VocabularyRecipe,
+    fold_of,
     names_file,
     share_of,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "TrainingRecipe",
     "VocabularyAlgorithm",
     "VocabularyRecipe",
+    "fold_of",
     "from_table",
     "names_file",
     "share_of",

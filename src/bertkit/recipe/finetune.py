@@ -30,9 +30,10 @@ right for other files makes wrong letters of UTF-8, and nothing would say so."""
 class TaskRecipe:
     """What is learned: a named task (and, optionally, where its folder is), or the user's own files.
 
-    `dev` and `test` are files, or shares of the rows of `train`, such as "20%"; of a run on own files without
-    `dev` it is `USUAL_DEV`. Which rows those are hangs on `split_seed` and the texts alone. Columns
-    and the kind that are not given are guessed from the rows of `train`.
+    `dev` and `test` are files, or shares of the rows of `train`, such as "20%"; `dev` may be a fold of them,
+    such as "2/5", the second of five; of a run on own files without `dev` it is `USUAL_DEV`. Which rows those
+    are hangs on `split_seed` and the texts alone. Columns and the kind that are not given are guessed from
+    the rows of `train`.
     `positive` is of two labels the one whose F1 is told; "" the named task's own, or the rarer in training.
     """
 
@@ -220,13 +221,29 @@ def names_file(what: What) -> bool:
 
 
 def share_of(given: str) -> float:
-    """The share that a text such as "20%" stands for, above 0 and below 1; 0 where it is none.
+    """The share that a text such as "20%", or a fold such as "2/5", stands for; 0 where it is none.
 
     Raises:
         UserError: it is none of that size.
     """
+    if fold_of(given):
+        return 1 / int(given.partition("/")[2])
     if not (match := re.fullmatch(r"(\d+(?:\.\d+)?) ?%", given.strip())):
         return 0.0
     if not 0 < float(match[1]) < 100:
         raise UserError(f"{given} is no share of the rows: it must be above 0 % and below 100 %.")
     return float(match[1]) / 100
+
+
+def fold_of(given: str) -> int:
+    """Which fold a text such as "2/5" stands for, the second of five; 0 where it is none.
+
+    Raises:
+        UserError: there is no such one.
+    """
+    if not (match := re.fullmatch(r"(\d+)/(\d+)", given.strip())):
+        return 0
+    number, folds = int(match[1]), int(match[2])
+    if folds < 2 or not 1 <= number <= folds:
+        raise UserError(f"{given} is no fold of the rows: of five folds they are 1/5 to 5/5.")
+    return number

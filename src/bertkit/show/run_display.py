@@ -317,14 +317,23 @@ def score_table(result: dict[str, Any]) -> Table:
     better_first = reversed(KINDS[result["kind"]].baselines)
     rows = {"bertkit": result} | {each.short: known[each.name] for each in better_first if each.name in known}
     for name, row in rows.items():
-        low, high = row["interval"]
         table.add_row(
             name,
             f"{row['score']:.3f}",
-            f"{low:.3f} to {high:.3f}",
+            "{:.3f} to {:.3f}".format(*row["interval"]) if "interval" in row else "",
             *(f"{row['metrics'][other]:.3f}" for other in others),
             style="bold" if name == "bertkit" else None,
         )
+    return table
+
+
+def folds_table(result: dict[str, Any]) -> Table:
+    """What each fold of a cross-validation scored on its rows."""
+    heads = ("fold", "rows", title_of(result), "95 % interval", "status")
+    table = Table(*(Column(head, justify="right") for head in heads))
+    for number, fold in enumerate(result["each"], 1):
+        interval = "{:.3f} to {:.3f}".format(*fold["interval"])
+        table.add_row(str(number), f"{fold['rows']:,}", f"{fold['score']:.3f}", interval, fold["status"])
     return table
 
 

@@ -62,7 +62,7 @@ def load_splits(task: Task) -> tuple[dict[Split, Examples], Names]:
 def _dealt(task: Task, whole: Examples) -> dict[Split, Examples]:
     """The splits of the rows of one file."""
     alike = KINDS[task.kind].strata(whole.known)
-    parts = split_rows(whole, task.shares, alike, seed=task.split_seed)
+    parts = split_rows(whole, task.shares, alike, seed=task.split_seed, fold=task.fold)
     return {split: whole.only(rows) for split, rows in parts.items()}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from bertkit.config.head import USUAL_KIND, HeadKind
 from bertkit.data.tables import Column, Columns
 from bertkit.errors import UserError, nearest
-from bertkit.recipe import TaskRecipe, share_of
+from bertkit.recipe import TaskRecipe, fold_of, share_of
 from bertkit.tasks.kind import Kind
 from bertkit.tasks.kinds import KINDS
 from bertkit.tasks.named import TASKS
@@ -70,6 +70,7 @@ def task_from_files(
         kind=kind,
         positive=positive,
         shares=shares,
+        fold=fold_of(str(dev)) if "dev" in shares else 0,
         split_seed=split_seed,
     )
 

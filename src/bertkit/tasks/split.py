@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from bertkit.errors import UserError
@@ -14,7 +15,7 @@ from bertkit.tasks.task import Split
 
 
 def split_rows(
-    examples: Examples, shares: Mapping[Split, float], strata: npt.NDArray[Any], *, seed: int
+    examples: Examples, shares: Mapping[Split, float], strata: npt.NDArray[Any], *, seed: int, fold: int = 0
 ) -> dict[Split, list[int]]:
     """Deal the rows out: of each stratum each of `shares` to its split, and what is left to "train".
 
@@ -27,6 +28,8 @@ def split_rows(
         shares: between 0 and 1, below 1 together.
         strata: what each row counts as, [N], see `Kind.strata`.
         seed: another one makes another choice.
+        fold: which of the equal parts of what the other splits leave is dev, from 1; together they are all
+            of it, so that a label of a single row is in no training rows of its fold. 0: none of them.
 
     Returns:
         Indices by split, in the order of the file.
@@ -46,6 +49,8 @@ def split_rows(
         left = [rows for _, rows in sorted(found)]
         whole = sum(map(len, left))
         for split, share in shares.items():
+            if fold and split == "dev":
+                continue
             kept: list[list[int]] = []
             wanted = round(share * whole)
             for number, rows in enumerate(left, 1):
@@ -55,7 +60,13 @@ def split_rows(
                 else:
                     kept.append(rows)
             left = kept
-        parts["train"] += [row for rows in left for row in rows]
+        if fold:
+            begin = int.from_bytes(min(found)[0][:4]) / 2**32
+            numbers = fold_numbers([len(rows) for rows in left], round(1 / shares["dev"]), begin)
+            for number, rows in zip(numbers, left, strict=True):
+                parts["dev" if number == fold else "train"] += rows
+        else:
+            parts["train"] += [row for rows in left for row in rows]
     for split, share in shares.items():
         if not parts[split]:
             raise UserError(
@@ -63,3 +74,17 @@ def split_rows(
                 f"aside for {split}; give a larger share or a file with --{split}."
             )
     return {split: sorted(rows) for split, rows in parts.items()}
+
+
+def fold_numbers(sizes: Sequence[int], folds: int, begin: float) -> list[int]:
+    """In which of so many folds, from 1, each of some groups of rows is: about as many rows in each.
+
+    Args:
+        sizes: rows of each group.
+        folds: how many there are.
+        begin: 0 to 1, where on the circle of the folds the first group stands: so that groups of many strata
+            with fewer groups than folds are not all in the same one.
+    """
+    middles = np.cumsum(sizes) - np.asarray(sizes) / 2
+    found: list[int] = (((middles / max(1, sum(sizes)) + begin) % 1.0) * folds).astype(np.int64).tolist()
+    return [min(number, folds - 1) + 1 for number in found]

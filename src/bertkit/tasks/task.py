@@ -57,6 +57,7 @@ class Task:
         folder: where the user says the files are.
         positive: of two labels the one whose F1 is told; "": see `Kind.positive`.
         shares: of the rows of train, those that are set aside for another split: see `tasks.split`.
+        fold: which of the equal parts, from 1, dev is where it is a share; 0: none of them.
         split_seed: chooses them.
         submission: rows to be answered for an official score, if any.
         trained_on: the task whose models answer this one; "": its own.
@@ -76,6 +77,7 @@ class Task:
     folder: Path | None = None
     positive: str = ""
     shares: Mapping[Split, float] = field(default_factory=dict)
+    fold: int = 0
     split_seed: int = 0
     submission: Submission | None = None
     trained_on: str = ""

@@ -58,7 +58,7 @@ def _with_rows(recipe: Recipe, notes: list[str]) -> Recipe:
         changes["task"]["dev"] = USUAL_DEV
     recipe = recipe.with_changes(changes)
     if recipe.task != task and (shares := find_task(recipe.task).shares):
-        parts = " and ".join(f"{split} = {share:.0%}" for split, share in shares.items())
+        parts = " and ".join(f"{split} = {getattr(recipe.task, split)}" for split in shares)
         notes.append(
             f"{parts} of the rows, set aside by label with seed {recipe.task.split_seed} "
             "(task.split_seed); others: --dev, --test, a file or a share"
