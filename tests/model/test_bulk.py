@@ -1,6 +1,8 @@
 """Many sequences at once: any batches, the same answers in the order given."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -77,3 +79,41 @@ def test_bf16_is_close(random_sequences):
 def test_none(random_sequences):
     sequences = random_sequences([])
     assert head_outputs(classifier(labels=("a", "b", "c")), sequences).shape == (0, 3)
+
+
+class Sharing:
+    """One of the processes, here threads, that share the rows."""
+
+    def __init__(self, rank: int, parts: list[np.ndarray | None], barrier: Barrier) -> None:
+        self.rank, self.count, self.parts, self.barrier = rank, len(parts), parts, barrier
+        self.left_some = False
+
+    def together(self, numbers: np.ndarray) -> np.ndarray:
+        self.left_some |= bool((numbers == 0).all(1).any())
+        self.parts[self.rank] = numbers
+        self.barrier.wait(60)
+        total = sum(self.parts)
+        self.barrier.wait(60)
+        return total
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"labels": ("a", "b"), "pooling": "mean"},
+        {"kind": "tag", "labels": ("O", "B", "I"), "pooling": "none"},
+        {"kind": "choose", "pooling": "cls"},
+    ],
+    ids=str,
+)
+def test_processes_that_share_the_rows_all_get_what_one_alone_gets(options, random_sequences):
+    index = WindowIndex(np.array([0, 2, 5, 10]), np.zeros(10, dtype=np.int64))
+    sequences = replace(random_sequences(LENGTHS), windows=index)
+    model = classifier(**options).eval()
+    whole = head_outputs(model, sequences, tokens=12)
+    parts, barrier = [None, None], Barrier(2)
+    both = [Sharing(rank, parts, barrier) for rank in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        found = pool.map(lambda one: head_outputs(model, sequences, tokens=12, sharing=one), both)
+    assert all(np.array_equal(each, whole) for each in found)
+    assert all(one.left_some for one in both)

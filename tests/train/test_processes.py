@@ -215,6 +215,28 @@ def test_a_lost_process_ends_the_run_with_a_message_and_a_restart_goes_on(
     assert len(losses(out)) == 80
 
 
+@pytest.mark.slow
+def test_two_processes_make_one_corpus_of_text_and_say_once_what_is_wrong(
+    restoring: PretrainRecipe, tmp_path: Path
+) -> None:
+    """The text of the first run has a word, and that of the second has none."""
+    own = {"shards": "", "texts": [str(tmp_path / "text.txt")]}
+    changes: dict[str, Any] = {"corpus": own, "objective": {"pairs": "none"}, "training": {"steps": 2}}
+    changes |= {"vocabulary": {"size": 60, "min_frequency": 1}, "optimiser": {"lr": 1e-4}}
+    recipe = write(restoring, tmp_path / "recipe.toml", **changes)
+    (tmp_path / "text.txt").write_text("The film was long.\n\n" * 40)
+    output = finish(start(recipe, tmp_path / "run", processes=2))
+    assert (output.count("Text: 1 file"), output.count("Made ")) == (1, 1)
+    assert "2 processes" in output
+    assert len(losses(tmp_path / "run")) == 2
+    (tmp_path / "text.txt").write_text("\n")
+    output = finish(start(recipe, tmp_path / "none", processes=2), code=1)
+    told = [line for line in output.splitlines() if line.startswith("bertkit: ")]
+    assert len(told) == 1
+    assert "no word" in told[0]
+    assert not (tmp_path / "none" / "recipe.toml").exists()
+
+
 def second_process(torchrun: int) -> int:
     """The process of rank 1 among the children of torchrun."""
     for child in Path(f"/proc/{torchrun}/task/{torchrun}/children").read_text().split():

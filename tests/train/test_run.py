@@ -156,7 +156,7 @@ def test_a_run_has_one_writer_and_a_process_lost_in_an_evaluation_loses_no_evalu
                 raise ProcessLost("Another process of this run is gone.")
             return numbers
 
-        patch.setattr(Processes, "same", lost_in_the_second)
+        patch.setattr(Processes, "together", lost_in_the_second)
         saving = toy.with_changes({"training": {"save_every": 0.0}})
         with pytest.raises(ProcessLost, match=r"ends after step 18; the last checkpoint is step-00000017"):
             fit(saving, tmp_path / "cut")

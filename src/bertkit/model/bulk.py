@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,26 @@ After = Callable[[npt.NDArray[np.int64]], None]
 """Is told the numbers of the rows of each batch when they are done; of rows in windows, of the windows."""
 
 
+class Sharing(Protocol):
+    """Processes that share the batches, as `train.processes.Processes` are; `rank` counts from 0."""
+
+    rank: int
+    count: int
+
+    def together(self, numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """What all have computed: each has 0 where another one has a number."""
+
+
+class _Alone:
+    rank, count = 0, 1
+
+    def together(self, numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return numbers
+
+
+ALONE: Sharing = _Alone()
+
+
 def _unheard(rows: npt.NDArray[np.int64]) -> None:
     pass
 
@@ -33,10 +54,12 @@ def head_outputs(
     compute: Compute = FLOAT32,
     tokens: int = TOKENS,
     after: After = _unheard,
+    sharing: Sharing = ALONE,
 ) -> npt.NDArray[np.float32]:
     """What the head says of N rows, in the order given: see `Classifier.outputs`, `in_batches`.
 
     Rows in windows are pooled first, a few windows at a time: a text of any length takes little memory.
+    Processes may be `sharing` the work.
 
     Returns:
         [N, C]; of a head on tokens [T, C], of all tokens end to end; of one that chooses [M, 1], of all
@@ -55,7 +78,9 @@ def head_outputs(
                 told(index.windows_of(rows))
 
         elif inputs.windows is not None:
-            vectors_NW = pooled(classifier, inputs, compute=compute, tokens=tokens, after=after)
+            vectors_NW = pooled(
+                classifier, inputs, compute=compute, tokens=tokens, after=after, sharing=sharing
+            )
             inputs, after = Features(vectors_NW, np.ones(len(inputs), dtype=np.int64)), _unheard
 
     def answer(rows: npt.NDArray[np.int64]) -> torch.Tensor:
@@ -64,7 +89,15 @@ def head_outputs(
 
     width = len(classifier.head.config.labels) or classifier.head.config.outputs
     return in_batches(
-        classifier, inputs.lengths, width, answer, compute=compute, tokens=tokens, after=after, sizes=sizes
+        classifier,
+        inputs.lengths,
+        width,
+        answer,
+        compute=compute,
+        tokens=tokens,
+        after=after,
+        sizes=sizes,
+        sharing=sharing,
     )
 
 
@@ -75,6 +108,7 @@ def pooled(
     compute: Compute = FLOAT32,
     tokens: int = TOKENS,
     after: After = _unheard,
+    sharing: Sharing = ALONE,
 ) -> npt.NDArray[np.float32]:
     """What the head of `classifier` sees of each row, [N, W], in the order given; see `in_batches`.
 
@@ -84,6 +118,7 @@ def pooled(
         compute: where and in which number format.
         tokens: of a batch, at most.
         after: see `After`.
+        sharing: those that share the batches; all get all numbers.
     """
     apart = replace(sequences, windows=None)
 
@@ -93,7 +128,14 @@ def pooled(
     config = classifier.head.config
     width = config.pooled_size(classifier.encoder.config)
     vectors_MW = in_batches(
-        classifier, apart.lengths, width, answer, compute=compute, tokens=tokens, after=after
+        classifier,
+        apart.lengths,
+        width,
+        answer,
+        compute=compute,
+        tokens=tokens,
+        after=after,
+        sharing=sharing,
     )
     if sequences.windows is None or not len(sequences):
         return vectors_MW
@@ -111,6 +153,7 @@ def in_batches(
     tokens: int,
     after: After = _unheard,
     sizes: npt.NDArray[np.int64] | None = None,
+    sharing: Sharing = ALONE,
 ) -> npt.NDArray[np.float32]:
     """What `answer` makes of the N rows, [N, width], in their order; of more than one each, end to end.
 
@@ -126,21 +169,24 @@ def in_batches(
         tokens: of a batch, at most.
         after: see `After`.
         sizes: how many `answer` gives of each row, [N]; None: one.
+        sharing: those that share the batches; all get all numbers, which are those of one alone.
     """
     starts = None if sizes is None else np.cumsum(sizes) - sizes
-    found = np.empty((len(lengths) if sizes is None else int(sizes.sum()), width), dtype=np.float32)
+    found = np.zeros((len(lengths) if sizes is None else int(sizes.sum()), width), dtype=np.float32)
     training = module.training
     module.eval()
     # One context for all batches: it casts each weight once.
     try:
         with torch.inference_mode(), compute.autocast():
-            for rows in batches_by_length(lengths, tokens):
-                places = rows if sizes is None or starts is None else ranges(starts[rows], sizes[rows])
-                found[places] = answer(rows).numpy()
+            for number, rows in enumerate(batches_by_length(lengths, tokens)):
+                if number % sharing.count == sharing.rank:
+                    places = rows if sizes is None or starts is None else ranges(starts[rows], sizes[rows])
+                    found[places] = answer(rows).numpy()
+                # Neighbours are of like length: meanwhile the others have done theirs.
                 after(rows)
     finally:
         module.train(training)
-    return found
+    return sharing.together(found)
 
 
 def batches_by_length(lengths: npt.NDArray[np.int64], tokens: int) -> Iterator[npt.NDArray[np.int64]]:

@@ -141,7 +141,10 @@ def with_own_text(
         UserError: a file is not there or has no text; nothing is left at `out` then, unless it was to go on.
     """
     folder = out / CORPUS
-    if processes.first and not (resume and is_shards(folder)):
+
+    def make() -> None:
+        if resume and is_shards(folder):
+            return
         own = OwnText.of(recipe)
         if not resume:
             check_outside([*own.files, *([own.start] if own.start else [])], out)
@@ -154,7 +157,8 @@ def with_own_text(
             if not resume:
                 clear_run(out)
             raise
-    processes.agree(0.0)
+
+    processes.after_first(make)
     return recipe.with_changes({"corpus": {"shards": str(folder)}})
 
 

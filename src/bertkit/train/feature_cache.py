@@ -17,6 +17,7 @@ from bertkit.model.heads import Classifier
 from bertkit.recipe import ModelRecipe
 from bertkit.train.listener import Listener
 from bertkit.train.prepare import Prepared
+from bertkit.train.processes import Processes
 
 ROWS_TO_ESTIMATE = 32
 
@@ -38,19 +39,26 @@ class FeatureCache:
 
     Features of a frozen encoder are computed in evaluation mode, so without dropout. A head that stands on
     more than one vector a row has none: its encoder computes them anew in every step, which takes less memory
-    than to keep them. All seeds of a run that
-    starts from a trained model share them, for their encoder is the same; fresh weights are others with each
-    seed.
+    than to keep them. Processes share the rows. All seeds of a run that starts from a trained model share the
+    features, for their encoder is the same; fresh weights are others with each seed.
 
     Attributes:
         seconds: that computing features took so far.
         expected: seconds that it will take, about, as far as `estimate` has seen.
     """
 
-    def __init__(self, prepared: Prepared, recipe: ModelRecipe, compute: Compute, listener: Listener) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        recipe: ModelRecipe,
+        compute: Compute,
+        processes: Processes,
+        listener: Listener,
+    ) -> None:
         self._prepared = prepared
         self._freeze = recipe.freeze
         self._compute = compute
+        self._processes = processes
         self._listener = listener
         self._shared: Inputs | None = None
         self.seconds = 0.0
@@ -72,7 +80,9 @@ class FeatureCache:
             self._listener.encoded(f"features of {rows:,} rows", done, rows)
 
         def features(sequences: Sequences) -> Features:
-            vectors_NW = pooled(classifier, sequences, compute=self._compute, after=after)
+            vectors_NW = pooled(
+                classifier, sequences, compute=self._compute, after=after, sharing=self._processes
+            )
             return Features(vectors_NW, sequences.lengths)
 
         found = Inputs(features(train), features(dev))
@@ -94,7 +104,8 @@ class FeatureCache:
         with torch.inference_mode(), self._compute.autocast():
             width = classifier.eval().pool(batch).shape[1]
         a_token = (time.perf_counter() - began) / sum(batch.lengths)
-        self.expected = a_token * int(train.lengths.sum() + dev.lengths.sum())
+        tokens = int(train.lengths.sum() + dev.lengths.sum())
+        self.expected = a_token * tokens / self._processes.count
 
         def zeros(rows: Sequences) -> Features:
             return Features(np.zeros((len(rows), width), dtype=np.float32), rows.lengths)

@@ -188,8 +188,10 @@ class Classification:
     def evaluate(self, progress: Progress) -> Evaluated:
         """Score the dev rows."""
         prepared, kind = self._prepared, self._prepared.kind
-        said = head_outputs(self._classifier, self._inputs.dev, compute=self._source.compute)
-        said = self._source.processes.same(said)
+        source = self._source
+        said = head_outputs(
+            self._classifier, self._inputs.dev, compute=source.compute, sharing=source.processes
+        )
         if kind.scale is not None:
             said = prepared.scale.outside(said)
         dev, scoring = prepared.dev, prepared.scoring
@@ -282,7 +284,7 @@ class Labelled(Source):
         self.prepared: Prepared = prepare(recipe)
         self.fingerprint = self.prepared.fingerprint
         self.inputs = self.prepared.inputs
-        self._cache = FeatureCache(self.prepared, recipe.model, compute, listener)
+        self._cache = FeatureCache(self.prepared, recipe.model, compute, processes, listener)
 
     def objective(
         self, seed: int, restarts: Sequence[Restart] = (), *, trial: bool = False

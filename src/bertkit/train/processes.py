@@ -6,7 +6,7 @@ Gradients are summed over processes, not averaged: each process's loss is alread
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -17,6 +17,8 @@ from torch import distributed, nn
 
 WAIT = timedelta(minutes=30)
 """How long a process waits for the others before it takes them for lost: an evaluation must fit into it."""
+LONG_WAIT = timedelta(days=30)
+"""How long it waits for what the first one does alone, which may be cutting any amount of text."""
 
 
 class ProcessLost(RuntimeError):
@@ -77,8 +79,8 @@ class Processes:
             gradient.copy_(part.view_as(gradient))
         return float(tail[0]), float(tail[1]), bool(tail[2])
 
-    def add(self, tensor: torch.Tensor) -> None:
-        """Sum `tensor` over all processes, in place.
+    def add(self, tensor: torch.Tensor, group: distributed.ProcessGroup | None = None) -> None:
+        """Sum `tensor` over all processes, in place, in a `group` that waits as long as is its own.
 
         Raises:
             ProcessLost: one of them is gone.
@@ -86,7 +88,7 @@ class Processes:
         if self.count == 1:
             return
         try:
-            distributed.all_reduce(tensor)
+            distributed.all_reduce(tensor, group=group)
         except RuntimeError as error:
             raise ProcessLost(
                 f"Another process of this run is gone ({str(error).splitlines()[0]})."
@@ -97,19 +99,36 @@ class Processes:
         with suppress(ProcessLost):
             self.total(0.0)
 
+    def after_first(self, work: Callable[[], None]) -> None:
+        """Let the first process do some work, however long it takes, for which the others wait.
+
+        Raises:
+            NotStarted: the first process is gone; where its work failed, it has said why.
+        """
+        if self.count == 1:
+            work()
+            return
+        # Made before the work, since processes also wait for one another to make it.
+        group = distributed.new_group(timeout=LONG_WAIT)
+        if self.first:
+            work()
+        try:
+            self.add(torch.zeros(1), group)
+        except ProcessLost as error:
+            raise NotStarted(str(error)) from None
+        distributed.destroy_process_group(group)
+
     def total(self, number: float) -> float:
         """The sum of what all processes give."""
         sums = torch.tensor([number], dtype=torch.float64)
         self.add(sums)
         return float(sums[0])
 
-    def same(self, numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The numbers that the first process gives, of any shape, which is the same in all."""
-        if self.count == 1:
-            return numbers
-        shared = torch.from_numpy(numbers if self.first else np.zeros_like(numbers))
-        self.add(shared)
-        return shared.numpy()
+    def together(self, numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """What all processes have computed, of any shape: each has 0 where another one has a number."""
+        if self.count > 1:
+            self.add(torch.from_numpy(numbers))
+        return numbers
 
     def agree(self, number: float) -> float:
         """The number that the first process gives."""
