@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print what is found."""
     from bertkit.tasks.here import look
-    from bertkit.tasks.named import TASKS
+    from bertkit.tasks.own import all_names
 
-    found = [look(name) for name in arguments.tasks or TASKS]
+    found = [look(name) for name in arguments.tasks or all_names()]
     if arguments.json:
         print(to_json(found))
         return 0
@@ -61,6 +61,6 @@ def _told(row: Mapping[str, Any]) -> dict[str, str]:
         "rows": row["problem"] or rows or "-",
         "size": f"{row['bytes'] / 1e6:,.1f} MB" if row["bytes"] else "-",
         "where": where + missing,
-        "licence": row["licence"],
-        "cite": row["cite"],
+        "licence": row["licence"] or "your own",
+        "cite": row["cite"] or "-",
     }

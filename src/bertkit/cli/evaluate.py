@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bertkit.cli.arguments import Flag, add_flags, add_shared
 from bertkit.cli.finetune import FLAGS
+from bertkit.errors import UserError
 from bertkit.recipe import OF_FILES, Recipe, TaskRecipe, from_table
 from bertkit.text.jsons import to_json
 
@@ -44,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Score it and print what was found."""
     given = {key: getattr(arguments, flag) for flag, _, key, _, _ in TASK_FLAGS}
     asked = {key: value for key, value in given.items() if value is not None}
+    if arguments.task and "name" in asked:
+        raise UserError(f"{arguments.task} and --task are two things to score on; give one.")
     recipe = from_table(TaskRecipe, {"name": arguments.task, **asked}, "task.")
     from bertkit import api
     from bertkit.show.display import RowsDisplay

@@ -30,6 +30,13 @@ FLAGS: tuple[Flag, ...] = (
         bool,
         "train the head alone, on features that are computed once (default: no)",
     ),
+    (
+        "--task",
+        "task",
+        "name",
+        str,
+        "a named task, or a TOML file that describes your own (default: what the command line names)",
+    ),
     ("--data", "task", "folder", str, "the folder of the named task's files (default: looked for)"),
     (
         "--train",
@@ -147,6 +154,7 @@ EXAMPLES = """examples:
   bertkit finetune tickets.csv                                  own rows, a pretrained model: runs/tickets
   bertkit finetune train.csv dev.csv --text message --label category --model all-MiniLM-L6-v2
   bertkit finetune cola --model mini -o runs/cola               fresh weights, a named task
+  bertkit finetune mine.toml                                    a task that a file describes: docs/tasks.md
   bertkit finetune cola --model RUN --epochs 5 --seeds 3 -o runs/three
   bertkit finetune tickets.csv --folds 5                        cross-validation
   bertkit finetune cola -o runs/cola --resume                   go on after an interruption
@@ -159,7 +167,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "what",
         nargs="*",
         metavar="WHAT",
-        help="a named task, such as cola, or your own rows: train.csv [dev.csv]",
+        help="a named task, such as cola, your own rows, train.csv [dev.csv], or your own task, mine.toml",
     )
     add_run_arguments(parser, FLAGS, Recipe)
     group(parser, "data").add_argument(
@@ -225,6 +233,8 @@ def rows_or_task(arguments: argparse.Namespace) -> str:
         raise UserError(
             f"{others[-1]} is too much: give the name of a task, or train.csv and perhaps dev.csv."
         )
+    if what and getattr(arguments, "--task") is not None:
+        raise UserError(f"{what} and --task are two things to learn from; give one.")
     if others and getattr(arguments, "--dev") is not None:
         raise UserError(f"{others[0]} and --dev are two files to score on; give one.")
     if others:

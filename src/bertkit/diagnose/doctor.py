@@ -20,7 +20,7 @@ from bertkit.runs.folder import is_run, last_logged, seed_folders
 from bertkit.runs.history import History, Track, is_finetuning, last_train_loss
 from bertkit.runs.reader import read_history
 from bertkit.runs.restarts import Restart
-from bertkit.tasks.named import TASKS
+from bertkit.tasks.own import is_task
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ def is_about_a_run(what: str | Path) -> bool:
     """Whether `what` is meant as a run, not a task, rows or shards: a folder, or a path with no ending."""
     path = Path(what)
     try:
-        if not str(what) or is_shards(path):
+        if not str(what) or is_shards(path) or is_task(what):
             return False
         if path.suffix not in ("", ".toml") and not path.is_dir():
             return False
-        return is_run(path) or (str(what) not in TASKS and (path.exists() or len(path.parts) > 1))
+        return is_run(path) or path.exists() or len(path.parts) > 1
     except OSError:  # It may not be read, which is said when it is.
         return True
 

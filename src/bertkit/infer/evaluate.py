@@ -17,6 +17,7 @@ from bertkit.tasks.encoded import Encoded
 from bertkit.tasks.examples import Examples, leaks
 from bertkit.tasks.kind import HeadOutputs, Outputs, Predictions, Scale, Scoring
 from bertkit.tasks.load import load_examples
+from bertkit.tasks.own import expand
 from bertkit.tasks.registry import find_task
 from bertkit.tasks.task import Split, Task
 from bertkit.version import __version__
@@ -117,6 +118,7 @@ def _task_for(predictor: Predictor, recipe: TaskRecipe) -> Task:
     """The task to score on; one whose classes are not the model's is refused before a row is read."""
     if names_file(recipe.name):
         recipe = replace(recipe, name="", dev=recipe.name)
+    recipe = expand(recipe)
     if not (recipe.name or recipe.dev):
         recipe = replace(_own_task(predictor, recipe), **_given(recipe))
     if not recipe.name:

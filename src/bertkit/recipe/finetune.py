@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Self
 
 from bertkit.config.head import Combination, Loss, Pooling, TaskKind
@@ -21,7 +22,7 @@ PoolingAsked = Literal["", Pooling]
 USUAL_DEV = "20%"
 """Of the rows of own files without dev rows."""
 
-OF_FILES = ("text", "pair", "label", "header", "separator")
+OF_FILES = ("text", "pair", "label", "header", "separator", "labels")
 """Keys of a task that say how its files are read and hold for later files too. Not the encoding: one that was
 right for other files makes wrong letters of UTF-8, and nothing would say so."""
 
@@ -35,6 +36,8 @@ class TaskRecipe:
     are hangs on `split_seed` and the texts alone. Columns and the kind that are not given are guessed from
     the rows of `train`.
     `positive` is of two labels the one whose F1 is told; "" the named task's own, or the rarer in training.
+    `labels` are the labels of own files in the order of the classes, each with its name; none: those of the
+    training rows. `title` is what a task of own files is called; "": as its first file.
     """
 
     name: str = ""
@@ -53,8 +56,12 @@ class TaskRecipe:
     kind: TaskKind = ""
     metric: str = ""
     positive: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""
 
     def __post_init__(self) -> None:
+        if wrong := next((name for name in self.labels.values() if not isinstance(name, str)), None):
+            raise UserError(f"task: a label's name is a text, not {wrong!r}.")
         check_choice("task", "header", self.header, Header)
         check_choice("task", "kind", self.kind, TaskKind)
 
@@ -216,8 +223,11 @@ class Recipe(BaseRecipe):
 
 
 def names_file(what: What) -> bool:
-    """Whether `what` is meant as a file (or a folder) of rows: the names of tasks have no dots or slashes."""
-    return bool(what) and any(mark in str(what) for mark in "./\\")
+    """Whether `what` is meant as a file (or a folder) of rows.
+
+    The names of tasks have no dots or slashes, but those of the files that describe one.
+    """
+    return any(mark in str(what or "") for mark in "./\\") and not str(what).endswith(".toml")
 
 
 def share_of(given: str) -> float:

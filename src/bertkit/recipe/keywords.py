@@ -17,6 +17,7 @@ OTHER_NAMES: tuple[tuple[str, str, str], ...] = (
     ("lower_case", "vocabulary", "lowercase"),
     ("model", "model", "start"),
     ("optimiser", "optimiser", "name"),
+    ("task", "task", "name"),
     ("vocab", "vocabulary", "file"),
     ("vocab_size", "vocabulary", "size"),
 )

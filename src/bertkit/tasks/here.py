@@ -9,8 +9,11 @@ from bertkit.data.fetch import FetchListener, fetch_source
 from bertkit.data.files import cache_folder
 from bertkit.data.sources import sources
 from bertkit.errors import UserError
+from bertkit.recipe import TaskRecipe
+from bertkit.tasks.guess import complete
 from bertkit.tasks.load import load_examples
-from bertkit.tasks.registry import get_task
+from bertkit.tasks.own import expand, own_tasks
+from bertkit.tasks.registry import find_task, get_task
 from bertkit.tasks.task import Split, Task
 
 HERE, PART, ABSENT = "here", "part", "absent"
@@ -22,13 +25,14 @@ def look(name: str) -> dict[str, Any]:
     Returns:
         `task`, `kind`, `data_set`; `state`: "here", "part" (not all of its splits) or "absent"; `folder`,
         None where nothing is here; `bytes` of the files; `rows` by split, read as a training reads them;
-        `problem`, why they cannot be, or None; `missing` files; `licence`, `cite`.
+        `problem`, why they cannot be, or None; `missing` files; `licence`, `cite`, None
+        of a user's own.
 
     Raises:
         UserError: there is no such task.
     """
-    task = get_task(name)
-    source = sources()[task.data_set]
+    task = find_task(complete(expand(TaskRecipe(name=name)))[0]) if name in own_tasks() else get_task(name)
+    source = sources().get(task.data_set)
     names = _names(task)
     found = {each: path for each in names if (path := _path(task, each)) is not None}
     rows, problem = _rows(task)
@@ -43,8 +47,8 @@ def look(name: str) -> dict[str, Any]:
         "rows": rows,
         "problem": problem,
         "missing": [each for each in names if each not in found],
-        "licence": source.licence,
-        "cite": source.cite,
+        "licence": source.licence if source else None,
+        "cite": source.cite if source else None,
     }
 
 
@@ -68,9 +72,10 @@ def _names(task: Task) -> list[str]:
 
 def _path(task: Task, name: str) -> Path | None:
     try:
-        return task.place(name)
+        path = task.place(name)
     except UserError:
         return None
+    return path if path.exists() else None
 
 
 def _rows(task: Task) -> tuple[dict[Split, int], str | None]:

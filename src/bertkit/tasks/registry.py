@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from bertkit.recipe import TaskRecipe, fold_of, share_of
 from bertkit.tasks.kind import Kind
 from bertkit.tasks.kinds import KINDS
 from bertkit.tasks.named import TASKS
+from bertkit.tasks.own import all_names, expand, is_task
 from bertkit.tasks.task import Split, Task
 
 
@@ -22,7 +24,7 @@ def get_task(name: str, folder: str | Path | None = None) -> Task:
         UserError: there is none; the nearest name is offered.
     """
     if name not in TASKS:
-        raise UserError(f"There is no task {name!r}.{nearest(name, list(TASKS))}")
+        raise UserError(f"There is no task {name!r}.{nearest(name, all_names())}")
     return replace(TASKS[name], folder=Path(folder)) if folder else TASKS[name]
 
 
@@ -42,6 +44,8 @@ def task_from_files(
     separator: str = "",
     encoding: str = "",
     skip_bad: bool = False,
+    labels: Mapping[str, str] | None = None,
+    title: str = "",
 ) -> Task:
     """A task of the user's own tables; a split that is not given is None, a share of train is like "20%".
 
@@ -59,7 +63,7 @@ def task_from_files(
     if not files:
         raise UserError("A task needs a name or files; give --train and --dev.")
     return Task(
-        name=Path(next(iter(files.values()))).name,
+        name=title or Path(next(iter(files.values()))).name,
         files=files,
         columns=Columns(text=text, pair=pair, label=label),
         header=header,
@@ -72,17 +76,20 @@ def task_from_files(
         shares=shares,
         fold=fold_of(str(dev)) if "dev" in shares else 0,
         split_seed=split_seed,
+        labels=labels or {},
     )
 
 
 def kind_of(recipe: TaskRecipe) -> Kind:
     """What the rows of a task ask for; of one that is not known, the usual kind."""
+    recipe = expand(recipe) if is_task(recipe.name) else recipe
     task = TASKS.get(recipe.name)
     return KINDS[task.kind if task else recipe.kind or USUAL_KIND]
 
 
 def find_task(recipe: TaskRecipe) -> Task:
     """The named task, or the one that the user's files make; a file that is missing is missed when read."""
+    recipe = expand(recipe)
     if recipe.name:
         if recipe.train or recipe.dev or recipe.test:
             raise UserError(
@@ -114,4 +121,6 @@ def find_task(recipe: TaskRecipe) -> Task:
         positive=recipe.positive,
         test=recipe.test or None,
         split_seed=recipe.split_seed,
+        labels=recipe.labels,
+        title=recipe.title,
     )

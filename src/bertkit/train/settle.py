@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 from bertkit.checkpoint.folder import ModelFolder, read_model_folder
 from bertkit.checkpoint.locate import find_model, find_pretrained
@@ -13,6 +14,7 @@ from bertkit.recipe import USUAL_DEV, ModelRecipe, Recipe
 from bertkit.recipe.base import Changes
 from bertkit.tasks.guess import complete
 from bertkit.tasks.load import load_examples
+from bertkit.tasks.own import expand
 from bertkit.tasks.registry import find_task, kind_of
 
 EPOCHS = 3
@@ -45,7 +47,8 @@ def settle(recipe: Recipe) -> tuple[Recipe, list[str]]:
 
 
 def _with_rows(recipe: Recipe, notes: list[str]) -> Recipe:
-    task = recipe.task
+    if (task := expand(recipe.task)) is not recipe.task:
+        recipe = recipe.with_changes({"task": asdict(task)})
     if task.name or not task.train:
         return recipe
     completed, told = complete(task)
