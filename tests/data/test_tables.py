@@ -230,7 +230,7 @@ def test_a_null_of_parquet_names_its_row(tmp_path: Path) -> None:
         ("a.csv", "text,text\nx,y\n", "has 2 columns 'text'; give the number"),
         ("a.doc", "x", "does not tell the format"),
         ("a.parquet.gz", "", "does not tell the format"),
-        ("a.parquet", "no such thing", "is not a Parquet file or is damaged"),
+        ("a.parquet", "no such\0thing", "is not a Parquet file or is damaged"),
     ],
 )
 def test_a_table_that_cannot_be_read_at_all(tmp_path: Path, name: str, content: str, problem: str) -> None:
@@ -368,6 +368,7 @@ def pack(format: str, name: str) -> bytes:
     ("name", "content", "problem"),
     [
         ("a.tar.gz", pack("tar", "a.csv"), "is a tar archive; unpack it"),
+        ("a.xlsx", b"text,label\nZo\xc3\xab\xc2\xa0,x\n", "is text, no .xlsx file: rename it to a.csv"),
         ("a.csv", pack("zip", "a.csv"), "is a zip; unpack it"),
         ("a.csv", pack("zip", "word/document.xml"), "is a document of Word"),
         ("a.csv", b"%PDF-1.7", "is a PDF"),

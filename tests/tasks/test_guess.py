@@ -103,6 +103,13 @@ def test_a_number_stands_for_the_name_of_its_column(tmp_path: Path) -> None:
     assert (task.text, task.label, task.kind) == ("2", "3", "regress")
 
 
+def test_text_without_labels_is_for_pretraining(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Some text.\nAnd more.\n")
+    for given in (tmp_path, tmp_path / "a.txt"):
+        with pytest.raises(UserError, match=rf"learn from text without labels: bertkit pretrain {given}$"):
+            complete(TaskRecipe(train=str(given)))
+
+
 def test_json_lines_tell_their_names(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     rows = [{"review": text, "sentiment": label} for text, label in zip(LONG, some("1", "0"), strict=True)]
@@ -120,7 +127,7 @@ def test_json_lines_tell_their_names(tmp_path: Path) -> None:
         ),
         ({"was": LONG, "wie": LONG[::-1], "label": some("a", "b")}, "text may be any of was, wie. .*--text"),
         ({"text": [], "label": []}, "has no row with a text or a label"),
-        ({"id": IDS, "text": LONG}, "label is none that bertkit knows; there are id, text. .*--label COLUMN"),
+        ({"id": IDS, "text": LONG}, "label cannot be told; the columns are id, text. .*--label COLUMN"),
         (
             {"text": LONG, "label": LONG[::-1]},
             "'label' has 40 different cells in 40 rows: these are no labels",

@@ -68,3 +68,12 @@ def test_unknown_metrics_and_kinds_are_refused() -> None:
         task_from_files("a.csv", "b.csv", text=1, label=2, metric="mc")
     with pytest.raises(UserError, match=r"kind cannot be 'clasify'\. Did you mean 'classify'"):
         task_from_files("a.csv", "b.csv", text=1, label=2, kind="clasify")  # type: ignore[arg-type]
+
+
+def test_a_folder_that_is_called_as_no_task_is_told_what_it_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "letters").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"but a folder of that name.*bertkit pretrain letters$"):
+        get_task("letters")

@@ -22,13 +22,25 @@ _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of the system that names no file, such as of a full disk, name this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def replace_file(target: Path) -> Iterator[Path]:
     """Yields the path of a file to write; it becomes `target` unless the block raises."""
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
+        with naming(target):
+            yield temporary
         _publish(temporary)
         temporary.replace(target)
         _sync(target.parent)
@@ -51,7 +63,8 @@ def replace_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        yield temporary
+        with naming(target):
+            yield temporary
         for path in [*temporary.rglob("*"), temporary]:
             _publish(path)
         if target.exists():

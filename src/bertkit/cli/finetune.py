@@ -184,7 +184,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Do it and print what was found."""
     what = rows_or_task(arguments)
     recipe = read_recipe(Recipe, FLAGS, arguments, what)
-    return _cross_validate(arguments, recipe) if arguments.folds else train("finetune", arguments, recipe)
+    return (
+        _cross_validate(arguments, recipe) if arguments.folds else train("finetune", FLAGS, arguments, recipe)
+    )
 
 
 def _cross_validate(arguments: argparse.Namespace, recipe: Recipe) -> int:
@@ -206,7 +208,7 @@ def _cross_validate(arguments: argparse.Namespace, recipe: Recipe) -> int:
             return True
         console.print(f"fold {number} of {folds}: {place}", style="bold")
         own = argparse.Namespace(**{**vars(arguments), "out": place, "resume": resume and has_begun(place)})
-        codes.append(train("finetune", own, each, result_too=False))
+        codes.append(train("finetune", FLAGS, own, each, result_too=False))
         return codes[-1] == 0
 
     result = cross_validate(recipe, out, folds, one)

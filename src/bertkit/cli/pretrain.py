@@ -88,4 +88,4 @@ def run(arguments: argparse.Namespace) -> int:
     goes_on = arguments.resume and (arguments.out is None or is_run(arguments.out))
     if isinstance(what, list) and arguments.recipe is None and not goes_on:
         arguments.recipe = Path(recipe_for_text(getattr(arguments, "--model") or ""))
-    return train("pretrain", arguments, read_recipe(PretrainRecipe, FLAGS, arguments, what))
+    return train("pretrain", FLAGS, arguments, read_recipe(PretrainRecipe, FLAGS, arguments, what))

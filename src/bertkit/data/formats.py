@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import zipfile
@@ -79,6 +80,8 @@ def format_of(path: Path, *, text: bool = False) -> str:
             raise UserError(f"{path} is {what[0]}; {what[1]}.")
     if head.startswith(b"PK\3\4"):
         return _format_of_zip(path)
+    if kind in BINARY and head and _is_text(head):
+        raise UserError(f"{path} is text, no {kind} file: rename it to {path.stem}.csv, or as what it is.")
     if kind in BINARY and compressed:
         kind = ""
     elif kind not in BINARY:
@@ -135,6 +138,15 @@ def _format_of_folder(path: Path) -> str:
     if text_files(path):
         return FOLDERS
     raise UserError(f"{path} is a folder; name a file in it.")
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether a file begins as text does."""
+    decoder = codecs.getincrementaldecoder(mark_of(head) or "utf-8")()
+    try:
+        return not re.search("[\0-\x08\x0e-\x1f]", decoder.decode(head))
+    except UnicodeDecodeError:
+        return False
 
 
 def _format_of_zip(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, count, islice, zip_longest
 from pathlib import Path
@@ -165,6 +166,25 @@ def iterate_cells(
         raise UserError(f"{path} is empty or holds only a header; at least one row is needed.")
 
 
+class NoColumn(UserError):
+    """A table has not the one `column` that was asked for."""
+
+    def __init__(self, problem: str, column: Column) -> None:
+        super().__init__(problem)
+        self.column = column
+
+
+@contextmanager
+def offering_options(columns: Columns) -> Iterator[None]:
+    """Where text, pair and label have an option each: an error about a column that is not there names it."""
+    try:
+        yield
+    except NoColumn as error:
+        parts = ("text", "pair", "label")
+        part = next((part for part in parts if getattr(columns, part) == error.column), "")
+        raise UserError(f"{error} Say which: --{part} COLUMN." if part else str(error)) from None
+
+
 def read_rows(path: str | Path, columns: Columns, **how: Any) -> Iterator[Row]:
     """As `iterate_rows`, for those who want every row good.
 
@@ -307,16 +327,15 @@ def _find(path: Path, asked: Sequence[Column] | None, names: Sequence[str] | int
     for column in asked:
         if isinstance(column, int):
             if not 1 <= column <= width:
-                raise UserError(f"{path} has no column {column}: its columns are 1 to {width}.")
+                raise NoColumn(f"{path} has no column {column}: its columns are 1 to {width}.", column)
             places.append(column - 1)
         elif isinstance(names, int):
-            raise UserError(
-                f"{path} has no header, so there is no column {quoted(column)}; give its number from 1."
-            )
+            problem = f"{path} has no header, so there is no column {quoted(column)}; give its number from 1."
+            raise NoColumn(problem, column)
         elif (found := names.count(column)) != 1:
             if found:
                 raise UserError(f"{path} has {found} columns {quoted(column)}; give the number from 1.")
-            raise UserError(f"{path} has no column {quoted(column)}.{nearest(column, list(names))}")
+            raise NoColumn(f"{path} has no column {quoted(column)}.{nearest(column, list(names))}", column)
         else:
             places.append(names.index(column))
     return places

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bertkit.data.packed import Sequences
-from bertkit.data.tables import BadRow, Columns, Row, iterate_rows
+from bertkit.data.tables import BadRow, Columns, Row, iterate_rows, offering_options
 from bertkit.data.write import breaks_lines
 from bertkit.errors import UserError
 from bertkit.tasks.examples import Examples, checked
@@ -135,8 +135,9 @@ def rows_to_answer(
     path: Path, columns: Columns, reads: Callable[..., Iterator[Row | BadRow]] = iterate_rows, **how: Any
 ) -> Iterator[Row | BadRow]:
     """As `Kind.reads` has them; a row without text is a bad one too."""
-    for row in reads(path, columns, **how):
-        yield checked(path, row)
+    with offering_options(columns):
+        for row in reads(path, columns, **how):
+            yield checked(path, row)
 
 
 @dataclass(frozen=True)

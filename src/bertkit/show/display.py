@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from collections.abc import Iterable, Mapping
@@ -97,6 +98,16 @@ class PlainConsole(Console):
 
 def _plain(cell: RenderableType) -> str:
     return cell.plain if isinstance(cell, Text) else str(cell)
+
+
+def with_options(text: str, options: Mapping[str, str]) -> str:
+    """A text in which `--set KEY=VALUE` is the option that stands for the key, where `options` has one."""
+
+    def typed(found: re.Match[str]) -> str:
+        flag = options.get(found[1])
+        return found[0] if flag is None else f"{flag} {found[2]}"
+
+    return re.sub(r"--set ([\w.]+)=(\S*[^\s.,;)])", typed, text)
 
 
 def plain_console(*, to_stderr: bool = False) -> PlainConsole:

@@ -31,6 +31,7 @@ from bertkit.show.display import (
     class_table,
     named_rows,
     plain_console,
+    with_options,
 )
 from bertkit.studies.plan import Run
 from bertkit.studies.runner import State, failure, state
@@ -38,6 +39,7 @@ from bertkit.studies.study import StudyListener
 from bertkit.studies.variants import Row
 from bertkit.studies.words import lines_of, say
 from bertkit.tasks.kinds import KINDS, macro_beside, title, title_of
+from bertkit.tasks.named import TASKS
 from bertkit.train.listener import LabelledPlan, Listener, Plan, UnlabelledPlan
 from bertkit.train.loop import StepRecord
 
@@ -80,9 +82,12 @@ class RunDisplay(BarDisplay, Listener):
         command: the one that makes such a run.
         to_stderr: leave standard output to programs.
         out: the run folder, named at the end.
+        options: those that stand for keys of the recipe, by key.
     """
 
-    def __init__(self, command: str, *, to_stderr: bool, out: Path) -> None:
+    def __init__(
+        self, command: str, *, to_stderr: bool, out: Path, options: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(
             plain_console(to_stderr=to_stderr),
             TextColumn("{task.description}"),
@@ -94,6 +99,7 @@ class RunDisplay(BarDisplay, Listener):
         self._command = command
         self._words = WORDS[command]
         self._out = out
+        self._options = options or {}
         self._task: TaskID | None = None
         self._before: TaskID | None = None
         self._steps = 0
@@ -124,7 +130,7 @@ class RunDisplay(BarDisplay, Listener):
         """Print a line each."""
         for finding in findings:
             style = "red" if finding.weight == "grave" else "yellow"
-            self._console.say(f"{finding.weight}: {finding.line}", style)
+            self._console.say(f"{finding.weight}: {with_options(finding.line, self._options)}", style)
 
     def told(self, sentence: str) -> None:
         """Print it."""
@@ -253,7 +259,12 @@ def _labelled_closing(result: dict[str, Any], out: Path) -> Iterator[Line]:
         low, high = tested["interval"]
         scored = f"{title_of(tested)} {tested['score']:.3f} [{low:.3f}, {high:.3f}]"
         yield f"On the {tested['rows']:,} rows of test, which chose nothing: {scored}", "bold"
-    yield f"Next: bertkit predict {shlex.quote(str(out))} new.csv", ""
+    columns = result.get("columns", {})
+    # Files of a user's own are not read as those of a named task.
+    options = " --pair pair" if "pair" in columns and result["task"] in TASKS else ""
+    yield f"Next: bertkit predict {shlex.quote(str(out))} new.csv{options}", ""
+    if columns:
+        yield f"      new.csv has the column{'s' * (len(columns) > 1)} {' and '.join(columns.values())}", ""
 
 
 def _text_header(plan: UnlabelledPlan) -> dict[str, str]:

@@ -83,7 +83,7 @@ def complete(task: TaskRecipe) -> tuple[TaskRecipe, str]:
     if task.text and task.label and task.kind:
         return task, ""
     path = Path(task.train)
-    rows = first_rows(path, ROWS, separator=task.separator, encoding=task.encoding)
+    rows = _first_rows(path, task)
     named = task.named
     if named is None:
         asked = [given for given in (task.text, task.pair, task.label) if given]
@@ -115,6 +115,23 @@ def complete(task: TaskRecipe) -> tuple[TaskRecipe, str]:
     kind, told = _kind(path, profile) if not task.kind and profile is not None else (task.kind, "")
     found = replace(found, kind=kind)
     return found, _said(task, found, told)
+
+
+def _first_rows(path: Path, task: TaskRecipe) -> list[list[Any]]:
+    """The first rows of labelled ones; what can only be plain text is refused, with the way."""
+    unlabelled = f"To learn from text without labels: bertkit pretrain {path}"
+    try:
+        rows = first_rows(path, ROWS, separator=task.separator, encoding=task.encoding)
+    except UserError as error:
+        if not path.is_dir():
+            raise
+        raise UserError(f"{error} {unlabelled}") from None
+    if max(map(len, rows), default=0) == 1:
+        raise UserError(
+            f"{path} has one column, and labelled rows have two, a text and a label (--separator says what "
+            f"parts them). {unlabelled}"
+        )
+    return rows
 
 
 def _as_text(cell: Any) -> str | None:
@@ -174,7 +191,7 @@ def _only(path: Path, part: str, columns: Sequence[Profile], found: Sequence[Pro
         return found[0]
     candidates = found or columns
     names = listed((str(each.column) for each in candidates), SHOWN)
-    may_be = "may be any of" if found else "is none that bertkit knows; there are"
+    may_be = "may be any of" if found else "cannot be told; the columns are"
     raise UserError(f"{path}: the column of the {part} {may_be} {names}. Say which: --{part} COLUMN.")
 
 

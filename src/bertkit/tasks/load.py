@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from bertkit.data.tables import BadRow, Row, bad_row
+from bertkit.data.tables import BadRow, Row, bad_row, offering_options
 from bertkit.errors import UserError
 from bertkit.tasks.examples import Examples, checked, told_bad
 from bertkit.tasks.kind import LabelColumn, Names
@@ -70,7 +70,8 @@ def _read(task: Task, split: Split, names: Names | None, *, grows: bool = False)
     """All rows of a split's file; see `load_examples`."""
     path, kind = task.file(split), KINDS[task.kind]
     how: dict[str, Any] = {"header": task.header, "separator": task.separator, "encoding": task.encoding}
-    rows = [checked(path, row) for row in kind.reads(path, task.columns, **how)]
+    with offering_options(task.columns):
+        rows = [checked(path, row) for row in kind.reads(path, task.columns, **how)]
     column: LabelColumn | None = None
     to_learn = split == "train" or split in task.shares
     if task.columns.label is not None:

@@ -23,6 +23,12 @@ def get_task(name: str, folder: str | Path | None = None) -> Task:
     Raises:
         UserError: there is none; the nearest name is offered.
     """
+    if name not in TASKS and Path(name).exists():
+        raise UserError(
+            f"There is no task {name!r}, but a {'folder' if Path(name).is_dir() else 'file'} of that name. "
+            f"To learn from its labelled rows write ./{name}; from text without labels: "
+            f"bertkit pretrain {name}"
+        )
     if name not in TASKS:
         raise UserError(f"There is no task {name!r}.{nearest(name, all_names())}")
     return replace(TASKS[name], folder=Path(folder)) if folder else TASKS[name]

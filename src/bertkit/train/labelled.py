@@ -16,6 +16,7 @@ from bertkit.checkpoint.folder import write_model_folder
 from bertkit.checkpoint.locate import hub_card
 from bertkit.data.batches import Rows, epoch_batches
 from bertkit.data.packed import FeatureBatch, Features, PackedBatch, pack
+from bertkit.data.tables import iterate_rows
 from bertkit.errors import UserError
 from bertkit.health.look import Looked, look_at, rows_to_look_at
 from bertkit.health.watch import Evaluation, Setting
@@ -330,12 +331,21 @@ class Labelled(Source):
         """What came of the seed in `folder` if it is done."""
         return SeedResult.read(folder)
 
+    def _columns(self) -> dict[str, str]:
+        """What the columns of a table of new rows are called, by part; empty where they come otherwise."""
+        prepared, task = self.prepared, self.recipe.task
+        if prepared.kind.reads is not iterate_rows:
+            return {}
+        named = TaskRecipe(text="text", pair="pair") if task.name else task
+        return {"text": named.text, **({"pair": named.pair} if prepared.train.pairs is not None else {})}
+
     def aggregate(self, out: Path, outcomes: list[SeedResult], plan: LabelledPlan) -> dict[str, Any]:
         """The content of `result.json`, with what moved the best seed's model to its mistakes."""
         answers = answers_of_seeds(out, [each.seed for each in outcomes])
         result = aggregate(
             self.prepared, plan.parameters, plan.precision, outcomes, answers, self._cache.seconds
         )
+        result["columns"] = self._columns()
         if self.prepared.test is not None and self.processes.first:
             place = seed_folder(out, result["best_seed"], len(outcomes))
             model = load(place / "model", precision=self.recipe.training.precision)

