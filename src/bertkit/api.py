@@ -278,6 +278,7 @@ def evaluate(
     precision: Precision = "auto",
     window: int | None = None,
     stride: int | None = None,
+    decode: str = "",
     progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Score a trained model beside baselines: what `bertkit evaluate` does.
@@ -289,6 +290,7 @@ def evaluate(
         precision: "fp32", "bf16", or "auto" for the faster that this processor has.
         window: of long texts, see `load`.
         stride: likewise.
+        decode: of tags of words, likewise.
         progress: is told how far the rows have come.
 
     Returns:
@@ -298,7 +300,7 @@ def evaluate(
         UserError: no such model or task, bad data, or labels that are not those of the model.
     """
     recipe = task if isinstance(task, TaskRecipe) else TaskRecipe(name=task)
-    loaded = load(model, precision=precision, window=window, stride=stride)
+    loaded = load(model, precision=precision, window=window, stride=stride, decode=decode)
     return run_evaluate(loaded.predictor, recipe, progress=progress)
 
 

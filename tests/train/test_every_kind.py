@@ -47,6 +47,16 @@ def write_scores(path: Path, count: int, chance: random.Random) -> None:
             rows.writerow([sentence(chance, told), VALUES[told] + chance.random() / 10])
 
 
+def write_tags(path: Path, count: int, chance: random.Random) -> None:
+    """Entities of a word or two, which tell the type."""
+    with path.open("w", encoding="utf-8") as file:
+        for told in chance.choices([*VALUES], k=count):
+            words = sentence(chance, told).split()
+            tags = [f"B-{word}" if word == told else "O" for word in words]
+            file.writelines(f"{word} {tag}\n" for word, tag in zip(words, tags, strict=True))
+            file.write("\n")
+
+
 @dataclass(frozen=True)
 class Sample:
     """Files of a kind that are learned in seconds.
@@ -90,6 +100,14 @@ SAMPLES: dict[str, Sample] = {
         ("the film was good",),
         ("score",),
         ("Predicted against true", "Residuals", "ridge regression"),
+    ),
+    "tag": Sample(
+        write_tags,
+        "tags.txt",
+        "AutoModelForTokenClassification",
+        ("the film was good",),
+        ("words", "tags", "entities"),
+        ("By type", "commonest tags"),
     ),
 }
 

@@ -28,7 +28,7 @@ Flag = tuple[str, str, str, Callable[[str], Any], str]
 GROUP_OF = {"task": "data", "corpus": "data", "model": "model", "vocabulary": "model"}
 """In which group of the help the keys of a recipe's section stand; all others are of the training."""
 
-FORMATS = ("tsv", "csv", "jsonl", "json", "txt", "parquet", "arrow", "xlsx")
+FORMATS = ("tsv", "csv", "jsonl", "json", "txt", "parquet", "arrow", "xlsx", "conll")
 
 
 RUN_FLAGS: tuple[Flag, ...] = (
@@ -116,6 +116,12 @@ SHARED: dict[str, dict[str, Any]] = {
         "type": int,
         "metavar": "TOKENS",
         "help": "from one window to the next (default: as trained)",
+    },
+    "--decode": {
+        "choices": ("viterbi", "greedy"),
+        "default": "",
+        "help": "tags of words: the likeliest ones that follow the scheme, or each the likeliest (default: "
+        "viterbi)",
     },
     "--precision": {"choices": ("auto", "fp32", "bf16"), "default": "auto", "help": "auto, fp32 or bf16"},
     "--json": {"action": "store_true", "help": "print the result object alone on standard output"},

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "task", nargs="?", default="", metavar="FILE", help="labelled rows of your own, or a named task"
     )
     add_flags(parser, TASK_FLAGS, Recipe)
-    add_shared(parser, "--precision", "--window", "--stride", "--json")
+    add_shared(parser, "--precision", "--window", "--stride", "--decode", "--json")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bertkit import api
     from bertkit.show.display import RowsDisplay
 
-    windows = {"window": arguments.window, "stride": arguments.stride}
+    windows = {"window": arguments.window, "stride": arguments.stride, "decode": arguments.decode}
     with RowsDisplay("scoring") as progress:
         result = api.evaluate(
             arguments.model, recipe, precision=arguments.precision, progress=progress, **windows
@@ -81,18 +81,19 @@ def _show(result: dict[str, Any]) -> None:
     classes = class_table(result)
     if classes:
         console.show(classes)
-    if classes and len(result["labels"]) <= CLASSES_SHOWN:
+    if result.get("confusion") and len(result["labels"]) <= CLASSES_SHOWN:
         console.show(_confusion_table(result))
     elif result.get("confusions"):
         console.say(_confusions(result))
     if result.get("calibration"):
         console.say(_calibration(result))
     if result["mistakes"]:
-        console.print("\nThe surest of its mistakes:" if classes else "The rows that it is furthest off:")
+        surest = "probability" in result["mistakes"][0]
+        console.print("\nThe surest of its mistakes:" if surest else "The rows that it is furthest off:")
     for row in result["mistakes"][:MISTAKES_SHOWN]:
         texts = "  |  ".join(filter(None, [row["text"], row["pair"]]))
-        said = f"{row['predicted']} {row['probability']:.1%}" if classes else f"{row['predicted']:.4g}"
-        true = row["label"] if classes else f"{row['score']:.4g}"
+        said = f"{row['predicted']} {row['probability']:.1%}" if surest else f"{row['predicted']:.4g}"
+        true = row["label"] if surest else f"{row['score']:.4g}"
         console.print(
             f"  line {row['line']}: {said}, is {true}: {texts}",
             overflow="ellipsis" if console.is_terminal else "ignore",

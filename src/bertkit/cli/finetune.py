@@ -73,7 +73,14 @@ FLAGS: tuple[Flag, ...] = (
         bool,
         "leave out rows that cannot be used (default: no, they are counted and nothing is trained)",
     ),
-    ("--kind", "task", "kind", str, "kind of task: classify or regress (default: guessed)"),
+    (
+        "--context",
+        "task",
+        "context",
+        int,
+        "of words with tags: sentences of the document on either side that one is read with (default: none)",
+    ),
+    ("--kind", "task", "kind", str, "kind of task: classify, regress or tag (default: guessed)"),
     (
         "--metric",
         "task",

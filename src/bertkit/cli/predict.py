@@ -17,10 +17,10 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bertkit.cli.arguments import (
     add_input_arguments,
@@ -60,7 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a run or a model folder")
     add_input_arguments(parser)
     add = group(parser, "output").add_argument
-    add("--all", action="store_true", help="the probability of every label too, a column each")
+    add(
+        "--all",
+        action="store_true",
+        help="the probability of every label too, a column each; of words their tags",
+    )
     add(
         "--top",
         type=int,
@@ -81,10 +85,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="write to this .csv, .tsv, .jsonl, .json or .parquet file; - is standard output "
+        help="write to this .csv, .tsv, .jsonl, .json, .parquet or .conll file; - is standard output "
         "(default, of a file: its name with .predicted)",
     )
-    add_shared(parser, "--overwrite")
+    add_shared(parser, "--overwrite", "--decode")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -98,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bertkit.tasks.kind import Wanted
 
     windows = {"window": arguments.window, "stride": arguments.stride}
-    model = load(arguments.model, precision=arguments.precision, **windows)
+    model = load(arguments.model, precision=arguments.precision, decode=arguments.decode, **windows)
     wanted = Wanted(arguments.all, arguments.top, arguments.min_probability)
     model.predictor.kind.columns(model.labels, wanted)  # What cannot be asked of it is said at once.
     tally = Tally()
@@ -152,11 +156,13 @@ def _write_table(
     arguments: argparse.Namespace, model: Model, wanted: Wanted, tally: Tally, table: Table
 ) -> None:
     """Answer one file, or what else there is, and tell what came of it."""
+    from bertkit.data.formats import WORD_A_LINE
     from bertkit.infer.answers import names_beside, write_answers
     from bertkit.infer.rows import survey
     from bertkit.show.display import named_rows, plain_console
 
     predictor, source = model.predictor, table.source
+    wanted = replace(wanted, every=True) if table.ending == WORD_A_LINE else wanted
     kind = "" if arguments.say else ending_of(source, arguments.format)
 
     def every_row() -> Iterator[Row | BadRow]:
@@ -296,4 +302,16 @@ def _cells(answer: Answer, kind: Kind, wanted: Wanted, width: int) -> tuple[list
         return [""] * width, [CONTROL.sub(" ", answer["error"])]
     texts = [CONTROL.sub(" ", answer[key]) for key in ("text", "pair") if key in answer]
     cells = kind.cells(answer, wanted)
-    return [f"{cell:.4f}" if isinstance(cell, float) else CONTROL.sub(" ", cell) for cell in cells], texts
+    return [_shown(cell) for cell in cells], texts
+
+
+def _shown(cell: Any) -> str:
+    """A cell in a line; of a list its parts, of an entity its text and label."""
+    if isinstance(cell, float):
+        return f"{cell:.4f}"
+    if isinstance(cell, list):
+        entities = any(isinstance(part, dict) for part in cell)
+        return ("; " if entities else " ").join(map(_shown, cell))
+    if isinstance(cell, dict):
+        return f"{_shown(cell['text'])} ({_shown(cell['label'])})"
+    return CONTROL.sub(" ", cell)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice, pairwise
 from pathlib import Path
+from typing import Any
 
 from bertkit.data.files import open_bytes, read_lines, text_problem, undecoded
 from bertkit.data.tables import BadRow, Column, bad_row
@@ -41,6 +42,7 @@ class TaggedSentence:
         goes_on: whether it is the rest of the one before, which was cut: see `cut_long`.
         before: words that stand before it in the document, where context is asked for.
         after: likewise behind it.
+        cells: of a row of a table all its cells, where they are asked for.
     """
 
     line: int
@@ -53,6 +55,7 @@ class TaggedSentence:
     goes_on: bool = False
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    cells: Mapping[str, Any] = field(default_factory=dict)
 
     def part(self, start: int, end: int) -> TaggedSentence:
         """Some of the words, of a sentence that came as words."""
@@ -134,6 +137,15 @@ def read_conll(
         )
         for sentence in _sentences(path, chain(head, lines), layout):
             yield from [sentence] if isinstance(sentence, BadRow) else cut_long(sentence)
+
+
+def conll_layout(
+    path: Path, *, word: Column | None = None, tag: Column | None = None, encoding: str = ""
+) -> Layout:
+    """How the lines of a file with tags are made; arguments and errors are those of `read_conll`."""
+    with open_bytes(path) as stream:
+        head = [line for _, line in islice(read_lines(stream, str(path), encoding), _HEAD)]
+    return layout_of(path, head, _number(path, word), _number(path, tag))
 
 
 def _number(path: Path, column: Column | None) -> int | None:

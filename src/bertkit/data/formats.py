@@ -6,14 +6,17 @@ import codecs
 import json
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from bertkit.data.files import COMPRESSIONS, STANDARD_INPUT, first_bytes, mark_of
 from bertkit.data.folders import FOLDERS, text_files
 from bertkit.errors import UserError, listed
 
 PLAIN = ".txt"
+WORD_A_LINE = ".conll"
+"""A word a line, with its tag: see `conll.read_conll`."""
 FORMATS: dict[str, tuple[str, ...]] = {
     ".tsv": (".tsv", ".tab"),
     ".csv": (".csv",),
@@ -23,6 +26,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     ".parquet": (".parquet", ".pq"),
     ".arrow": (".arrow", ".feather"),
     ".xlsx": (".xlsx", ".xlsm"),
+    WORD_A_LINE: (WORD_A_LINE, ".conllu", ".conll2003", ".bio", ".iob", ".iob1", ".iob2", ".iobes", ".bmes"),
 }
 """The formats of rows, and the endings of names that mean each, in capitals too."""
 BINARY = (".parquet", ".arrow", ".xlsx")
@@ -92,6 +96,14 @@ def format_of(path: Path, *, text: bool = False) -> str:
             f"{', '.join(FORMATS)}; only text may be compressed."
         )
     return kind or PLAIN
+
+
+def no_rows(path: Path, *how: object) -> Iterator[Any]:
+    """Raise `UserError`: a file with a word a line has no texts in rows."""
+    raise UserError(
+        f"{path} has a word a line, and no texts in rows: words with tags are a task of the kind 'tag'; of a "
+        "table say what it is with --format."
+    )
 
 
 def is_known(path: Path) -> bool:

@@ -14,7 +14,7 @@ from bertkit.data.columnar import arrow_rows, excel_records, parquet_rows
 from bertkit.data.delimited import Delimited, Lines, separator_of, split_records
 from bertkit.data.files import open_bytes, read_lines, text_problem, undecoded
 from bertkit.data.folders import FOLDERS, folder_records
-from bertkit.data.formats import PLAIN, counts_rows, format_of
+from bertkit.data.formats import PLAIN, WORD_A_LINE, counts_rows, format_of, no_rows
 from bertkit.data.objects import json_values
 from bertkit.errors import UserError, nearest, quoted
 
@@ -430,4 +430,5 @@ READERS: dict[str, Reader] = {
     ".arrow": _columnar(arrow_rows),
     ".xlsx": _tabular(lambda path, asked, named, manner: excel_records(path)),
     FOLDERS: lambda path, asked, manner: _objects(path, asked, manner, folder_records(path, manner.encoding)),
+    WORD_A_LINE: no_rows,
 }

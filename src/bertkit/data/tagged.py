@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from bertkit.data.conll import TaggedSentence, read_conll, tag_problem
-from bertkit.data.files import text_problem
-from bertkit.data.formats import BY_ROW, format_of, is_known
+from bertkit.data.conll import TaggedSentence, conll_layout, read_conll, tag_problem
+from bertkit.data.files import open_bytes, read_lines, text_problem
+from bertkit.data.formats import BY_ROW, PLAIN, WORD_A_LINE, format_of
 from bertkit.data.tables import BadRow, CellRow, Column, bad_row, first_rows, iterate_cells
 from bertkit.errors import UserError, quoted
 from bertkit.text.words import word_spans
@@ -22,6 +24,8 @@ TAGS = ("tags", "ner_tags", "spans", "entities", "labels", "label")
 """Likewise those of tags, or of the spans of a text."""
 _TABLES = (".jsonl", *BY_ROW)
 
+_ROWS = 200
+"""So many rows, or lines, tell whether a file has tags."""
 _SPAN = ("start", "end", "label")
 
 Span = tuple[int, int, str]
@@ -35,7 +39,9 @@ def read_tagged(
     tag: Column | None = None,
     tags: bool = True,
     context: int = 0,
+    ending: str | None = None,
     encoding: str = "",
+    whole: bool = False,
 ) -> Iterator[TaggedSentence | BadRow]:
     """Read the sentences of a file: CoNLL's layouts, or a table whose cells are lists.
 
@@ -51,24 +57,98 @@ def read_tagged(
         tag: that of tags, or of spans; likewise of `TAGS`.
         tags: whether tags are read.
         context: how many sentences of the document before, and behind, a sentence gets beside its words.
+        ending: its format, where it tells another or none.
         encoding: of text.
+        whole: give each row of a table all its cells.
 
     Raises:
         UserError: the file cannot be opened, is empty, or has not the columns.
     """
     path = Path(path)
-    if is_table(path):
-        rows = _table(path, word, tag, tags=tags, encoding=encoding)
+    if is_table(path, ending):
+        rows = _table(path, word, tag, tags=tags, ending=ending, encoding=encoding, whole=whole)
     else:
         rows = read_conll(path, word=word, tag=tag, tags=tags, encoding=encoding)
     return with_context(rows, context) if context else rows
 
 
-def is_table(path: Path) -> bool:
+def is_table(path: Path, ending: str | None = None) -> bool:
     """Whether a file is a table whose cells may be lists, and not one with a word a line."""
-    if path.is_dir():
-        return True
-    return is_known(path) and format_of(path) in _TABLES
+    return (ending or format_of(path)) in _TABLES
+
+
+def is_plain(path: Path, ending: str | None = None, encoding: str = "") -> bool:
+    """Whether a file to be answered has texts, one a line or in a column, and no lists of words."""
+    kind = ending or format_of(path)
+    if kind in (*_TABLES, WORD_A_LINE):
+        return False
+    # What is read once only, as standard input, is not looked at.
+    return not (kind in (PLAIN, ".tsv") and path.is_file() and _has_sentences(path, encoding))
+
+
+def tagged_columns(
+    path: Path,
+    word: Column | None = None,
+    tag: Column | None = None,
+    *,
+    known: bool = False,
+    encoding: str = "",
+) -> tuple[str, str] | None:
+    """The columns of words, or texts, and of tags, or spans, by name or number; None of a file without tags.
+
+    Args:
+        path: the file.
+        word: the column of words, where it is known.
+        tag: that of tags.
+        known: whether the file has tags; else a table, or a text with several columns, is looked at.
+        encoding: of text.
+
+    Raises:
+        UserError: the file cannot be read, or has tags and not the columns.
+    """
+    kind = format_of(path)
+    if kind in _TABLES:
+        return _table_columns(path, word, tag, known=known, encoding=encoding)
+    if kind != WORD_A_LINE and not known and not _has_sentences(path, encoding):
+        return None
+    layout = conll_layout(path, word=word, tag=tag, encoding=encoding)
+    return str(layout.word + 1), str(layout.tag + 1 if layout.tag is not None else "")
+
+
+def _table_columns(
+    path: Path, word: Column | None, tag: Column | None, *, known: bool, encoding: str
+) -> tuple[str, str] | None:
+    names, *rows = first_rows(path, 1 + _ROWS, encoding=encoding)
+    if not known and not ({*WORDS, word} & {*names} and {*TAGS, tag} & {*names}):
+        return None
+    words, tags = (
+        str(word or _first(path, WORDS, names, "words")),
+        str(tag or _first(path, TAGS, names, "tags")),
+    )
+    if not known:
+        cells = [dict(zip(names, row, strict=False)) for row in rows]
+        if not any(_asks_for_tags(row.get(words), row.get(tags)) for row in cells):
+            return None
+    return words, tags
+
+
+def _asks_for_tags(words: Any, tags: Any) -> bool:
+    """Whether two cells are a list of words and one of tags, or a text and spans of it."""
+    if isinstance(words, str):
+        return (isinstance(tags, list) and bool(tags) and not isinstance(_exclusive(tags), str)) or (
+            isinstance(tags, dict) and bool(tags) and not isinstance(_inclusive(tags), str)
+        )
+    return isinstance(words, list) and isinstance(tags, list) and 0 < len(words) == len(tags)
+
+
+def _has_sentences(path: Path, encoding: str) -> bool:
+    """Whether the first lines of a text are words with tags: blank lines between lines of as many cells."""
+    with open_bytes(path) as stream:
+        head = [line for _, line in islice(read_lines(stream, str(path), encoding), _ROWS)]
+    blank = [not line.strip() for line in head]
+    cells = [len(re.split("\t| +", line.strip())) for line in head if line.strip() and line[0] not in "#-"]
+    inside = any(not a and b for a, b in pairwise(blank)) and len(cells) > 2
+    return inside and min(cells) == max(cells) > 1
 
 
 def with_context(
@@ -100,13 +180,13 @@ def _joined(parts: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def _table(
-    path: Path, word: Column | None, tag: Column | None, *, tags: bool, encoding: str
+    path: Path, word: Column | None, tag: Column | None, *, tags: bool, encoding: str, **how: Any
 ) -> Iterator[TaggedSentence | BadRow]:
     names = [str(name) for name in first_rows(path, 1, encoding=encoding)[0]]
     asked: list[Column] = [word or _first(path, WORDS, names, "words")]
     if tags:
         asked.append(tag or _first(path, TAGS, names, "tags"))
-    for number, row in enumerate(iterate_cells(path, asked, encoding=encoding)):
+    for number, row in enumerate(iterate_cells(path, asked, encoding=encoding, **how)):
         # A row is a document: nothing tells that the next one goes on with it.
         yield row if isinstance(row, BadRow) else _row(path, row, number, tags=tags)
 
@@ -128,7 +208,7 @@ def _row(path: Path, row: CellRow, number: int, *, tags: bool) -> TaggedSentence
     found = read(cell, row.found[1] if tags else None)
     if isinstance(found, str):
         return bad_row(path, row.line, found, row.cells)
-    return replace(found, line=row.line, document=number)
+    return replace(found, line=row.line, document=number, cells=row.cells)
 
 
 def _words(words: Any, tags: Any) -> TaggedSentence | str:

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from bertkit.data.columnar import need_pyarrow
 from bertkit.data.files import COMPRESSIONS
+from bertkit.data.formats import FORMATS, WORD_A_LINE
 from bertkit.data.tables import Cells
 from bertkit.errors import UserError
 from bertkit.text.jsons import to_json
@@ -64,7 +65,7 @@ def table_writer(out: Path | None, ending: str, types: Types, like: Path | None 
     CSV and TSV have a header and hold numbers, lists and objects as JSON writes them; in TSV a tab or line
     end becomes a space. JSON and JSON lines have an object for each row. Parquet keeps the types of a Parquet
     file, and else whole numbers, numbers, texts and truth values where a column holds nothing else; all other
-    columns are texts.
+    columns are texts. A file with a word a line has those of the last columns of words and of tags.
 
     Args:
         out: the file.
@@ -165,15 +166,35 @@ def _parquet(out: Path, types: Types, like: Path | None) -> Iterator[Write]:
         flush()
 
 
+@contextmanager
+def _conll(file: TextIO, types: Types) -> Iterator[Write]:
+    names = list(types)[::-1]
+    words, tags = (next((name for name in names if name.endswith(part)), "") for part in _OF_WORDS)
+    if not (words and tags):
+        raise UserError(
+            "A file with a word a line takes the tags of words, which a model of another kind does not give; "
+            "name the output .csv or .jsonl."
+        )
+
+    def write(cells: Cells) -> None:
+        for word, tag in zip(cells.get(words) or (), cells.get(tags) or (), strict=True):
+            file.write(f"{_BREAK.sub(' ', _plain(word))}\t{tag}\n")
+        file.write("\n")
+
+    yield write
+
+
+_OF_WORDS = ("words", "tags")
 WRITERS: dict[str, Callable[..., Any]] = {
     ".csv": _csv,
     ".tsv": _tsv,
     ".jsonl": _jsonl,
     ".json": _json,
     ".parquet": _parquet,
+    WORD_A_LINE: _conll,
 }
 # The format of the answers to rows of a format that is not written.
-_LIKE = {".ndjson": ".jsonl", ".arrow": ".parquet"}
+_LIKE = {".ndjson": ".jsonl", ".arrow": ".parquet", **dict.fromkeys(FORMATS[WORD_A_LINE], WORD_A_LINE)}
 
 
 def _plain(value: Any) -> Any:

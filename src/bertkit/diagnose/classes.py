@@ -47,7 +47,9 @@ def class_lines(by_class: Sequence[Mapping[str, Any]], most: int) -> list[list[s
     return [*lines[:half], [between, *[""] * (len(CLASS_HEADS) - 1)], *lines[-half:]]
 
 
-def by_class_section(by_class: Sequence[Mapping[str, Any]], of_best: str = "") -> str:
+def by_class_section(
+    by_class: Sequence[Mapping[str, Any]], of_best: str = "", *, heading: str = "By class"
+) -> str:
     """Precision, recall and F1 of each class; nothing where they are not told."""
     if not by_class:
         return ""
@@ -59,7 +61,7 @@ def by_class_section(by_class: Sequence[Mapping[str, Any]], of_best: str = "") -
         caption=f"On the dev rows{of_best}, the largest class first. Recall: the share of its rows that is "
         "found. Precision: the share of what is answered so that is right. F1 is their harmonic mean.",
     )
-    return f"<section><h2>By class</h2>{made}</section>"
+    return f"<section><h2>{heading}</h2>{made}</section>"
 
 
 def confusions_section(pairs: Sequence[Mapping[str, Any]], of_best: str = "") -> str:

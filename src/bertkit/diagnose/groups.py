@@ -99,6 +99,11 @@ class Finetuned(Group):
     dev_fingerprint: str
     answers: Sequence[Answers] = field(repr=False)
 
+    @property
+    def usual(self) -> str:
+        """The usual metric of the kind, or of such rows where they do not have it."""
+        return self.kind.usual if self.kind.usual in self.metrics else self.metric.name
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pretrained(Group):

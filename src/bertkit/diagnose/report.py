@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bertkit.diagnose import classes, numbers, objectives, sections
+from bertkit.diagnose import classes, numbers, objectives, sections, tags
 from bertkit.diagnose.doctor import Examination, examined, findings_in
 from bertkit.diagnose.page import REPORT, page_text, side, write_page
 from bertkit.diagnose.sections import Told
@@ -18,6 +18,7 @@ from bertkit.runs.folder import RESULT, last_logged
 from bertkit.runs.reader import read_history, read_result
 from bertkit.tasks.classify import CLASSIFY
 from bertkit.tasks.regress import REGRESS
+from bertkit.tasks.tag import TAG
 from bertkit.version import __version__
 
 DOCTOR_PAGE = "doctor.html"
@@ -49,7 +50,7 @@ class Section:
         return told.history.phase in self.of and known and (not self.kinds or kind in self.kinds)
 
 
-CLASSES, NUMBERS = (CLASSIFY.name,), (REGRESS.name,)
+CLASSES, NUMBERS, TAGS = (CLASSIFY.name,), (REGRESS.name,), (TAG.name,)
 Page = tuple[tuple[Section, ...], ...]
 """From top to bottom; several sections stand beside one another where the window is wide enough."""
 REPORT_SECTIONS: Page = (
@@ -70,6 +71,10 @@ REPORT_SECTIONS: Page = (
     ),
     (Section(objectives.gradients_and_metrics, LABELLED),),
     (Section(classes.by_class, LABELLED, done=True, kinds=CLASSES),),
+    (
+        Section(tags.by_type, LABELLED, done=True, kinds=TAGS),
+        Section(tags.confused, LABELLED, done=True, kinds=TAGS),
+    ),
     (Section(sections.gradients_by_layer, UNLABELLED),),
     (
         Section(classes.calibration, LABELLED, done=True, kinds=CLASSES),
@@ -81,6 +86,7 @@ REPORT_SECTIONS: Page = (
     (Section(objectives.seeds_of_text, UNLABELLED, done=True),),
     (Section(classes.mistakes, LABELLED, done=True, kinds=CLASSES),),
     (Section(numbers.furthest, LABELLED, done=True, kinds=NUMBERS),),
+    (Section(tags.tag_mistakes, LABELLED, done=True, kinds=TAGS),),
     (Section(sections.ways_on),),
 )
 HEAD = 3

@@ -121,8 +121,8 @@ def _task_for(predictor: Predictor, recipe: TaskRecipe) -> Task:
     recipe = expand(recipe)
     if not (recipe.name or recipe.dev):
         recipe = replace(_own_task(predictor, recipe), **_given(recipe))
+    recipe = as_trained(recipe, predictor.card)
     if not recipe.name:
-        recipe = as_trained(recipe, predictor.card)
         kind = recipe.kind or predictor.kind.name
         kept = predictor.card if kind == predictor.kind.name else {}
         metric, positive = recipe.metric or kept.get("metric"), recipe.positive or kept.get("positive")

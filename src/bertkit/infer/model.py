@@ -38,7 +38,13 @@ class Model:
     """
 
     def __init__(
-        self, path: Path, name: str, precision: Precision, window: int | None, stride: int | None
+        self,
+        path: Path,
+        name: str,
+        precision: Precision,
+        window: int | None,
+        stride: int | None,
+        decode: str = "",
     ) -> None:
         self._folder = read_model_folder(path)
         self.name = name
@@ -46,6 +52,7 @@ class Model:
         self.labels = self._folder.head_config.labels if self._folder.head_config else ()
         self.compute = Compute.choose(precision)
         self.reading = reading_of(self._folder, window=window, stride=stride)
+        self._decode = decode
         if self._folder.head_config is not None and kind_of_head(self._folder.head_config):
             _ = self.predictor  # What is wrong with it is told now, and not when something is asked of it.
 
@@ -56,7 +63,7 @@ class Model:
         Raises:
             UserError: it has no head, or one of a kind that is not used so.
         """
-        return Predictor(self._folder, self.name, self.compute, self.reading)
+        return Predictor(self._folder, self.name, self.compute, self.reading, self._decode)
 
     @cached_property
     def masked(self) -> MaskedModel:
@@ -171,6 +178,7 @@ def load(
     precision: Precision = "auto",
     window: int | None = None,
     stride: int | None = None,
+    decode: str = "",
 ) -> Model:
     """A trained model, ready to answer what its heads can.
 
@@ -179,6 +187,8 @@ def load(
         precision: "fp32", "bf16", or "auto" for the faster that this processor has.
         window: read texts longer than so many tokens in windows of so many; 0: cut them; None: as trained.
         stride: tokens from one window to the next; 0: three quarters of one; None: as trained.
+        decode: how tags of words are made of their probabilities: "viterbi" for the likeliest ones that
+            follow the scheme, "greedy" for each the likeliest; "": as usual, which is the first.
 
     Raises:
         UserError: there is no such model, or it is damaged, or without heads, or a preset, which nothing has
@@ -191,4 +201,4 @@ def load(
             f"{model} is a preset, a model without training; train it first with `bertkit pretrain SHARDS "
             f"--model {model} -o RUN` or with `bertkit finetune TASK --model {model} -o RUN`."
         )
-    return Model(path, str(model), precision, window, stride)
+    return Model(path, str(model), precision, window, stride, decode)

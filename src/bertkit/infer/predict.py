@@ -54,7 +54,9 @@ class Predictor:
         decision: how predictions are made of outputs: see `Kind.decide`.
     """
 
-    def __init__(self, folder: ModelFolder, name: str, compute: Compute, reading: Reading) -> None:
+    def __init__(
+        self, folder: ModelFolder, name: str, compute: Compute, reading: Reading, decode: str = ""
+    ) -> None:
         if folder.head is None:
             raise UserError(
                 f"{name} has no trained head to label texts with, so it cannot answer: "
@@ -72,6 +74,14 @@ class Predictor:
         self.card = folder.card
         self.labels = folder.head.config.labels or tuple(self.card.get("labels") or ())
         self.decision: Decision = self.card.get("decision") or {}
+        if decode:
+            if decode not in kind.decodings:
+                known = f"only {' or '.join(kind.decodings)}" if kind.decodings else "none"
+                raise UserError(
+                    f"{name} has a head that {HEAD_KINDS[kind.name].does}, for which decode cannot be "
+                    f"{decode!r} but {known}."
+                )
+            self.decision = {**self.decision, "decode": decode}
         self.compute = compute
         self.reading = reading
         self.temperature = _temperature(folder)

@@ -10,7 +10,7 @@ from typing import Any
 from bertkit.checkpoint.card import CARD_FILE
 from bertkit.checkpoint.folder import ModelFolder
 from bertkit.config.reading import Reading, check_positions, check_reading
-from bertkit.recipe import OF_FILES, TaskRecipe, from_table
+from bertkit.recipe import OF_FILES, OF_ROWS, TaskRecipe, from_table
 
 
 def as_trained(asked: TaskRecipe, card: Mapping[str, Any]) -> TaskRecipe:
@@ -25,10 +25,11 @@ def as_trained(asked: TaskRecipe, card: Mapping[str, Any]) -> TaskRecipe:
         UserError: the recipe on the card cannot be read.
     """
     said = tomllib.loads(card.get("recipe") or "").get("task")
-    if not isinstance(said, dict) or said.get("name"):
+    if not isinstance(said, dict):
         return asked
     usual = TaskRecipe()
-    missing = {key for key in OF_FILES if getattr(asked, key) == getattr(usual, key)}
+    keys = OF_ROWS if said.get("name") or asked.name else OF_FILES
+    missing = {key for key in keys if getattr(asked, key) == getattr(usual, key)}
     known = from_table(TaskRecipe, {key: said[key] for key in missing if key in said}, "task.")
     return replace(asked, **{key: getattr(known, key) for key in missing})
 

@@ -3,6 +3,7 @@
 from bertkit.recipe.base import BaseRecipe, from_table
 from bertkit.recipe.finetune import (
     OF_FILES,
+    OF_ROWS,
     USUAL_DEV,
     Alike,
     BatchRecipe,
@@ -20,6 +21,7 @@ from bertkit.recipe.pretrain import ObjectiveRecipe, PretrainRecipe
 
 __all__ = [
     "OF_FILES",
+    "OF_ROWS",
     "OWN_RATES",
     "USUAL_DEV",
     "Alike",

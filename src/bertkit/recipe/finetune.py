@@ -22,7 +22,9 @@ PoolingAsked = Literal["", Pooling]
 USUAL_DEV = "20%"
 """Of the rows of own files without dev rows."""
 
-OF_FILES = ("text", "pair", "label", "header", "separator", "labels")
+OF_ROWS = ("context",)
+"""Keys of a task that say what a model reads of a row: they hold for all rows that it reads later."""
+OF_FILES = ("text", "pair", "label", "header", "separator", "labels", *OF_ROWS)
 """Keys of a task that say how its files are read and hold for later files too. Not the encoding: one that was
 right for other files makes wrong letters of UTF-8, and nothing would say so."""
 
@@ -35,6 +37,7 @@ class TaskRecipe:
     such as "2/5", the second of five; of a run on own files without `dev` it is `USUAL_DEV`. Which rows those
     are hangs on `split_seed` and the texts alone. Columns and the kind that are not given are guessed from
     the rows of `train`.
+    With `context` a sentence whose words have tags is read with so many of its document before and behind it.
     `positive` is of two labels the one whose F1 is told; "" the named task's own, or the rarer in training.
     `labels` are the labels of own files in the order of the classes, each with its name; none: those of the
     training rows. `title` is what a task of own files is called; "": as its first file.
@@ -53,6 +56,7 @@ class TaskRecipe:
     separator: str = ""
     encoding: str = ""
     skip_bad: bool = False
+    context: int = 0
     kind: TaskKind = ""
     metric: str = ""
     positive: str = ""
@@ -64,6 +68,7 @@ class TaskRecipe:
             raise UserError(f"task: a label's name is a text, not {wrong!r}.")
         check_choice("task", "header", self.header, Header)
         check_choice("task", "kind", self.kind, TaskKind)
+        check_at_least("task", "context", self.context, 0)
 
     @property
     def named(self) -> bool | None:

@@ -130,7 +130,7 @@ def class_table(result: Mapping[str, Any]) -> Table | None:
     if not result.get("by_class"):
         return None
     heads = [Column(head, justify="right" if place else "left") for place, head in enumerate(CLASS_HEADS)]
-    table = Table(*heads, title="by class", title_justify="left")
+    table = Table(*heads, title="by type" if result.get("scheme") else "by class", title_justify="left")
     for line in class_lines(result["by_class"], CLASSES_SHOWN):
         table.add_row(*line)
     return table

@@ -70,7 +70,7 @@ class Row:
     def _came_to(self) -> dict[str, Any]:
         group = self.group
         if isinstance(group, Finetuned):
-            usual, blind = group.kind.usual, group.kind.baselines[0].name
+            usual, blind = group.usual, group.kind.baselines[0].name
             return {
                 "metric": group.metric.name,
                 "score": group.score,
@@ -158,7 +158,7 @@ def _read(run: Run) -> FinishedRun:
         if math.isnan(group.train_loss):
             raise UserError("its log does not tell a training loss")
         told.append(math.nan if group.floor is None else group.floor)
-        told.append(group.metrics.get(group.kind.usual, math.nan))
+        told.append(group.metrics.get(group.usual, math.nan))
         told.append(group.baselines.get(group.kind.baselines[0].name, math.nan))
     if any(map(math.isnan, told)):
         raise UserError("its result does not tell its scores")

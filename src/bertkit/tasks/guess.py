@@ -10,6 +10,7 @@ from typing import Any
 
 from bertkit.config.head import USUAL_KIND
 from bertkit.data.tables import Column, first_rows, has_names
+from bertkit.data.tagged import tagged_columns
 from bertkit.errors import UserError, listed
 from bertkit.recipe import TaskRecipe
 
@@ -83,6 +84,8 @@ def complete(task: TaskRecipe) -> tuple[TaskRecipe, str]:
     if task.text and task.label and task.kind:
         return task, ""
     path = Path(task.train)
+    if tagged := _tagged(path, task):
+        return tagged
     rows = _first_rows(path, task)
     named = task.named
     if named is None:
@@ -132,6 +135,18 @@ def _first_rows(path: Path, task: TaskRecipe) -> list[list[Any]]:
             f"parts them). {unlabelled}"
         )
     return rows
+
+
+def _tagged(path: Path, task: TaskRecipe) -> tuple[TaskRecipe, str] | None:
+    """The same of a file whose words have tags; None of others."""
+    if task.kind not in ("", "tag"):
+        return None
+    word, tag = task.text or None, task.label or None
+    columns = tagged_columns(path, word, tag, known=task.kind == "tag", encoding=task.encoding)
+    if columns is None:
+        return None
+    found = replace(task, text=columns[0], label=columns[1], kind="tag")
+    return found, f"a tag for each word; words: column {columns[0]}, tags: column {columns[1]}"
 
 
 def _as_text(cell: Any) -> str | None:

@@ -121,6 +121,10 @@ def _nothing(*_: Any) -> dict[str, Any]:
     return {}
 
 
+def _no_notes(rows: Examples, names: Names) -> Iterator[str]:
+    yield from ()
+
+
 def _the_same(rows: Examples) -> Examples:
     return rows
 
@@ -207,6 +211,7 @@ class Kind:
         name: a key of `HEAD_KINDS`.
         most: labels that a head has at most to be used so; 0: any number.
         usual: the name of the metric of rows whose task names none.
+        usual_of: of names: the same, where it hangs on them.
         metrics: all of them, in the order in which they are shown.
         metrics_of: of names and the positive one of two, or "": those of `metrics` that such rows have.
         positive: of the label that is asked for ("": none is), targets and names: the positive label of two,
@@ -214,8 +219,11 @@ class Kind:
         baselines: two; the first is blind: it reads no text.
         learned: what a model has learned that beats it: "the model has learned ...".
         classes: whether a row has one of several classes.
+        usual_columns: those of texts and labels where nobody names them; "" is for `reads` to tell.
         reads: of a file, its columns and how it is read (see `iterate_rows`): its rows.
+        takes_context: whether it reads a row with its neighbours, too: the argument `context`.
         complete: of rows the same, with what can be told of them that a file does not say.
+        notes: of rows with targets, and names: what is to be said of how they were read.
         label_problem: why a label of a file cannot be, as a sentence behind its place; None where it can.
         targets: what a file's labels ask for, and the names; it raises `UserError` where they cannot be
             learned from.
@@ -224,6 +232,7 @@ class Kind:
         encode: of a tokenizer, rows, how texts are read, and the names: the rows as a model reads them.
         collect: of rows so encoded and what the head says of them: the outputs that are kept.
         predict: of rows, outputs, names and a decision: the predictions.
+        decodings: what `decode` may be in a decision, where somebody asks; the first is the usual one.
         decide: of rows with targets, outputs and how they are scored: the decision that is best there, and
             predictions that it could not see the targets of; None where there is nothing to decide.
         scale: of the targets of training; None where they are learned as they are.
@@ -253,14 +262,18 @@ class Kind:
     name: HeadKind
     most: int = 0
     usual: str
+    usual_of: Callable[[Names], str] | None = None
     metrics: tuple[Metric, ...]
     metrics_of: Callable[[Names, str], tuple[Metric, ...]]
     positive: Callable[[str, Targets, Names], str] = no_positive
     baselines: tuple[Baseline, Baseline]
     learned: str
     classes: bool = False
+    usual_columns: tuple[str, str] = ("text", "label")
     reads: Callable[..., Iterator[Row | BadRow]] = iterate_rows
+    takes_context: bool = False
     complete: Callable[[Examples], Examples] = _the_same
+    notes: Callable[[Examples, Names], Iterator[str]] = _no_notes
     label_problem: Callable[[LabelColumn, int], str | None]
     targets: Callable[[LabelColumn], tuple[Targets, Names]]
     told: Callable[[Targets, Names], list[Any]]
@@ -268,6 +281,7 @@ class Kind:
     encode: Callable[[Tokenizer, Examples, Reading, Names], Encoded] = encode_rows
     collect: Callable[[Encoded, HeadOutputs], Outputs] = _all_outputs
     predict: Callable[[Examples, Outputs, Names, Decision], Predictions]
+    decodings: tuple[str, ...] = ()
     decide: Callable[[Examples, Outputs, Scoring], tuple[Decision, Predictions]] | None = None
     scale: Callable[[Targets], Scale] | None = None
     losses: Callable[[Encoded, HeadOutputs, Scale], npt.NDArray[Any]]
@@ -319,11 +333,14 @@ class Kind:
         Raises:
             UserError: there is no such metric, or such rows do not have it.
         """
+        if not metric and self.usual_of is not None:
+            metric = self.usual_of(names)
         known, asked = self.metrics_of(names, positive), self.metric(metric)
         found = next((each for each in known if each.name == asked.name), None)
         if found is None:
+            two = f"of one of two labels, and these rows have {len(names)}"
             raise UserError(
-                f"{asked.title} is of one of two labels, and these rows have {len(names)}; give another "
+                f"{asked.title} is {two if asked.of_positive else 'none of such rows'}; give another "
                 f"--metric: {', '.join(each.name for each in known)}."
             )
         return Scoring(self, names, found, known, positive)

@@ -11,8 +11,9 @@ from bertkit.tasks.classify import CLASSIFY
 from bertkit.tasks.kind import Kind
 from bertkit.tasks.metrics import Metric
 from bertkit.tasks.regress import REGRESS
+from bertkit.tasks.tag import TAG
 
-KINDS: dict[HeadKind, Kind] = {kind.name: kind for kind in (CLASSIFY, REGRESS)}
+KINDS: dict[HeadKind, Kind] = {kind.name: kind for kind in (CLASSIFY, REGRESS, TAG)}
 
 ALL_METRICS: dict[str, Metric] = {metric.name: metric for kind in KINDS.values() for metric in kind.metrics}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
-from typing import Any
 
 from bertkit.data.tables import BadRow, Row, bad_row, offering_options
 from bertkit.errors import UserError
@@ -69,9 +68,8 @@ def _dealt(task: Task, whole: Examples) -> dict[Split, Examples]:
 def _read(task: Task, split: Split, names: Names | None, *, grows: bool = False) -> tuple[Examples, Names]:
     """All rows of a split's file; see `load_examples`."""
     path, kind = task.file(split), KINDS[task.kind]
-    how: dict[str, Any] = {"header": task.header, "separator": task.separator, "encoding": task.encoding}
     with offering_options(task.columns):
-        rows = [checked(path, row) for row in kind.reads(path, task.columns, **how)]
+        rows = [checked(path, row) for row in kind.reads(path, task.columns, **task.reading)]
     column: LabelColumn | None = None
     to_learn = split == "train" or split in task.shares
     if task.columns.label is not None:

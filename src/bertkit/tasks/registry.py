@@ -16,6 +16,9 @@ from bertkit.tasks.named import TASKS
 from bertkit.tasks.own import all_names, expand, is_task
 from bertkit.tasks.task import Split, Task
 
+OVER_NAMED = ("metric", "positive", "context")
+"""Keys of a recipe that change a named task."""
+
 
 def get_task(name: str, folder: str | Path | None = None) -> Task:
     """The named task of that name, its files in `folder` where that is given.
@@ -52,6 +55,7 @@ def task_from_files(
     skip_bad: bool = False,
     labels: Mapping[str, str] | None = None,
     title: str = "",
+    context: int = 0,
 ) -> Task:
     """A task of the user's own tables; a split that is not given is None, a share of train is like "20%".
 
@@ -76,6 +80,7 @@ def task_from_files(
         separator=separator,
         encoding=encoding,
         skip_bad=skip_bad,
+        context=context,
         metric=metric,
         kind=kind,
         positive=positive,
@@ -106,22 +111,24 @@ def find_task(recipe: TaskRecipe) -> Task:
             raise UserError(
                 f"The task {task.name!r} is of the kind {task.kind!r}, not {recipe.kind!r}; leave --kind out."
             )
-        asked = {key: value for key in ("metric", "positive") if (value := getattr(recipe, key))}
+        asked = {key: value for key in OVER_NAMED if (value := getattr(recipe, key))}
         return replace(task, **asked)
     if not (recipe.train or recipe.dev):
         raise UserError(
             "Say what to learn: the name of a task, or a file of your own rows, such as tickets.csv."
         )
+    text, label = kind_of(recipe).usual_columns
     return task_from_files(
         recipe.train or None,
         recipe.dev or None,
-        text=recipe.text or "text",
+        text=recipe.text or text,
         pair=recipe.pair or None,
-        label=recipe.label or "label",
+        label=recipe.label or label,
         header=recipe.named,
         separator=recipe.separator,
         encoding=recipe.encoding,
         skip_bad=recipe.skip_bad,
+        context=recipe.context,
         kind=recipe.kind or USUAL_KIND,
         metric=recipe.metric,
         positive=recipe.positive,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bertkit.config.head import USUAL_KIND, HeadKind
 from bertkit.data.files import locate, stored
@@ -46,11 +46,13 @@ class Task:
             `data/sources.toml`; empty for a user's own files.
         files: the table of each split, absolute or in the task's folder.
         columns: where text, pair and label stand in each table.
-        metric: the task's own; "" is made the usual one of its kind.
+        metric: the task's own; "" is made the usual one of its kind, unless that hangs on the labels.
         header: as in `iterate_rows`, and so the next two.
         separator: of the columns.
         encoding: of the text.
         skip_bad: whether rows that cannot be used are left out.
+        context: of a kind that takes it (see `Kind.takes_context`): rows before, and behind, that one is read
+            with.
         labels: a label as in the file -> its name, in the order of the classes; empty: the distinct labels
             of the train split.
         kind: what is to be learnt.
@@ -72,6 +74,7 @@ class Task:
     separator: str = ""
     encoding: str = ""
     skip_bad: bool = False
+    context: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
     kind: HeadKind = USUAL_KIND
     folder: Path | None = None
@@ -84,7 +87,20 @@ class Task:
 
     def __post_init__(self) -> None:
         check_choice(f"task {self.name}", "kind", self.kind, HeadKind)
-        object.__setattr__(self, "metric", get_kind(self.kind).metric(self.metric).name)
+        kind = get_kind(self.kind)
+        if self.context and not kind.takes_context:
+            raise UserError(
+                f"Rows of the kind {self.kind!r} have no neighbours to be read with; leave out context."
+            )
+        # Where the usual one hangs on the labels it stays open until they are read.
+        if self.metric or kind.usual_of is None:
+            object.__setattr__(self, "metric", kind.metric(self.metric).name)
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How its files are read: what `Kind.reads` is told beside the columns."""
+        how = {"header": self.header, "separator": self.separator, "encoding": self.encoding}
+        return {**how, **({"context": self.context} if self.context else {})}
 
     def file(self, split: Split) -> Path:
         """The table of a split.

@@ -74,7 +74,7 @@ class _Rows:
             "frozen": recipe.model.freeze,
             "own_rows": not recipe.task.name,
             "learns_vocabulary": self._prepared.start is None and not recipe.vocabulary.file,
-            "metric": self._prepared.task.metric,
+            "metric": self._prepared.scoring.metric.name,
         }
 
     def uniform(self) -> float:

@@ -301,7 +301,8 @@ def _facts(
     sequences: Sequences,
     tokenizer: Tokenizer,
 ) -> Facts:
-    lengths = sequences.lengths
+    lengths, parts = sequences.lengths, (train, dev, test)
+    of_kind = (note for rows in parts if rows is not None for note in KINDS[task.kind].notes(rows, labels))
     return Facts(
         task=task.name,
         model=recipe.model.start,
@@ -316,5 +317,5 @@ def _facts(
         duplicates=len(odd.duplicates),
         leaks=len(odd.leaks),
         vocabulary_size=tokenizer.size,
-        notes=tuple(notes(train, dev, test)),
+        notes=tuple(dict.fromkeys([*notes(*parts), *of_kind])),
     )
