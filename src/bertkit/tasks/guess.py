@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bertkit.config.head import USUAL_KIND
+from bertkit.data.formats import arrow_files
 from bertkit.data.tables import Column, first_rows, has_names
 from bertkit.data.tagged import tagged_columns
 from bertkit.errors import UserError, listed
@@ -139,7 +140,8 @@ def _first_rows(path: Path, task: TaskRecipe) -> list[list[Any]]:
 
 def _tagged(path: Path, task: TaskRecipe) -> tuple[TaskRecipe, str] | None:
     """The same of a file whose words have tags; None of others."""
-    if task.kind not in ("", "tag"):
+    # Of a folder that is no table, what is wrong with it is told below.
+    if task.kind not in ("", "tag") or (path.is_dir() and not arrow_files(path)):
         return None
     word, tag = task.text or None, task.label or None
     columns = tagged_columns(path, word, tag, known=task.kind == "tag", encoding=task.encoding)
