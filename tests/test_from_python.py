@@ -16,11 +16,12 @@ from trained import StopsAfter
 
 import bertkit
 from bertkit.errors import UserError
-from bertkit.recipe import PretrainRecipe, Recipe
+from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
 from bertkit.recipe.keywords import changes_of, minutes
 from bertkit.runs.folder import check_free
-from bertkit.runs.given import keep_rows, rows_in
+from bertkit.runs.given import keep_rows, names_of, rows_in
 from bertkit.show.outcome import Outcome
+from bertkit.tasks.registry import find_task
 
 WORDS = {"bill": "pay the bill now", "login": "my password is lost"}
 ROWS = [{"message": f"{WORDS[k]} {n}", "category": k} for n in range(20) for k in WORDS]
@@ -179,3 +180,10 @@ def test_the_examples_of_the_page_run(tmp_path: Path, monkeypatch: pytest.Monkey
     blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
     assert len(blocks) >= 4
     exec("\n".join(blocks), {})
+
+
+def test_a_share_of_nothing_is_no_share() -> None:
+    """0.0 must not come to the usual share in silence."""
+    assert names_of({"train": "a.csv", "dev": 0.0, "test": ""}) == {"train": "a.csv", "dev": "0%"}
+    with pytest.raises(UserError, match="0% is no share of the rows"):
+        find_task(TaskRecipe(**names_of({"train": "a.csv", "dev": 0.0})))

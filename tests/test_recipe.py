@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from bertkit.errors import UserError
 from bertkit.recipe import ModelRecipe, OptimiserRecipe, PretrainRecipe, Recipe, TrainingRecipe
-from bertkit.recipe.base import OWN_FILES, find_toml
+from bertkit.recipe.base import OWN_FILES, Changes, find_toml
+from bertkit.recipe.keywords import with_last_word
 from bertkit.recipe.pretrain import kind_of_recipe
 from bertkit.recipe.study import Study
 
@@ -147,3 +148,18 @@ def test_the_recipes_and_the_studies_belong_to_the_package() -> None:
     inside = {path for pattern in patterns for path in root.glob(pattern)}
     data = {path for path in root.glob("src/bertkit/**/*.*") if path.suffix not in (".py", ".pyc")}
     assert data == inside, "a file that no wheel would have"
+
+
+@pytest.mark.parametrize(
+    ("changes", "pooling"),
+    [
+        ({"model": {"start": "owner/other"}}, ""),
+        ({"model": {"start": "owner/other"}, "head": {"pooling": "max"}}, "max"),
+        ({"model": {"start": "owner/one"}}, "mean"),
+        ({"model": {"start": "mini"}}, "mean"),
+        ({"model": {"freeze": True}}, "mean"),
+    ],
+)
+def test_another_trained_model_brings_its_own_pooling(changes: Changes, pooling: str) -> None:
+    recipe = Recipe().with_changes({"model": {"start": "owner/one"}, "head": {"pooling": "mean"}})
+    assert recipe.with_changes(with_last_word(recipe, changes)).head.pooling == pooling

@@ -24,8 +24,8 @@ from bertkit.infer.evaluate import evaluate as run_evaluate
 from bertkit.infer.model import load
 from bertkit.infer.rows import SILENT, Progress
 from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe, TaskRecipe
-from bertkit.recipe.base import find_toml
-from bertkit.recipe.keywords import changes_of
+from bertkit.recipe.base import Changes, find_toml
+from bertkit.recipe.keywords import changes_of, with_last_word
 from bertkit.recipe.parts import Phase
 from bertkit.recipe.pretrain import kind_of_recipe
 from bertkit.recipe.study import Study, settings_by_stage
@@ -225,9 +225,9 @@ def _changed(
     changes: Mapping[str, Mapping[str, Any]] | None,
     options: Mapping[str, Any] | None = None,
 ) -> AnyRecipe:
-    start = {"model": {"start": model}} if model else {}
-    named = changes_of(recipe, options or {})
-    return recipe.about(what).with_changes(start).with_changes(named).with_changes(changes or {})
+    start: Changes = {"model": {"start": model}} if model else {}
+    started = recipe.about(what).with_changes(with_last_word(recipe, start))
+    return started.with_changes(changes_of(recipe, options or {})).with_changes(changes or {})
 
 
 def _placed(

@@ -124,6 +124,17 @@ def test_tables_of_every_format(predict, tmp_path: Path) -> None:
     assert [answer["text"] for answer in json.loads(out)] == ["dog", 'the "old" mat']
 
 
+def test_nothing_of_a_row_that_is_too_long_is_lost(predict, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("text,id\ndog,1\na mat,2,3,4\ncat,5\n")
+    code, _, err = predict("new.csv")
+    assert code == 2
+    assert "line 3: too many columns (4 where the first row has 2)" in err
+    rows = list(csv.reader((tmp_path / "new.predicted.csv").open()))
+    assert rows[0] == ["text", "id", "column_3", "column_4", "label", "probability"]
+    assert rows[2] == ["a mat", "2", "3", "4", "", ""]
+    assert rows[3][:4] == ["cat", "5", "", ""]
+
+
 def test_a_bad_row_of_a_table(predict, tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("text,b\ndog,1\ncat\nmat,2\n")

@@ -6,9 +6,10 @@ import pytest
 
 from bertkit.data.tables import Columns
 from bertkit.errors import UserError
+from bertkit.recipe import TaskRecipe
 from bertkit.tasks.load import load_examples
 from bertkit.tasks.named import TASKS
-from bertkit.tasks.registry import get_task, task_from_files
+from bertkit.tasks.registry import find_task, get_task, task_from_files
 
 # Of each split: its rows, and those of class 1.
 ROWS = {
@@ -77,3 +78,10 @@ def test_a_folder_that_is_called_as_no_task_is_told_what_it_may_be(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"but a folder of that name.*bertkit pretrain letters$"):
         get_task("letters")
+
+
+@pytest.mark.parametrize("given", [{"text": "a"}, {"header": "no"}, {"skip_bad": True}, {"encoding": "gbk"}])
+def test_how_files_are_read_is_not_said_of_a_named_task(given: dict) -> None:
+    flag = "--" + next(iter(given)).replace("_", "-")
+    with pytest.raises(UserError, match=rf"task 'cola' are read is known; leave {flag} out"):
+        find_task(TaskRecipe(name="cola", **given))

@@ -4,11 +4,18 @@ from pathlib import Path
 import pytest
 
 from bertkit import api
+from bertkit.data.tables import Row
 from bertkit.errors import UserError
 from bertkit.recipe import ModelRecipe, Recipe
 from bertkit.show.run_display import WORDS
+from bertkit.tasks import load as loading
+from bertkit.tasks.load import ReadOnce
 from bertkit.train import settle as settling
+from bertkit.train.listener import Listener
+from bertkit.train.prepare import prepare
+from bertkit.train.processes import ALONE
 from bertkit.train.settle import settle, usual_pooling
+from bertkit.train.start import source_of
 
 
 def rows(folder: Path, count: int) -> Path:
@@ -110,3 +117,28 @@ def test_a_run_knows_the_rows_that_it_was_not_trained_on(tmp_path: Path, found: 
     file.write_text(file.read_text().replace("number", "count"))
     with pytest.raises(UserError, match=r"The test rows of .* are not those of its training"):
         api.evaluate(run, "")
+
+
+def test_the_rows_are_read_once(tmp_path: Path, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    usual = loading.checked
+
+    def counted(path: Path, row: Row) -> Row:
+        read.append(path)
+        return usual(path, row)
+
+    monkeypatch.setattr(loading, "checked", counted)
+    recipe = Recipe().about(rows(tmp_path, 50)).with_changes({"batch": {"max_length": 16}})
+    source_of(recipe, ALONE, Listener(), ReadOnce())
+    assert len(read) == 50
+
+
+def test_the_positive_label_hangs_on_the_whole_file_and_not_on_what_is_set_aside(
+    tmp_path: Path, found: str
+) -> None:
+    file = tmp_path / "even.csv"
+    file.write_text("text,label\n" + "".join(f"text {n},{'ab'[n % 2]}\n" for n in range(41)))
+    for seed in range(4):
+        changes = {"task": {"split_seed": seed}, "batch": {"max_length": 16}, "training": {"epochs": 1}}
+        recipe = Recipe().about(file).with_changes(changes)
+        assert prepare(settle(recipe)[0]).scoring.positive == "b"

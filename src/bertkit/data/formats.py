@@ -12,7 +12,7 @@ from typing import Any
 
 from bertkit.data.files import COMPRESSIONS, STANDARD_INPUT, first_bytes, mark_of
 from bertkit.data.folders import FOLDERS, text_files
-from bertkit.errors import UserError, listed
+from bertkit.errors import UserError, check_pointer, listed
 
 PLAIN = ".txt"
 WORD_A_LINE = ".conll"
@@ -49,7 +49,6 @@ _MARKS: tuple[tuple[int, bytes, str | tuple[str, str]], ...] = (
     (0, b"\xd0\xcf\x11\xe0", ("a file of an old Excel or Word", "save it as .xlsx, CSV or plain text")),
     (0, b"SQLite format 3", ("an SQLite database", "export its table as CSV")),
     (0, b"\x93NUMPY", ("an array of NumPy", "write its texts to CSV or JSON lines")),
-    (0, b"version https://git-lfs", ("a pointer of Git LFS, not the file itself", "fetch it: git lfs pull")),
 )
 _MARKUP = (".html", ".htm", ".xhtml", ".xml")
 _MARKUP_STARTS = ("<!doctype", "<html", "<?xml")
@@ -75,6 +74,7 @@ def format_of(path: Path, *, text: bool = False) -> str:
         return PLAIN
     if path.is_dir():
         return _format_of_folder(path)
+    check_pointer(path)
     kind, compressed = _named(path)
     head = first_bytes(path) if path.is_file() else b""
     for at, mark, what in _MARKS:

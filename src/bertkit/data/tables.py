@@ -288,7 +288,11 @@ def _tabular(records_of: Records) -> Reader:
         for line, cells in records if named else chain([first], records):
             found = cells if isinstance(cells, str) else _checked(cells, width, places)
             given = [] if isinstance(cells, str) else cells
-            yield line, found, dict(zip_longest(names, given[: len(names)]))
+            called = names
+            if manner.whole and len(given) > len(names):
+                # A row that is too long cannot be used, and yet nothing of it is lost.
+                called = _names([*names, *[""] * (len(given) - len(names))])
+            yield line, found, dict(zip_longest(called, given[: len(called)]))
 
     return read
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from bertkit.config.model import PRESETS
 from bertkit.errors import UserError, nearest
 from bertkit.recipe.base import BaseRecipe, Changes
 
@@ -68,7 +69,14 @@ def changes_of(recipe: BaseRecipe, given: Mapping[str, Any]) -> Changes:
 
 
 def with_last_word(recipe: BaseRecipe, changes: Changes) -> Changes:
-    """The changes of a recipe; where they say how long it runs, what it has said of that itself is gone."""
+    """The changes of a recipe, and what it has said itself that they overrule.
+
+    Where they say how long it runs, that is what it has said of that; where they give another trained model,
+    the pooling of the head, which is then that of the new one.
+    """
+    flat, start = recipe.flat(), changes.get("model", {}).get("start")
+    if start not in (None, flat.get("model.start"), *PRESETS) and flat.get("head.pooling"):
+        changes = {**changes, "head": {"pooling": "", **changes.get("head", {})}}
     said, training = changes.get("training", {}), getattr(recipe, "training", None)
     if not HOW_LONG.keys() & said.keys():
         return changes

@@ -94,9 +94,9 @@ def _cell(value: Any, names: Sequence[str] | None) -> Any:
 def names_of(parts: Mapping[str, Any]) -> dict[str, str]:
     """Files and shares of rows, 0.2 or "20%", as a recipe has them; what is empty or rows is left out."""
     return {
-        name: f"{100 * given:g}%" if isinstance(given, float) else str(given)
+        name: f"{100 * given:g}%" if isinstance(given, int | float) else str(given)
         for name, given in parts.items()
-        if not is_rows(given) and given
+        if not is_rows(given) and given is not None and given != ""
     }
 
 

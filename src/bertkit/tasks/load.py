@@ -58,6 +58,23 @@ def load_splits(task: Task) -> tuple[dict[Split, Examples], Names]:
     return found, names
 
 
+class ReadOnce:
+    """`load_splits`, for several who ask for the same task one after the other."""
+
+    def __init__(self) -> None:
+        self._known: tuple[Task, tuple[dict[Split, Examples], Names]] | None = None
+
+    def __call__(self, task: Task) -> tuple[dict[Split, Examples], Names]:
+        """See `load_splits`."""
+        if self._known is None or self._known[0] != task:
+            self._known = task, load_splits(task)
+        return self._known[1]
+
+
+ReadSplits = Callable[[Task], tuple[dict[Split, Examples], Names]]
+"""`load_splits`, or what is like it."""
+
+
 def _dealt(task: Task, whole: Examples) -> dict[Split, Examples]:
     """The splits of the rows of one file."""
     alike = KINDS[task.kind].strata(whole.known)

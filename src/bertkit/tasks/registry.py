@@ -9,7 +9,7 @@ from pathlib import Path
 from bertkit.config.head import USUAL_KIND, HeadKind
 from bertkit.data.tables import Column, Columns
 from bertkit.errors import UserError, nearest
-from bertkit.recipe import TaskRecipe, fold_of, share_of
+from bertkit.recipe import OF_FILES, TaskRecipe, fold_of, share_of
 from bertkit.tasks.kind import Kind
 from bertkit.tasks.kinds import KINDS
 from bertkit.tasks.named import TASKS
@@ -110,6 +110,13 @@ def find_task(recipe: TaskRecipe) -> Task:
         if recipe.kind not in ("", task.kind):
             raise UserError(
                 f"The task {task.name!r} is of the kind {task.kind!r}, not {recipe.kind!r}; leave --kind out."
+            )
+        usual = TaskRecipe()
+        known = (*OF_FILES, "encoding", "skip_bad")
+        if wrong := [key for key in known if getattr(recipe, key) != getattr(usual, key)]:
+            raise UserError(
+                f"How the files of task {task.name!r} are read is known; leave "
+                f"--{wrong[0].replace('_', '-')} out, or give files of your own."
             )
         asked = {key: value for key in OVER_NAMED if (value := getattr(recipe, key))}
         return replace(task, **asked)

@@ -32,6 +32,7 @@ from bertkit.runs.restarts import Restart, changed
 from bertkit.runs.result import Answers, SeedResult, answers_of_seeds
 from bertkit.tasks.calibration import fit_temperature, logarithms
 from bertkit.tasks.kind import Decision
+from bertkit.tasks.load import ReadSplits, load_splits
 from bertkit.train.explain import explain_mistakes
 from bertkit.train.feature_cache import FeatureCache, Inputs
 from bertkit.train.listener import LabelledPlan, Listener
@@ -277,12 +278,19 @@ class Labelled(Source):
 
     recipe: Recipe
 
-    def __init__(self, recipe: Recipe, processes: Processes, compute: Compute, listener: Listener) -> None:
-        self.recipe = recipe = settle(recipe)[0]
+    def __init__(
+        self,
+        recipe: Recipe,
+        processes: Processes,
+        compute: Compute,
+        listener: Listener,
+        read: ReadSplits = load_splits,
+    ) -> None:
+        self.recipe = recipe = settle(recipe, read)[0]
         self.processes = processes
         self.compute = compute
         self.listener = listener
-        self.prepared: Prepared = prepare(recipe)
+        self.prepared: Prepared = prepare(recipe, read)
         self.fingerprint = self.prepared.fingerprint
         self.inputs = self.prepared.inputs
         self._cache = FeatureCache(self.prepared, recipe.model, compute, processes, listener)

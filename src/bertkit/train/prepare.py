@@ -27,7 +27,7 @@ from bertkit.tasks.encoded import Encoded
 from bertkit.tasks.examples import Examples, OddRows, Targets, notes, odd_rows
 from bertkit.tasks.kind import HeadOutputs, Kind, Scale, Scoring
 from bertkit.tasks.kinds import KINDS
-from bertkit.tasks.load import load_splits
+from bertkit.tasks.load import ReadSplits, load_splits
 from bertkit.tasks.metrics import FloatArray
 from bertkit.tasks.registry import find_task
 from bertkit.tasks.task import Task
@@ -152,8 +152,8 @@ class Prepared:
         return replace(learned, values=self.scale.inside(learned.values))
 
 
-def prepare(recipe: Recipe) -> Prepared:
-    """Read the data, get or learn the vocabulary, encode, and score the baselines.
+def prepare(recipe: Recipe, read: ReadSplits = load_splits) -> Prepared:
+    """Get the data by `read`, get or learn the vocabulary, encode, and score the baselines.
 
     Raises:
         UserError: bad data, an unknown task, preset or option, a vocabulary that does not fit the model.
@@ -166,7 +166,7 @@ def prepare(recipe: Recipe) -> Prepared:
             "training: a temperature is of the probabilities of classes, and a task of the kind "
             f"{kind.name!r} has none; leave it out."
         )
-    rows, labels = load_splits(task)
+    rows, labels = read(task)
     train, dev, test = rows["train"], rows["dev"], rows.get("test")
     tokenizer, config = _starting_point(recipe, start, train)
     check_positions(recipe.batch.reading, config)
@@ -174,7 +174,10 @@ def prepare(recipe: Recipe) -> Prepared:
         raise UserError(
             f"The model {recipe.model.start!r} has no pooler; say how to pool: --set head.pooling=mean"
         )
-    scoring = kind.scoring(labels, task.metric, kind.positive(task.positive, train.known, labels))
+    # Of a whole file, so that it is the same whichever rows are set aside.
+    told = [part.known.values for part in rows.values() if part.path == train.path]
+    positive = kind.positive(task.positive, Targets.single(np.concatenate(told)), labels)
+    scoring = kind.scoring(labels, task.metric, positive)
     weighted = "balanced" if recipe.batch.sampling == "balanced" else recipe.training.class_weights
     weights = None if weighted == "none" else kind.weights(weighted, train.known, labels)
     encoded = [kind.encode(tokenizer, rows, recipe.batch.reading, labels) for rows in (train, dev)]

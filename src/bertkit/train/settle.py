@@ -13,7 +13,7 @@ from bertkit.errors import UserError
 from bertkit.recipe import USUAL_DEV, ModelRecipe, Recipe
 from bertkit.recipe.base import Changes
 from bertkit.tasks.guess import complete
-from bertkit.tasks.load import load_examples
+from bertkit.tasks.load import ReadSplits, load_splits
 from bertkit.tasks.own import expand
 from bertkit.tasks.registry import find_task, kind_of
 
@@ -24,8 +24,10 @@ are too few updates to learn from. 40 rows of five classes gave 0.135 after 6 up
 NAMED_START = "mini"
 
 
-def settle(recipe: Recipe) -> tuple[Recipe, list[str]]:
+def settle(recipe: Recipe, read: ReadSplits = load_splits) -> tuple[Recipe, list[str]]:
     """The recipe with everything chosen that it leaves open, and a sentence about each choice.
+
+    Rows are got by `read`.
 
     The choice is the same whenever the files and the models on this machine are; a recipe in which nothing is
     open comes back as it is, and no file is read.
@@ -42,7 +44,7 @@ def settle(recipe: Recipe) -> tuple[Recipe, list[str]]:
         tokens = HEAD_KINDS[kind_of(recipe.task).name].tokens
         recipe = recipe.with_changes({"head": {"pooling": "none" if tokens else usual_pooling(recipe.model)}})
     if not recipe.training.epochs:
-        recipe = recipe.with_changes({"training": {"epochs": _epochs(recipe)}})
+        recipe = recipe.with_changes({"training": {"epochs": _epochs(recipe, read)}})
     return recipe, notes
 
 
@@ -108,12 +110,12 @@ def _pooling_of(folder: ModelFolder) -> Pooling:
     return "pooler" if trained else "mean"
 
 
-def _epochs(recipe: Recipe) -> int:
+def _epochs(recipe: Recipe, read: ReadSplits) -> int:
     """So many that a recipe's steps are made, or about `UPDATES`."""
     training = recipe.training
     if training.budget:
         return EPOCHS
-    rows = len(load_examples(find_task(recipe.task), "train")[0])
+    rows = len(read(find_task(recipe.task))[0]["train"])
     an_epoch = max(1, math.ceil(rows / recipe.batch.sequences))
     least = 1 if training.steps else EPOCHS
     return max(least, math.ceil((training.steps or UPDATES) / an_epoch))

@@ -18,6 +18,7 @@ from bertkit.runs.findings import append_findings
 from bertkit.runs.folder import check_free, has_begun, make_run, seed_folder, write_result
 from bertkit.runs.lock import hold
 from bertkit.runs.resume import check_resumable, go_on, run_before
+from bertkit.tasks.load import ReadOnce, ReadSplits, load_splits
 from bertkit.train.corpus import with_own_text
 from bertkit.train.labelled import Labelled, count_steps
 from bertkit.train.listener import Listener, Plan
@@ -45,8 +46,13 @@ ASSUMED_STEPS = 1_000
 """Where a recipe does not say how long, which a run must but a look before it need not."""
 
 
-def source_of(recipe: Recipe | PretrainRecipe, processes: Processes, listener: Listener) -> Source:
-    """What the seeds of a run of the recipe share.
+def source_of(
+    recipe: Recipe | PretrainRecipe,
+    processes: Processes,
+    listener: Listener,
+    read: ReadSplits = load_splits,
+) -> Source:
+    """What the seeds of a run of the recipe share; labelled rows are got by `read`.
 
     Raises:
         UserError: bad data or options.
@@ -54,7 +60,7 @@ def source_of(recipe: Recipe | PretrainRecipe, processes: Processes, listener: L
     compute = Compute.choose(recipe.training.precision)
     if isinstance(recipe, PretrainRecipe):
         return Unlabelled(recipe, processes, compute, listener)
-    return Labelled(recipe, processes, compute, listener)
+    return Labelled(recipe, processes, compute, listener, read)
 
 
 def preflight(recipe: Recipe | PretrainRecipe, *, seconds: float = SECONDS) -> Preflight:
@@ -67,13 +73,14 @@ def preflight(recipe: Recipe | PretrainRecipe, *, seconds: float = SECONDS) -> P
     Raises:
         UserError: bad data or options.
     """
+    read = ReadOnce()
     if isinstance(recipe, Recipe):
-        recipe, _ = settle(recipe)
+        recipe, _ = settle(recipe, read)
     else:
         training = recipe.training
         if not (training.steps or training.budget or training.replay):
             recipe = recipe.with_changes({"training": {"steps": ASSUMED_STEPS}})
-    return measure_all(source_of(recipe, ALONE, Listener()), seconds=seconds)
+    return measure_all(source_of(recipe, ALONE, Listener(), read), seconds=seconds)
 
 
 def train(
@@ -102,12 +109,12 @@ def train(
     """
     began = time.monotonic()
     flush_denormals()
-    processes = join_processes()
+    processes, read = join_processes(), ReadOnce()
     with ExitStack() as held:
         held.enter_context(naming(out))
         held.callback(leave_processes)
         if isinstance(recipe, Recipe):
-            recipe, chosen = settle(recipe)
+            recipe, chosen = settle(recipe, read)
             for choice in chosen:
                 listener.told(choice)
         resume = resume or _goes_on_after_a_restart(out)
@@ -119,7 +126,7 @@ def train(
         if isinstance(recipe, PretrainRecipe) and recipe.corpus.texts:
             recipe = with_own_text(recipe, out, processes, listener, resume=resume)
             resume = resume and has_begun(out)
-        source, plan = _begin(recipe, out, processes, listener, resume=resume)
+        source, plan = _begin(recipe, out, processes, listener, read, resume=resume)
         with deferred_signals() as interrupted:
             outcomes = _train_seeds(source, out, began)
             if processes.total(float(interrupted())):  # It came in the very last evaluation.
@@ -141,11 +148,17 @@ def _check(out: Path, recipe: Recipe | PretrainRecipe, *, resume: bool, overwrit
 
 
 def _begin(
-    recipe: Recipe | PretrainRecipe, out: Path, processes: Processes, listener: Listener, *, resume: bool
+    recipe: Recipe | PretrainRecipe,
+    out: Path,
+    processes: Processes,
+    listener: Listener,
+    read: ReadSplits,
+    *,
+    resume: bool,
 ) -> tuple[Source, Plan]:
     """Read the data, look at what is wrong before the first step, make the folder, and say all that."""
     try:
-        source = source_of(recipe, processes, listener)
+        source = source_of(recipe, processes, listener, read)
         trial = source.objective(recipe.training.seed, trial=True)
         # A run that goes on was looked at when it began.
         found = [] if resume or not processes.first else check_before(measure_quickly(source, trial))
