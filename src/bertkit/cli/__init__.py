@@ -54,6 +54,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "study", "answer a question by experiment: recipes over seeds, with intervals", "study", lasting=True
     ),
+    Command("glue", "measure a model on all of GLUE that is here, beside the paper", "glue", lasting=True),
     Command("compare", "lay runs side by side, and say which differences are significant", "compare"),
     Command("convert", "write a model in another format: transformers' or Google's", "convert", lasting=True),
     Command("inspect", "say what is in a model folder", "inspect"),

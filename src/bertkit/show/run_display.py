@@ -381,10 +381,10 @@ class StudyDisplay(BarDisplay, StudyListener):
         interrupted = isinstance(error, KeyboardInterrupt)
         return "Interrupted; the same command goes on where the study is." if interrupted else ""
 
-    def planned(self, study: Study, runs: Sequence[Run]) -> None:
+    def planned(self, question: str, runs: Sequence[Run]) -> None:
         """The question, and how much there is to do."""
         done = sum(state(run) == "done" for run in runs)
-        self._console.print(study.question, style="bold")
+        self._console.print(question, style="bold")
         self._console.print(f"{len(runs)} runs, {done} of them done already")
         self._task = self._bar.add_task("", total=len(runs), completed=done)
 

@@ -48,6 +48,12 @@ def failure(run: Run) -> str:
     return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 
+def kept_recipe(run: Run) -> str | None:
+    """The recipe, as TOML, that a run was last made or gone on with; None where it was not begun."""
+    path = _beside(run, "toml")
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
 def run_all(
     runs: Sequence[Run], lock: int, *, jobs: int, again: bool, told: Callable[[Run, State], None]
 ) -> None:

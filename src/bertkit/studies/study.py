@@ -29,8 +29,8 @@ STUDY = "study.toml"
 class StudyListener:
     """What a person sees of a study: nothing, unless a method is replaced."""
 
-    def planned(self, study: Study, runs: Sequence[Run]) -> None:
-        """These are all runs; `runner.state` tells which are done."""
+    def planned(self, question: str, runs: Sequence[Run]) -> None:
+        """These are all runs that shall answer it; `runner.state` tells which are done."""
 
     def changed(self, run: Run, now: State) -> None:
         """A run began or ended."""
@@ -59,7 +59,7 @@ def run_study(
     _check_folder(out)
     planned = plan(study, out, settings=settings, seeds=seeds)
     runs = distinct(planned)
-    listener.planned(study, runs)
+    listener.planned(study.question, runs)
     began = time.perf_counter()
     if jobs:
         with hold(out, "runs the study at") as lock:

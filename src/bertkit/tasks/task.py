@@ -127,10 +127,12 @@ class Task:
 
     def has(self, split: Split) -> bool:
         """Whether the task has that split, and, of a named task, its file is on this machine."""
-        if split not in self.files:
-            return False
+        return split in self.files and self.has_file(self.files[split])
+
+    def has_file(self, name: str) -> bool:
+        """Whether `place` finds the file of that name."""
         try:
-            self.file(split)
+            self.place(name)
         except UserError:
             return False
         return True
