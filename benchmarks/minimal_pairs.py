@@ -2,7 +2,7 @@
 
 Each line is `{"good", "bad", "phenomenon"}`: two sentences that differ in a word or in the order of two, one
 of them acceptable, in the manner of BLiMP (Warstadt et al. 2020, arXiv 1912.00582). The words are common.
-But for polarity, a form that is right in one pair is wrong in another: word frequencies tell little.
+But for polarity, a form that is right in one pair is wrong in another: token frequencies tell little.
 
     python benchmarks/minimal_pairs.py > pairs.jsonl
     bertkit score RUN pairs.jsonl --group phenomenon

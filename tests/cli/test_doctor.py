@@ -154,7 +154,7 @@ def make_stuck(run: Path) -> None:
         for i in range(1, 91)
     ]
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    prior = {"event": "health", "step": 90, "epoch": 3.0, "prior_entropy": 0.69}
+    prior = {"event": "health", "step": 90, "epoch": 3.0, "baseline_loss": 0.69}
     with (run / "metrics.jsonl").open("a") as file:
         file.write(json.dumps(prior) + "\n")
 

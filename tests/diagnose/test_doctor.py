@@ -309,7 +309,7 @@ def test_a_run_of_which_little_is_there_has_no_findings(tmp_path: Path) -> None:
 
 
 def test_what_was_measured_of_the_layers_is_read_with_its_types(tmp_path: Path) -> None:
-    health = {"event": "health", "step": 20, "epoch": 1.0, "prior_entropy": 0.61, "cls_spread": None}
+    health = {"event": "health", "step": 20, "epoch": 1.0, "baseline_loss": 0.61, "cls_spread": None}
     health["gradient_norms"] = {"embeddings": 0.1, "layer 1": 2, "head": None}
     run = finetuned(tmp_path / "run", [*finetuning_log(), health])
     history = read_history(run)
@@ -317,8 +317,8 @@ def test_what_was_measured_of_the_layers_is_read_with_its_types(tmp_path: Path) 
     assert list(found.gradient_norms) == ["embeddings", "layer 1", "head"]
     assert found.gradient_norms["layer 1"] == 2.0
     assert math.isnan(found.gradient_norms["head"])
-    assert (found.prior_entropy, found.cls_spread, found.update_ratios) == (0.61, None, {})
-    for fault in ({"gradient_norms": 3}, {"prior_entropy": {"a": 1}}, {"dead_units": {"layer 1": "x"}}):
+    assert (found.baseline_loss, found.cls_spread, found.update_ratios) == (0.61, None, {})
+    for fault in ({"gradient_norms": 3}, {"baseline_loss": {"a": 1}}, {"dead_units": {"layer 1": "x"}}):
         with (run / "metrics.jsonl").open("a") as file:
             file.write(json.dumps({**health, **fault}) + "\n")
         with pytest.raises(UserError, match=r"line 86"):
@@ -359,7 +359,7 @@ def test_a_pretraining_is_told_by_its_curve(tmp_path: Path) -> None:
         "It learned: the held-out loss is 4.410, 2.490 below that of predicting the token frequencies."
     )
     said = {answer.question: answer.words for answer in found.answers}
-    assert said["Did it leave the plateau of word frequencies?"] == "Yes, by step 30 of 100 (30%)."
+    assert said["Did it leave the unigram plateau?"] == "Yes, by step 30 of 100 (30%)."
     assert said["Was it still learning at its end?"].startswith(
         "Yes: over the last 30% of its steps a straight"
     )
@@ -371,10 +371,10 @@ def test_a_pretraining_without_held_out_text_is_told_by_its_training_loss() -> N
     steps = [Step(step, step / 30, 2.96) for step in range(1, 31)]
     run = RunHistory(PretrainRecipe(), [Track(steps=steps)], finished=True, floor=2.95)
     assert sentence_on(run) == (
-        "It did not learn to use the context and stayed on the plateau of word frequencies: the training "
+        "It did not learn to use the context and stayed on the unigram plateau: the training "
         "loss is 2.960, and no text was held out."
     )
-    assert sentence_on(replace(run, tracks=())).endswith("word frequencies: no text was held out.")
+    assert sentence_on(replace(run, tracks=())).endswith("unigram plateau: no text was held out.")
 
 
 def test_a_run_that_goes_on_is_told_as_far_as_it_is(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_it_says_what_was_found(tmp_path: Path) -> None:
         "bertkit pretraining mini <7> from text",
         "Held-out loss 2.000, perplexity 7.4: 53.1% of the masked tokens are restored.",
         "Predicting the token frequencies gives 6.250 (518), uniform guessing 9.011 (8,193).",
-        "It broke through the plateau of word frequencies by step 130 of 1,300",
+        "It broke through the unigram plateau by step 130 of 1,300",
         "parameters 11,171,074",
         "vocabulary 8,192 tokens",
         "tokens read 2,660,001",
@@ -196,21 +196,21 @@ def test_a_long_log_makes_a_small_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "heldout", "level", "words"),
     [
-        ({}, HELDOUT, "good", "It broke through the plateau"),
+        ({}, HELDOUT, "good", "It broke through the unigram plateau"),
         (
             {"through_at": None},
             [*HELDOUT[:1], (650.0, 6.2), (1_300.0, 6.1)],
             "bad",
-            "stayed on the plateau of word frequencies",
+            "stayed on the unigram plateau",
         ),
         (
             {"through_at": None},
             [*HELDOUT[:1], (900.0, 7.0), (1_300.0, 6.0)],
             "open",
-            "The loss had nearly left the plateau of word frequencies at the end, and was still falling",
+            "The loss had nearly left the unigram plateau at the end, and was still falling",
         ),
         ({}, [*HELDOUT[:1], (900.0, 1.9), HELDOUT[2]], "open", "lower before, 1.900 after step 900"),
-        ({}, [*HELDOUT[:1], (900.0, 1.96), HELDOUT[2]], "good", "It broke through the plateau"),
+        ({}, [*HELDOUT[:1], (900.0, 1.96), HELDOUT[2]], "good", "It broke through the unigram plateau"),
         (
             {"through_at": 0, "before": {"mlm_loss": 2.25, "mlm_accuracy": 0.5}},
             [(0.0, 2.25), (1_300.0, 2.0)],

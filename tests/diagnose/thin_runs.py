@@ -54,7 +54,7 @@ OF_RECORDS = (
     "unigram",
     "uniform",
     "smoothed_loss",
-    "prior_entropy",
+    "baseline_loss",
     "heldout_gap",
     "gradient_norms",
     "update_ratios",

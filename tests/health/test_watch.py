@@ -25,7 +25,7 @@ from bertkit.tasks.classify import CLASSIFY
 PRIOR = 0.607
 ARTICLE = OptimiserRecipe(name="adam", lr=1e-3, weight_decay=0.0, clip=0.0, warmup=0.0, schedule="constant")
 MODEL = ModelConfig(vocabulary_size=99, layers=2, hidden_size=12, heads=3, feedforward_size=20)
-SETTING = Setting(phase="finetune", optimiser=ARTICLE, model=MODEL, prior_entropy=PRIOR)
+SETTING = Setting(phase="finetune", optimiser=ARTICLE, model=MODEL, baseline_loss=PRIOR)
 
 
 def look(step: int, bottom: float = 0.2, head: float = 1.0, **changes) -> Health:
@@ -68,7 +68,7 @@ PRETRAINING = at(
     look(1),
     look(20),
     loss=6.9,
-    setting=replace(SETTING, phase="pretrain", prior_entropy=6.9, uniform=9.0, spike=2.0),
+    setting=replace(SETTING, phase="pretrain", baseline_loss=6.9, uniform=9.0, spike=2.0),
     fraction=0.3,
     evaluations=(evaluation(30, loss=6.8),),
 )
@@ -282,7 +282,7 @@ def watched_over(losses: Iterator[float], setting: Setting, steps: int, watch: W
 @pytest.mark.parametrize(("majority", "rows"), [(0.7, 2), (0.85, 4), (0.9, 16), (0.95, 32), (0.99, 4)])
 def test_noise_about_the_labels_entropy_is_no_collapse(majority: float, rows: int) -> None:
     prior = -majority * math.log(majority) - (1 - majority) * math.log(1 - majority)
-    setting = replace(SETTING, prior_entropy=prior)
+    setting = replace(SETTING, baseline_loss=prior)
     run = list(watched_over(answering_the_shares(majority, rows, seed=0), setting, 1_500, Watch()))
     assert min(now.past.lowest for now in run) < prior / 1.2
     assert max(now.past.smoothed for now in run[50:]) > 1.1 * prior
@@ -290,7 +290,7 @@ def test_noise_about_the_labels_entropy_is_no_collapse(majority: float, rows: in
 
 
 def test_what_was_learnt_and_is_lost_is_told_though_batches_are_noisy() -> None:
-    setting, watch = replace(SETTING, prior_entropy=0.69), Watch()
+    setting, watch = replace(SETTING, baseline_loss=0.69), Watch()
     learnt = list(watched_over(calibrated(0.34, 8, seed=0), setting, 1_500, watch))
     assert any(now.past.risen_at for now in learnt)
     assert [now.step for now in learnt if loss_rises(now) or doubtful(now)] == []

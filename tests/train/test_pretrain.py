@@ -300,7 +300,7 @@ def test_a_sudden_rise_stops_the_run(restoring: PretrainRecipe, tmp_path: Path) 
 
 def test_a_run_stuck_at_word_frequencies_says_so(restoring: PretrainRecipe, tmp_path: Path) -> None:
     fit(restoring.with_changes({"optimiser": {"lr": 1e-9}}), tmp_path / "run")
-    assert "stuck on the plateau of word frequencies" in (tmp_path / "run" / "log.txt").read_text()
+    assert "stuck on the unigram plateau" in (tmp_path / "run" / "log.txt").read_text()
 
 
 def test_a_run_that_breaks_through_says_so(restoring: PretrainRecipe, tmp_path: Path) -> None:

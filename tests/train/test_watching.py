@@ -84,7 +84,7 @@ def test_a_watched_run_is_bit_for_bit_the_one_that_is_not(toy: Recipe, tmp_path:
     layers = ["embeddings", "layer 1", "pooler", "head"]
     assert all(list(look.gradient_norms) == list(look.update_ratios) == layers for look in seen)
     assert all(0 < ratio < 1 for look in seen for ratio in look.update_ratios.values())
-    assert all(look.prior_entropy and look.epoch == look.step / 9 and look.cls_spread for look in seen)
+    assert all(look.baseline_loss and look.epoch == look.step / 9 and look.cls_spread for look in seen)
     # The norm of all layers together is the one in the log of steps, before it was clipped.
     norms = [record["gradient_norm"] for record in records(tmp_path / "always", "train")]
     whole = [sum(norm**2 for norm in look.gradient_norms.values()) ** 0.5 for look in seen]

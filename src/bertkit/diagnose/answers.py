@@ -43,7 +43,7 @@ def answers_of(run: History) -> tuple[Answer, ...]:
         }
     else:
         asked = {
-            "Did it leave the plateau of word frequencies?": _left(run),
+            "Did it leave the unigram plateau?": _left(run),
             "Was it still learning at its end?" if run.finished else "Is it still learning?": _falling(run),
             "Is there enough text?": _text(run),
             "Can it tell pairs?": _pairs(run),

@@ -114,7 +114,7 @@ class Pretrained(Group):
         accuracy: share of held-out masked tokens that are restored, mean over the models that tell it.
         pairs: share of held-out pairs that are told right, mean over the models that learned from pairs.
         floors: losses of predicting token frequencies ("unigram") and of uniform guessing ("uniform").
-        through_at: the step by which each model was off the plateau of word frequencies; None if never.
+        through_at: the step by which each model was off the unigram plateau; None if never.
         tokens: that the first model read.
         corpus: fingerprint of the text.
     """

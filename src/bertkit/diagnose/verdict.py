@@ -53,7 +53,7 @@ class Conclusion:
 
 
 def verdict_on(run: History, result: Result) -> Verdict:
-    """What a page says of a run: by its scores and the baselines, or by the plateau of word frequencies.
+    """What a page says of a run: by its scores and the baselines, or by the unigram plateau.
 
     Args:
         run: what its folder tells.
@@ -300,7 +300,7 @@ def _came_to(run: RunHistory[PretrainRecipe], result: Result) -> tuple[Level, st
         )
         return "good", "It learned.", text
     text = (
-        f"It broke through the plateau of word frequencies by step {run.through_at:,} of "
+        f"It broke through the unigram plateau by step {run.through_at:,} of "
         f"{result['steps']:,}: the model uses the context."
     )
     return "good", "It learned.", text
@@ -316,12 +316,12 @@ def _on_the_plateau(run: RunHistory[PretrainRecipe]) -> tuple[Level, str, str]:
         return "open", "It is too early to tell.", text
     if soon_through(run):
         text = (
-            "The loss had nearly left the plateau of word frequencies at the end, and was still falling: "
+            "The loss had nearly left the unigram plateau at the end, and was still falling: "
             "more steps would bring more."
         )
         return "open", "It has just begun to learn.", text
     text = (
-        "The loss stayed on the plateau of word frequencies: the model has hardly learned to use the "
+        "The loss stayed on the unigram plateau: the model has hardly learned to use the "
         "context, and will help little."
     )
     return "bad", "It has hardly learned.", text
@@ -341,9 +341,9 @@ def _pretraining_in_short(run: RunHistory[PretrainRecipe]) -> str:
     if not run.learned and too_early(run):
         return f"It is too early to tell: the MLM head is new, and {held}."
     if not run.learned and soon_through(run):
-        return f"It had nearly left the plateau of word frequencies when it ended: {held}."
+        return f"It had nearly left the unigram plateau when it ended: {held}."
     if not run.learned:
-        return f"It did not learn to use the context and stayed on the plateau of word frequencies: {held}."
+        return f"It did not learn to use the context and stayed on the unigram plateau: {held}."
     if run.through_at == 0 and scored:
         won = scored[0].loss - scored[-1].loss
         told = f"It went on learning: {held}" if won > 0 else f"It won nothing: {held}"

@@ -193,7 +193,7 @@ def _setting_of(run: History) -> Setting:
         # The shape changes what is proposed, not what is found, and trained weights have their own.
         model=changed_preset(recipe.model.start, recipe.model.options) if run.fresh else ModelConfig(),
         trained=not run.fresh,
-        prior_entropy=run.floor,
+        baseline_loss=run.floor,
         uniform=math.inf if run.uniform is None else run.uniform,
         training=recipe.training if isinstance(recipe, Recipe) else None,
         spike=recipe.training.spike if isinstance(recipe, PretrainRecipe) else 0.0,

@@ -21,7 +21,7 @@ DEV_ROSE = 1.25
 """Times its lowest, where a dev loss has risen. That of runs whose score still rises reaches 1.4 times: alone
 it is no finding."""
 TAKEN_IN = 0.75
-"""Share of the prior's entropy below which a training loss has taken in the rows."""
+"""Share of the baseline loss below which a training loss has taken in the rows."""
 EARLY = 0.5
 """Share of a run's epochs by which the best one came early."""
 FALLS = 0.03
@@ -42,7 +42,7 @@ HIGH = 0.3
 
 def overfits(watched: Watched) -> Finding | None:
     """The training rows are known, and nothing of it holds for the dev rows."""
-    prior, evaluations = watched.setting.prior_entropy, watched.past.evaluations
+    prior, evaluations = watched.setting.baseline_loss, watched.past.evaluations
     if prior is None or len(evaluations) < 2:
         return None
     now = evaluations[-1]

@@ -25,30 +25,30 @@ from bertkit.runs.findings import Change, Finding
 from bertkit.runs.history import ENOUGH_STEPS, RunHistory, Track, last_train_loss, mean
 
 ON_THE_PRIOR = 0.97
-"""Share of the prior's entropy above which a loss is that of the label shares, so that a run is stuck. From
+"""Share of the baseline loss above which a loss is that of the label shares, so that a run is stuck. From
 fresh weights on CoLA and RTE, runs that answer every row alike end at 0.98 to 1.2 of it; of those that
 learned none ends above 0.92, though all stand at 1.0 for their first epoch."""
 OFF_THE_PRIOR = 0.95
-"""Share of the prior's entropy below which a whole epoch's loss is clearly not that of the label shares: its
+"""Share of the baseline loss below which a whole epoch's loss is clearly not that of the label shares: its
 mean over thousands of rows scatters by about a hundredth. That a run is stuck and that it has left the
 prior are two claims, and between the two levels neither is certain: a frozen MiniLM whose embeddings are
 averaged ends at 0.96 on CoLA, its loss has fallen, and it answers every row alike."""
 LATE = 0.7
 """Share of a run after which one that has always given the same answer is said to be stuck: a run of eight
-epochs stood on the prior for five, and learnt in the other three."""
+epochs stood at the baseline loss for five, and learnt in the other three."""
 FEWEST_UPDATES = 100
 """Updates before which nobody is said to be stuck: a small model over a few rows may not have begun."""
 BELOW_PRIOR = 0.995
 """Of the labels' entropy: below it the mean loss of a whole epoch shows that something is known of the
 inputs, for the labels' shares alone can't give less. Of runs of four epochs on CoLA with one answer to
-everything, those that left the prior at last were at 0.994 or less in their third, and those that never did
-at 0.998."""
+everything, those that left the baseline loss at last were at 0.994 or less in their third, and those that
+never did at 0.998."""
 FALLING = 0.95
 """Of the labels' entropy: below it the smoothed loss, which scatters by a hundredth or two, falls by now."""
 OFF_THE_PRIOR_BY = 500
 """That recipes/cola-scratch.toml takes to leave the labels' entropy."""
 WILD = 1.5
-"""Times the prior's entropy, above which a loss is not that of the shares of labels any more."""
+"""Times the baseline loss, above which a loss is not that of the shares of labels any more."""
 TOO_HIGH = 10.0
 """Times the usual rate, from which a run that is stuck is so for its rate, warm-up or not: a judgement."""
 TOO_LOW = 0.1
@@ -60,8 +60,8 @@ CLASSES_NAMED = 3
 PERFECT = 1.0
 """Of every metric: no mistake."""
 ENOUGH_OF_A_RUN = 0.5
-"""Share of a run that is not done after which being stuck is said: MiniLM on CoLA stands on the prior for the
-whole first of its four epochs, and then learns."""
+"""Share of a run that is not done after which being stuck is said: MiniLM on CoLA stands at the baseline loss
+for the whole first of its four epochs, and then learns."""
 
 
 def frozen_fresh(record: Preflight) -> Finding | None:
@@ -86,7 +86,7 @@ def stuck_at_baseline_loss(watched: Watched) -> Finding | None:
     Judged where an evaluation has just ended: only the loss of whole epochs tells so little from nothing,
     above all in the order of a sorted file.
     """
-    prior, evaluations = watched.setting.prior_entropy, watched.past.evaluations
+    prior, evaluations = watched.setting.baseline_loss, watched.past.evaluations
     if prior is None:
         return None
     if watched.fraction < LATE or watched.step < FEWEST_UPDATES:
@@ -146,7 +146,7 @@ def plateau_of(run: RunHistory[Recipe], seed: Track) -> float | None:
     losses = [step.loss for step in seed.steps]
     last = mean(losses[-(steps // 3) :])
     if not run.recipe.batch.shuffle and seed.evaluations:
-        # In the file's order the shares change along an epoch, so only whole ones can be told from the prior.
+        # In the file's order the shares change along an epoch: whole ones compare with the baseline loss.
         last = last_train_loss(seed.evaluations)
     if run.floor is not None:
         return last if last > ON_THE_PRIOR * run.floor else None

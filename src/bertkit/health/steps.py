@@ -88,7 +88,7 @@ def loss_rises(watched: Watched) -> Finding | None:
     if setting.phase == "pretrain":
         rose = bool(setting.spike) and now > lowest + setting.spike
     else:
-        rose = setting.prior_entropy is not None and _lost(watched, setting.prior_entropy)
+        rose = setting.baseline_loss is not None and _lost(watched, setting.baseline_loss)
     if not rose:
         return None
     began = watched.past.risen_at or watched.step

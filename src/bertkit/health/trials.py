@@ -54,7 +54,7 @@ WIDE_RATE = 1e-4
 """Of such layers from this width on, the paper's own (Devlin et al. 2018, appendix A.2): the study's rung
 that learns at 3e-4 at a width of 128 stays on the entropy of the labels at 512, and learns there at this."""
 UNLEARNT = 0.5
-"""Share of the prior's loss that a batch must have left behind, to count as being learnt."""
+"""Share of the baseline loss that a batch must have left behind, to count as being learnt."""
 ENOUGH_TRIED = 20
 """Of overfitting a batch, for those that time ended."""
 NEAR_CLIFF = 3.0

@@ -24,7 +24,7 @@ BUDGET_DOUBT = 4
 RISES = 0.1
 """Nats over its lowest at which a held-out loss has risen, in two evaluations."""
 PATIENCE = 0.2
-"""Share of a run after which one on the plateau of word frequencies is called stuck, as while it trains."""
+"""Share of a run after which one on the unigram plateau is called stuck, as while it trains."""
 LOOK_BACK = 3
 """Evaluations over which is measured how fast a loss falls, as far as there are so many."""
 HAIR = 0.02
@@ -44,7 +44,7 @@ OFTEN = 4.0
 HARDLY_TOLD = 0.55
 """Share of pairs told right below which the second objective counts as not learned; a judgement."""
 ENOUGH_UPDATES = 1_000
-"""That small models take through the plateau of word frequencies; a run is told so before it begins, too."""
+"""That small models take through the unigram plateau; a run is told so before it begins, too."""
 HEAD_UPDATES = 100
 """In which a new MLM head on a trained encoder learns how frequent tokens are: so long its loss stands on the
 plateau, whatever the encoder knows."""
@@ -197,8 +197,8 @@ def few_updates(record: Preflight) -> Finding | None:
 
 
 def stays_on_plateau(watched: Watched) -> Finding | None:
-    """A pretraining run that isn't through the plateau of word frequencies though much of it is done."""
-    setting, unigram = watched.setting, watched.setting.prior_entropy
+    """A pretraining run that isn't through the unigram plateau though much of it is done."""
+    setting, unigram = watched.setting, watched.setting.baseline_loss
     # That before the first step says nothing of what was learnt.
     scored = [evaluation for evaluation in watched.past.evaluations if evaluation.step]
     if unigram is None or not scored:
@@ -217,7 +217,7 @@ def stays_on_plateau(watched: Watched) -> Finding | None:
         changes.insert(few, Change("model.options.positions", "rotary"))
     return grave(
         "possible",
-        f"The loss {loss:.3f} is stuck on the plateau of word frequencies ({unigram:.3f}; uniform guessing "
+        f"The loss {loss:.3f} is stuck on the unigram plateau ({unigram:.3f}; uniform guessing "
         f"gives {setting.uniform:.3f}) after {watched.fraction:.0%} of the run.",
         "The model has hardly learnt to use the context.",
         *changes,
@@ -226,7 +226,7 @@ def stays_on_plateau(watched: Watched) -> Finding | None:
 
 
 def plateau(run: RunHistory[PretrainRecipe]) -> Finding | None:
-    """The loss never left that of word frequencies, and is not about to."""
+    """The loss never left that of token frequencies, and is not about to."""
     if run.through_at is not None or run.share_done(run.track) < PATIENCE or run.floor is None:
         return None
     if run.stopped or run.track.broken or run.track.broke is not None or soon_through(run):
@@ -292,7 +292,7 @@ def starved_of_steps(run: RunHistory[PretrainRecipe]) -> Finding | None:
     return notable(
         "likely",
         f"The last {LAST:.0%} of the run won {-curve.change:.2f} of the {won:.2f} nats below the plateau of "
-        f"word frequencies, which it left by step {run.through_at:,} of {run.track.last_step:,}.",
+        f"token frequencies, which it left by step {run.through_at:,} of {run.track.last_step:,}.",
         "The run ended where it learned fastest: the same recipe with more steps comes much further.",
         *_longer(run, 2),
     )

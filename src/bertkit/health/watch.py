@@ -14,7 +14,7 @@ SMOOTHING = 0.95
 SETTLED = 50
 """Steps before the smoothed loss says anything."""
 LEARNT = 0.75
-"""Share of the prior's entropy below which a smoothed loss shows that something was learnt: the noise of
+"""Share of the baseline loss below which a smoothed loss shows that something was learnt: the noise of
 batches, also of a file in order, stays above it."""
 VANISHED = 1e-3
 """Of a layer's greatest gradient norm, what is left of a vanished gradient. Measured on CoLA: the article's
@@ -58,7 +58,7 @@ class Setting:
         optimiser: of its recipe.
         model: the encoder's options.
         trained: whether it began with trained weights.
-        prior_entropy: see `Health.prior_entropy`; None where there is none.
+        baseline_loss: see `Health.baseline_loss`; None where there is none.
         uniform: of a pretraining run: loss of one who knows nothing, ln V.
         training: of a fine-tuning run: how long its recipe makes it.
         spike: of a pretraining run: nats over its lowest that the smoothed loss may stand; 0 is any.
@@ -68,7 +68,7 @@ class Setting:
     optimiser: OptimiserRecipe
     model: ModelConfig
     trained: bool = False
-    prior_entropy: float | None = None
+    baseline_loss: float | None = None
     uniform: float = math.inf
     training: TrainingRecipe | None = None
     spike: float = 0.0
@@ -78,7 +78,7 @@ class Setting:
         """Nats over its lowest loss from which a run may be lost; 0 is never. In fine-tuning a quarter of the
         labels' entropy.
         """
-        return self.spike if self.phase == "pretrain" else (self.prior_entropy or 0.0) / 4
+        return self.spike if self.phase == "pretrain" else (self.baseline_loss or 0.0) / 4
 
 
 class Peak(NamedTuple):
@@ -102,7 +102,7 @@ class Watch:
             all steps: rare labels come in bursts, and the lull between two of them looks like certainty.
         lowest: the least that `smoothed` has been, once it had settled.
         risen_at: the first of the last steps whose losses all stand over the lowest by more than a spike.
-        through_at: of a pretraining run: the step by which it was through the plateau of word frequencies.
+        through_at: of a pretraining run: the step by which it was through the unigram plateau.
         looks: the first one and the newest few, oldest first.
         peaks: by layer.
         evaluations: all, oldest first.
@@ -196,5 +196,5 @@ class Watched:
     @property
     def learnt(self) -> bool:
         """Whether the training loss is well below what the labels' shares alone give."""
-        prior = self.setting.prior_entropy
+        prior = self.setting.baseline_loss
         return prior is None or self.past.smoothed < LEARNT * prior

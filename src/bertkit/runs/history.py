@@ -28,8 +28,8 @@ ENOUGH_STEPS = 30
 NEWEST = 0.01
 """Share of the newest step in the training loss of a pretraining, once there are a hundred."""
 THROUGH = 0.85
-"""Share of the unigram entropy below which a loss can't be that of word frequencies alone, or of them and the
-nearest neighbours."""
+"""Share of the unigram entropy below which a loss can't be that of token frequencies alone, or of them and
+the nearest neighbours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Health:
         fraction: of a pretraining run: share of it that was done before this update.
         learning_rate: of this update.
         smoothed_loss: of training, nats: the mean over about the last twenty steps.
-        prior_entropy: loss in nats of one who knows the shares of the labels and nothing of the inputs; of a
+        baseline_loss: loss in nats of one who knows the shares of the labels and nothing of the inputs; of a
             pretraining run, who knows how often each token occurs.
         heldout_gap: dev loss less training loss, nats, of the newest evaluation.
         gradient_norms: by layer, before clipping.
@@ -69,7 +69,7 @@ class Health:
     fraction: float | None = None
     learning_rate: float | None = None
     smoothed_loss: float | None = None
-    prior_entropy: float | None = None
+    baseline_loss: float | None = None
     heldout_gap: float | None = None
     gradient_norms: Mapping[str, float] = field(default_factory=dict)
     update_ratios: Mapping[str, float] = field(default_factory=dict)
@@ -294,13 +294,13 @@ class RunHistory(Generic[RecipeOf]):
         scores: of a fine-tuning that is done.
         by_class: of one whose rows have labels, by the model that is kept.
         floor: the loss in nats of one who knows how the answers are spread and nothing of the inputs: the
-            entropy of the training labels' shares, or that of word frequencies. None where it is not told.
+            entropy of the training labels' shares, or that of token frequencies. None where it is not told.
         uniform: of pretraining: the loss of one who knows nothing; None where it is not told.
         settings: what the restarts changed in `recipe`, by `section.key`.
         finished: it came to its end.
         best_seed: whose model is kept; None where that is not known yet, or there is one model.
         stopped: why it was stopped, or "".
-        through_at: of pretraining: the step by which the loss had left the plateau of word frequencies; None:
+        through_at: of pretraining: the step by which the loss had left the unigram plateau; None:
             it has not.
         long_from: the step from which sequences were long, None where they never were.
         epochs: how often a pretraining went through its text, NaN where the run does not tell.
@@ -396,7 +396,7 @@ def phase_of(recipe: Recipe | PretrainRecipe) -> Phase:
 
 
 def left_plateau(losses: Iterable[tuple[int, float]], unigram: float) -> int | None:
-    """The first step whose loss can't be that of word frequencies alone; None where there is none.
+    """The first step whose loss can't be that of token frequencies alone; None where there is none.
 
     Args:
         losses: steps and losses in nats, in order.

@@ -213,7 +213,7 @@ def _best_seed(tracks: Sequence[Track], result: Record | None) -> int | None:
 
 def _watched_floor(tracks: Sequence[Track]) -> float | None:
     """As the health of a run that is not done tells it."""
-    told = (look.prior_entropy for track in tracks for look in track.health)
+    told = (look.baseline_loss for track in tracks for look in track.health)
     return next((value for value in told if value is not None and math.isfinite(value)), None)
 
 

@@ -104,7 +104,7 @@ def draw_stage(stage: str, rows: Sequence[Row]) -> tuple[str, list[str]]:
 
 
 def _draw_scores(stage: str, found: Sequence[tuple[str, Finetuned]]) -> tuple[str, list[str]]:
-    """Training losses beside the prior, and scores with intervals, a line for each variant."""
+    """Training losses beside the baseline loss, and scores with intervals, a line for each variant."""
     first = found[0][1]
     assert first.floor is not None, "runs that do not tell it are taken for damaged"
     floor, blind = first.floor, first.baselines[first.kind.baselines[0].name]

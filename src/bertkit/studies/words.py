@@ -223,7 +223,7 @@ def _pretraining(found: Sequence[tuple[Row, Pretrained]]) -> list[str]:
     stuck = [(row.name, one.steps) for row, one in found if all(step is None for step in one.through_at)]
     told = []
     if through:
-        told.append(f"Off the plateau of word frequencies ({unigram:.2f} nats) were {'; '.join(through)}.")
+        told.append(f"Off the unigram plateau ({unigram:.2f} nats) were {'; '.join(through)}.")
     if stuck:
         names, made = zip(*stuck, strict=True)
         told.append(f"Still on it after {_range(made)} steps: {_listed(names)}.")

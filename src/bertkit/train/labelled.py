@@ -120,7 +120,7 @@ class Classification:
                 optimiser=self._recipe.optimiser,
                 model=self._classifier.encoder.config,
                 trained=self._prepared.start is not None,
-                prior_entropy=self._prepared.floor,
+                baseline_loss=self._prepared.floor,
                 training=training,
             ),
             schedule=BySteps(steps, self._recipe.optimiser) if steps else None,

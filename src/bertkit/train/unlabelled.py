@@ -55,7 +55,7 @@ class Restoring:
 
     Attributes:
         long_from: the step from which sequences are long; None: not yet.
-        unigram: loss in nats of who knows word frequencies.
+        unigram: loss in nats of who knows token frequencies.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Restoring:
                 optimiser=self._recipe.optimiser,
                 model=self._pretrainer.encoder.config,
                 trained=source.start is not None,
-                prior_entropy=self.unigram,
+                baseline_loss=self.unigram,
                 uniform=uniform,
                 spike=training.spike,
             ),

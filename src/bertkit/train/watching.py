@@ -114,10 +114,10 @@ class Watching:
 
     def evaluated(self, evaluation: Evaluation, fraction: float, log: RunLog) -> list[Finding]:
         """Take an evaluation, and say where it shows that text was understood; what was found now."""
-        step, loss, unigram = evaluation.step, evaluation.loss, self._setting.prior_entropy
+        step, loss, unigram = evaluation.step, evaluation.loss, self._setting.baseline_loss
         if self._setting.phase == "pretrain" and unigram and self.watch.passed(step, loss, unigram):
             sentence = (
-                f"The loss {loss:.3f} broke through the plateau of word frequencies ({unigram:.3f}) by "
+                f"The loss {loss:.3f} broke through the unigram plateau ({unigram:.3f}) by "
                 f"step {step:,}: the model uses the context."
             )
             log.say(sentence)
@@ -164,7 +164,7 @@ class Watching:
             step=record.step,
             learning_rate=record.learning_rate,
             smoothed_loss=self.watch.smoothed,
-            prior_entropy=self._setting.prior_entropy,
+            baseline_loss=self._setting.baseline_loss,
             heldout_gap=gap,
             gradient_norms=self._gradients,
             update_ratios=self._weights.update_ratios(),
