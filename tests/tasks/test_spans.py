@@ -46,16 +46,31 @@ def test_places_and_targets_are_those_of_each_window() -> None:
     sequences = encode_texts(
         tokenizer, questions, texts, max_length=9, window=9, stride=2, windows_of_second=True
     )
-    places = Places.of(sequences, list(tokenizer.places(texts)))
+    found = list(tokenizer.places(texts))
+    places = Places.of(sequences, np.concatenate(found), np.array([[0, 8], [8, 9]]))
     # Windows of 4 of the 8 tokens a [UNK] d a ##b f g h.
     assert places.rows.tolist() == [0, 0, 0, 0, 0, 1]
     assert places.offsets.tolist() == [0, 1, 2, 3, 4, 0]
-    assert places.characters(3).tolist() == [[8, 9], [9, 10], [11, 12], [13, 14]]
-    assert [texts[1][a:b] for a, b in places.characters(5)] == ["b"]
-    assert places.targets([(8, 10), (1, 2)]).tolist() == [[0, 0], [6, 7], [5, 6], [4, 5], [0, 0], [3, 3]]
-    assert places.targets([(1, 3), None]).tolist() == [[0, 0]] * 6
+    assert places.of_window(3).tolist() == [[8, 9], [9, 10], [11, 12], [13, 14]]
+    assert [texts[1][a:b] for a, b in places.of_window(5)] == ["b"]
+    assert places.targets(np.array([[8, 10], [1, 2]])).tolist() == [
+        [0, 0],
+        [6, 7],
+        [5, 6],
+        [4, 5],
+        [0, 0],
+        [3, 3],
+    ]
+    assert places.targets(np.array([[1, 3], [-1, -1]])).tolist() == [[0, 0]] * 6
     # A span that begins or ends in spaces is of the tokens in it.
-    assert places.targets([(2, 5), (0, 2)]).tolist() == [[5, 5], [4, 4], [0, 0], [0, 0], [0, 0], [3, 3]]
+    assert places.targets(np.array([[2, 5], [0, 2]])).tolist() == [
+        [5, 5],
+        [4, 4],
+        [0, 0],
+        [0, 0],
+        [0, 0],
+        [3, 3],
+    ]
 
 
 OFFSETS = np.array([[0, 3], [4, 6], [6, 9], [11, 12]])  # "Ann playing  x": ann, play, ##ing, x, say

@@ -57,6 +57,18 @@ def write_tags(path: Path, count: int, chance: random.Random) -> None:
             file.write("\n")
 
 
+def write_questions(path: Path, count: int, chance: random.Random) -> None:
+    """Which word tells, in SQuAD's JSON; every fifth text has none."""
+    paragraphs: list[dict[str, Any]] = []
+    for number in range(count):
+        told = "" if number % 5 == 4 else chance.choice([*VALUES])
+        text = " ".join(sentence(chance, told).split())
+        answers = [{"text": told, "answer_start": text.index(told)}] if told else []
+        asked = {"id": f"q{number}", "question": "how was it ?", "answers": answers}
+        paragraphs.append({"context": text, "qas": [{**asked, "is_impossible": not told}]})
+    path.write_text(json.dumps({"version": "v2.0", "data": [{"paragraphs": paragraphs}]}))
+
+
 @dataclass(frozen=True)
 class Sample:
     """Files of a kind that are learned in seconds.
@@ -108,6 +120,14 @@ SAMPLES: dict[str, Sample] = {
         ("the film was good",),
         ("words", "tags", "entities"),
         ("By type", "commonest tags"),
+    ),
+    "answer": Sample(
+        write_questions,
+        "questions.json",
+        "AutoModelForQuestionAnswering",
+        ("how was it ?", "the film was good and very long"),
+        ("question", "answer", "start", "end", "probability"),
+        ("By first word", "HasAns F1", "NoAns EM"),
     ),
 }
 

@@ -395,7 +395,8 @@ def input_rows(
         ending = ending_of(path, arguments.format)
         # The lines of a plain file are one column, whatever the training rows had.
         task = asked if ending == ".txt" else trained
-        columns = Columns(text=task.text or ("1" if ending == ".txt" else "text"), pair=task.pair or None)
+        text, pair, _ = ("text", None, "") if kind is None else kind.usual_columns
+        columns = Columns(text=task.text or ("1" if ending == ".txt" else text), pair=task.pair or pair)
         told: dict[str, Any] = {"header": task.named, "separator": task.separator, "encoding": task.encoding}
         reads = iterate_rows if kind is None else kind.reads
         yield from rows_to_answer(path, columns, reads, ending=ending, whole=whole, **told)

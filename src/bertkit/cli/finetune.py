@@ -80,7 +80,7 @@ FLAGS: tuple[Flag, ...] = (
         int,
         "of words with tags: sentences of the document on either side that one is read with (default: none)",
     ),
-    ("--kind", "task", "kind", str, "kind of task: classify, regress or tag (default: guessed)"),
+    ("--kind", "task", "kind", str, "kind of task: classify, regress, tag or answer (default: guessed)"),
     (
         "--metric",
         "task",

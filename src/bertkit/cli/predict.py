@@ -300,7 +300,7 @@ def aligned_lines(
 def _cells(answer: Answer, kind: Kind, wanted: Wanted, width: int) -> tuple[list[str], list[str]]:
     if "error" in answer:
         return [""] * width, [CONTROL.sub(" ", answer["error"])]
-    texts = [CONTROL.sub(" ", answer[key]) for key in ("text", "pair") if key in answer]
+    texts = [CONTROL.sub(" ", answer[key]) for key in kind.shown if key in answer]
     cells = kind.cells(answer, wanted)
     return [_shown(cell) for cell in cells], texts
 

@@ -15,6 +15,7 @@ Loss = Literal["", "softmax", "sigmoid", "squared"]
 TaskKind = Literal[HeadKind, ""]
 """Of a recipe: "" is the kind of its task, which for files of one's own is the usual one."""
 USUAL_KIND: HeadKind = "classify"
+USUAL_DROPOUT = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class KindOfHead:
         tokens: it stands on every token, and not on one vector of the sequence.
         apart: each sequence of a row has a vector of its own; else they are windows of one text, pooled.
         exact: its last layer computes in float32, where others may have the three digits of bf16.
+        dropout: before its last layer, where nobody says; transformers' class of answers has none.
     """
 
     does: str
@@ -38,6 +40,7 @@ class KindOfHead:
     tokens: bool = False
     apart: bool = False
     exact: bool = False
+    dropout: float = USUAL_DROPOUT
 
     @property
     def pooled(self) -> bool:
@@ -51,7 +54,11 @@ HEAD_KINDS: dict[HeadKind, KindOfHead] = {
     "regress": KindOfHead(does="gives a text numbers", losses=("squared",), labels=1, exact=True),
     "tag": KindOfHead(does="labels each token of a text", losses=("softmax",), labels=2, tokens=True),
     "answer": KindOfHead(
-        does="finds the answer to a question in a text", losses=("softmax",), outputs=2, tokens=True
+        does="finds the answer to a question in a text",
+        losses=("softmax",),
+        outputs=2,
+        tokens=True,
+        dropout=0.0,
     ),
     "choose": KindOfHead(does="chooses one of several texts", losses=("softmax",), outputs=1, apart=True),
 }
@@ -78,7 +85,7 @@ class HeadConfig:
     hidden_size: int = 0
     transform: bool = False
     loss: Loss = ""
-    dropout: float = 0.1
+    dropout: float = USUAL_DROPOUT
 
     def __post_init__(self) -> None:
         check_choice("head", "kind", self.kind, HeadKind)

@@ -181,8 +181,8 @@ class Predictor:
         outputs = kind.collect(encoded, self.outputs(encoded, progress=progress, characters=characters))
         predictions = kind.predict(rows, outputs, self.labels, self.decision)
         said = kind.answers(rows, outputs, predictions, self.labels)
-        parts = {"text": rows.texts, **({} if rows.pairs is None else {"pair": rows.pairs})}
-        texts = (dict(zip(parts, each, strict=True)) for each in zip(*parts.values(), strict=True))
+        parts = [rows.texts, *([] if rows.pairs is None else [rows.pairs])]
+        texts = (dict(zip(kind.shown, each, strict=False)) for each in zip(*parts, strict=True))
         found = [{**text, **answer} for text, answer in zip(texts, said, strict=True)]
         return found, encoded.sequences
 

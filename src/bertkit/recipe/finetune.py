@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
-from bertkit.config.head import Combination, Loss, Pooling, TaskKind
+from bertkit.config.head import USUAL_DROPOUT, Combination, Loss, Pooling, TaskKind
 from bertkit.config.reading import Reading, check_reading
 from bertkit.errors import UserError, check_at_least, check_choice
 from bertkit.recipe.base import AUTO, BaseRecipe, Choice, What
@@ -122,7 +122,8 @@ class ChosenModelRecipe(ModelRecipe):
 class HeadRecipe:
     """The head, but for its kind and labels, which the data give. See `config.head.HeadConfig`.
 
-    The pooling "" is that of the start: see `train.settle.usual_pooling`.
+    The pooling "" is that of the start: see `train.settle.usual_pooling`. The usual dropout is that of the
+    kind of head.
     """
 
     pooling: PoolingAsked = ""
@@ -131,7 +132,7 @@ class HeadRecipe:
     hidden_size: int = 0
     transform: bool = False
     loss: Loss = ""
-    dropout: float = 0.1
+    dropout: float = USUAL_DROPOUT
 
 
 @dataclass(frozen=True, kw_only=True)

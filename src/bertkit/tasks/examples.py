@@ -67,7 +67,8 @@ class Examples:
         lines: where each example begins in the file, from 1.
         path: the file.
         left_out: its rows that cannot be used, and are no examples.
-        more: what else its kind of task has of each example, in JSON's values: N of each, by name.
+        more: what else its kind of task has of each example, in JSON's values: N of each, by name. `group`
+            names what must not be in two splits.
     """
 
     texts: list[str]

@@ -14,6 +14,7 @@ from bertkit.data.tables import Column, first_rows, has_names
 from bertkit.data.tagged import tagged_columns
 from bertkit.errors import UserError, listed
 from bertkit.recipe import TaskRecipe
+from bertkit.tasks.guess_answers import Asked, questions_in
 
 ROWS = 2_000
 """So many are looked at."""
@@ -87,6 +88,8 @@ def complete(task: TaskRecipe) -> tuple[TaskRecipe, str]:
     path = Path(task.train)
     if tagged := _tagged(path, task):
         return tagged
+    if task.kind in ("", "answer") and (questions := questions_in(path, task.encoding)):
+        return _with_questions(task, questions)
     rows = _first_rows(path, task)
     named = task.named
     if named is None:
@@ -119,6 +122,18 @@ def complete(task: TaskRecipe) -> tuple[TaskRecipe, str]:
     kind, told = _kind(path, profile) if not task.kind and profile is not None else (task.kind, "")
     found = replace(found, kind=kind)
     return found, _said(task, found, told)
+
+
+def _with_questions(task: TaskRecipe, asked: Asked) -> tuple[TaskRecipe, str]:
+    """The recipe of questions about texts, and a sentence about it."""
+    found = replace(
+        task,
+        text=task.text or asked.keys.question,
+        pair=task.pair or asked.keys.context,
+        label=task.label or asked.keys.answers,
+        kind="answer",
+    )
+    return found, _said(task, found, asked.words)
 
 
 def _first_rows(path: Path, task: TaskRecipe) -> list[list[Any]]:

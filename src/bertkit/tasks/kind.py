@@ -219,7 +219,11 @@ class Kind:
         baselines: two; the first is blind: it reads no text.
         learned: what a model has learned that beats it: "the model has learned ...".
         classes: whether a row has one of several classes.
-        usual_columns: those of texts and labels where nobody names them; "" is for `reads` to tell.
+        usual_columns: those of the text, the second text and the label where nobody names them; ""
+            is for `reads` to tell.
+        shown: what the texts of a row are called beside the answer; one that has no name is not shown.
+        reading: keys of a recipe's `batch` that say how texts are read where nobody says; a window is no
+            longer than the model has positions, and the stride no more than its third.
         reads: of a file, its columns and how it is read (see `iterate_rows`): its rows.
         takes_context: whether it reads a row with its neighbours, too: the argument `context`.
         complete: of rows the same, with what can be told of them that a file does not say.
@@ -269,7 +273,9 @@ class Kind:
     baselines: tuple[Baseline, Baseline]
     learned: str
     classes: bool = False
-    usual_columns: tuple[str, str] = ("text", "label")
+    usual_columns: tuple[str, str | None, str] = ("text", None, "label")
+    shown: tuple[str, ...] = ("text", "pair")
+    reading: Mapping[str, int] = field(default_factory=dict)
     reads: Callable[..., Iterator[Row | BadRow]] = iterate_rows
     takes_context: bool = False
     complete: Callable[[Examples], Examples] = _the_same

@@ -124,12 +124,12 @@ def find_task(recipe: TaskRecipe) -> Task:
         raise UserError(
             "Say what to learn: the name of a task, or a file of your own rows, such as tickets.csv."
         )
-    text, label = kind_of(recipe).usual_columns
+    text, pair, label = kind_of(recipe).usual_columns
     return task_from_files(
         recipe.train or None,
         recipe.dev or None,
         text=recipe.text or text,
-        pair=recipe.pair or None,
+        pair=recipe.pair or pair,
         label=recipe.label or label,
         header=recipe.named,
         separator=recipe.separator,

@@ -31,50 +31,51 @@ class Places:
     """Where the second texts of N pairs are in the windows that they are read in, M in all.
 
     Attributes:
-        texts: from where to where each token of each text stands in it, N times [S, 2].
-        rows: which text each window is of, [M].
+        characters: from where to where each token of some texts stands in its own, [T, 2].
+        texts: from where to where in `characters` the tokens of each pair's second text are, [N, 2].
+        rows: which pair each window is of, [M].
         offsets: tokens of the text before the window, [M].
         begins: where in the window its first token of the text stands, [M].
         sizes: tokens of the text in the window, [M].
     """
 
-    texts: Sequence[IntArray]
+    characters: IntArray
+    texts: IntArray
     rows: IntArray
     offsets: IntArray
     begins: IntArray
     sizes: IntArray
 
     @classmethod
-    def of(cls, sequences: Sequences, texts: Sequence[IntArray]) -> Places:
+    def of(cls, sequences: Sequences, characters: IntArray, texts: IntArray) -> Places:
         """Those of pairs that are encoded, the second texts in windows where any are."""
         index, begins = sequences.windows, sequences.second.astype(np.int64)
         counts = np.ones(len(begins), dtype=np.int64) if index is None else index.counts
         offsets = np.zeros(len(begins), dtype=np.int64) if index is None else index.offsets
         rows = np.repeat(np.arange(len(counts)), counts)
-        return cls(texts, rows, offsets, begins, sequences.sizes - begins - 1)
+        return cls(characters, texts, rows, offsets, begins, sequences.sizes - begins - 1)
 
-    def characters(self, window: int) -> IntArray:
+    def of_window(self, window: int) -> IntArray:
         """From where to where each token of the text in a window stands in the text, [S, 2]."""
-        begin = int(self.offsets[window])
-        found: IntArray = self.texts[self.rows[window]][begin : begin + int(self.sizes[window])]
-        return found
+        begin = int(self.texts[self.rows[window], 0] + self.offsets[window])
+        return self.characters[begin : begin + int(self.sizes[window])]
 
-    def targets(self, spans: Sequence[tuple[int, int] | None]) -> IntArray:
+    def targets(self, spans_N2: IntArray) -> IntArray:
         """The first and last token of a span of each text in each window, [M, 2].
 
         In a window that has not all of the span, and in all of a text that has none, it is `[CLS]` twice, as
         in google-research/bert's run_squad.py.
 
         Args:
-            spans: of each text characters; None: there is none.
+            spans_N2: from where to where the characters are in each text; those of none are below 0.
         """
-        tokens = [
-            None if span is None else tokens_of(text, *span)
-            for text, span in zip(self.texts, spans, strict=True)
-        ]
-        known_N2 = np.array([(-1, -1) if each is None else each for each in tokens], dtype=np.int64)
-        places_M2 = known_N2.reshape(-1, 2)[self.rows] - self.offsets[:, None]
-        inside_M = (places_M2[:, 0] >= 0) & (places_M2[:, 1] < self.sizes)
+        tokens_N2 = np.full(spans_N2.shape, -1, dtype=np.int64)
+        for row in np.flatnonzero(spans_N2[:, 0] >= 0).tolist():
+            begin, end = self.texts[row].tolist()
+            start, stop = spans_N2[row].tolist()
+            tokens_N2[row] = tokens_of(self.characters[begin:end], start, stop) or -1
+        places_M2 = tokens_N2[self.rows] - self.offsets[:, None]
+        inside_M = (places_M2[:, 0] >= 0) & (places_M2[:, 1] < self.sizes) & (tokens_N2[self.rows, 0] >= 0)
         return np.where(inside_M[:, None], places_M2 + self.begins[:, None], 0)
 
 

@@ -19,7 +19,8 @@ def split_rows(
 ) -> dict[Split, list[int]]:
     """Deal the rows out: of each stratum each of `shares` to its split, and what is left to "train".
 
-    Rows whose texts are the same but for spaces and case go together, so that no split has seen another's.
+    Rows whose texts are the same but for spaces and case, or whose kind says that they are of one group, such
+    as the questions about one article, go together, so that no split has seen another's.
     Which go where hangs on the texts and the seed, not on the order of the file. Every stratum keeps rows to
     train on.
 
@@ -37,11 +38,8 @@ def split_rows(
     Raises:
         UserError: so few rows that a split would have none.
     """
-    groups: dict[tuple[str, str], list[int]] = {}
-    for row, (text, pair) in enumerate(examples.keys):
-        groups.setdefault((text.casefold(), pair.casefold()), []).append(row)
     by_stratum: dict[Any, list[tuple[bytes, list[int]]]] = {}
-    for key, rows in groups.items():
+    for key, rows in _groups(examples).items():
         digest = hashlib.sha256(repr((seed, *key)).encode("utf-8", "surrogatepass")).digest()
         by_stratum.setdefault(strata[rows].min().item(), []).append((digest, rows))
     parts: dict[Split, list[int]] = {split: [] for split in ("train", *shares)}
@@ -88,3 +86,12 @@ def fold_numbers(sizes: Sequence[int], folds: int, begin: float) -> list[int]:
     middles = np.cumsum(sizes) - np.asarray(sizes) / 2
     found: list[int] = (((middles / max(1, sum(sizes)) + begin) % 1.0) * folds).astype(np.int64).tolist()
     return [min(number, folds - 1) + 1 for number in found]
+
+
+def _groups(examples: Examples) -> dict[tuple[str, ...], list[int]]:
+    """The rows that go together, by what they have in common."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    named = examples.more.get("group")
+    for row, key in enumerate(examples.keys if named is None else zip(named, strict=True)):
+        groups.setdefault(tuple(map(str.casefold, key)), []).append(row)
+    return groups

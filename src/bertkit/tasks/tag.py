@@ -283,7 +283,7 @@ TAG = Kind(
         ),
     ),
     learned="to tell the words apart",
-    usual_columns=("", ""),
+    usual_columns=("", None, ""),
     reads=read_rows_of_words,
     takes_context=True,
     complete=completed,

@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 from bertkit.checkpoint.folder import ModelFolder, read_model_folder
 from bertkit.checkpoint.locate import PACKAGED, find_model, find_pretrained
-from bertkit.config.head import HEAD_KINDS, Pooling
+from bertkit.config.head import HEAD_KINDS, USUAL_DROPOUT, Pooling
 from bertkit.config.model import PRESETS
 from bertkit.errors import UserError
-from bertkit.recipe import USUAL_DEV, ModelRecipe, Recipe
+from bertkit.recipe import USUAL_DEV, BatchRecipe, ModelRecipe, Recipe
 from bertkit.recipe.base import Changes
 from bertkit.tasks.guess import complete
 from bertkit.tasks.load import ReadSplits, load_splits
@@ -40,9 +40,13 @@ def settle(recipe: Recipe, read: ReadSplits = load_splits) -> tuple[Recipe, list
     recipe = _with_rows(recipe, notes)
     if not recipe.model.start:
         recipe = recipe.with_changes({"model": {"start": _start(recipe, notes)}})
+    recipe = _with_reading(recipe, notes)
+    head = HEAD_KINDS[kind_of(recipe.task).name]
     if not recipe.head.pooling:
-        tokens = HEAD_KINDS[kind_of(recipe.task).name].tokens
-        recipe = recipe.with_changes({"head": {"pooling": "none" if tokens else usual_pooling(recipe.model)}})
+        pooling = "none" if head.tokens else usual_pooling(recipe.model)
+        recipe = recipe.with_changes({"head": {"pooling": pooling}})
+    if recipe.head.dropout == USUAL_DROPOUT != head.dropout:
+        recipe = recipe.with_changes({"head": {"dropout": head.dropout}})
     if not recipe.training.epochs:
         recipe = recipe.with_changes({"training": {"epochs": _epochs(recipe, read)}})
     return recipe, notes
@@ -69,6 +73,27 @@ def _with_rows(recipe: Recipe, notes: list[str]) -> Recipe:
             "(task.split_seed); others: --dev, --test, a file or a share"
         )
     return recipe
+
+
+def _with_reading(recipe: Recipe, notes: list[str]) -> Recipe:
+    """With the windows of the kind of task, where nothing is said of lengths."""
+    usual = kind_of(recipe.task).reading
+    if not usual or recipe.batch.window or recipe.batch.max_length != BatchRecipe().max_length:
+        return recipe
+    window = min(usual["window"], _positions(recipe.model) or usual["window"])
+    stride = min(usual["stride"], window // 3)
+    notes.append(
+        f"batch.window = {window}: longer texts are read in windows, {stride} tokens apart (batch.stride); "
+        "others: --window, --stride"
+    )
+    return recipe.with_changes({"batch": {"window": window, "stride": stride}})
+
+
+def _positions(model: ModelRecipe) -> int:
+    """Of a trained model, or those that are asked for; 0 of fresh weights, which have what texts need."""
+    if (place := find_model(model.start)) is not None:
+        return read_model_folder(place).encoder_config.max_positions
+    return int(model.options.get("max_positions", 0))
 
 
 def _start(recipe: Recipe, notes: list[str]) -> str:
