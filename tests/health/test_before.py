@@ -7,22 +7,27 @@ from typing import Any
 
 import pytest
 
-from bertkit.health.checks import CHECKS, check_before
+from bertkit.health.audit import Audit, PartMeasures, Rows, Shown
+from bertkit.health.checks import CHECKS, check_before, check_rows
 from bertkit.health.preflight import (
     Asked,
     ClassMeasures,
     CorpusMeasures,
     Cost,
+    Inspection,
     NumberMeasures,
     OverfitTrial,
     Preflight,
     RangeTest,
+    Reads,
     RowMeasures,
     StartMeasures,
     TokenMeasures,
 )
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import Finding
+from bertkit.tasks.telling import Telling
+from bertkit.text.odd import ODDITIES
 
 LAYERS = {"layer 1": 0.9, "layer 2": 1.1}
 
@@ -81,10 +86,7 @@ ROWS = ClassMeasures(
     majority_label="yes",
     majority_score=0.0,
     majority_accuracy=0.68,
-    duplicates=20,
-    contradictions=20,
-    leaks=6,
-    lines={"duplicates": [3, 4], "contradictions": [3], "leaks": [7]},
+    lines={},
     one_label=0.004,
     one_label_by_chance=0.001,
     batch_dispersion=1.1,
@@ -103,6 +105,32 @@ NUMBERS = NumberMeasures(
     mean_score=0.0,
     far_share=0.05,
 )
+TRAIN = PartMeasures(
+    path="train.tsv",
+    encoding="UTF-8",
+    rows=8_000,
+    left_out=0,
+    left_out_told="",
+    labels={"no": 2_400, "yes": 5_600},
+    characters={"50": 40, "90": 60, "99": 100, "100": 230},
+    duplicates=Rows(20, [Shown(3, "a text"), Shown(4, "another")]),
+    near_duplicates=Rows(400),
+    contradictions=Rows(20, [Shown(3, "a text", "train, line 2", "a text")]),
+    near_contradictions=Rows(200),
+    odd={"control": Rows(3), "html": Rows(40)},
+    scripts={"Latin": 7_900, "Greek": 90, "": 10},
+)
+DEV = replace(
+    TRAIN,
+    path="dev.tsv",
+    rows=500,
+    labels={"no": 160, "yes": 340},
+    odd={},
+    leaks=Rows(6, [Shown(7, "a text")]),
+    near_leaks=Rows(40),
+)
+WORD = Telling("yes", "can", 0, 900, precision=0.99, recall=0.16, score=20.0)
+AUDIT = Audit(parts={"train": TRAIN, "dev": DEV}, telling=[WORD])
 OVERFIT_BY = OverfitTrial(
     rows=16,
     tokens=150,
@@ -148,6 +176,7 @@ FINETUNE = Preflight(
     start=START,
     tokens=TOKENS,
     rows=ROWS,
+    audit=AUDIT,
     overfit_trial=OVERFIT_BY,
     range_test=RANGE,
     cost=COST,
@@ -175,6 +204,12 @@ def changed(record: Preflight, **parts: Any) -> Preflight:
     return replace(record, **{name: replace(getattr(record, name), **part) for name, part in parts.items()})
 
 
+def of_rows(*, train: dict[str, Any] | None = None, dev: dict[str, Any] | None = None) -> Preflight:
+    """The record of a fine-tuning with other rows."""
+    parts = {"train": replace(TRAIN, **train or {}), "dev": replace(DEV, **dev or {})}
+    return replace(FINETUNE, audit=replace(AUDIT, parts=parts))
+
+
 STUCK: dict[str, Any] = {"losses": [0.9] + [0.7] * 99, "ended": "steps"}
 
 # (check, weight, what is planted): the first of a check is the one whose changes must be keys of the recipe.
@@ -182,18 +217,14 @@ FAULTS: list[tuple[str, str, Preflight]] = [
     (
         "rare_label",
         "notable",
-        changed(FINETUNE, rows={"counts": {"no": 9, "yes": 7_991}, "dev_counts": {"no": 1, "yes": 499}}),
+        of_rows(train={"labels": {"no": 9, "yes": 7_991}}, dev={"labels": {"no": 1, "yes": 499}}),
     ),
     (
         "unseen_label",
         "notable",
-        changed(
-            FINETUNE,
-            rows={
-                "counts": {"no": 2_400, "yes": 5_600, "maybe": 0},
-                "dev_counts": {"no": 160, "yes": 340, "maybe": 0},
-                "test_counts": {"no": 1, "yes": 0, "maybe": 2},
-            },
+        of_rows(
+            train={"labels": {"no": 2_400, "yes": 5_600, "maybe": 0}},
+            dev={"labels": {"no": 160, "yes": 338, "maybe": 2}},
         ),
     ),
     (
@@ -223,7 +254,12 @@ FAULTS: list[tuple[str, str, Preflight]] = [
             },
         ),
     ),
-    ("labels_differ", "notable", changed(FINETUNE, rows={"dev_counts": {"no": 300, "yes": 200}})),
+    ("labels_differ", "notable", of_rows(dev={"labels": {"no": 300, "yes": 200}})),
+    (
+        "label_in_text",
+        "notable",
+        replace(FINETUNE, audit=replace(AUDIT, telling=[WORD, replace(WORD, label="no", recall=0.9)])),
+    ),
     ("batches_of_one_label", "grave", changed(FINETUNE, rows={"one_label": 0.98})),
     ("batches_of_one_label", "grave", changed(FINETUNE, rows={"one_label": 0.5})),
     ("numbers_differ", "notable", changed(SCORED, rows={"dev_mean": 2.0})),
@@ -231,11 +267,20 @@ FAULTS: list[tuple[str, str, Preflight]] = [
     ("file_order", "notable", changed(FINETUNE, asked={"shuffle": False})),
     ("file_order", "grave", changed(SCORED, asked={"shuffle": False}, rows={"file_dispersion": 31.0})),
     ("file_order", "grave", changed(FINETUNE, asked={"shuffle": False}, rows={"file_dispersion": 31.0})),
-    ("leaks", "notable", changed(FINETUNE, rows={"leaks": 20})),
-    ("leaks", "grave", changed(FINETUNE, rows={"leaks": 400})),
-    ("contradictions", "notable", changed(FINETUNE, rows={"contradictions": 100})),
-    ("contradictions", "grave", changed(FINETUNE, rows={"contradictions": 2_000})),
-    ("duplicates", "notable", changed(FINETUNE, rows={"duplicates": 900})),
+    ("leaks", "notable", of_rows(dev={"leaks": Rows(20)})),
+    ("leaks", "grave", of_rows(dev={"leaks": Rows(400)})),
+    ("near_leaks", "notable", of_rows(dev={"near_leaks": Rows(60)})),
+    ("near_leaks", "grave", of_rows(dev={"near_leaks": Rows(300)})),
+    ("contradictions", "notable", of_rows(train={"contradictions": Rows(100)})),
+    ("contradictions", "grave", of_rows(train={"contradictions": Rows(2_000)})),
+    ("near_contradictions", "notable", of_rows(train={"near_contradictions": Rows(500)})),
+    ("duplicates", "notable", of_rows(train={"duplicates": Rows(900)})),
+    ("near_duplicates", "notable", of_rows(train={"near_duplicates": Rows(900)})),
+    *(
+        (f"text_{oddity.name}", "notable", of_rows(dev={"odd": {oddity.name: Rows(6)}}))
+        for oddity in ODDITIES
+    ),
+    ("other_scripts", "notable", of_rows(train={"scripts": {"Latin": 7_000, "Greek": 900, "Han": 100}})),
     (
         "pads_visible",
         "grave",
@@ -345,7 +390,34 @@ def test_a_planted_fault_is_found_and_nothing_else(name: str, weight: str, recor
 
 
 def test_every_check_has_a_planted_fault() -> None:
-    assert {row.name for row in CHECKS if row.before} == {name for name, _, _ in FAULTS}
+    # Whoever begins a run has said what is left out of it.
+    assert {row.name for row in CHECKS if row.before} - {"left_out"} == {name for name, _, _ in FAULTS}
+
+
+def test_checks_of_rows_need_no_run() -> None:
+    alone = [(name, w, record) for name, w, record in FAULTS if record.audit not in (AUDIT, None)]
+    for name, weight, record in alone:
+        assert [(each.check, each.weight) for each in check_rows(Inspection(audit=record.audit))] == [
+            (name, weight)
+        ]
+    assert check_rows(Inspection(audit=AUDIT)) == []
+    (cut,) = check_rows(
+        Inspection(audit=AUDIT, asked=Reads(max_length=128), tokens=replace(TOKENS, truncated=0.5))
+    )
+    assert (cut.check, cut.changes[0].typed) == ("truncated", "--set batch.max_length=256")
+
+
+def test_rows_that_cannot_be_used_are_told_where_nobody_has_left_them_out() -> None:
+    record = of_rows(train={"left_out": 2, "left_out_told": "2 of 10 rows are left out: no text."})
+    assert check_before(record) == []
+    (found,) = check_rows(Inspection(audit=record.audit))
+    assert (found.check, found.seen) == ("left_out", "2 of 10 rows are left out: no text.")
+
+
+def test_lines_of_the_first_rows_are_told() -> None:
+    shown = [Shown(line, "text") for line in (3, 9)]
+    (found,) = check_before(of_rows(dev={"leaks": Rows(50, shown)}))
+    assert "50 of 500 rows of dev (10.0%) stand in train too (lines 3, 9 ...)." in found.seen
 
 
 @pytest.mark.parametrize(("name", "weight", "record"), FAULTS, ids=lambda value: str(value)[:30])
@@ -479,7 +551,7 @@ def test_tokens_of_size_zero_have_no_ratio() -> None:
 
 
 def test_the_gravest_comes_first() -> None:
-    record = changed(FINETUNE, rows={"leaks": 20}, start={"position_size": 0.7})
+    record = changed(of_rows(dev={"leaks": Rows(20)}), start={"position_size": 0.7})
     found: list[Finding] = check_before(record)
     assert [each.check for each in found] == ["embedding_scale", "leaks"]
 

@@ -12,7 +12,7 @@ from bertkit.health.preflight import ClassMeasures, NumberMeasures
 from bertkit.health.rows import dispersion, measure_rows
 from bertkit.health.text import measure_tokens
 from bertkit.tasks.classify import CLASSIFY
-from bertkit.tasks.examples import Examples, Targets, odd_rows
+from bertkit.tasks.examples import Examples, Targets
 from bertkit.tasks.metrics import entropy
 from bertkit.text.tokenizer import SPECIALS, Tokenizer
 
@@ -59,7 +59,6 @@ def test_the_label_that_is_always_answered_is_the_one_of_the_baseline() -> None:
         train,
         dev,
         ("no", "yes"),
-        odd_rows(train, dev),
         encode_texts(TOKENIZER, train.texts, max_length=9),
         [np.array([0, 1]), np.array([2, 3])],
         at_once=2,
@@ -80,7 +79,6 @@ def test_rows() -> None:
         train,
         dev,
         ("no", "yes"),
-        odd_rows(train, dev),
         encode_texts(TOKENIZER, texts, max_length=9),
         [np.array([0, 2]), np.array([1, 3]), np.array([4, 5])],
         at_once=2,
@@ -95,8 +93,6 @@ def test_rows() -> None:
     assert found.shares == {"no": pytest.approx(1 / 3), "yes": pytest.approx(2 / 3)}
     assert found.majority_label == "yes"
     assert found.baseline_loss == 0.64
-    assert (found.duplicates, found.contradictions, found.leaks) == (1, 2, 1)
-    assert found.lines == {"duplicates": [3], "contradictions": [2, 3], "leaks": [2]}
     assert found.one_label == 1.0
     assert found.one_label_by_chance == pytest.approx(1 / 9 + 4 / 9)
     assert found.batch_dispersion == pytest.approx(6 / 2)
@@ -110,7 +106,6 @@ def test_rows_with_numbers() -> None:
         train,
         dev,
         ("score",),
-        odd_rows(train, dev),
         encode_texts(TOKENIZER, texts, max_length=9),
         in_parts([0, 2, 4, 1, 3, 5], 3),
         at_once=2,
@@ -138,7 +133,6 @@ def test_neighbours_of_a_file_sorted_by_source_are_alike() -> None:
         train,
         train,
         ("no", "yes"),
-        odd_rows(train, train),
         encode_texts(TOKENIZER, texts, max_length=9),
         in_parts(list(range(90)), 9),
         at_once=9,

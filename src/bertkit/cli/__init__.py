@@ -60,10 +60,11 @@ COMMANDS: tuple[Command, ...] = (
     Command("inspect", "say what is in a model folder", "inspect"),
     Command(
         "data",
-        "the named data sets",
+        "named data sets, and a look at rows of your own",
         commands=(
             Command("list", "say which are here, and of what licence", "data_list"),
             Command("fetch", "download one, checked, and go on where it was cut", "data_fetch", lasting=True),
+            Command("check", "say what is wrong with labelled rows: copies, leaks, odd texts", "data_check"),
         ),
     ),
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -14,6 +15,7 @@ from rich.text import Text
 from bertkit.diagnose.wording import duration
 from bertkit.health.trials import FIRST_RATE, LAST_RATE
 from bertkit.runs.findings import Change, as_above, ways
+from bertkit.show.audit_display import Measured, audit_lines
 from bertkit.show.display import PlainConsole, plain_console, with_options
 from bertkit.tasks.kinds import title
 
@@ -50,6 +52,29 @@ def show_preflight(found: Mapping[str, Any], shorter: Mapping[str, str]) -> None
         console.print("\nNothing is wrong, as far as one can see before.", style="green")
     if cut_short(measures):
         console.say("Time ended what is marked with ·, which was not judged: --seconds gives it more.")
+
+
+def show_audit(found: Mapping[str, Any], shorter: Mapping[str, str], page: Path | None) -> None:
+    """Print what an audit of rows came to: what is wrong, and what was measured.
+
+    Args:
+        found: see `diagnose.audit.Audited.to_json`.
+        shorter: options that stand for keys of a recipe, by key.
+        page: that was written.
+    """
+    console = plain_console()
+    measures, findings = found["measures"], found["findings"]
+    for words in found["told"]:
+        console.say(words, "dim")
+    for finding in findings:
+        console.print()
+        console.say(finding_text(finding, shorter=shorter))
+    console.print("\nMeasured" if findings else "", style="bold")
+    console.print(lines_table(audit_lines(measures["audit"], alone=True), findings))
+    if not findings:
+        console.print("\nNothing is wrong, as far as one can see without a model.", style="green")
+    if page is not None:
+        console.print(f"\npage {page}", soft_wrap=True)
 
 
 def show_run(found: Mapping[str, Any], shorter: Mapping[str, str]) -> None:
@@ -113,17 +138,24 @@ def shortened(command: str, shorter: Mapping[str, str]) -> str:
 
 
 def measures_table(measures: Measures, findings: Sequence[Mapping[str, Any]]) -> Table:
+    """What was measured of a run to come: see `lines_table`."""
+    return lines_table(_rows(measures), findings, cut_short(measures))
+
+
+def lines_table(
+    lines: Iterable[Measured], findings: Sequence[Mapping[str, Any]], unjudged: Sequence[str] = ()
+) -> Table:
     """What was measured, with a mark: nothing found, something notable, something grave, not judged."""
     weights = {finding["check"]: finding["weight"] for finding in reversed(findings)}
     table = Table.grid(padding=(0, 2))
     table.add_column()
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    for name, text, checks in _rows(measures):
+    for name, text, checks in lines:
         met = {weights[check] for check in checks.split() if check in weights}
         weight = "grave" if "grave" in met else "notable" if met else ""
         mark = Text(MARKS[weight], style=STYLES[weight])
-        table.add_row(OPEN if not weight and name in cut_short(measures) else mark, name, text)
+        table.add_row(OPEN if not weight and name in unjudged else mark, name, text)
     return table
 
 
@@ -155,13 +187,10 @@ def finding_text(
     return text
 
 
-Row = tuple[str, str, str]
-"""What was measured: its name, in words, and the checks that read it, separated by spaces."""
-
-
-def _rows(measures: Measures) -> Iterator[Row]:
+def _rows(measures: Measures) -> Iterator[Measured]:
     if measures["rows"]:
         yield from _labelled(measures["rows"], measures["asked"])
+        yield from audit_lines(measures["audit"])
     if measures["corpus"]:
         corpus = (
             "{documents:,} documents, {train_tokens:,} tokens to train on, {heldout_tokens:,} held out; read "
@@ -183,7 +212,7 @@ def _rows(measures: Measures) -> Iterator[Row]:
         yield "time", f"about {duration(cost['seconds'])}: {time}", "few_updates"
 
 
-def _labelled(rows: Measures, asked: Measures) -> Iterator[Row]:
+def _labelled(rows: Measures, asked: Measures) -> Iterator[Measured]:
     counts = "{train_rows:,} to train on, {dev_rows:,} to score".format_map(rows)
     yield "rows", counts, "labels_differ numbers_differ few_rows"
     blind = f"baseline loss {rows['baseline_loss']:.3f}; always answering"
@@ -209,14 +238,9 @@ def _labelled(rows: Measures, asked: Measures) -> Iterator[Row]:
         "strangers {strangers_alike:.0%}"
     )
     yield "order", order.format_map(rows), "batches_of_one_label file_order"
-    copies = (
-        "{duplicates:,} rows of train repeat others, {contradictions:,} contradict others; {leaks:,} of dev "
-        "stand in train"
-    )
-    yield "copies", copies.format_map(rows), "duplicates contradictions leaks"
 
 
-def _tokens(measures: Measures) -> Iterator[Row]:
+def _tokens(measures: Measures) -> Iterator[Measured]:
     tokens, asked = measures["tokens"], measures["asked"]
     case = "small letters" if tokens["lowercase"] else "cased"
     unknown = f": {', '.join(tokens['unknown_words'])}" if tokens["unknown_words"] else ""
@@ -237,7 +261,7 @@ def _tokens(measures: Measures) -> Iterator[Row]:
         yield "length", cut, "truncated"
 
 
-def _model(start: Measures) -> Iterator[Row]:
+def _model(start: Measures) -> Iterator[Measured]:
     sizes = f"tokens of size {start['token_size']:.3f}, segments {start['segment_size']:.3f}"
     if start["position_size"] is not None:
         ratio = start["position_size"] / start["token_size"] if start["token_size"] else math.inf
@@ -254,7 +278,7 @@ def _model(start: Measures) -> Iterator[Row]:
         yield "inputs", f"their [CLS] vectors differ by {spread:.1%} at the top", "inputs_alike"
 
 
-def _trials(measures: Measures) -> Iterator[Row]:
+def _trials(measures: Measures) -> Iterator[Measured]:
     if trial := measures["overfit_trial"]:
         steps, last = len(trial["losses"]), trial["losses"][-1] if trial["losses"] else math.nan
         unknown = f"{trial['rows']} texts are not learned after {steps} steps"

@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from bertkit.config.model import ModelConfig, changed_preset
-from bertkit.health import gains, labelled, rows, signal, start, steps, text, trials, unlabelled
-from bertkit.health.preflight import Preflight
+from bertkit.health import audited, gains, labelled, rows, signal, start, steps, text, trials, unlabelled
+from bertkit.health.preflight import Inspection, Preflight
 from bertkit.health.watch import Evaluation as WatchedEvaluation
 from bertkit.health.watch import Setting, Watch, Watched
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import Finding, by_weight
 from bertkit.runs.history import Evaluation, History, Track
 from bertkit.tasks.kinds import ALL_METRICS
+from bertkit.text.odd import ODDITIES
 
 When = Literal["before", "during", "after"]
 LABELLED, UNLABELLED = ("finetune",), ("pretrain",)
@@ -39,41 +40,52 @@ class Check:
         after: by what the folder of a run tells that is done or cut off; without a later word, what was found
             before and during counts.
         supersedes: checks that say the same earlier, with less to go by.
+        needs: what is looked at before a run: what would be done, or the rows alone, or these and a
+            tokenizer; the latter are made without a run, too.
     """
 
     name: str
     of: tuple[str, ...] = LABELLED + UNLABELLED
-    before: Callable[[Preflight], Finding | None] | None = None
+    before: Callable[[Any], Finding | None] | None = None
     during: Callable[[Watched], Finding | None] | None = None
     after: Callable[[Any], Finding | None] | None = None
     supersedes: tuple[str, ...] = ()
+    needs: Literal["run", "rows", "tokens"] = "run"
 
     def find(self, moment: When, seen: Any, *of: str) -> Finding | None:
         """What it finds at a moment in such a run, by what is `seen` then."""
         look = getattr(self, moment) if set(of) & set(self.of) else None
         said = look(seen) if look else None
-        return said and replace(said, check=self.name, read=said.read or f"docs/doctor.md#{moment}-a-run")
+        place = f"docs/doctor.md#{moment}-a-run" if self.needs != "rows" else "docs/data.md#what-is-checked"
+        return said and replace(said, check=self.name, read=said.read or place)
 
 
 CHECKS: tuple[Check, ...] = (
-    Check("rare_label", CLASSES, before=rows.rare_label),
-    Check("unseen_label", CLASSES, before=rows.unseen_label),
+    Check("left_out", LABELLED, before=audited.left_out, needs="rows"),
+    Check("rare_label", LABELLED, before=audited.rare_label, needs="rows"),
+    Check("unseen_label", LABELLED, before=audited.unseen_label, needs="rows"),
     Check("imbalance", CLASSES, before=rows.imbalance),
-    Check("labels_differ", CLASSES, before=rows.labels_differ),
+    Check("labels_differ", LABELLED, before=audited.labels_differ, needs="rows"),
+    Check("label_in_text", LABELLED, before=audited.label_in_text, needs="rows"),
     Check("numbers_differ", NUMBERS, before=rows.numbers_differ),
     Check("outliers", NUMBERS, before=rows.outliers),
     Check("batches_of_one_label", CLASSES, before=rows.batches_of_one_label),
     Check("file_order", LABELLED, before=rows.file_order),
-    Check("leaks", LABELLED, before=rows.leaks),
-    Check("contradictions", LABELLED, before=rows.contradictions),
-    Check("duplicates", LABELLED, before=rows.duplicates),
+    Check("leaks", LABELLED, before=audited.leaks, needs="rows"),
+    Check("near_leaks", LABELLED, before=audited.near_leaks, needs="rows"),
+    Check("contradictions", LABELLED, before=audited.contradictions, needs="rows"),
+    Check("near_contradictions", LABELLED, before=audited.near_contradictions, needs="rows"),
+    Check("duplicates", LABELLED, before=audited.duplicates, needs="rows"),
+    Check("near_duplicates", LABELLED, before=audited.near_duplicates, needs="rows"),
+    *(Check(f"text_{each.name}", LABELLED, before=audited.odd_text(each), needs="rows") for each in ODDITIES),
+    Check("other_scripts", LABELLED, before=audited.other_scripts, needs="rows"),
     Check("few_rows", LABELLED, before=rows.few_rows),
     Check("few_updates", LABELLED, before=rows.ends_early),
     Check("pads_visible", before=text.pads_visible),
-    Check("truncated", before=text.truncated),
-    Check("unknown_tokens", before=text.unknown_tokens),
-    Check("chopped_words", before=text.chopped_words),
-    Check("vocabulary_case", before=text.vocabulary_case),
+    Check("truncated", before=text.truncated, needs="tokens"),
+    Check("unknown_tokens", before=text.unknown_tokens, needs="tokens"),
+    Check("chopped_words", before=text.chopped_words, needs="tokens"),
+    Check("vocabulary_case", before=text.vocabulary_case, needs="tokens"),
     Check("text_repeated", UNLABELLED, before=unlabelled.text_repeated),
     Check("few_updates", UNLABELLED, before=unlabelled.few_updates),
     Check("embedding_scale", before=start.embedding_scale),
@@ -148,6 +160,13 @@ WATCH_CHECKS = tuple(sorted((check for check in CHECKS if check.during), key=_ur
 def check_before(record: Preflight) -> list[Finding]:
     """What is found before a run, the gravest first."""
     found = (check.find("before", record, *record.of) for check in CHECKS)
+    return by_weight([finding for finding in found if finding])
+
+
+def check_rows(record: Inspection) -> list[Finding]:
+    """What is found in rows without a run, the gravest first."""
+    needs = ("rows", "tokens") if record.tokens else ("rows",)
+    found = (check.find("before", record, *LABELLED) for check in CHECKS if check.needs in needs)
     return by_weight([finding for finding in found if finding])
 
 

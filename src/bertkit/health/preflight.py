@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
+from bertkit.health.audit import Audit
 from bertkit.recipe.parts import Phase
 
 Ended = Literal["learnt", "steps", "time", "diverged", "stopped", "cliff"]
@@ -51,6 +52,20 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reads:
+    """What checks of tokens read of how sequences are made, where there is no run: see `Asked`.
+
+    Nearly all models of BERT's kind have so many positions.
+    """
+
+    max_length: int
+    max_positions: int = 512
+    phase: Phase = "finetune"
+    fresh: bool = False
+    learns_vocabulary: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class RowMeasures:
     """Labelled rows of any kind, and in which order they come.
 
@@ -58,10 +73,7 @@ class RowMeasures:
         train_rows: rows to learn from.
         dev_rows: rows to score on.
         baseline_loss: the loss of who knows how the labels are spread and nothing else, in the loss's unit.
-        duplicates: rows of train whose texts stand in an earlier one.
-        contradictions: rows of train whose texts also stand there with another label.
-        leaks: rows of dev whose texts stand in train.
-        lines: lines of the files with the first few of these, and of what else is found by row.
+        lines: lines of train with the first few rows of what is found by row.
         batch_dispersion: how much the labels of the first epoch's batches vary from batch to batch, as a
             multiple of what random order gives: about 1, and the size of a batch where labels come sorted.
         file_dispersion: the same of batches cut from the file as it stands.
@@ -73,9 +85,6 @@ class RowMeasures:
     train_rows: int
     dev_rows: int
     baseline_loss: float
-    duplicates: int
-    contradictions: int
-    leaks: int
     lines: dict[str, list[int]]
     batch_dispersion: float
     file_dispersion: float
@@ -90,7 +99,6 @@ class ClassMeasures(RowMeasures):
     Attributes:
         counts: rows of each label in train.
         dev_counts: the same of dev.
-        test_counts: the same of test; empty without.
         majority_label: the commonest in train, see `tasks.classify.majority_of`.
         majority_score: of always answering it, in the task's metric, on dev.
         majority_accuracy: the same in accuracy.
@@ -108,7 +116,6 @@ class ClassMeasures(RowMeasures):
     one_label: float
     one_label_by_chance: float
     positive: str = ""
-    test_counts: dict[str, int] = field(default_factory=dict)
 
     @property
     def shares(self) -> dict[str, float]:
@@ -293,6 +300,19 @@ class CorpusMeasures:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What is known of rows without a run; without a tokenizer nothing of tokens."""
+
+    audit: Audit
+    asked: Reads | None = None
+    tokens: TokenMeasures | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As `bertkit data check --json` prints it under `measures`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Preflight:
     """All of it. What was not measured is None: the trials and the cost at the quiet start of a run."""
 
@@ -300,6 +320,7 @@ class Preflight:
     start: StartMeasures
     tokens: TokenMeasures
     rows: RowMeasures | None = None
+    audit: Audit | None = None
     corpus: CorpusMeasures | None = None
     overfit_trial: OverfitTrial | None = None
     range_test: RangeTest | None = None

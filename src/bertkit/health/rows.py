@@ -1,4 +1,4 @@
-"""Labelled rows before a run: their labels, copies and order, and what may be wrong with them."""
+"""Labelled rows before a run: their labels and order, and what may be wrong with them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from bertkit.data.packed import Sequences
-from bertkit.errors import listed
 from bertkit.health.advice import PRETRAINED, grave, notable
+from bertkit.health.audited import LINES_SHOWN, SURELY
 from bertkit.health.preflight import ClassMeasures, NumberMeasures, Preflight, RowMeasures
 from bertkit.runs.findings import Change, Finding
 from bertkit.tasks.classify import majority_of
-from bertkit.tasks.examples import Examples, OddRows
+from bertkit.tasks.examples import Examples
 from bertkit.tasks.kinds import title
 
 Ints = npt.NDArray[np.int64]
 
 PAIRS_COMPARED = 1_000
-LINES_SHOWN = 5
-FEW_ROWS = 10
-"""Of a label: fewer are a matter of few-shot learning, which fine-tuning all weights is not made for."""
 IMBALANCED = 0.8
 """Share of the majority, and its score, from which a metric says little: reached without any text."""
-SHARES_DIFFER, SURELY = 0.15, 15.1
-"""Total variation between train's and dev's shares of labels, and chi-squared of one degree of freedom that
-chance exceeds once in ten thousand times."""
 ONE_LABEL = 0.25
 """Share of batches of one label beyond chance: each moves the output's bias to and fro and teaches little."""
 SORTED = 0.3
@@ -44,18 +38,12 @@ ENOUGH_ROWS = 20_000
 """From which fresh weights may be worth it: a judgement."""
 FEW_UPDATES, ENOUGH_UPDATES = 100, 150
 """Of a fine-tuning: see `train.settle.UPDATES`."""
-LEAKS_NOTABLE, LEAKS_GRAVE = 0.02, 0.1
-"""Shares of dev rows. Of CoLA 1.1 % are in train too: its authors' doing, and as much as a seed's noise."""
-CONTRADICTIONS_NOTABLE, CONTRADICTIONS_GRAVE = 0.01, 0.1
-DUPLICATES = 0.1
-"""Share of the training rows: a judgement, not a measurement."""
 
 
 def measure_rows(
     train: Examples,
     dev: Examples,
     labels: Sequence[str],
-    odd: OddRows,
     sequences: Sequences,
     batches: Sequence[Ints],
     *,
@@ -64,7 +52,6 @@ def measure_rows(
     blind: dict[str, Any],
     classes: bool,
     numbers: bool,
-    test: Examples | None = None,
 ) -> RowMeasures:
     """What `RowMeasures` says, and what there is to say of classes or numbers, where rows have one each.
 
@@ -72,7 +59,6 @@ def measure_rows(
         train: read with labels.
         dev: read with labels.
         labels: names of the classes.
-        odd: of these rows.
         sequences: train, encoded.
         batches: rows of each batch of the first epoch, as the recipe makes them.
         at_once: rows of a batch, to cut the file as it stands.
@@ -80,7 +66,6 @@ def measure_rows(
         blind: `metrics.summary` of the baseline that reads no text.
         classes: whether a row has one of several classes.
         numbers: whether a row has a number.
-        test: read with labels, where there is any.
     """
     known, single = train.known.values, classes or numbers
     count = len(labels) if classes else 0
@@ -90,41 +75,32 @@ def measure_rows(
         "train_rows": len(train),
         "dev_rows": len(dev),
         "baseline_loss": baseline_loss,
-        "duplicates": len(odd.duplicates),
-        "contradictions": len(odd.contradictions),
-        "leaks": len(odd.leaks),
-        "lines": {
-            "duplicates": [train.lines[row] for row in odd.duplicates[:LINES_SHOWN]],
-            "contradictions": [train.lines[row] for row in odd.contradictions[:LINES_SHOWN]],
-            "leaks": [dev.lines[row] for row in odd.leaks[:LINES_SHOWN]],
-        },
+        "lines": {},
         "batch_dispersion": dispersion(known, batches, count) if single else 1.0,
         "file_dispersion": dispersion(known, in_order, count) if single else 1.0,
         "neighbours_alike": neighbours,
         "strangers_alike": strangers,
     }
     if classes:
-        others = [rows.known.values for rows in (dev, test) if rows is not None]
-        return _of_classes(known, others, labels, batches, blind, measured)
+        return _of_classes(known, dev.known.values, labels, batches, blind, measured)
     return _of_numbers(train, dev, blind, measured) if numbers else RowMeasures(**measured)
 
 
 def _of_classes(
     train: Ints,
-    others: Sequence[Ints],
+    dev: Ints,
     labels: Sequence[str],
     batches: Sequence[Ints],
     blind: dict[str, Any],
     measured: dict[str, Any],
 ) -> ClassMeasures:
-    counts, dev_counts, *rest = (np.bincount(known, minlength=len(labels)) for known in (train, *others))
+    counts, dev_counts = (np.bincount(known, minlength=len(labels)) for known in (train, dev))
     # Of balanced batches, not those of the file.
     shares = np.bincount(train[np.concatenate(batches)], minlength=len(labels)) / sum(map(len, batches))
     return ClassMeasures(
         **measured,
         counts=dict(zip(labels, counts.tolist(), strict=True)),
         dev_counts=dict(zip(labels, dev_counts.tolist(), strict=True)),
-        test_counts=dict(zip(labels, rest[0].tolist(), strict=True)) if rest else {},
         majority_label=labels[majority_of(counts, dev_counts)],
         majority_score=blind["score"],
         majority_accuracy=blind["metrics"]["accuracy"],
@@ -202,38 +178,6 @@ def _tokens(sequences: Sequences, row: int) -> set[int]:
     return set(sequences.ids[sequences.starts[row] + 1 : sequences.starts[row + 1] - 1].tolist()) or {-1}
 
 
-def rare_label(record: Preflight) -> Finding | None:
-    """A label of which there are too few rows to learn it."""
-    rare = {label: count for label, count in record.classes.counts.items() if 0 < count < FEW_ROWS}
-    if not rare:
-        return None
-    shown = ", ".join(f"{label!r} {count}" for label, count in list(rare.items())[:5])
-    return notable(
-        "certain",
-        f"{len(rare)} of {len(record.classes.counts)} labels have fewer than {FEW_ROWS} rows of train: "
-        f"{shown}.",
-        "They will hardly be learnt, and their scores are chance.",
-        Change(words="label more rows of them, or join labels"),
-    )
-
-
-def unseen_label(record: Preflight) -> Finding | None:
-    """A label that dev or test has, and no row of train."""
-    rows = record.classes
-    unseen = [label for label, count in rows.counts.items() if not count]
-    splits = {"dev": rows.dev_counts, "test": rows.test_counts}
-    found = {split: sum(counts.get(label, 0) for label in unseen) for split, counts in splits.items()}
-    told = ", ".join(f"{count:,} of {split}" for split, count in found.items() if count)
-    if not told:
-        return None
-    return notable(
-        "certain",
-        f"Labels without a row in train: {listed(unseen)}. Rows that have them: {told}.",
-        "They cannot be learned: these rows count as wrong, whatever the model says.",
-        Change(words="add rows of these labels to train, or leave them out of the others"),
-    )
-
-
 def imbalance(record: Preflight) -> Finding | None:
     """Always giving the same answer reaches much of the metric that chooses."""
     rows, metric = record.classes, record.asked.metric
@@ -250,27 +194,6 @@ def imbalance(record: Preflight) -> Finding | None:
         *([other] if other and metric == "f1" else []),
         Change("task.metric", "macro_f1"),
         Change("task.metric", "mcc"),
-    )
-
-
-def labels_differ(record: Preflight) -> Finding | None:
-    """Train and dev have other shares of labels, by more than chance."""
-    rows = record.classes
-    train, dev = (
-        {label: count / sum(counts.values()) for label, count in counts.items()}
-        for counts in (rows.counts, rows.dev_counts)
-    )
-    apart = sum(abs(train[label] - dev[label]) for label in train) / 2
-    label = max(train, key=lambda name: abs(train[name] - dev[name]))
-    p = (rows.counts[label] + rows.dev_counts[label]) / (rows.train_rows + rows.dev_rows)
-    variance = p * (1 - p) * (1 / rows.train_rows + 1 / rows.dev_rows)
-    if apart < SHARES_DIFFER or (train[label] - dev[label]) ** 2 < SURELY * variance:
-        return None
-    return notable(
-        "certain",
-        f"{label!r} is {train[label]:.1%} of train and {dev[label]:.1%} of dev.",
-        "The two were not drawn alike, so the model learns other odds than it is scored by.",
-        Change(words="draw dev at random from the same rows as train, or choose the threshold on dev"),
     )
 
 
@@ -346,50 +269,6 @@ def _shuffled(record: Preflight) -> tuple[Change, ...]:
     if record.asked.shuffle:
         return (Change("batch.by_length", False), Change(words="larger batches (--batch)"))
     return (Change("batch.shuffle", True),)
-
-
-def leaks(record: Preflight) -> Finding | None:
-    """Rows of dev stand in train too."""
-    rows = record.labelled
-    if rows.leaks < LEAKS_NOTABLE * rows.dev_rows:
-        return None
-    share = rows.leaks / rows.dev_rows
-    return (grave if share >= LEAKS_GRAVE else notable)(
-        "certain",
-        f"{rows.leaks:,} of {rows.dev_rows:,} rows of dev ({share:.1%}) stand in train too"
-        f"{_shown_lines(rows, 'leaks')}.",
-        "The score on them is memory, so the score of all is too high for new text.",
-        Change(words="remove them from train"),
-    )
-
-
-def contradictions(record: Preflight) -> Finding | None:
-    """The same texts stand in train with different labels."""
-    rows = record.labelled
-    if rows.contradictions < CONTRADICTIONS_NOTABLE * rows.train_rows:
-        return None
-    share = rows.contradictions / rows.train_rows
-    return (grave if share >= CONTRADICTIONS_GRAVE else notable)(
-        "certain",
-        f"{rows.contradictions:,} rows of train ({share:.1%}) have texts that also stand there with "
-        f"another label{_shown_lines(rows, 'contradictions')}.",
-        "No model can learn both, and what decides is perhaps in a column that is not read.",
-        Change(words="settle their labels, or name the second text with --pair"),
-    )
-
-
-def duplicates(record: Preflight) -> Finding | None:
-    """Many rows of train are there more than once."""
-    rows = record.labelled
-    if rows.duplicates < DUPLICATES * rows.train_rows:
-        return None
-    return notable(
-        "certain",
-        f"{rows.duplicates:,} of {rows.train_rows:,} rows of train "
-        f"({rows.duplicates / rows.train_rows:.1%}) repeat an earlier one{_shown_lines(rows, 'duplicates')}.",
-        "There is less to learn from than it seems, and what is repeated weighs more.",
-        Change(words="remove the copies"),
-    )
 
 
 def few_rows(record: Preflight) -> Finding | None:

@@ -11,15 +11,15 @@ from bertkit.tasks.examples import Examples
 
 WORD = r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+"
 """A pattern; ideographs stand for themselves, as they have no spaces between words."""
-# Words and single signs.
-_TOKEN = rf"{WORD}|[^\w\s]"
+TOKEN = rf"{WORD}|[^\w\s]"
+"""Words and single signs."""
 
 
 def vectorizer() -> Any:
     """What scikit-learn makes of texts; rows have length 1."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=_TOKEN)
+    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=TOKEN)
 
 
 def features(train: Examples) -> Any:

@@ -15,6 +15,7 @@ from torch import nn
 
 from bertkit.data.packed import PackedBatch, pack
 from bertkit.data.steps import take
+from bertkit.health.auditing import measure_audit
 from bertkit.health.preflight import SECONDS, Asked, CorpusMeasures, Cost, Preflight
 from bertkit.health.rows import measure_rows
 from bertkit.health.start import LossOf, kept_for_backward, measure_start
@@ -98,7 +99,7 @@ class _Rows:
         sample = self._quick(largest)
         return sample, int(lengths[largest].sum()) / len(sample.batch.ids_T)
 
-    def data(self, steps: int) -> dict[str, Any]:
+    def data(self, steps: int, *, whole: bool) -> dict[str, Any]:
         """Measures of the data, by the names of `Preflight`."""
         prepared, recipe = self._prepared, self._recipe
         # Of a text in windows its beginning tells enough.
@@ -115,7 +116,6 @@ class _Rows:
                 prepared.train,
                 prepared.dev,
                 prepared.labels,
-                prepared.odd,
                 sequences,
                 self._batches,
                 at_once=recipe.batch.sequences,
@@ -123,8 +123,8 @@ class _Rows:
                 blind=prepared.baselines[prepared.kind.baselines[0].name],
                 classes=prepared.kind.classes,
                 numbers=prepared.kind.scale is not None,
-                test=prepared.test,
             ),
+            "audit": measure_audit(prepared.parts, prepared.kind, prepared.labels, whole=whole),
         }
 
     def _quick(self, rows: Ints) -> Sample:
@@ -193,7 +193,7 @@ class _Text:
         parts = self.objective.batches(0)
         return _text_sample(max(parts, key=lambda part: int(part.tokens)).batch), 1.0
 
-    def data(self, steps: int) -> dict[str, Any]:
+    def data(self, steps: int, *, whole: bool) -> dict[str, Any]:
         """Measures of the data, by the names of `Preflight`."""
         shards = self.source.shards
         return {
@@ -266,7 +266,7 @@ def measure_quickly(source: Source, objective: Objective) -> Preflight:
         objective: its first seed's, as a trial; the weights stay.
     """
     with torch.random.fork_rng(devices=[]):
-        return _measure(_subject(source, objective), objective.manner.steps)
+        return _measure(_subject(source, objective), objective.manner.steps, whole=False)
 
 
 def measure_all(source: Source, *, seconds: float = SECONDS) -> Preflight:
@@ -294,7 +294,7 @@ def measure_all(source: Source, *, seconds: float = SECONDS) -> Preflight:
         sample, times = subject.largest()
         activations = activation_bytes(objective.model, sample.loss, compute, times=times)
         a_step, steps = _time(source, objective)
-        found = _measure(subject, steps)
+        found = _measure(subject, steps, whole=True)
     cost = cost_of(
         objective.model,
         recipe.optimiser.name,
@@ -320,7 +320,7 @@ def _time(source: Source, objective: Any) -> tuple[float, int]:
     return a_step + source.seconds_before / (steps * training.seeds), steps
 
 
-def _measure(subject: Subject, steps: int) -> Preflight:
+def _measure(subject: Subject, steps: int, *, whole: bool) -> Preflight:
     source, start = subject.source, subject.start()
     return Preflight(
         asked=_asked(subject, steps),
@@ -332,7 +332,7 @@ def _measure(subject: Subject, steps: int) -> Preflight:
             compute=source.compute,
             pad_id=subject.pad_id,
         ),
-        **subject.data(steps),
+        **subject.data(steps, whole=whole),
     )
 
 

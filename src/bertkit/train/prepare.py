@@ -30,7 +30,7 @@ from bertkit.tasks.kinds import KINDS
 from bertkit.tasks.load import ReadSplits, load_splits
 from bertkit.tasks.metrics import FloatArray
 from bertkit.tasks.registry import find_task
-from bertkit.tasks.task import Task
+from bertkit.tasks.task import Split, Task
 from bertkit.text.tokenizer import Tokenizer
 from bertkit.text.vocabulary import VocabularyOptions, learn, size_for
 from bertkit.train.listener import Facts
@@ -76,6 +76,12 @@ class Prepared:
         """What the run reads."""
         parts = [self.train, self.dev, *([] if self.test is None else [self.test])]
         return (*(part.path for part in parts), *([] if self.start is None else [self.start]))
+
+    @property
+    def parts(self) -> dict[Split, Examples]:
+        """The rows by split."""
+        parts: dict[Split, Examples] = {"train": self.train, "dev": self.dev}
+        return parts if self.test is None else {**parts, "test": self.test}
 
     @property
     def row_fingerprints(self) -> dict[str, str]:
