@@ -103,6 +103,30 @@ SAMPLES: dict[str, tuple[str, str, list[tuple[str, str | None, object]]]] = {
         [("房间很好,“安静”", None, "positive"), ("太小", None, "negative")],
     ),
 }
+SAMPLES |= {
+    "conll2003": (
+        "train.txt",
+        "-DOCSTART- -X- -X- O\n\nUN NNP I-NP B-ORG\nsays VBZ I-VP O\n\nHe PRP I-NP O\n",
+        [("UN says", None, ["B-ORG", "O"]), ("He", None, ["O"])],
+    ),
+    "wnut17": (
+        "train.conll",
+        "in\tO\nNew\tB-location\nYork\tI-location\n\n",
+        [("in New York", None, ["O", "B-location", "I-location"])],
+    ),
+    "cluener": (
+        "train.json",
+        '{"text": "张三去北京", "label": {"name": {"张三": [[0, 1]]}, "address": {"北京": [[3, 4]]}}}\n',
+        [("张三去北京", None, ["B-name", "I-name", "O", "B-address", "I-address"])],
+    ),
+    "ud-ewt": (
+        "en_ewt-ud-train.conllu",
+        "# text = Don't go\n1-2\tDon't\t_\t_\t_\t_\t_\t_\t_\t_\n"
+        "1\tDo\tdo\tAUX\tVBP\t_\t3\taux\t_\t_\n2\tn't\tnot\tPART\tRB\t_\t3\tadvmod\t_\t_\n"
+        "3\tgo\tgo\tVERB\tVB\t_\t0\troot\t_\t_\n3.1\tto\t_\tPART\tTO\t_\t_\t_\t_\t_\n\n",
+        [("Do n't go", None, ["AUX", "PART", "VERB"])],
+    ),
+}
 # Those that are published as a file for each text, and those that have no labels.
 ELSEWHERE = {"imdb", "20newsgroups", "ax"}
 
@@ -115,7 +139,7 @@ def test_every_row_is_whole(name: str) -> None:
     source = sources()[task.data_set]
     assert source.licence
     assert source.cite
-    assert f"fetch {name}`" in source.how_to_get(name)
+    assert source.manual or f"fetch {name}`" in source.how_to_get(name)
     assert all(part.url in source.how_to_get(name) for part in source.downloads)
     assert task.trained_on in {"", *TASKS}
     assert name in {*SAMPLES, *ELSEWHERE}

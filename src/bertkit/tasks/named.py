@@ -65,4 +65,43 @@ _OTHERS: tuple[Task, ...] = (
     ),
 )
 
-TASKS: dict[str, Task] = {task.name: task for task in (*GLUE, *_OTHERS)}
+_TAGS: tuple[Task, ...] = (
+    Task(
+        name="conll2003",
+        data_set="ner/conll2003",
+        files={"train": "train.txt", "dev": "valid.txt", "test": "test.txt"},
+        # Part of speech and chunk stand between the word and the entity.
+        columns=Columns(text=1, label=4),
+        kind="tag",
+        metric="entity_f1",
+    ),
+    Task(
+        name="wnut17",
+        data_set="ner/wnut17",
+        files={"train": "train.conll", "dev": "dev.conll"},
+        columns=Columns(text=1, label=2),
+        kind="tag",
+        metric="entity_f1",
+    ),
+    Task(
+        name="cluener",
+        data_set="zh/ner_cluener",
+        files={"train": "train.json", "dev": "dev.json"},
+        columns=Columns(text="text", label="label"),
+        # Entities overlap in four of its rows: a word has one tag.
+        skip_bad=True,
+        kind="tag",
+        metric="entity_f1",
+    ),
+    Task(
+        name="ud-ewt",
+        data_set="ud_ewt",
+        files={"train": "en_ewt-ud-train.conllu", "dev": "en_ewt-ud-dev.conllu"},
+        # UPOS: the universal part of speech.
+        columns=Columns(text=2, label=4),
+        kind="tag",
+        metric="accuracy",
+    ),
+)
+
+TASKS: dict[str, Task] = {task.name: task for task in (*GLUE, *_OTHERS, *_TAGS)}
