@@ -28,6 +28,11 @@ LONGEST_VALUE, LONGEST_MESSAGE = 300, 1_000
 _LONG_VALUE = re.compile(rf"(?<!\w)'[^']{{{LONGEST_VALUE},}}'|\S{{{LONGEST_VALUE},}}")
 
 
+def printable(text: str) -> str:
+    """A text of several lines without what `CONTROL` is, for tables and pictures."""
+    return "\n".join(CONTROL.sub("?", line) for line in text.split("\n")) if CONTROL.search(text) else text
+
+
 def one_line(message: str) -> str:
     """A message as a terminal bears it, whatever was quoted in it: see `CONTROL` and `LONGEST_VALUE`."""
     line = CONTROL.sub(lambda found: ascii(found[0])[1:-1], message)

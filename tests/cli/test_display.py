@@ -170,6 +170,7 @@ def test_what_is_printed_holds_no_control_character_of_a_stranger() -> None:
     console.print(Text("\x1b[2J"))
     assert not [letter for letter in text.getvalue() if not (letter.isprintable() or letter == "\n")]
     assert text.getvalue().startswith("a?[31mb")
+    assert "x?y" in text.getvalue()
 
 
 def test_changes_are_told_as_the_options_of_the_command() -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from bertkit.errors import printable
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -74,6 +76,7 @@ def picture(
     """
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
         figure = Figure(figsize=size, layout="constrained")
@@ -86,6 +89,8 @@ def picture(
             gridspec_kw={"height_ratios": list(heights), "width_ratios": list(widths)},
         )
         draw(list(grid.flat))
+        for text in figure.findobj(Text):
+            text.set_text(printable(text.get_text()))  # A label may hold what no XML may.
         buffer = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)

@@ -29,7 +29,7 @@ from rich.text import Text
 
 from bertkit.data.fetch import FetchListener
 from bertkit.diagnose.classes import CLASS_HEADS, class_lines
-from bertkit.errors import CONTROL
+from bertkit.errors import printable
 
 if TYPE_CHECKING:
     from bertkit.data.prepare import Progress as Prepared
@@ -55,12 +55,11 @@ class PlainConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """See `rich.console.Console.render`: all that is printed comes this way."""
         for segment in super().render(renderable, options):
-            text = segment.text
-            if not segment.control and CONTROL.search(text.removesuffix("\n")):
-                segment = Segment(
-                    "\n".join(CONTROL.sub("?", line) for line in text.split("\n")), segment.style
-                )
-            yield segment
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """See `rich.console.Console.render_str`: so that the width of cells is that of what is printed."""
+        return super().render_str(printable(text), **options)
 
     def say(self, text: Text | str, style: str = "") -> None:
         """Print prose: lines that may be wrapped."""
