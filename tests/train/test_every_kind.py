@@ -19,6 +19,7 @@ from bertkit.cli import main
 from bertkit.recipe import Recipe, TaskRecipe
 from bertkit.runs.result import Answers
 from bertkit.tasks.kinds import KINDS
+from bertkit.tasks.squad import answer_scores
 
 WORDS = ["the", "a", "film", "book", "song", "was", "is", "very", "long", "short", "old", "red"]
 VALUES = {"good": 2_004.0, "fair": 2_001.0, "bad": 1_998.0}
@@ -244,6 +245,27 @@ def test_the_doctor_looks_at_it_before_and_after(trained: Trained) -> None:
     before = api.doctor(recipe=trained.recipe, seconds=1)
     assert [finding["check"] for finding in before["findings"] if finding["weight"] == "grave"] == []
     assert main(["doctor", str(trained.out)]) in (0, 3)
+
+
+def test_official_files_have_every_answer(trained: Trained, tmp_path: Path) -> None:
+    out = tmp_path / "official"
+    arguments = ["predict", str(trained.out), trained.recipe.task.dev, "--official", str(out)]
+    if KINDS[trained.kind].official is None:
+        assert main(arguments) == 2
+        assert not out.exists()
+        return
+    assert main(arguments) == 0
+    files = [json.loads(path.read_text()) for path in sorted(out.iterdir())]
+    rows = json.loads((trained.out / "result.json").read_text())["rows"]
+    assert [len(content) for content in files] == [rows] * len(files)
+    if trained.kind == "answer":
+        null, given = files
+        told = json.loads(Path(trained.recipe.task.dev).read_text())["data"][0]["paragraphs"]
+        right = {row["qas"][0]["id"]: [each["text"] for each in row["qas"][0]["answers"]] for row in told}
+        scores = [answer_scores(given[name], right[name], may_be_none=True)[0] for name in right]
+        assert np.mean(scores) == pytest.approx(api.evaluate(trained.out, TaskRecipe())["score"], abs=0.05)
+        assert all(0 <= probability <= 1 for probability in null.values())
+    assert main(arguments) == 2  # It is there.
 
 
 def test_rows_of_a_file_are_answered(

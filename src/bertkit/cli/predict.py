@@ -88,6 +88,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write to this .csv, .tsv, .jsonl, .json, .parquet or .conll file; - is standard output "
         "(default, of a file: its name with .predicted)",
     )
+    add(
+        "--official",
+        type=Path,
+        metavar="FOLDER",
+        help="of questions about texts: write what SQuAD's scripts read, predictions.json and null_odds.json",
+    )
     add_shared(parser, "--overwrite", "--decode")
 
 
@@ -106,7 +112,9 @@ def run(arguments: argparse.Namespace) -> int:
     wanted = Wanted(arguments.all, arguments.top, arguments.min_probability)
     model.predictor.kind.columns(model.labels, wanted)  # What cannot be asked of it is said at once.
     tally = Tally()
-    if not tables:
+    if arguments.official:
+        _write_official(arguments, model, tally)
+    elif not tables:
         _print_lines(arguments, model, wanted, tally)
     for table in tables:
         _write_table(arguments, model, wanted, tally, table)
@@ -129,6 +137,10 @@ def _tables(arguments: argparse.Namespace) -> list[Table]:
     from bertkit.data.write import answers_name, output_ending
 
     asked, files = arguments.out, arguments.files
+    if arguments.official:
+        if asked or arguments.json or len(files) != 1:
+            raise UserError("--official answers one file, and writes a folder; leave out -o and --json.")
+        return []
     if arguments.json:
         if asked or arguments.all or arguments.top > 1 or arguments.min_probability:
             raise UserError(
@@ -251,6 +263,25 @@ def _print_lines(arguments: argparse.Namespace, model: Model, wanted: Wanted, ta
             lines = tab_separated_lines(answers, predictor.kind, predictor.labels, wanted)
         for line in lines:
             print(line)
+
+
+def _write_official(arguments: argparse.Namespace, model: Model, tally: Tally) -> None:
+    """The files that official scripts read, in a folder that is whole or not there."""
+    from bertkit.checkpoint.atomic import replace_folder
+
+    predictor = model.predictor
+    if predictor.kind.official is None:
+        raise UserError(
+            f"There are no official files of the kind of task {predictor.kind.name!r}; leave --official out."
+        )
+    with replace_folder(arguments.official, arguments.overwrite) as folder:
+        rows = input_rows(arguments, model.card, kind=predictor.kind)
+        with _progress(hidden=False) as progress:
+            answers = list(predictor.predict_rows(rows, tally, progress=progress))
+        good = [answer for answer in answers if "error" not in answer]
+        for name, content in predictor.kind.official(good).items():
+            (folder / name).write_text(to_json(content) + "\n", encoding="utf-8")
+    print(f"{arguments.official}: {len(good):,} answers", file=sys.stderr)
 
 
 def json_lines(answers: Iterable[Answer]) -> Iterator[str]:

@@ -325,13 +325,19 @@ def _mistakes(
 def _answers(
     rows: Examples, outputs: Outputs, predictions: Predictions, names: Names
 ) -> list[dict[str, Any]]:
-    probabilities = _probabilities(outputs, names)
+    """The answer, its place and probability; the id of the question and how likely none is, where told."""
+    probabilities, ids = _probabilities(outputs, names), rows.more.get("id")
     sure = np.where(predictions[:, 0] == NONE, probabilities[:, 0], probabilities[:, 1])
     parts = zip(answer_texts(rows, predictions), predictions.tolist(), sure.tolist(), strict=True)
-    return [
+    found: list[dict[str, Any]] = [
         {"answer": text, "start": start, "end": end, "probability": probability}
         for text, (start, end), probability in parts
     ]
+    for answer, none in zip(found, null_probabilities(outputs).tolist(), strict=True):
+        answer.update({"no_answer": none} if NO_ANSWER in names else {})
+    for answer, name in zip(found, ids or (), strict=False):
+        answer["id"] = name
+    return found
 
 
 def _columns(names: Names, wanted: Wanted) -> dict[str, type]:
@@ -350,6 +356,16 @@ def _cells(answer: Mapping[str, Any], wanted: Wanted) -> list[Any]:
 def _overview(answers: Sequence[Any]) -> dict[str, str]:
     none = sum(not answer for answer in answers)
     return {"answers": f"{len(answers) - none:,}", NO_ANSWER: f"{none:,}"}
+
+
+def _official(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What SQuAD's scripts read: the answers by id; where there may be none, its probability too."""
+    files = {"predictions.json": "answer", "null_odds.json": "no_answer"}
+    return {
+        name: {answer["id"]: answer[key] for answer in answers}
+        for name, key in files.items()
+        if all(key in answer for answer in answers)
+    }
 
 
 ANSWERS = Kind(
@@ -401,4 +417,5 @@ ANSWERS = Kind(
     columns=_columns,
     cells=_cells,
     overview=_overview,
+    official=_official,
 )

@@ -261,6 +261,7 @@ class Kind:
             what type they are.
         cells: of an answer and what is wanted: what stands in them, texts and numbers.
         overview: of what stands in the first of them, for some rows: what there is, in words by name.
+        official: of answers: what JSON files hold that the official scripts of such tasks read, by name.
     """
 
     name: HeadKind
@@ -307,6 +308,7 @@ class Kind:
     columns: Callable[[Names, Wanted], dict[str, type]]
     cells: Callable[[Mapping[str, Any], Wanted], list[Any]]
     overview: Callable[[Sequence[Any]], dict[str, str]]
+    official: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]] | None = None
 
     def decided(self, rows: Examples, outputs: Outputs, scoring: Scoring) -> tuple[Decision, Predictions]:
         """How predictions are best made of outputs, and predictions as new rows would have them.
