@@ -11,9 +11,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import accuracy_score
 from sklearn.metrics.pairwise import cosine_similarity
 
-from bertkit.data.tables import BadRow, Columns
+from bertkit.data.tables import BadRow, Columns, Row
 from bertkit.errors import UserError
-from bertkit.tasks.choices import ChoiceRow, LabelAs, choice_columns, read_choices
+from bertkit.recipe import LabelAs
+from bertkit.tasks.choices import choice_columns, list_of_choices, read_choices
 from bertkit.tasks.choose import CHOICE_METRICS, adds_of_choices, commonest_place, most_alike, side_by_side
 from bertkit.tasks.metrics import rows_interval
 
@@ -45,29 +46,29 @@ def lines(rows: list[dict]) -> str:
 
 def read(
     folder: Path, name: str, content: str | bytes, choices: str, label_as: LabelAs = "", **columns
-) -> list[ChoiceRow | BadRow]:
+) -> list[Row | BadRow]:
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    asked = Columns(**{"text": "text", "label": "label", **columns})
-    return list(read_choices(path, asked, choice_columns(choices), label_as=label_as))
+    given = {"text": "text", "label": "label", "more": choice_columns(choices), **columns}
+    return list(read_choices(path, Columns(**given, label_as=label_as)))
 
 
 OFFICIAL = {
     "SWAG": (
         ("swag.csv", SWAG, "ending0,ending1,ending2,ending3", {"text": "sent1", "pair": "sent2"}),
-        ("A man sits.", "He", ("stands, slowly", "flies", "melts", "sings"), 2),
+        ("A man sits.", "He", ["stands, slowly", "flies", "melts", "sings"], 2),
     ),
     "CommonsenseQA": (
         ("qa.jsonl", lines(COMMONSENSE), "question.choices", {"text": "question.stem", "label": "answerKey"}),
-        ("Where were the people?", None, tuple(f"place {letter}" for letter in "ABCDE"), 1),
+        ("Where were the people?", None, [f"place {letter}" for letter in "ABCDE"], 1),
     ),
     "COPA": (
         ("copa.jsonl", lines(COPA), "choice1,choice2", {"text": "premise", "pair": "question"}),
-        ("It rained.", "cause", ("A", "B"), 0),
+        ("It rained.", "cause", ["A", "B"], 0),
     ),
     "CODAH": (
         ("codah.tsv", CODAH, "3,4,5,6", {"text": 2, "label": 7}),
-        ("The chicken cannot fly. It", None, ("flies.", "walks.", "is.", 'says "no".'), 3),
+        ("The chicken cannot fly. It", None, ["flies.", "walks.", "is.", 'says "no".'], 3),
     ),
 }
 
@@ -80,8 +81,8 @@ def test_official_layouts(tmp_path: Path, data: str, windows: bool) -> None:
     if windows:
         raw = b"\xef\xbb\xbf" + raw.replace(b"\n", b"\r\n")
     first = read(tmp_path, name, raw, choices, **columns)[0]
-    assert isinstance(first, ChoiceRow)
-    assert (first.text, first.pair, first.choices, first.right) == expected
+    assert isinstance(first, Row)
+    assert (first.text, first.pair, first.more["choices"], first.label) == expected
 
 
 LISTS = {
@@ -97,12 +98,13 @@ LISTS = {
 def test_lists_of_choices(tmp_path: Path, layout: str) -> None:
     cell, choices, names = LISTS[layout]
     found = read(tmp_path, "a.jsonl", lines([{"text": "t", "choices": cell}]), "choices", label=None)
-    assert [(row.choices, row.names, row.right) for row in found] == [(choices, names, None)]
+    assert [(row.more["choices"], row.label) for row in found] == [(list(choices), None)]
+    assert list_of_choices(["choices"], [cell]) == (choices, names)
 
 
 def test_rows_may_have_different_numbers_of_choices(tmp_path: Path) -> None:
     found = read(tmp_path, "a.csv", "text,a,b,c,label\nt,x,y,z,2\nu,x,y,,0\n", "a,b,c")
-    assert [(row.choices, row.right) for row in found] == [(("x", "y", "z"), 2), (("x", "y"), 0)]
+    assert [(row.more["choices"], row.label) for row in found] == [(["x", "y", "z"], 2), (["x", "y"], 0)]
 
 
 WAYS: dict[LabelAs, tuple[list, list[int]]] = {
@@ -120,13 +122,13 @@ def test_every_way_in_which_a_label_tells_the_choice(tmp_path: Path, way: LabelA
     labels, expected = WAYS[way]
     table = "text,left,mid,right,label\n" + "".join(f"t,red,dark blue,green,{label}\n" for label in labels)
     found = read(tmp_path, "a.csv", table, "left,mid,right", way if said else "")
-    assert [row.right for row in found] == expected
+    assert [row.label for row in found] == expected
 
 
 def test_labels_beside_the_choices_are_meant_before_numbers(tmp_path: Path) -> None:
     named = [{"label": "2", "text": "x"}, {"label": "1", "text": "y"}]
     found = read(tmp_path, "a.jsonl", lines([{"text": "t", "choices": named, "label": 1}]), "choices")
-    assert found[0].right == 1
+    assert found[0].label == 1
 
 
 def test_labels_that_may_count_from_0_or_from_1_are_asked_about(tmp_path: Path) -> None:
@@ -134,8 +136,8 @@ def test_labels_that_may_count_from_0_or_from_1_are_asked_about(tmp_path: Path) 
     said = r"line 2: the label '1' may be meant as a number from 0 to 2, or as a number from 1 to 3.*as index"
     with pytest.raises(UserError, match=said):
         read(tmp_path, "a.csv", table, "a,b,c")
-    assert [row.right for row in read(tmp_path, "a.csv", table, "a,b,c", "index")] == [1, 2]
-    assert [row.right for row in read(tmp_path, "a.csv", table, "a,b,c", "number")] == [0, 1]
+    assert [row.label for row in read(tmp_path, "a.csv", table, "a,b,c", "index")] == [1, 2]
+    assert [row.label for row in read(tmp_path, "a.csv", table, "a,b,c", "number")] == [0, 1]
 
 
 BAD = {
@@ -159,7 +161,7 @@ BAD = {
 def test_a_row_that_cannot_be(tmp_path: Path, fault: str) -> None:
     row, said = BAD[fault]
     found = read(tmp_path, "a.csv", f"text,a,b,c,label\nt,x,y,z,0\n{row}\nt,x,y,z,0\n", "a,b,c")
-    assert [getattr(row, "right", None) for row in found] == [0, None, 0]
+    assert [getattr(row, "label", None) for row in found] == [0, None, 0]
     assert isinstance(found[1], BadRow)
     assert said in found[1].problem
 
@@ -174,8 +176,8 @@ def test_a_cell_that_holds_no_list(tmp_path: Path, cell: object) -> None:
 def test_columns_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no column 'd'"):
         read(tmp_path, "a.csv", "text,a,b,label\nt,x,y,0\n", "a,d")
-    with pytest.raises(UserError, match="Say where the choices stand"):
-        choice_columns(" ,")
+    with pytest.raises(UserError, match="say where the choices stand"):
+        read(tmp_path, "a.csv", "text,a,b,label\nt,x,y,0\n", " ,")
     [found] = read(
         tmp_path, "a.jsonl", lines(COMMONSENSE), "question.choice", text="question.stem", label="id"
     )

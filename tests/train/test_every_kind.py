@@ -70,6 +70,18 @@ def write_questions(path: Path, count: int, chance: random.Random) -> None:
     path.write_text(json.dumps({"version": "v2.0", "data": [{"paragraphs": paragraphs}]}))
 
 
+def write_choices(path: Path, count: int, chance: random.Random) -> None:
+    """The good one of two to four is right."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", *(f"choice{number}" for number in range(1, 5)), "label"])
+        for _ in range(count):
+            choices = [sentence(chance, told) for told in ["bad"] * chance.randint(1, 3)]
+            right = chance.randint(0, len(choices))
+            choices.insert(right, sentence(chance, "good"))
+            rows.writerow([sentence(chance, "red"), *choices, *[""] * (4 - len(choices)), right])
+
+
 @dataclass(frozen=True)
 class Sample:
     """Files of a kind that are learned in seconds.
@@ -129,6 +141,15 @@ SAMPLES: dict[str, Sample] = {
         ("how was it ?", "the film was good and very long"),
         ("question", "answer", "start", "end", "probability"),
         ("By first word", "HasAns F1", "NoAns EM"),
+    ),
+    "choose": Sample(
+        write_choices,
+        "choices.csv",
+        "AutoModelForMultipleChoice",
+        ("the film was red", "a good book"),
+        ("choices", "choice", "probabilities"),
+        ("By place", "commonest place", "TF-IDF cosine"),
+        windows=False,
     ),
 }
 

@@ -375,6 +375,7 @@ def input_rows(
     from bertkit.data.tables import BadRow, Columns, Row, iterate_rows
     from bertkit.infer.reading import as_trained
     from bertkit.infer.rows import rows_to_answer
+    from bertkit.tasks.choices import choice_columns
 
     for number, (text, pair) in enumerate(zip_longest(arguments.say, arguments.say_pair), 1):
         cells = {"text": text, **({} if pair is None else {"pair": pair})}
@@ -387,6 +388,7 @@ def input_rows(
     asked = TaskRecipe(
         text=arguments.text or "",
         pair=arguments.pair or "",
+        choices=getattr(arguments, "choices", ""),
         header=arguments.header,
         **text_options(arguments),
     )
@@ -396,7 +398,11 @@ def input_rows(
         # The lines of a plain file are one column, whatever the training rows had.
         task = asked if ending == ".txt" else trained
         text, pair, _ = ("text", None, "") if kind is None else kind.usual_columns
-        columns = Columns(text=task.text or ("1" if ending == ".txt" else text), pair=task.pair or pair)
+        columns = Columns(
+            text=task.text or ("1" if ending == ".txt" else text),
+            pair=task.pair or pair,
+            more={} if kind is None else choice_columns(task.choices),
+        )
         told: dict[str, Any] = {"header": task.named, "separator": task.separator, "encoding": task.encoding}
         reads = iterate_rows if kind is None else kind.reads
         yield from rows_to_answer(path, columns, reads, ending=ending, whole=whole, **told)

@@ -49,7 +49,23 @@ FLAGS: tuple[Flag, ...] = (
     ("--test", "task", "test", str, "rows that choose nothing, for a last score: likewise (default: none)"),
     ("--text", "task", "text", str, "column of the text: a name, or a number from 1 (default: guessed)"),
     ("--pair", "task", "pair", str, "column of the second text, if there are pairs (default: guessed)"),
+    (
+        "--choices",
+        "task",
+        "choices",
+        str,
+        "of several texts of which one is right: their columns, between commas, or one that holds lists "
+        "(default: guessed)",
+    ),
     ("--label", "task", "label", str, "column of the label (default: guessed)"),
+    (
+        "--label-as",
+        "task",
+        "label_as",
+        str,
+        "how a label tells the right choice: index (from 0), number (from 1), letter, name (what the file "
+        "calls it) or text (default: told by the rows)",
+    ),
     ("--header", "task", "header", str, "yes, no or auto: whether the first line names the columns"),
     (
         "--separator",
@@ -80,7 +96,13 @@ FLAGS: tuple[Flag, ...] = (
         int,
         "of words with tags: sentences of the document on either side that one is read with (default: none)",
     ),
-    ("--kind", "task", "kind", str, "kind of task: classify, regress, tag or answer (default: guessed)"),
+    (
+        "--kind",
+        "task",
+        "kind",
+        str,
+        "kind of task: classify, regress, tag, answer or choose (default: guessed)",
+    ),
     (
         "--metric",
         "task",

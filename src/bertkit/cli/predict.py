@@ -59,6 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("model", help="a run or a model folder")
     add_input_arguments(parser)
+    group(parser, "data").add_argument(
+        "--choices",
+        default="",
+        metavar="COLUMNS",
+        help="of a model that chooses: the columns of the choices, between commas, or one that holds lists "
+        "(default: those of the training rows)",
+    )
     add = group(parser, "output").add_argument
     add(
         "--all",
@@ -316,7 +323,7 @@ def aligned_lines(
     from rich.cells import cell_len, set_cell_size
 
     columns = kind.columns(labels, wanted)
-    longest = max(map(cell_len, labels))
+    longest = max(map(cell_len, labels), default=0)
     widths = [max(cell_len(name), longest if of is str else 0) for name, of in columns.items()]
     yield "  ".join([*map(set_cell_size, columns, widths), "text"])
     for answer in answers:
@@ -345,4 +352,4 @@ def _shown(cell: Any) -> str:
         return ("; " if entities else " ").join(map(_shown, cell))
     if isinstance(cell, dict):
         return f"{_shown(cell['text'])} ({_shown(cell['label'])})"
-    return CONTROL.sub(" ", cell)
+    return CONTROL.sub(" ", str(cell))

@@ -36,7 +36,8 @@ class Columns:
 
     `pair` is the second text; `label` the class, or several columns where each is of one label; None where
     there is none to read. `label_separator` stands between the labels of a cell that may have several.
-    `more` are other columns, by the name of what they are to a kind of task.
+    `label_as` says how the label tells what it means, to a kind whose labels may tell it in several ways; ""
+    leaves it to the file. `more` are other columns, by the name of what they are to a kind of task.
     """
 
     text: Column
@@ -44,6 +45,7 @@ class Columns:
     label: Column | tuple[Column, ...] | None = None
     label_separator: str = ","
     more: Mapping[str, tuple[Column, ...]] = field(default_factory=dict)
+    label_as: str = ""
 
     def __post_init__(self) -> None:
         for part in ("text", "pair", "label"):

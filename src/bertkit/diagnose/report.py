@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bertkit.diagnose import classes, numbers, objectives, questions, sections, tags
+from bertkit.diagnose import choices, classes, numbers, objectives, questions, sections, tags
 from bertkit.diagnose.doctor import Examination, examined, findings_in
 from bertkit.diagnose.page import REPORT, page_text, side, write_page
 from bertkit.diagnose.sections import Told
@@ -17,6 +17,7 @@ from bertkit.recipe.parts import Phase
 from bertkit.runs.folder import RESULT, last_logged
 from bertkit.runs.reader import read_history, read_result
 from bertkit.tasks.answer import ANSWERS
+from bertkit.tasks.choose import CHOOSE
 from bertkit.tasks.classify import CLASSIFY
 from bertkit.tasks.regress import REGRESS
 from bertkit.tasks.tag import TAG
@@ -52,7 +53,7 @@ class Section:
 
 
 CLASSES, NUMBERS, TAGS = (CLASSIFY.name,), (REGRESS.name,), (TAG.name,)
-QUESTIONS = (ANSWERS.name,)
+QUESTIONS, CHOICES = (ANSWERS.name,), (CHOOSE.name,)
 Page = tuple[tuple[Section, ...], ...]
 """From top to bottom; several sections stand beside one another where the window is wide enough."""
 REPORT_SECTIONS: Page = (
@@ -87,7 +88,8 @@ REPORT_SECTIONS: Page = (
     (Section(objectives.seeds, LABELLED, done=True),),
     (Section(objectives.seeds_of_text, UNLABELLED, done=True),),
     (Section(questions.by_first_word, LABELLED, done=True, kinds=QUESTIONS),),
-    (Section(classes.mistakes, LABELLED, done=True, kinds=CLASSES + QUESTIONS),),
+    (Section(choices.by_place, LABELLED, done=True, kinds=CHOICES),),
+    (Section(classes.mistakes, LABELLED, done=True, kinds=CLASSES + QUESTIONS + CHOICES),),
     (Section(numbers.furthest, LABELLED, done=True, kinds=NUMBERS),),
     (Section(tags.tag_mistakes, LABELLED, done=True, kinds=TAGS),),
     (Section(sections.ways_on),),

@@ -42,9 +42,9 @@ def copies(split: Split, rows: Examples, learned: Examples) -> dict[str, Rows]:
     return found
 
 
-def _first(rows: Examples) -> dict[tuple[str, str], int]:
+def _first(rows: Examples) -> dict[tuple[str, ...], int]:
     """Where the texts of each row stand first."""
-    first: dict[tuple[str, str], int] = {}
+    first: dict[tuple[str, ...], int] = {}
     for index, key in enumerate(rows.keys):
         first.setdefault(key, index)
     return first
@@ -52,7 +52,7 @@ def _first(rows: Examples) -> dict[tuple[str, str], int]:
 
 def nearest(parts: Mapping[Split, Examples]) -> Nearest:
     """The near copies among rows of different texts, in all splits; those to learn from come first."""
-    places: dict[tuple[str, str], _Row] = {}
+    places: dict[tuple[str, ...], _Row] = {}
     learned = None
     for split, rows in parts.items():
         for key, index in _first(rows).items():

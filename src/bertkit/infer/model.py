@@ -76,24 +76,28 @@ class Model:
 
     def __repr__(self) -> str:
         kind = self.card.get("kind") or (self._folder.head_config.kind if self._folder.head_config else "")
-        said = [f"{kind} {listed(self.labels, LABELS_SHOWN)}" if kind else "no labels"]
+        said = [f"{kind} {listed(self.labels, LABELS_SHOWN)}".rstrip() if kind else "no labels"]
         if "score" in self.card:
             metric = title(self.card.get("metric", "score"), self.card.get("positive") or "")
             said.append(f"{metric} {self.card['score']:.3f}")
         return f"<bertkit model {self.name}: {', '.join(said)}>"
 
-    def predict(self, texts: Texts, pairs: Texts | None = None) -> Any:
+    def predict(self, texts: Texts, pairs: Texts | None = None, **more: Sequence[Any]) -> Any:
         """Answer N texts, or N pairs of texts: see `Predictor.predict`.
 
         Args:
             texts: a list, an array, a column of a data frame, a generator; or one text.
             pairs: the second texts, as many.
+            more: what else the kind of task asks of each, by name: `choices`, the texts that one is to be
+                chosen from. Of one text its own.
 
         Returns:
             An answer for each, in the order given; of one text the answer itself.
         """
-        found: list[Answer] = self.predictor.predict(texts, pairs)
-        return found[0] if isinstance(texts, str) else found
+        one = isinstance(texts, str)
+        given = {name: [values] if one else values for name, values in more.items()}
+        found: list[Answer] = self.predictor.predict(texts, pairs, given)
+        return found[0] if one else found
 
     def outputs(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[FloatArray]:
         """What a head of any kind computes: see `infer.outputs.outputs`.

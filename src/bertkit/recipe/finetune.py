@@ -18,13 +18,14 @@ VocabularyAlgorithm = Literal["wordpiece", "topdown"]
 Alike = Literal["sequences", "tokens"]
 Sampling = Literal["natural", "balanced"]
 ClassWeights = Literal["none", "balanced", "sqrt"]
+LabelAs = Literal["", "index", "number", "letter", "name", "text"]
 PoolingAsked = Literal["", Pooling]
 USUAL_DEV = "20%"
 """Of the rows of own files without dev rows."""
 
 OF_ROWS = ("context",)
 """Keys of a task that say what a model reads of a row: they hold for all rows that it reads later."""
-OF_FILES = ("text", "pair", "label", "header", "separator", "labels", *OF_ROWS)
+OF_FILES = ("text", "pair", "choices", "label", "label_as", "header", "separator", "labels", *OF_ROWS)
 """Keys of a task that say how its files are read and hold for later files too. Not the encoding: one that was
 right for other files makes wrong letters of UTF-8, and nothing would say so."""
 
@@ -41,6 +42,10 @@ class TaskRecipe:
     `positive` is of two labels the one whose F1 is told; "" the named task's own, or the rarer in training.
     `labels` are the labels of own files in the order of the classes, each with its name; none: those of the
     training rows. `title` is what a task of own files is called; "": as its first file.
+    `choices` are the columns of the texts that one is to be chosen from, between commas, or one column of
+    lists; `label_as` is how a label tells which one is right: "index" counts from 0, "number" from 1,
+    "letter" is from A, "name" what the file calls the choice, "text" the choice itself; "" is what the file
+    tells.
     """
 
     name: str = ""
@@ -51,7 +56,9 @@ class TaskRecipe:
     split_seed: int = 0
     text: str = ""
     pair: str = ""
+    choices: str = ""
     label: str = ""
+    label_as: LabelAs = ""
     header: Header = "auto"
     separator: str = ""
     encoding: str = ""
@@ -69,6 +76,7 @@ class TaskRecipe:
         check_choice("task", "header", self.header, Header)
         check_choice("task", "kind", self.kind, TaskKind)
         check_at_least("task", "context", self.context, 0)
+        check_choice("task", "label_as", self.label_as, LabelAs)
 
     @property
     def named(self) -> bool | None:

@@ -86,7 +86,9 @@ def _cell(value: Any, names: Sequence[str] | None) -> Any:
     missing = value is None or type(value).__name__ in MISSING_IN_PANDAS
     if missing or (isinstance(value, float) and not math.isfinite(value)):
         return None
-    if isinstance(value, list | tuple):
+    if isinstance(value, Mapping):
+        return {str(key): _cell(each, None) for key, each in value.items()}
+    if isinstance(value, list | tuple) or hasattr(value, "tolist"):  # An array of NumPy, as pandas has it.
         return [_cell(each, None) for each in value]
     return value if isinstance(value, str | int | float | bool) else str(value)
 

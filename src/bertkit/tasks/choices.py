@@ -6,8 +6,9 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bertkit.data.files import text_problem
 from bertkit.data.tables import (
@@ -22,48 +23,19 @@ from bertkit.data.tables import (
 )
 from bertkit.errors import UserError, quoted, shown
 
-LabelAs = Literal["", "index", "number", "letter", "name", "text"]
-"""How a label tells which choice is right: it counts them from 0, or from 1, or is their letter from A, or
-what the file calls the choice (a label beside it, or its column), or is its text. "" is told by the file."""
 LEAST = 2
 """Choices of a row."""
 # Whole numbers, also as pandas writes those of a column with gaps.
 _NUMBER = re.compile(r"(\d{1,9})(\.0*)?")
 
 
-@dataclass(frozen=True)
-class ChoiceRow(Row):
-    """A prompt (`text`), perhaps a question about it (`pair`), and texts of which one is right.
-
-    Attributes:
-        choices: two of them or more.
-        names: what the file calls them; empty where it does not.
-        right: which one is right, from 0; None where labels were not asked for.
-    """
-
-    choices: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    right: int | None = None
+def choice_columns(given: str) -> dict[str, tuple[Column, ...]]:
+    """The columns of choices, as `Columns.more` has them, of an option: names or numbers between commas."""
+    names = tuple(name.strip() for name in given.split(",") if name.strip())
+    return {"choices": names} if names else {}
 
 
-def choice_columns(given: str) -> tuple[Column, ...]:
-    """The columns of choices as an option says them: names, or numbers from 1, between commas.
-
-    Raises:
-        UserError: none is named.
-    """
-    names = [name.strip() for name in given.split(",") if name.strip()]
-    if not names:
-        raise UserError(
-            "Say where the choices stand: --choices A,B,C for a column each, or --choices COLUMN for one "
-            "with lists."
-        )
-    return tuple(int(name) if name.isdecimal() else name for name in names)
-
-
-def read_choices(
-    path: str | Path, columns: Columns, choices: Sequence[Column], *, label_as: LabelAs = "", **how: Any
-) -> Iterator[ChoiceRow | BadRow]:
+def read_choices(path: str | Path, columns: Columns, **how: Any) -> Iterator[Row | BadRow]:
     """Read rows of choices from a table of any format.
 
     A row has as many choices as it has cells of them that are not empty; those that it lacks are the last
@@ -72,28 +44,55 @@ def read_choices(
 
     Args:
         path: the file.
-        columns: of the prompt, the question and the label.
-        choices: a column for each choice, or one with a list of them.
-        label_as: how labels tell the right choice; "" is told from all of them together.
+        columns: in `more`, `choices`: a column for each choice, or one with a list of them; in `label_as` how
+            labels tell the right choice, "" is told from all of them together.
         how: see `iterate_rows`.
+
+    Returns:
+        Rows with the `choices` in `more`; the label is which of them is right, from 0.
 
     Raises:
         UserError: the file cannot be opened, its format is unknown, it has no rows, or not the columns; or
             its labels can be understood in two ways.
     """
     path = Path(path)
-    cells = iterate_cells(path, [*columns.asked, *choices], **how)
-    rows = (row if isinstance(row, BadRow) else _row(path, row, columns, choices) for row in cells)
+    if "choices" not in columns.more:
+        raise UserError(
+            f"{path}: say where the choices stand: --choices A,B,C (a column each), or "
+            "--choices COLUMN for one with lists."
+        )
+    cells = iterate_cells(path, columns.asked, **how)
+    known = (row if isinstance(row, BadRow) else _checked(path, row, columns) for row in cells)
     if columns.label is None:
-        yield from rows
+        yield from (row if isinstance(row, BadRow) else row.row for row in known)
         return
-    known = list(rows)
-    good = [row for row in known if isinstance(row, ChoiceRow)]
-    told = label_as or way_of(path, good)
-    yield from (row if isinstance(row, BadRow) else _with_right(path, row, told) for row in known)
+    rows = list(known)
+    told = columns.label_as or _way_of(path, [row for row in rows if isinstance(row, _Choices)])
+    yield from (row if isinstance(row, BadRow) else _with_right(path, row, told) for row in rows)
 
 
-def _row(path: Path, row: CellRow, columns: Columns, choices: Sequence[Column]) -> ChoiceRow | BadRow:
+def label_as_of(path: Path, columns: Columns, most: int, **how: Any) -> str:
+    """How the labels of the first rows of a file tell the right choice; see `read_choices`.
+
+    Raises:
+        UserError: see `read_choices`.
+    """
+    cells = islice(iterate_cells(path, columns.asked, **how), most)
+    rows = (row if isinstance(row, BadRow) else _checked(path, row, columns) for row in cells)
+    return _way_of(path, [row for row in rows if isinstance(row, _Choices)])
+
+
+@dataclass(frozen=True)
+class _Choices:
+    """A row with its choices, what the file calls them (nothing, if it does not), and its label as it is."""
+
+    row: Row
+    texts: tuple[str, ...]
+    names: tuple[str, ...]
+    label: str
+
+
+def _checked(path: Path, row: CellRow, columns: Columns) -> _Choices | BadRow:
     asked = iter(row.found)
     parts: dict[str, Any] = {}
     for part in ("text", "pair", "label"):
@@ -107,12 +106,15 @@ def _row(path: Path, row: CellRow, columns: Columns, choices: Sequence[Column]) 
             problem = f"the {part} is empty; fill it in or remove the row."
         if problem:
             return bad_row(path, row.line, problem, row.cells)
-        parts[part] = value.strip() if part == "label" else value
-    found = list_of_choices(choices, list(asked))
+        parts[part] = value
+    found = list_of_choices(columns.more["choices"], list(asked))
     if isinstance(found, str):
         return bad_row(path, row.line, found, row.cells)
     texts, names = found
-    return ChoiceRow(row.line, **parts, cells=row.cells, choices=texts, names=names)
+    label = parts.pop("label", "").strip()
+    return _Choices(
+        Row(row.line, **parts, cells=row.cells, more={"choices": list(texts)}), texts, names, label
+    )
 
 
 def list_of_choices(
@@ -188,36 +190,36 @@ def _only(label: str, texts: Sequence[str]) -> int | None:
 class _Way:
     """A way to tell the right choice: its place by a row's label, or None; and what a label then must be."""
 
-    place: Callable[[ChoiceRow, str], int | None]
-    words: Callable[[ChoiceRow], str]
+    place: Callable[[_Choices], int | None]
+    words: Callable[[_Choices], str]
 
 
-_WAYS: dict[LabelAs, _Way] = {
-    "name": _Way(lambda row, label: _only(label, row.names), lambda row: f"one of {', '.join(row.names)}"),
+_WAYS: dict[str, _Way] = {
+    "name": _Way(lambda row: _only(row.label, row.names), lambda row: f"one of {', '.join(row.names)}"),
     "index": _Way(
-        lambda row, label: _number(label, 0, len(row.choices)),
-        lambda row: f"a number from 0 to {len(row.choices) - 1}",
+        lambda row: _number(row.label, 0, len(row.texts)),
+        lambda row: f"a number from 0 to {len(row.texts) - 1}",
     ),
     "number": _Way(
-        lambda row, label: _number(label, 1, len(row.choices)),
-        lambda row: f"a number from 1 to {len(row.choices)}",
+        lambda row: _number(row.label, 1, len(row.texts)),
+        lambda row: f"a number from 1 to {len(row.texts)}",
     ),
     "letter": _Way(
-        lambda row, label: _letter(label, len(row.choices)),
-        lambda row: f"a letter from A to {chr(ord('A') + min(len(row.choices), 26) - 1)}",
+        lambda row: _letter(row.label, len(row.texts)),
+        lambda row: f"a letter from A to {chr(ord('A') + min(len(row.texts), 26) - 1)}",
     ),
-    "text": _Way(lambda row, label: _only(label, row.choices), lambda row: "the text of just one of them"),
+    "text": _Way(lambda row: _only(row.label, row.texts), lambda row: "the text of just one of them"),
 }
 """Those of an earlier row are meant before those of a later one, where both tell the same of all rows."""
 
 
-def way_of(path: Path, rows: Sequence[ChoiceRow]) -> LabelAs:
+def _way_of(path: Path, rows: Sequence[_Choices]) -> str:
     """How the labels of rows tell the right choice: the way that understands most of them.
 
     Raises:
         UserError: two ways understand as many, and do not tell the same.
     """
-    told = {name: [way.place(row, row.label or "") for row in rows] for name, way in _WAYS.items()}
+    told = {name: [way.place(row) for row in rows] for name, way in _WAYS.items()}
     known = {name: sum(each is not None for each in places) for name, places in told.items()}
     most = max(known.values())
     best = [name for name, count in known.items() if count == most]
@@ -231,19 +233,19 @@ def way_of(path: Path, rows: Sequence[ChoiceRow]) -> LabelAs:
         row for row, *places in zip(rows, told[best[0]], told[other], strict=True) if len({*places}) > 1
     ]
     raise UserError(
-        f"{place(path, differ[0].line)}: the label {quoted(differ[0].label)} may be meant as "
+        f"{place(path, differ[0].row.line)}: the label {quoted(differ[0].label)} may be meant as "
         f"{_WAYS[best[0]].words(differ[0])}, or as {_WAYS[other].words(differ[0])}, and no other row tells "
         f"which. Say it: --label-as {best[0]} or --label-as {other}."
     )
 
 
-def _with_right(path: Path, row: ChoiceRow, told: LabelAs) -> ChoiceRow | BadRow:
-    way, label = _WAYS[told], row.label or ""
-    right = way.place(row, label)
+def _with_right(path: Path, row: _Choices, told: str) -> Row | BadRow:
+    way = _WAYS[told]
+    right = way.place(row)
     if right is None:
-        must = shown(way.words(row))
         reason = (
-            f"the right answer {quoted(label)} is none of the {len(row.choices)} choices; it must be {must}."
+            f"the right answer {quoted(row.label)} is none of the {len(row.texts)} choices; it must be "
+            f"{shown(way.words(row))}."
         )
-        return bad_row(path, row.line, reason, row.cells)
-    return replace(row, right=right)
+        return bad_row(path, row.row.line, reason, row.row.cells)
+    return replace(row.row, label=right)

@@ -69,6 +69,7 @@ class Examples:
         left_out: its rows that cannot be used, and are no examples.
         more: what else its kind of task has of each example, in JSON's values: N of each, by name. `group`
             names what must not be in two splits.
+        read: which of these are lists of texts that the model reads, as it does `texts` and `pairs`.
     """
 
     texts: list[str]
@@ -78,6 +79,7 @@ class Examples:
     path: Path
     left_out: Sequence[BadRow] = ()
     more: Mapping[str, list[Any]] = field(default_factory=dict)
+    read: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, rows: Sequence[Row], path: Path) -> Examples:
@@ -106,11 +108,21 @@ class Examples:
         )
 
     @property
-    def keys(self) -> Iterator[tuple[str, str]]:
+    def keys(self) -> Iterator[tuple[str, ...]]:
         """What two examples of the same texts have in common, but for spaces."""
         pairs = self.pairs or [""] * len(self)
-        for text, pair in zip(self.texts, pairs, strict=True):
-            yield " ".join(text.split()), " ".join(pair.split())
+        for row, (text, pair) in enumerate(zip(self.texts, pairs, strict=True)):
+            others = (other for name in self.read for other in self.more[name][row])
+            yield tuple(" ".join(each.split()) for each in (text, pair, *others))
+
+    @property
+    def all_texts(self) -> Iterator[str]:
+        """All that the model reads: first texts, then second ones, then the others."""
+        yield from self.texts
+        yield from self.pairs or ()
+        for name in self.read:
+            for others in self.more[name]:
+                yield from others
 
     @property
     def known(self) -> Targets:
@@ -146,7 +158,7 @@ def odd_rows(train: Examples, dev: Examples) -> OddRows:
 
 def duplicates(examples: Examples) -> list[int]:
     """Indices of examples whose texts stand in an earlier one, but for spaces; labels are not compared."""
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, ...]] = set()
     repeated = []
     for index, key in enumerate(examples.keys):
         if key in seen:
@@ -157,7 +169,7 @@ def duplicates(examples: Examples) -> list[int]:
 
 def contradictions(examples: Examples) -> list[int]:
     """Indices of examples whose texts, but for spaces, also stand there with another label."""
-    known: dict[tuple[str, str], set[bytes]] = {}
+    known: dict[tuple[str, ...], set[bytes]] = {}
     targets = examples.known
     for index, key in enumerate(examples.keys):
         known.setdefault(key, set()).add(targets.of(index).tobytes())

@@ -10,27 +10,59 @@ from typing import Any
 
 from bertkit.config.head import USUAL_KIND
 from bertkit.data.formats import arrow_files
-from bertkit.data.tables import Column, first_rows, has_names
+from bertkit.data.tables import Column, Columns, first_rows, has_names
 from bertkit.data.tagged import tagged_columns
 from bertkit.errors import UserError, listed
 from bertkit.recipe import TaskRecipe
+from bertkit.tasks.choices import choice_columns, label_as_of
+from bertkit.tasks.choose import CHOOSE
 from bertkit.tasks.guess_answers import Asked, questions_in
+from bertkit.tasks.guess_choices import choices_among, flattened
 
 ROWS = 2_000
 """So many are looked at."""
-PAIRS: tuple[tuple[str, str], ...] = (
-    *(("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2")),
-    *(("text_a", "text_b"), ("text1", "text2"), ("question", "sentence"), ("query", "passage")),
+
+
+@dataclass(frozen=True)
+class UsualNames:
+    """UsualNames names of columns: those of an earlier row are meant before those of a later one."""
+
+    pairs: tuple[tuple[str, str], ...]
+    texts: tuple[tuple[str, ...], ...]
+    labels: tuple[tuple[str, ...], ...]
+
+
+USUAL_NAMES = UsualNames(
+    pairs=(
+        *(("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2")),
+        *(("text_a", "text_b"), ("text1", "text2"), ("question", "sentence"), ("query", "passage")),
+    ),
+    texts=(
+        ("text", "sentence"),
+        ("message", "review", "comment", "content", "body", "tweet", "utterance", "document", "description"),
+    ),
+    labels=(
+        ("label", "labels", "target", "class"),
+        *(
+            ("category", "sentiment", "intent", "topic", "emotion", "gold_label"),
+            ("score", "rating", "stars"),
+        ),
+    ),
 )
-TEXTS: tuple[tuple[str, ...], ...] = (
-    ("text", "sentence"),
-    ("message", "review", "comment", "content", "body", "tweet", "utterance", "document", "description"),
+NAMES_OF_CHOICES = UsualNames(
+    pairs=(
+        *(("sent1", "sent2"), ("premise", "question"), ("context", "question"), ("article", "question")),
+        ("passage", "question"),
+    ),
+    texts=(
+        ("text", "prompt", "stem", "question.stem"),
+        ("startphrase", "premise", "ctx", "goal", "question", "context", "sentence"),
+    ),
+    labels=(
+        ("label", "answerkey", "correct", "right", "gold", "target"),
+        ("answer", "correct_answer", "gold_label"),
+    ),
 )
-LABELS: tuple[tuple[str, ...], ...] = (
-    ("label", "labels", "target", "class"),
-    *(("category", "sentiment", "intent", "topic", "emotion", "gold_label"), ("score", "rating", "stars")),
-)
-"""Usual names of columns: those of an earlier row are meant before those of a later one."""
 MOST_LABELS = 100
 """Different cells that a column of labels without a usual name has at most."""
 LONGEST_LABEL = 40
@@ -83,7 +115,7 @@ def complete(task: TaskRecipe) -> tuple[TaskRecipe, str]:
     Raises:
         UserError: the file cannot be read, or it does not tell which column is meant.
     """
-    if task.text and task.label and task.kind:
+    if task.text and task.label and task.kind and (task.kind != CHOOSE.name or task.label_as):
         return task, ""
     path = Path(task.train)
     if tagged := _tagged(path, task):
@@ -99,6 +131,13 @@ def complete(task: TaskRecipe) -> tuple[TaskRecipe, str]:
         named = has_names(path) or by_name or (not all_given and _is_header(rows))
     names: list[Column] = [str(cell).strip() for cell in rows[0]] if named else [*range(1, len(rows[0]) + 1)]
     body = [row for row in rows[named:] if len(row) == len(names)]
+    usual, choices = USUAL_NAMES, list[str]()
+    if task.kind in ("", CHOOSE.name):
+        flat, cells = flattened(names, body)
+        choices = task.choices.split(",") if task.choices else [*map(str, choices_among(flat, cells))]
+        if choices:
+            names, body, usual = flat, cells, NAMES_OF_CHOICES
+            task = replace(task, kind=CHOOSE.name, choices=",".join(choices))
     columns = [
         Profile(name, tuple(cell for row in body if (cell := _as_text(row[place])) is not None))
         for place, name in enumerate(names)
@@ -108,8 +147,8 @@ def complete(task: TaskRecipe) -> tuple[TaskRecipe, str]:
         raise UserError(f"{path} has no row with a text or a label; at least one is needed.")
     # A number stands for the name of that column.
     called = {str(place): str(name) for place, name in enumerate(names, 1)}
-    given = {called.get(value, value) for value in (task.text, task.pair, task.label) if value}
-    text, pair, label = _choose(path, columns, task, given)
+    given = {called.get(value, value) for value in (task.text, task.pair, task.label, *choices) if value}
+    text, pair, label = _choose(path, columns, task, given, usual)
     found = replace(
         task,
         text=str(text),
@@ -117,6 +156,8 @@ def complete(task: TaskRecipe) -> tuple[TaskRecipe, str]:
         label=str(label),
         header="yes" if named else "no",
     )
+    if choices:
+        return _with_label_as(path, task, found)
     learned = called.get(found.label, found.label)
     profile = next((each for each in columns if str(each.column) == learned), None)
     kind, told = _kind(path, profile) if not task.kind and profile is not None else (task.kind, "")
@@ -166,6 +207,15 @@ def _tagged(path: Path, task: TaskRecipe) -> tuple[TaskRecipe, str] | None:
     return found, f"a tag for each word; words: column {columns[0]}, tags: column {columns[1]}"
 
 
+def _with_label_as(path: Path, task: TaskRecipe, found: TaskRecipe) -> tuple[TaskRecipe, str]:
+    """The recipe of choices with how the labels of the first rows tell the right one, and what is said."""
+    more = choice_columns(found.choices)
+    columns = Columns(found.text, found.pair or None, found.label, more=more)
+    how = {"header": found.named, "separator": found.separator, "encoding": found.encoding}
+    told: Any = found.label_as or label_as_of(path, columns, ROWS, **how)
+    return replace(found, label_as=told), _said(task, found, f"the {told} of the right choice")
+
+
 def _as_text(cell: Any) -> str | None:
     """A cell as a text; None where it is empty, or is no text and no number."""
     text = str(cell).strip() if isinstance(cell, str | int | float) else ""
@@ -175,7 +225,7 @@ def _as_text(cell: Any) -> str | None:
 def _is_header(rows: Sequence[Sequence[Any]]) -> bool:
     """Whether the first row names the columns: with a usual name, or with short ones found nowhere below."""
     first = [str(cell).strip() for cell in rows[0]]
-    usual = {name for row in (*PAIRS, *TEXTS, *LABELS) for name in row}
+    usual = {name for row in (*USUAL_NAMES.pairs, *USUAL_NAMES.texts, *USUAL_NAMES.labels) for name in row}
     if usual & {cell.lower() for cell in first}:
         return True
     below = {str(cell).strip() for row in rows[1:] for cell in row}
@@ -183,26 +233,28 @@ def _is_header(rows: Sequence[Sequence[Any]]) -> bool:
 
 
 def _choose(
-    path: Path, columns: list[Profile], task: TaskRecipe, given: set[str]
+    path: Path, columns: list[Profile], task: TaskRecipe, given: set[str], usual: UsualNames
 ) -> tuple[Column, Column | None, Column]:
     """The columns of text, second text and label; those of the names `given` are none of the others."""
     left = [each for each in columns if str(each.column) not in given]
     text, pair = task.text, task.pair or None
     if not task.text and not task.pair:
         lower = {str(each.column).lower(): each for each in left}
-        for one, other in PAIRS:
+        for one, other in usual.pairs:
             if one in lower and other in lower:
                 text, pair = str(lower[one].column), str(lower[other].column)
                 left = [each for each in left if each not in (lower[one], lower[other])]
                 break
     label = task.label
     if not label:
-        texts = {name for names in TEXTS for name in names}
+        texts = {name for names in usual.texts for name in names}
         rest = [each for each in left if text or str(each.column).lower() not in texts]
-        chosen = _only(path, "label", columns, _by_name(rest, LABELS) or [c for c in rest if c.may_be_label])
+        chosen = _only(
+            path, "label", columns, _by_name(rest, usual.labels) or [c for c in rest if c.may_be_label]
+        )
         left, label = [each for each in left if each is not chosen], str(chosen.column)
     if not text:
-        found = _by_name(left, TEXTS) or [each for each in left if each.may_be_text]
+        found = _by_name(left, usual.texts) or [each for each in left if each.may_be_text]
         longest = sorted(found, key=lambda each: -each.length)
         if len(longest) > 1 and longest[0].length > 2 * longest[1].length:
             longest = longest[:1]
@@ -246,7 +298,7 @@ def _said(task: TaskRecipe, found: TaskRecipe, kind: str) -> str:
     columns = found.header == "no"
     parts = [
         f"{part} = {'column ' if columns else ''}{getattr(found, part)}"
-        for part in ("text", "pair", "label")
+        for part in ("text", "pair", "choices", "label")
         if getattr(found, part)
     ]
     if kind:

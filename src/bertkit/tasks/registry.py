@@ -10,6 +10,7 @@ from bertkit.config.head import USUAL_KIND, HeadKind
 from bertkit.data.tables import Column, Columns
 from bertkit.errors import UserError, nearest
 from bertkit.recipe import OF_FILES, TaskRecipe, fold_of, share_of
+from bertkit.tasks.choices import choice_columns
 from bertkit.tasks.kind import Kind
 from bertkit.tasks.kinds import KINDS
 from bertkit.tasks.named import TASKS
@@ -44,6 +45,8 @@ def task_from_files(
     text: Column,
     label: Column | None,
     pair: Column | None = None,
+    choices: str = "",
+    label_as: str = "",
     header: bool | None = None,
     kind: HeadKind = USUAL_KIND,
     metric: str = "",
@@ -75,7 +78,7 @@ def task_from_files(
     return Task(
         name=title or Path(next(iter(files.values()))).name,
         files=files,
-        columns=Columns(text=text, pair=pair, label=label),
+        columns=Columns(text=text, pair=pair, label=label, more=choice_columns(choices), label_as=label_as),
         header=header,
         separator=separator,
         encoding=encoding,
@@ -130,6 +133,8 @@ def find_task(recipe: TaskRecipe) -> Task:
         recipe.dev or None,
         text=recipe.text or text,
         pair=recipe.pair or pair,
+        choices=recipe.choices,
+        label_as=recipe.label_as,
         label=recipe.label or label,
         header=recipe.named,
         separator=recipe.separator,

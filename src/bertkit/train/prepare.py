@@ -239,7 +239,7 @@ def _starting_point(recipe: Recipe, start: Path | None, train: Examples) -> tupl
             )
         folder = read_start(start, recipe.model)
         return folder.tokenizer, folder.encoder_config
-    texts = [*train.texts, *(train.pairs or [])]
+    texts = list(train.all_texts)
     tokenizer = fresh_tokenizer(recipe.vocabulary, texts, sum(map(len, texts)))
     if "vocabulary_size" in recipe.model.options:
         raise UserError("The size of the model's vocabulary is that of its tokenizer: set vocabulary.size.")
@@ -320,7 +320,7 @@ def _facts(
         targets=_targets_told(recipe, KINDS[task.kind].words(train.known, labels)),
         median_length=int(np.median(lengths)),
         longest=int(lengths.max()),
-        windows=0 if sequences.windows is None else len(sequences.second),
+        windows=len(sequences.second) if recipe.batch.window else 0,
         padding_saved=float(1 - lengths.sum() / (len(sequences.second) * recipe.batch.reading.longest)),
         truncated=sequences.truncated,
         duplicates=len(odd.duplicates),

@@ -58,9 +58,8 @@ def _with_rows(recipe: Recipe, notes: list[str]) -> Recipe:
     if task.name or not task.train:
         return recipe
     completed, told = complete(task)
-    changes: Changes = {
-        "task": {key: getattr(completed, key) for key in ("text", "pair", "label", "header", "kind")}
-    }
+    told_of = asdict(completed)
+    changes: Changes = {"task": {key: told_of[key] for key in told_of if told_of[key] != getattr(task, key)}}
     if told:
         notes.append(told)
     if not task.dev:
