@@ -17,6 +17,7 @@ import bertkit
 from bertkit.cli import main
 from bertkit.cli.predict import aligned_lines, json_lines, tab_separated_lines
 from bertkit.recipe import Recipe
+from bertkit.tasks.answer import ANSWERS as QUESTIONS
 from bertkit.tasks.classify import CLASSIFY
 from bertkit.tasks.kind import Wanted
 
@@ -376,3 +377,14 @@ def test_lines_for_programs() -> None:
     ]
     assert json.loads("\n".join(json_lines(ANSWERS))) == ANSWERS
     assert json.loads("\n".join(json_lines([]))) == []
+
+
+def test_answers_to_questions_are_lines_too() -> None:
+    found = {"question": "Who\tcame?", "answer": "Ann of Rome", "start": 3, "end": 14, "probability": 0.5}
+    assert list(tab_separated_lines([found], QUESTIONS, (), Wanted())) == [
+        "Ann of Rome\t3\t14\t0.5000\tWho came?"
+    ]
+    assert list(aligned_lines([found], QUESTIONS, (), Wanted())) == [
+        "answer  start  end  probability  text",
+        "Ann of Rome      3   14       0.5000  Who came?",
+    ]

@@ -329,7 +329,7 @@ def aligned_lines(
     for answer in answers:
         said, texts = _cells(answer, kind, wanted, len(columns))
         cells = [
-            set_cell_size(cell, width) if column is str else f"{cell:>{width}}"
+            set_cell_size(cell, max(width, cell_len(cell))) if column is str else f"{cell:>{width}}"
             for cell, width, column in zip(said, widths, columns.values(), strict=True)
         ]
         yield "  ".join([*cells, "  |  ".join(texts)])
