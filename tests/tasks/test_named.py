@@ -1,5 +1,6 @@
 """The named tasks: each reads its official layout, and its files of answers are those that judges take."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,32 @@ SAMPLES |= {
         "1\tDo\tdo\tAUX\tVBP\t_\t3\taux\t_\t_\n2\tn't\tnot\tPART\tRB\t_\t3\tadvmod\t_\t_\n"
         "3\tgo\tgo\tVERB\tVB\t_\t0\troot\t_\t_\n3.1\tto\t_\tPART\tTO\t_\t_\t_\t_\t_\n\n",
         [("Do n't go", None, ["AUX", "PART", "VERB"])],
+    ),
+}
+
+
+def squad(question: dict[str, object], context: str = "Anna went to Rome.", version: str = "1.1") -> str:
+    """A file of SQuAD's layout with one question."""
+    paragraph = {"context": context, "qas": [{"id": "5", **question}]}
+    return json.dumps({"version": version, "data": [{"title": "T", "paragraphs": [paragraph]}]})
+
+
+ROME = {"text": "Rome", "answer_start": 13}
+SAMPLES |= {
+    "squad": (
+        "dev-v1.1.json",
+        squad({"question": "Where?", "answers": [ROME, ROME, {"text": "to Rome", "answer_start": 10}]}),
+        [("Where?", "Anna went to Rome.", [13, 17])],
+    ),
+    "squad2": (
+        "dev-v2.0.json",
+        squad({"question": "Why?", "answers": [], "is_impossible": True, "plausible_answers": [ROME]}),
+        [("Why?", "Anna went to Rome.", [-1, -1])],
+    ),
+    "cmrc2018": (
+        "cmrc2018_dev.json",
+        squad({"question": "谁？", "answers": [{"text": "张三", "answer_start": 0}]}, "张三去北京。", "v1.0"),
+        [("谁？", "张三去北京。", [0, 2])],
     ),
 }
 # Those that are published as a file for each text, and those that have no labels.

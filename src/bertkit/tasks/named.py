@@ -104,4 +104,32 @@ _TAGS: tuple[Task, ...] = (
     ),
 )
 
-TASKS: dict[str, Task] = {task.name: task for task in (*GLUE, *_OTHERS, *_TAGS)}
+_QUESTIONS = Columns(text="question", pair="context", label="answers")
+
+_ANSWERS: tuple[Task, ...] = (
+    Task(
+        name="squad",
+        data_set="squad",
+        files={"train": "train-v1.1.json", "dev": "dev-v1.1.json"},
+        columns=_QUESTIONS,
+        kind="answer",
+    ),
+    Task(
+        name="squad2",
+        data_set="squad2",
+        files={"train": "train-v2.0.json", "dev": "dev-v2.0.json"},
+        columns=_QUESTIONS,
+        kind="answer",
+    ),
+    Task(
+        name="cmrc2018",
+        data_set="zh/cmrc2018",
+        files={"train": "cmrc2018_train.json", "dev": "cmrc2018_dev.json"},
+        columns=_QUESTIONS,
+        # Chinese has no spaces: its official script compares characters.
+        metric="character_f1",
+        kind="answer",
+    ),
+)
+
+TASKS: dict[str, Task] = {task.name: task for task in (*GLUE, *_OTHERS, *_TAGS, *_ANSWERS)}
