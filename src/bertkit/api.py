@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bertkit.checkpoint.folder import convert as run_convert
-from bertkit.config.model import PRESETS, Precision
+from bertkit.config.model import Precision
 from bertkit.data.journal import JOURNAL
 from bertkit.data.prepare import Options as PrepareOptions
 from bertkit.data.prepare import prepare as run_prepare
@@ -27,7 +27,7 @@ from bertkit.recipe import BaseRecipe, PretrainRecipe, Recipe, TaskRecipe
 from bertkit.recipe.base import Changes, find_toml
 from bertkit.recipe.keywords import changes_of, with_last_word
 from bertkit.recipe.parts import Phase
-from bertkit.recipe.pretrain import kind_of_recipe
+from bertkit.recipe.pretrain import kind_of_recipe, recipe_for_text
 from bertkit.recipe.study import Study, settings_by_stage
 from bertkit.runs.folder import RECIPE, has_begun, has_logged, is_finished, is_run, usual_out
 from bertkit.runs.given import is_rows, names_of, rows_kept
@@ -81,6 +81,7 @@ def finetune(
     overwrite: bool = False,
     progress: bool | None = None,
     listener: Listener | None = None,
+    began: float | None = None,
     **options: Any,
 ) -> Outcome:
     """Train a classifier and leave a run folder with its report: what `bertkit finetune` does.
@@ -98,11 +99,11 @@ def finetune(
         out: the run folder to make; runs/NAME without, NAME being that of the task or file.
         recipe: a recipe, or the path or the name of one; the defaults without.
         changes: `{section: {key: value}}` over the recipe, such as `{"training": {"epochs": 5}}`.
-        resume: continue the run at `out`; with more `epochs` (or `steps`, `budget`, `patience`) it trains on,
-            also if it was finished.
+        resume: continue the run at `out`, or train it on with more `epochs`, `steps`, `budget`, `patience`.
         overwrite: replace the run at `out`.
         progress: show how it goes on standard error; without a word if that is a terminal or a notebook.
         listener: told of everything as it happens, in the place of what is shown.
+        began: when the time of a `budget` began, as `time.monotonic` counts; now, without.
         options: the other options of the command, or keys of the recipe: `text="message"`,
             `label="category"`, `epochs=3`, `lr=2e-5`, `batch=16`, `max_length=256`, `seeds=3`.
 
@@ -124,7 +125,7 @@ def finetune(
     folder, chosen = _placed(changed, recipe, out, resume, overwrite)
     with rows_kept(folder, parts, resume=resume, overwrite=overwrite) as paths:
         chosen = chosen.with_changes({"task": paths})
-        return _train("finetune", chosen, folder, resume, overwrite, _shown(progress, listener))
+        return _train("finetune", chosen, folder, resume, overwrite, _shown(progress, listener), began)
 
 
 def cross_validate(
@@ -179,6 +180,7 @@ def pretrain(
     overwrite: bool = False,
     progress: bool | None = None,
     listener: Listener | None = None,
+    began: float | None = None,
     **options: Any,
 ) -> Outcome:
     """Train an encoder on text and leave a run folder with its report: what `bertkit pretrain` does.
@@ -197,7 +199,7 @@ def pretrain(
         return _changed(PretrainRecipe.of(given), what, str(model), changes, options)
 
     folder, chosen = _placed(changed, recipe, out, resume, overwrite)
-    return _train("pretrain", chosen, folder, resume, overwrite, _shown(progress, listener))
+    return _train("pretrain", chosen, folder, resume, overwrite, _shown(progress, listener), began)
 
 
 def text_or_shards(given: str | Path | Sequence[str | Path]) -> str | Path | list[str | Path]:
@@ -207,15 +209,6 @@ def text_or_shards(given: str | Path | Sequence[str | Path]) -> str | Path | lis
     if len(paths) == 1 and (is_shards(Path(paths[0])) or (Path(paths[0]) / JOURNAL).is_file()):
         return paths[0]
     return paths or ""
-
-
-def recipe_for_text(model: str) -> str:
-    """The recipe of bertkit's for text of somebody's own: of fresh weights, or to go on from a trained model.
-
-    Args:
-        model: where the weights come from; empty for the recipe's preset.
-    """
-    return "own-text" if not model or model in PRESETS else "going-on"
 
 
 def _changed(
@@ -253,14 +246,21 @@ def _shown(progress: bool | None, listener: Listener | None) -> Listener | bool:
 
 
 def _train(
-    command: Phase, recipe: AnyKind, out: Path, resume: bool, overwrite: bool, told: Listener | bool
+    command: Phase,
+    recipe: AnyKind,
+    out: Path,
+    resume: bool,
+    overwrite: bool,
+    told: Listener | bool,
+    began: float | None = None,
 ) -> Outcome:
     """Train, and let the first process write the page."""
     with ExitStack() as shown:
         if isinstance(told, bool):
             told = shown.enter_context(RunDisplay(command, to_stderr=True, out=out)) if told else Listener()
         try:
-            result = run_training(recipe, out, resume=resume, overwrite=overwrite, listener=told)
+            how: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "began": began}
+            result = run_training(recipe, out, **how, listener=told, page=write_report)
         except (KeyboardInterrupt, Stopped, ProcessLost):
             # What there is of a pretraining is worth a look, unless it has not begun.
             if isinstance(recipe, PretrainRecipe) and is_first() and has_logged(out):

@@ -15,6 +15,7 @@ from bertkit.errors import UserError
 from bertkit.health.watch import Evaluation
 from bertkit.recipe import PretrainRecipe, Recipe
 from bertkit.runs.findings import Finding
+from bertkit.train.closing import LEAVING
 from bertkit.train.labelled import Classification
 from bertkit.train.listener import Listener
 from bertkit.train.loop import Interrupted
@@ -57,6 +58,31 @@ def test_a_budget_that_was_interrupted_spends_what_is_left(toy: Recipe, tmp_path
     rates = [step["learning_rate"] for step in records(tmp_path / "run", "train")]
     assert max(rates[8:]) <= max(before, timed.optimiser.lr)
     assert rates[-1] < min(rates[3:8])
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_budget_is_of_the_whole_command_from_its_imports_to_its_page(
+    toy: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seeds: int
+) -> None:
+    """Every look at the clock takes a tenth of a second, importing took eight, and the page takes three."""
+    now = 8.0
+
+    def look() -> float:
+        nonlocal now
+        now += 0.1
+        return now
+
+    def page(out: Path) -> None:
+        nonlocal now
+        assert list(out.rglob("metrics.jsonl"))
+        now += 3.0
+
+    monkeypatch.setattr("time.monotonic", look)
+    timed = toy.with_changes({"training": {"budget": 50 / 60, "seeds": seeds, "save_every": 99.0}})
+    fit(timed, tmp_path / "run", began=0.0, page=page)
+    page(tmp_path / "run")
+    leaving = LEAVING * 8
+    assert 44 < now + leaving < 50
 
 
 def test_a_budget_of_no_time_and_one_beside_steps_are_refused(toy: Recipe, tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
+from bertkit.cli.clock import process_began
 from bertkit.cli.parser import MEANT, CommandParser
 from bertkit.cli.streams import mend_streams, tell
 from bertkit.errors import UserError, nearest
@@ -96,11 +98,13 @@ def leaves(commands: Sequence[Command] = COMMANDS) -> dict[str, Command]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code is 0, 1 for a failure, 2 for a user's mistake, 130 for Ctrl-C."""
+    # What a program asks for began now; a command, with its process.
+    began = process_began() if argv is None else time.monotonic()
     arguments = list(sys.argv[1:] if argv is None else argv)
     lasting = {words for words, command in leaves().items() if command.lasting}
     mend_streams(output_needed=lasting.isdisjoint({" ".join(arguments[:1]), " ".join(arguments[:2])}))
     try:
-        code = _run(arguments)
+        code = _run(arguments, began)
         # Here and not at exit, where nobody could answer a reader that has gone.
         sys.stdout.flush()
         return code
@@ -120,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], began: float) -> int:
     if arguments[:1] == ["--version"]:
         print(f"bertkit {__version__}")
         return 0
@@ -140,5 +144,7 @@ def _run(arguments: list[str]) -> int:
     parser = CommandParser(words.removeprefix("bertkit "), module.__doc__, getattr(module, "EXAMPLES", None))
     module.add_arguments(parser)
     # Intermixed: an option may stand between a model and the files.
-    code: int = module.run(parser.parse_intermixed_args(rest))
+    parsed = parser.parse_intermixed_args(rest)
+    parsed.began = began
+    code: int = module.run(parsed)
     return code

@@ -268,6 +268,7 @@ def train(
                     resume=arguments.resume,
                     overwrite=arguments.overwrite,
                     listener=display if is_first() else Listener(),
+                    began=arguments.began,
                 )
         except (ProcessLost, Stopped, UserError) as error:
             # One speaks for all, but where it may be the first that is gone.

@@ -14,6 +14,7 @@ from pathlib import Path
 from bertkit.cli import finetune
 from bertkit.cli.arguments import RUN_FLAGS, Flag, add_run_arguments, read_recipe, train
 from bertkit.recipe import PretrainRecipe
+from bertkit.recipe.pretrain import recipe_for_text
 
 FLAGS: tuple[Flag, ...] = (
     (
@@ -81,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it and print what was found."""
-    from bertkit.api import recipe_for_text, text_or_shards
+    from bertkit.api import text_or_shards
     from bertkit.runs.folder import is_run
 
     what = text_or_shards(arguments.texts)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from bertkit.config.model import PRESETS
 from bertkit.errors import UserError, check_at_least, check_choice
 from bertkit.recipe.base import BaseRecipe, What, read_table
 from bertkit.recipe.finetune import Recipe, VocabularyRecipe
@@ -164,6 +165,15 @@ class PretrainRecipe(BaseRecipe):
     def __post_init__(self) -> None:
         if self.model.freeze:
             raise UserError("model: freeze is for fine-tuning; a frozen encoder cannot be pretrained.")
+
+
+def recipe_for_text(model: str) -> str:
+    """The recipe of bertkit's for text of somebody's own: of fresh weights, or to go on from a trained model.
+
+    Args:
+        model: where the weights come from; empty for the recipe's preset.
+    """
+    return "own-text" if not model or model in PRESETS else "going-on"
 
 
 def kind_of_recipe(path: Path) -> type[Recipe] | type[PretrainRecipe]:

@@ -29,6 +29,7 @@ def explain_mistakes(
     trained_tokens: int,
     *,
     seconds: float = math.inf,
+    speed: float = math.inf,
 ) -> None:
     """Add `explanation` to the first of `mistakes`, as many as `EXPLAINED` and the time for them allow.
 
@@ -44,12 +45,13 @@ def explain_mistakes(
         mistakes: as `Kind.mistakes` lists them.
         trained_tokens: how many the model was trained on.
         seconds: after which none is begun.
+        speed: tokens a second of training: more than there is time for at that speed are not computed.
     """
     end = time.monotonic() + seconds
     model = read_model_folder(folder)
     assert model.head is not None, "a run of fine-tuning keeps its head"
     classifier = Classifier(model.encoder, model.head)
-    room = max(LEAST_TOKENS, SHARE_OF_TRAINING * trained_tokens)
+    room = min(max(LEAST_TOKENS, SHARE_OF_TRAINING * trained_tokens), seconds * speed)
     for mistake in mistakes[:EXPLAINED]:
         row = prepared.dev.lines.index(mistake["line"])
         if prepared.dev_sequences.windows is not None and prepared.dev_sequences.windows.counts[row] > 1:

@@ -33,11 +33,11 @@ from bertkit.runs.result import Answers, SeedResult, answers_of_seeds
 from bertkit.tasks.calibration import fit_temperature, logarithms
 from bertkit.tasks.kind import Decision
 from bertkit.tasks.load import ReadSplits, load_splits
+from bertkit.train.closing import SHARE_OF_RESULT
 from bertkit.train.explain import explain_mistakes
 from bertkit.train.feature_cache import FeatureCache, Inputs
 from bertkit.train.listener import LabelledPlan, Listener
 from bertkit.train.objective import (
-    SHARE_OF_RESULT,
     STEPS_TO_ESTIMATE,
     Evaluated,
     Manner,
@@ -112,7 +112,7 @@ class Classification:
         self.manner = self._manner(len(self._batches))
 
     def _manner(self, steps_per_epoch: int) -> Manner:
-        training = self._recipe.training
+        training, test = self._recipe.training, self._prepared.test
         steps = 0 if training.budget else count_steps(steps_per_epoch, self._recipe)
         return Manner(
             setting=Setting(
@@ -127,6 +127,7 @@ class Classification:
             steps=steps,
             keeps_best=True,
             steps_per_epoch=steps_per_epoch,
+            scored_after=len(test.texts) / len(self._prepared.dev.texts) if test else 0.0,
             probe=None if self._recipe.model.freeze else self._probe(),
         )
 
@@ -367,7 +368,10 @@ class Labelled(Source):
                 tokens = once if self.recipe.model.freeze else best.tokens
                 folder = seed_folder(out, best.seed, len(outcomes)) / "model"
                 seconds = 60 * self.recipe.training.budget * SHARE_OF_RESULT or math.inf
-                explain_mistakes(folder, self.prepared, result["mistakes"], tokens, seconds=seconds)
+                speed = math.inf if self.recipe.model.freeze else best.tokens / best.seconds
+                explain_mistakes(
+                    folder, self.prepared, result["mistakes"], tokens, seconds=seconds, speed=speed
+                )
         return result
 
 

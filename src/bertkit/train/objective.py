@@ -27,8 +27,6 @@ from bertkit.train.schedule import Schedule, rates
 
 SECONDS_TO_ESTIMATE = 3.0
 STEPS_TO_ESTIMATE = 4
-SHARE_OF_RESULT = 0.02
-"""Of a budget: what is kept for laying down what came of all seeds."""
 
 
 @dataclass
@@ -147,6 +145,7 @@ class Manner:
         checkpoints: how many stay beside the good one.
         loss: the figure of a step that is its training loss.
         floors: losses to log before the first step.
+        scored_after: rows to score after the last seed, as a multiple of those of an evaluation.
         probe: looks at a few inputs; None where there are none to look at.
         batch_of: what a step was made of, in words that a file can keep.
     """
@@ -160,6 +159,7 @@ class Manner:
     checkpoints: int = 1
     loss: str = "loss"
     floors: Mapping[str, float] = field(default_factory=dict)
+    scored_after: float = 0.0
     probe: Callable[[], Looked] | None = None
     batch_of: Callable[[int], dict[str, Any]] = lambda step: {}
 

@@ -13,9 +13,9 @@ from bertkit.model.optimisers import build_optimiser
 from bertkit.runs.findings import Finding
 from bertkit.runs.log import BROKE
 from bertkit.runs.restarts import Collapsed, changed, may_restart, read_restarts, remembered
+from bertkit.train.closing import Closing
 from bertkit.train.loop import Diverged, Interrupted, StepRecord, deferred_signals, run_steps
 from bertkit.train.objective import (
-    SHARE_OF_RESULT,
     Evaluated,
     Manner,
     Objective,
@@ -145,8 +145,8 @@ class Scorer:
         self._patience = patience
         self._goes_back = goes_back
 
-    def open(self, minutes: float) -> None:
-        """Do what comes before the first step; `minutes` are 0 where the clock does not decide."""
+    def open(self, minutes: float, closing: Closing) -> None:
+        """Do what comes before the first step; where the clock decides, see how long the end will take."""
         progress, log = self._progress, self._folder.log
         for note in self._source.notes:
             log.say(note)
@@ -159,10 +159,12 @@ class Scorer:
             self.evaluate()
         elif minutes:
             self._objective.evaluate(progress)
-        # Time to keep of a budget for the last evaluation, checkpoint and model folder, and for the result.
-        parameters = sum(p.numel() for p in self._objective.model.parameters())
-        saving = 1.0 + parameters * BYTES_A_PARAMETER / SLOW_DISK + 60 * minutes * SHARE_OF_RESULT
-        progress.reserve = time.monotonic() - began + saving
+        if minutes:
+            scoring = time.monotonic() - began
+            parameters = sum(p.numel() for p in self._objective.model.parameters())
+            saving = 1.0 + parameters * BYTES_A_PARAMETER / SLOW_DISK
+            after = closing.share(minutes, scoring * self._objective.manner.scored_after)
+            progress.reserve = scoring + saving + after
         progress.opened = True
 
     @property
@@ -265,7 +267,7 @@ class Run:
         with self.folder.open() as self.log, deferred_signals() as interrupted:
             self.log.say(f"seed {self.place.seed}: step {progress.step}, processes: {self.processes.count}")
             try:
-                self.scorer.open(self.place.minutes)
+                self.scorer.open(self.place.minutes, self.place.closing)
                 self.whole = True
                 if self.processes.total(float(interrupted())):
                     raise Interrupted

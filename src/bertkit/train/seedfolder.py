@@ -13,6 +13,7 @@ from bertkit.runs.checkpoints import Checkpoints
 from bertkit.runs.folder import forget_stop, note_stop, stop_note
 from bertkit.runs.log import RunLog, open_log
 from bertkit.runs.restarts import Collapsed, Restart, add_restart, begins_at, change_of
+from bertkit.train.closing import Closing
 from bertkit.train.objective import Objective, Outcome, Progress
 from bertkit.train.processes import Processes, ProcessLost
 
@@ -30,12 +31,14 @@ class Place:
         folder: the seed's, which is the run folder where there is one seed.
         seed: its number.
         minutes: of wall time that it has; 0 where the clock does not decide.
+        closing: what follows the last seed.
     """
 
     out: Path
     folder: Path
     seed: int
     minutes: float
+    closing: Closing
 
 
 class SeedFolder:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from bertkit.runs.folder import check_free, has_begun, make_run, seed_folder, wr
 from bertkit.runs.lock import hold
 from bertkit.runs.resume import check_resumable, go_on, run_before
 from bertkit.tasks.load import ReadOnce, ReadSplits, load_splits
+from bertkit.train.closing import Closing
 from bertkit.train.corpus import with_own_text
 from bertkit.train.labelled import Labelled, count_steps
 from bertkit.train.listener import Listener, Plan
@@ -84,7 +87,14 @@ def preflight(recipe: Recipe | PretrainRecipe, *, seconds: float = SECONDS) -> P
 
 
 def train(
-    recipe: Recipe | PretrainRecipe, out: Path, *, resume: bool, overwrite: bool, listener: Listener
+    recipe: Recipe | PretrainRecipe,
+    out: Path,
+    *,
+    resume: bool,
+    overwrite: bool,
+    listener: Listener,
+    began: float | None = None,
+    page: Callable[[Path], object] | None = None,
 ) -> dict[str, Any]:
     """Train one model a seed and leave a run folder at `out`.
 
@@ -96,6 +106,8 @@ def train(
         resume: continue the run that is there, with the same recipe or a longer one.
         overwrite: replace what is there.
         listener: told of everything as it happens, in the first process.
+        began: when the time of a budget began, as `time.monotonic` counts; now, without.
+        page: what the caller makes of the finished run; see `Closing`.
 
     Returns:
         What `result.json` holds.
@@ -107,28 +119,24 @@ def train(
         ProcessLost: another process of the run is gone; the run can be resumed.
         Interrupted: Ctrl-C, SIGTERM or SIGHUP; the run can be resumed.
     """
-    began = time.monotonic()
+    asked = time.monotonic()
+    began = asked if began is None else began
     flush_denormals()
     processes, read = join_processes(), ReadOnce()
     with ExitStack() as held:
         held.enter_context(naming(out))
         held.callback(leave_processes)
         if isinstance(recipe, Recipe):
-            recipe, chosen = settle(recipe, read)
-            for choice in chosen:
-                listener.told(choice)
+            recipe = _settled(recipe, read, listener)
         resume = resume or _goes_on_after_a_restart(out)
-        if processes.first:
-            _check(out, recipe, resume=resume, overwrite=overwrite)
-            held.enter_context(hold(out, "trains in"))
-            # Who held it until now may have changed it.
-            _check(out, recipe, resume=resume, overwrite=overwrite)
+        held.enter_context(_taken(out, recipe, processes, resume=resume, overwrite=overwrite))
         if isinstance(recipe, PretrainRecipe) and recipe.corpus.texts:
             recipe = with_own_text(recipe, out, processes, listener, resume=resume)
             resume = resume and has_begun(out)
         source, plan = _begin(recipe, out, processes, listener, read, resume=resume)
         with deferred_signals() as interrupted:
-            outcomes = _train_seeds(source, out, began)
+            closing = Closing(out, recipe.training.seeds, asked - began, page if processes.first else None)
+            outcomes = _train_seeds(source, out, began, closing)
             if processes.total(float(interrupted())):  # It came in the very last evaluation.
                 raise Interrupted
         result = source.aggregate(out, outcomes, plan)
@@ -140,11 +148,27 @@ def train(
     return result
 
 
-def _check(out: Path, recipe: Recipe | PretrainRecipe, *, resume: bool, overwrite: bool) -> None:
-    if resume:
-        check_resumable(out, recipe)
-    else:
-        check_free(out, overwrite=overwrite)
+def _settled(recipe: Recipe, read: ReadSplits, listener: Listener) -> Recipe:
+    """The recipe with everything chosen that it leaves open, and said."""
+    recipe, chosen = settle(recipe, read)
+    for choice in chosen:
+        listener.told(choice)
+    return recipe
+
+
+@contextmanager
+def _taken(
+    out: Path, recipe: Recipe | PretrainRecipe, processes: Processes, *, resume: bool, overwrite: bool
+) -> Iterator[None]:
+    """Let the first process hold the folder, where the run may be made, replaced or gone on with."""
+    if not processes.first:
+        yield
+        return
+    check = partial(check_resumable, out, recipe) if resume else partial(check_free, out, overwrite=overwrite)
+    check()
+    with hold(out, "trains in"):
+        check()  # Who held it until now may have changed it.
+        yield
 
 
 def _begin(
@@ -215,7 +239,7 @@ def _length(recipe: Recipe | PretrainRecipe, steps_per_epoch: int) -> float:
     return count_steps(steps_per_epoch, recipe)
 
 
-def _train_seeds(source: Source, out: Path, began: float) -> list[Any]:
+def _train_seeds(source: Source, out: Path, began: float, closing: Closing) -> list[Any]:
     """What came of each seed: of those that are done already, and of those that are trained now.
 
     Raises:
@@ -233,7 +257,7 @@ def _train_seeds(source: Source, out: Path, began: float) -> list[Any]:
         if outcome is None:
             minutes = training.budget / training.seeds
             try:
-                outcome = train_seed(source, Place(out, folder, seed, minutes), began)
+                outcome = train_seed(source, Place(out, folder, seed, minutes, closing), began)
             except Stopped as error:
                 stopped.append(str(error))
             began = time.monotonic()
