@@ -133,6 +133,9 @@ def test_a_run_over_rows_goes_on_and_is_replaced(tmp_path: Path, outcome: Outcom
     out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         bertkit.finetune(ROWS, dev=ROWS[:6], out=out, listener=StopsAfter(1), **OPTIONS)
+    with pytest.raises(UserError, match="another recipe"):
+        bertkit.finetune(ROWS[:30], dev=ROWS[:6], out=out, resume=True, **OPTIONS)
+    assert len(list(out.glob("rows/*"))) == 2, "what the run does not read is not kept"
     assert bertkit.finetune(out=out, resume=True)["metrics"] == outcome["metrics"]
     with pytest.raises(UserError, match="exists"):
         bertkit.finetune(ROWS[:30], out=out, **OPTIONS)

@@ -294,12 +294,18 @@ def test_a_diverged_seed_is_counted_and_the_others_go_on(toy: Recipe, tmp_path: 
 
 
 def test_a_run_goes_on_only_over_the_data_that_it_began_with(toy: Recipe, tmp_path: Path) -> None:
+    test = shutil.copyfile(toy.task.dev, tmp_path / "test.csv")
+    toy = toy.with_changes({"task": {"test": str(test)}})
     with pytest.raises(KeyboardInterrupt):
         fit(toy, tmp_path / "run", listener=StopsAfter(2))
-    train = Path(toy.task.train)
-    train.write_text(train.read_text().replace(",yes", ",no", 1))
-    with pytest.raises(UserError, match="data are not those"):
-        fit(toy, tmp_path / "run", resume=True)
+    for name in ("train", "test"):
+        path = Path(getattr(toy.task, name))
+        before = path.read_text()
+        path.write_text(before.replace(",yes", ",no", 1))
+        with pytest.raises(UserError, match="data are not those"):
+            fit(toy, tmp_path / "run", resume=True)
+        path.write_text(before)
+    fit(toy, tmp_path / "run", resume=True)
 
 
 def test_overwriting_never_deletes_what_the_run_reads(toy: Recipe, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bertkit.checkpoint.atomic import replace_file
 from bertkit.errors import UserError, quoted
-from bertkit.runs.folder import ROWS, check_free, is_run
+from bertkit.runs.folder import ROWS, check_free, recipe_text
 from bertkit.runs.lock import hold
 from bertkit.text.jsons import to_json
 
@@ -108,7 +108,7 @@ def rows_kept(
 ) -> Iterator[dict[str, str]]:
     """Keep the rows of a program in the folder of a run: their paths, by what they are for.
 
-    Should the block end before there is a run, they are gone.
+    Those that the run does not name when the block ends, or that no run is made of, are gone.
 
     Args:
         out: the run folder.
@@ -128,9 +128,11 @@ def rows_kept(
             paths[name] = keep_rows(given, out / ROWS, name)
         yield {name: str(path) for name, path in paths.items()}
     finally:
-        if held and not is_run(out):
-            for path in paths.values():
+        recipe = recipe_text(out)
+        for path in paths.values():
+            if path.parent.name not in recipe:
                 shutil.rmtree(path.parent, ignore_errors=True)
+        if held and not recipe:
             with suppress(OSError, UserError):  # There is something else, or somebody.
                 (out / ROWS).rmdir()
                 with hold(out, "tidies"):

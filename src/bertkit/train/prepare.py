@@ -93,7 +93,7 @@ class Prepared:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the encoded rows, their labels and the vocabulary, in hexadecimal."""
+        """SHA-256 of the encoded rows, their labels, the vocabulary and the test rows, in hexadecimal."""
         digest = hashlib.sha256(self.tokenizer.fingerprint.encode())
         for encoded, targets in (
             (self.train_encoded, self.train.known),
@@ -105,6 +105,8 @@ class Prepared:
                 arrays.append(sequences.windows.firsts)
             for array in (*arrays, targets.values, *([] if targets.one_each else [targets.starts])):
                 digest.update(array.tobytes())
+        # These are encoded when they are scored.
+        digest.update(self.row_fingerprints.get("test", "").encode())
         return digest.hexdigest()
 
     @property
