@@ -154,6 +154,24 @@ SAMPLES |= {
         [("谁？", "张三去北京。", [0, 2])],
     ),
 }
+SWAG = (
+    ",video-id,fold-ind,startphrase,sent1,sent2,gold-source,ending0,ending1,ending2,ending3,label\n"
+    '0,v,1,He sat. She,He sat.,She,gold,ran.,"sat, too.",left.,slept.,1\n'
+)
+COMMONSENSE = {
+    "answerKey": "B",
+    "id": "7",
+    "question": {
+        "question_concept": "sit",
+        "choices": [{"label": "A", "text": "tree"}, {"label": "B", "text": "chair"}],
+        "stem": "Where do people sit?",
+    },
+}
+SAMPLES |= {
+    "swag": ("val.csv", SWAG, [("He sat.", "She", 1)]),
+    "codah": ("train.tsv", 'n\tShe sat. It\ta\tb "c\td\te\t3\n', [("She sat. It", None, 3)]),
+    "commonsenseqa": ("dev.jsonl", json.dumps(COMMONSENSE), [("Where do people sit?", None, 1)]),
+}
 # Those that are published as a file for each text, and those that have no labels.
 ELSEWHERE = {"imdb", "20newsgroups", "ax"}
 
@@ -281,3 +299,19 @@ def test_what_is_here_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_task_without_training_rows_says_whose_models_answer_it() -> None:
     with pytest.raises(UserError, match=r"'mnli-mm' has no train file.*answered by a model of 'mnli'"):
         get_task("mnli-mm").file("train")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("swag", ["ran.", "sat, too.", "left.", "slept."]),
+        ("codah", ["a", 'b "c', "d", "e"]),
+        ("commonsenseqa", ["tree", "chair"]),
+    ],
+)
+def test_the_choices_of_a_row_are_read(name: str, expected: list[str], tmp_path: Path) -> None:
+    file, content, _ = SAMPLES[name]
+    (tmp_path / file).write_text(content, encoding="utf-8")
+    task = get_task(name, tmp_path)
+    split = next(split for split, each in task.files.items() if each == file)
+    assert load_examples(task, split)[0].more["choices"] == [expected]

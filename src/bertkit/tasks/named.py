@@ -104,6 +104,43 @@ _TAGS: tuple[Task, ...] = (
     ),
 )
 
+_CHOICES: tuple[Task, ...] = (
+    Task(
+        name="swag",
+        data_set="swag",
+        files={"train": "train.csv", "dev": "val.csv"},
+        columns=Columns(
+            text="sent1",
+            pair="sent2",
+            label="label",
+            label_as="index",
+            more={"choices": tuple(f"ending{number}" for number in range(4))},
+        ),
+        kind="choose",
+    ),
+    # The first of five splits into train, dev and test.
+    Task(
+        name="codah",
+        data_set="codah",
+        files={"train": "train.tsv", "dev": "dev.tsv"},
+        columns=Columns(text=2, label=7, label_as="index", more={"choices": (3, 4, 5, 6)}),
+        header=False,
+        kind="choose",
+    ),
+    Task(
+        name="commonsenseqa",
+        data_set="commonsenseqa",
+        files={"train": "train.jsonl", "dev": "dev.jsonl"},
+        columns=Columns(
+            text="question.stem",
+            label="answerKey",
+            label_as="name",
+            more={"choices": ("question.choices",)},
+        ),
+        kind="choose",
+    ),
+)
+
 _QUESTIONS = Columns(text="question", pair="context", label="answers")
 
 _ANSWERS: tuple[Task, ...] = (
@@ -132,4 +169,4 @@ _ANSWERS: tuple[Task, ...] = (
     ),
 )
 
-TASKS: dict[str, Task] = {task.name: task for task in (*GLUE, *_OTHERS, *_TAGS, *_ANSWERS)}
+TASKS: dict[str, Task] = {task.name: task for task in (*GLUE, *_OTHERS, *_TAGS, *_ANSWERS, *_CHOICES)}
