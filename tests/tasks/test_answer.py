@@ -179,6 +179,13 @@ def test_the_best_answer_of_all_windows_is_a_stretch_of_the_raw_text() -> None:
     assert outputs[:, 0, 2].tolist() == pytest.approx([-10, -2, -0.1])
 
 
+def test_an_answer_begins_and_ends_with_a_word() -> None:
+    found, logs = said(ROWS, (1, 7, 7, -0.1), (1, 6, 7, -1.0), (3, 4, 4, -0.2))
+    outputs = ANSWERS.collect(found, logs)
+    predictions = ANSWERS.predict(ROWS, outputs, (ANSWER,), {})
+    assert ANSWERS.answers(ROWS, outputs, predictions, (ANSWER,))[0]["answer"] == "ab"
+
+
 def test_there_is_no_answer_above_the_threshold() -> None:
     found, logs = said(ROWS, (3, 4, 5, -0.5), (5, 4, 4, -1.0), (5, 0, 0, -2.0), (6, 0, 0, -0.1))
     outputs = ANSWERS.collect(found, logs)

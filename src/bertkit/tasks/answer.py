@@ -141,14 +141,28 @@ def _encode(tokenizer: Tokenizer, rows: Examples, reading: Reading, names: Names
     characters = list(tokenizer.places(list(number)))
     ends = np.cumsum([0, *map(len, characters)])
     of_row = np.array([number[text] for text in rows.pairs], dtype=np.int64)
-    kept = {
+    kept: dict[str, npt.NDArray[Any]] = {
         "characters": np.concatenate([np.empty((0, 2), dtype=np.int64), *characters]),
         "texts": np.stack([ends[of_row], ends[of_row + 1]], axis=1),
+        "continues": tokenizer.continues_V[sequences.ids],
     }
     targets = None
     if rows.targets is not None:
-        targets = Targets.single(Places.of(sequences, **kept).targets(rows.targets.values))
+        places = Places.of(sequences, kept["characters"], kept["texts"])
+        targets = Targets.single(places.targets(rows.targets.values))
     return Encoded(sequences, targets, together=False, kept=kept)
+
+
+def _places_of(encoded: Encoded) -> Places:
+    return Places.of(encoded.sequences, encoded.kept["characters"], encoded.kept["texts"])
+
+
+def _of_words(said_S2: HeadOutputs, continues_S: npt.NDArray[np.bool_]) -> HeadOutputs:
+    """What is said of a window's tokens, but that answers begin and end with words: at no other place."""
+    found = said_S2.astype(np.float64)
+    found[continues_S, 0] = -np.inf
+    found[:-1][continues_S[1:], 1] = -np.inf
+    return found
 
 
 def _collect(encoded: Encoded, said: HeadOutputs) -> Outputs:
@@ -158,7 +172,8 @@ def _collect(encoded: Encoded, said: HeadOutputs) -> Outputs:
     two ends. There is no answer where the window that says so least does. Where there are fewer answers, the
     score of the others is -inf.
     """
-    places, starts = Places.of(encoded.sequences, **encoded.kept), encoded.units.starts
+    places, starts = _places_of(encoded), encoded.units.starts
+    continues = encoded.kept["continues"]
     found = np.full((len(places.texts), 1 + BEST, 3), [NONE, NONE, -np.inf])
     found[:, 0, 2] = np.inf
     of_row: list[list[list[Span]]] = [[] for _ in found]
@@ -167,7 +182,8 @@ def _collect(encoded: Encoded, said: HeadOutputs) -> Outputs:
         null = said[starts[window]].astype(np.float64).sum()
         found[row, 0, 2] = min(found[row, 0, 2], null)
         characters = places.of_window(window)
-        spans = best_spans(said[begin : begin + len(characters)], LONGEST, BEST)
+        end = begin + len(characters)
+        spans = best_spans(_of_words(said[begin:end], continues[begin:end]), LONGEST, BEST)
         of_row[row].append(
             [Span(int(characters[first, 0]), int(characters[last, 1]), score) for first, last, score in spans]
         )
@@ -314,7 +330,7 @@ def _mistakes(
             "line": rows.lines[row],
             "text": rows.texts[row],
             "pair": None,
-            "label": " | ".join(dict.fromkeys(rows.more["answers"][row])) or NO_ANSWER,
+            "label": max(rows.more["answers"][row], key=rows.more["answers"][row].count, default=NO_ANSWER),
             "predicted": said[row]["answer"] or NO_ANSWER,
             "probability": said[row]["probability"],
         }

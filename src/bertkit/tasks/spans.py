@@ -86,7 +86,8 @@ def best_spans(logits_S2: npt.NDArray[Any], longest: int, most: int) -> list[tup
     those between the likeliest starts and ends, among which the best one may not be.
 
     Args:
-        logits_S2: of the tokens of the text in the window: starts in column 0, ends in column 1.
+        logits_S2: of the tokens of the text in the window: starts in column 0, ends in column 1; -inf where
+            none can be.
         longest: tokens of a span at most, at least 1.
         most: spans at most.
     """
@@ -100,6 +101,7 @@ def best_spans(logits_S2: npt.NDArray[Any], longest: int, most: int) -> list[tup
     if len(scores) > most:
         kept = np.argpartition(-scores, most - 1)[:most]
     order = kept[np.lexsort((kept, -scores[kept]))]
+    order = order[np.isfinite(scores[order])]
     return list(zip(starts[order].tolist(), ends[order].tolist(), scores[order].tolist(), strict=True))
 
 
