@@ -117,6 +117,37 @@ def test_a_file_in_utf_16_and_one_without_labels(
     assert found["measures"]["tokens"]["unknown_words"] == ["grüße"]
 
 
+def test_tags_and_answers_are_looked_at_as_well(
+    tmp_path: Path, vocabulary: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tags = tmp_path / "tags.conll"
+    tags.write_text("the B-X\nrow O\nof I-X\n\nthe O\nrow O\nof O\n\nother B-X\nrow O\n")
+    found = checked([str(tags), *vocabulary], capsys)
+    assert found["kind"] == "tag"
+    # The same words, tagged differently.
+    assert found["measures"]["audit"]["parts"]["train"]["contradictions"]["count"] == 2
+    (seen,) = (each["seen"] for each in found["findings"] if each["check"] == "read_otherwise")
+    assert "1 tags of" in seen
+    assert "I-X of 'of' in the sentence of line 1" in seen
+
+    questions = tmp_path / "questions.jsonl"
+    given = [[("row", 4)], [("of", 0)], [("row", 4), ("z", 0)]]
+    rows = [
+        {
+            "id": str(number),
+            "context": f"the row of {'abc'[number]}",
+            "question": f"{'def'[number]}?",
+            "answers": [{"text": text, "answer_start": start} for text, start in answers],
+        }
+        for number, answers in enumerate(given)
+    ]
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = checked([str(questions), *vocabulary], capsys)
+    (seen,) = (each["seen"] for each in found["findings"] if each["check"] == "read_otherwise")
+    assert "1 answers stand elsewhere than the file says" in seen
+    assert "1 answers do not stand in their texts" in seen
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -111,6 +111,7 @@ TRAIN = PartMeasures(
     rows=8_000,
     left_out=0,
     left_out_told="",
+    notes=[],
     labels={"no": 2_400, "yes": 5_600},
     characters={"50": 40, "90": 60, "99": 100, "100": 230},
     duplicates=Rows(20, [Shown(3, "a text"), Shown(4, "another")]),
@@ -390,8 +391,10 @@ def test_a_planted_fault_is_found_and_nothing_else(name: str, weight: str, recor
 
 
 def test_every_check_has_a_planted_fault() -> None:
-    # Whoever begins a run has said what is left out of it.
-    assert {row.name for row in CHECKS if row.before} - {"left_out"} == {name for name, _, _ in FAULTS}
+    # Of a run that begins these are told anyway.
+    assert {row.name for row in CHECKS if row.before} - {"left_out", "read_otherwise"} == {
+        name for name, _, _ in FAULTS
+    }
 
 
 def test_checks_of_rows_need_no_run() -> None:
@@ -407,11 +410,24 @@ def test_checks_of_rows_need_no_run() -> None:
     assert (cut.check, cut.changes[0].typed) == ("truncated", "--set batch.max_length=256")
 
 
-def test_rows_that_cannot_be_used_are_told_where_nobody_has_left_them_out() -> None:
-    record = of_rows(train={"left_out": 2, "left_out_told": "2 of 10 rows are left out: no text."})
+@pytest.mark.parametrize(
+    ("name", "part", "seen"),
+    [
+        ("left_out", {"left_out": 2, "left_out_told": "2 rows are left out: no text."}, "2 rows are left"),
+        (
+            "read_otherwise",
+            {"notes": ["tags are read as BIO", "one more"]},
+            "Tags are read as BIO; one more.",
+        ),
+    ],
+)
+def test_how_rows_are_read_is_told_where_no_run_tells_it(name: str, part: dict[str, Any], seen: str) -> None:
+    record = of_rows(train=part)
     assert check_before(record) == []
+    assert record.audit is not None
     (found,) = check_rows(Inspection(audit=record.audit))
-    assert (found.check, found.seen) == ("left_out", "2 of 10 rows are left out: no text.")
+    assert found.check == name
+    assert found.seen.startswith(seen)
 
 
 def test_lines_of_the_first_rows_are_told() -> None:

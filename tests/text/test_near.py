@@ -51,6 +51,7 @@ def test_both_texts_of_a_pair_must_be_alike() -> None:
     assert [(pair.first, pair.second) for pair in near_pairs(rows)] == [(0, 2)]
     # The same texts in the other order are another pair.
     assert near_pairs([(SENTENCE, other), (other, SENTENCE)]) == []
+    assert near_pairs([(SENTENCE, other), (SENTENCE, other, other)]) == []
 
 
 def test_a_row_that_is_scored_is_told_beside_one_that_is_learned_from() -> None:

@@ -50,6 +50,8 @@ class PartMeasures:
         rows: that can be used.
         left_out: rows that cannot be.
         left_out_told: why, in a sentence; "" where there are none.
+        notes: how rows were read that are not as they should be, such as answers that are not at their place;
+            sentences.
         labels: rows of each label, those of other splits too; empty where rows have none.
         characters: of a row's texts together, by percentile.
         tokens: of its sequence, uncut, by percentile; empty without a tokenizer.
@@ -72,6 +74,7 @@ class PartMeasures:
     rows: int
     left_out: int
     left_out_told: str
+    notes: list[str]
     labels: dict[str, int]
     characters: dict[str, int]
     tokens: dict[str, int] = field(default_factory=dict)

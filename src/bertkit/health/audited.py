@@ -300,6 +300,21 @@ def left_out(record: Seen) -> Finding | None:
     )
 
 
+def read_otherwise(record: Seen) -> Finding | None:
+    """Rows are not as they should be and are read as something else; a run says so itself."""
+    if isinstance(record, Preflight):
+        return None
+    notes = dict.fromkeys(note for part in _of(record).parts.values() for note in part.notes)
+    if not notes:
+        return None
+    return notable(
+        "possible",
+        "; ".join(notes)[:1].upper() + "; ".join(notes)[1:] + ".",
+        "What is read so may not be what was meant.",
+        Change(words="mend the rows, unless they are read as they were meant"),
+    )
+
+
 def _lines(found: Rows) -> str:
     lines = [str(row.line) for row in found.shown[:LINES_SHOWN]]
     return f" (lines {', '.join(lines)}{' ...' * (found.count > len(lines))})" if lines else ""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from bertkit.config.head import HEAD_KINDS
 from bertkit.config.reading import Reading
 from bertkit.data.files import first_bytes, mark_of
 from bertkit.data.formats import BINARY, format_of
+from bertkit.data.packed import Sequences
 from bertkit.health.audit import Audit, PartMeasures, Rows
 from bertkit.health.copies import copies, near_copies, nearest, row_shown, rows_shown
 from bertkit.health.preflight import Inspection, Reads
 from bertkit.health.text import measure_tokens
-from bertkit.tasks.encoded import Encoded
 from bertkit.tasks.examples import Examples, told_bad
 from bertkit.tasks.kind import Kind, Names
 from bertkit.tasks.task import Split
@@ -48,15 +50,23 @@ def inspect_rows(
         tokenizer: measure tokens, too.
         max_length: tokens of a sequence at most.
     """
-    audit = measure_audit(parts, kind, names, whole=True, tokenizer=tokenizer, max_length=max_length)
     if tokenizer is None:
-        return Inspection(audit=audit)
-    rows = next(iter(parts.values()))
-    sequences = kind.encode(tokenizer, rows, Reading(max_length=max_length), names).sequences
+        return Inspection(audit=measure_audit(parts, kind, names, whole=True))
+    longest, uncut = Reading(max_length=max_length).longest, Reading(max_length=UNCUT)
+    sequences = {split: kind.encode(tokenizer, rows, uncut, names).sequences for split, rows in parts.items()}
+    audit = measure_audit(parts, kind, names, whole=True, sequences=sequences, max_length=longest)
+    split, rows = next(iter(parts.items()))
+    cut = int((sequences[split].sizes > longest).sum())
     return Inspection(
         audit=audit,
-        asked=Reads(max_length=max_length),
-        tokens=measure_tokens(sequences, tokenizer, rows.texts, max_length=max_length, visible_pads=False),
+        asked=Reads(max_length=longest),
+        tokens=measure_tokens(
+            replace(sequences[split], truncated=cut),
+            tokenizer,
+            rows.texts,
+            max_length=longest,
+            visible_pads=False,
+        ),
     )
 
 
@@ -66,7 +76,7 @@ def measure_audit(
     names: Names,
     *,
     whole: bool,
-    tokenizer: Tokenizer | None = None,
+    sequences: Mapping[Split, Sequences] | None = None,
     max_length: int = 0,
 ) -> Audit:
     """What `Audit` says of rows.
@@ -76,8 +86,8 @@ def measure_audit(
         kind: of their task.
         names: of the labels.
         whole: look for near copies, odd texts and words that tell a label, too.
-        tokenizer: measure sequences, too.
-        max_length: tokens of a sequence at most.
+        sequences: of the rows, uncut, to be measured, too.
+        max_length: tokens that a sequence may have.
     """
     learned = next(iter(parts.values()))
     near = nearest(parts) if whole else {}
@@ -86,8 +96,8 @@ def measure_audit(
         found: dict[str, Any] = copies(split, rows, learned)
         if whole:
             found |= near_copies(split, parts, near) | _odd(rows)
-        if tokenizer:
-            found |= _lengths(kind.encode(tokenizer, rows, Reading(max_length=UNCUT), names), max_length)
+        if sequences:
+            found |= _lengths(sequences[split], max_length)
         counts = Counter(name for row in _labels(kind, rows, names) for name in row)
         measured[split] = PartMeasures(
             path=str(rows.path),
@@ -95,6 +105,7 @@ def measure_audit(
             rows=len(rows),
             left_out=len(rows.left_out),
             left_out_told=_left_out(rows),
+            notes=[] if rows.targets is None else list(kind.notes(rows, names)),
             labels={name: counts[name] for name in names} if counts else {},
             characters=_percentiles([sum(map(len, texts)) for texts in _texts(rows)]),
             **found,
@@ -107,10 +118,12 @@ def measure_audit(
 
 
 def _labels(kind: Kind, rows: Examples, names: Names) -> list[tuple[str, ...]]:
-    """The labels of each row; nothing where rows have no classes."""
-    if rows.targets is None or not kind.classes:
+    """The labels of each row; nothing where these are not of whole texts, or none."""
+    head = HEAD_KINDS[kind.name]
+    if rows.targets is None or not (head.pooled and head.labels and kind.scale is None):
         return []
-    return [(str(each),) for each in kind.told(rows.targets, names)]
+    told = kind.told(rows.targets, names)
+    return [(each,) if isinstance(each, str) else tuple(each) for each in told]
 
 
 def _texts(rows: Examples) -> Iterator[tuple[str, ...]]:
@@ -183,9 +196,9 @@ def _oddities(texts: Sequence[str]) -> Iterator[tuple[str, int]]:
             before += len(text) + 3
 
 
-def _lengths(encoded: Encoded, max_length: int) -> dict[str, Any]:
+def _lengths(sequences: Sequences, max_length: int) -> dict[str, Any]:
     """Of whole sequences, by the names of `PartMeasures`."""
-    lengths = encoded.sequences.sizes
+    lengths = sequences.sizes
     return {
         "tokens": _percentiles(lengths.tolist()),
         "cut": {str(cut): float((lengths > cut).mean()) for cut in sorted({*CUTS, max_length})},

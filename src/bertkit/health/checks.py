@@ -62,6 +62,7 @@ class Check:
 
 CHECKS: tuple[Check, ...] = (
     Check("left_out", LABELLED, before=audited.left_out, needs="rows"),
+    Check("read_otherwise", LABELLED, before=audited.read_otherwise, needs="rows"),
     Check("rare_label", LABELLED, before=audited.rare_label, needs="rows"),
     Check("unseen_label", LABELLED, before=audited.unseen_label, needs="rows"),
     Check("imbalance", CLASSES, before=rows.imbalance),

@@ -48,7 +48,7 @@ def audit_lines(audit: Measures, *, alone: bool = False) -> Iterator[Measured]:
 
 
 def _alone(parts: Mapping[str, Measures]) -> Iterator[Measured]:
-    yield "rows", _by_part(parts, _row_words), "left_out"
+    yield "rows", _by_part(parts, _row_words), "left_out read_otherwise"
     if any(part["labels"] for part in parts.values()):
         yield "labels", _by_part(parts, _label_words), "rare_label labels_differ"
     yield "characters", _by_part(parts, lambda part: _spread(part["characters"])), ""

@@ -53,7 +53,7 @@ def near_pairs(
     the pairs.
 
     Args:
-        rows: N different rows of the same number of texts; all texts of two rows must be alike.
+        rows: N different rows; of two that are told all texts are alike, one by one.
         learned: rows before this one are learned from, the others are scored; None: all are of one kind.
         least: resemblance, in (0, 1].
     """
@@ -100,7 +100,9 @@ class _Shingles:
 
 
 def _resemblance(one: _Shingles, other: _Shingles) -> float:
-    """That of the texts that are least alike."""
+    """That of the texts that are least alike; rows with other numbers of texts are not."""
+    if len(one.parts) != len(other.parts):
+        return 0.0
     alike = []
     for left, right in zip(one.parts, other.parts, strict=True):
         both = len(np.intersect1d(left, right, assume_unique=True))
