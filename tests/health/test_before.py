@@ -274,7 +274,7 @@ FAULTS: list[tuple[str, str, Preflight]] = [
     ("near_leaks", "grave", of_rows(dev={"near_leaks": Rows(300)})),
     ("contradictions", "notable", of_rows(train={"contradictions": Rows(100)})),
     ("contradictions", "grave", of_rows(train={"contradictions": Rows(2_000)})),
-    ("near_contradictions", "notable", of_rows(train={"near_contradictions": Rows(500)})),
+    ("near_contradictions", "notable", of_rows(train={"near_contradictions": Rows(80)})),
     ("duplicates", "notable", of_rows(train={"duplicates": Rows(900)})),
     ("near_duplicates", "notable", of_rows(train={"near_duplicates": Rows(900)})),
     *(
