@@ -24,6 +24,7 @@ from bertkit.text.tokenizer import SPECIALS, Tokenizer
 
 TEXT = "Ann met Bob. Bob met Carl in Rome."
 BOTH = (ANSWER, NO_ANSWER)
+ANN = [{"text": "Ann", "answer_start": 0}]
 tokenizer = Tokenizer.from_vocabulary([*SPECIALS, *"abcdefgh?", "##b"])
 
 
@@ -89,6 +90,20 @@ def test_questions_of_one_group_are_not_dealt_apart(tmp_path: Path) -> None:
     groups = [{*splits[split].more["group"]} for split in ("train", "dev")]
     assert [len(group) for group in groups] == [5, 2]
     assert not groups[0] & groups[1]
+
+
+def test_questions_of_one_article_are_dealt_apart_where_there_are_few_articles(tmp_path: Path) -> None:
+    for articles, groups in ((9, 72), (10, 10)):
+        told: list[dict[str, Any]] = [{"title": f"{number}", "paragraphs": []} for number in range(articles)]
+        for number in range(8 * articles):
+            asked = {"id": f"q{number}", "question": "Who?", "answers": ANN}
+            paragraph = {"context": f"{TEXT} {number}", "qas": [asked]}
+            told[number % articles]["paragraphs"].append(paragraph)
+        (tmp_path / "q.json").write_text(json.dumps({"version": "1.1", "data": told}))
+        task = task_from_files(tmp_path / "q.json", "20%", kind="answer", text="question", label="answers")
+        splits, _ = load_splits(task)
+        assert sum(len({*rows.more["group"]}) for rows in splits.values()) == groups
+        assert not {*splits["train"].more["group"]} & {*splits["dev"].more["group"]}
 
 
 @pytest.mark.parametrize(

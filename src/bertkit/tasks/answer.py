@@ -52,6 +52,8 @@ LONGEST = 30
 """Tokens of an answer at most, as in google-research/bert's run_squad.py."""
 NULL_THRESHOLD = "null_threshold"
 """In a decision: a question whose probability of having no answer is above it has none."""
+ARTICLES = 10
+"""Of fewer the questions of one may stand on both sides of a split, but not those about one text."""
 FIRST_WORDS = 10
 """First words of questions that a result tells apart."""
 FITTED_ON = 2_000
@@ -76,6 +78,13 @@ def _row(row: Question, keys: Keys, *, whole: bool) -> Row:
     }
     cells = {"id": row.id, keys.question: row.question} if whole else {}
     return Row(row.line, row.question, row.context, answers, cells, more)
+
+
+def _complete(rows: Examples) -> Examples:
+    """Grouped by their texts where there are too few articles to set some aside."""
+    if len(set(rows.more.get("group", ()))) >= ARTICLES or "group" not in rows.more or rows.pairs is None:
+        return rows
+    return replace(rows, more={**rows.more, "group": rows.pairs})
 
 
 def _label_problem(column: LabelColumn, row: int) -> str | None:
@@ -410,6 +419,7 @@ ANSWERS = Kind(
     shown=(SQUAD.question,),
     reading={"window": 384, "stride": 128},
     reads=_reads,
+    complete=_complete,
     label_problem=_label_problem,
     targets=_targets,
     told=_told,
