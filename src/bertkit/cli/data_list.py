@@ -23,10 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what is found."""
-    from bertkit.tasks.here import look
-    from bertkit.tasks.own import all_names
+    from bertkit.tasks.here import look, overview
 
-    found = [look(name) for name in arguments.tasks or all_names()]
+    found = [look(name) for name in arguments.tasks] or overview()
     if arguments.json:
         print(to_json(found))
         return 0
@@ -37,18 +36,20 @@ def run(arguments: argparse.Namespace) -> int:
     console = plain_console()
     if arguments.tasks:
         for row in found:
-            console.print(row["task"])
+            console.print(row["task"], style="bold")
             console.show(named_rows(_told(row)))
         return 0
-    table = Table("task", "kind", "rows", "size", "licence", "where")
+    heads = ("rows", "size", "licence", "where")
+    table = Table("task", "kind", *heads)
     for row in found:
-        told = _told(row)
-        table.add_row(
-            row["task"], row["kind"], *(told[name] for name in ("rows", "size", "licence", "where"))
-        )
+        told = _told({**row, "problem": row["problem"] and "cannot be read"})
+        table.add_row(row["task"], row["kind"], *(told[head] for head in heads))
     console.show(table)
+    for row in found:
+        if row["problem"]:
+            console.say(f"{row['task']}: {row['problem']}", "yellow")
     if any(row["missing"] for row in found):
-        console.say("To get what is not here: bertkit data fetch NAME.")
+        console.say("To get what is not here: bertkit data fetch TASK.")
     return 0
 
 

@@ -12,11 +12,22 @@ from bertkit.errors import UserError
 from bertkit.recipe import TaskRecipe
 from bertkit.tasks.guess import complete
 from bertkit.tasks.load import load_examples
-from bertkit.tasks.own import expand, own_tasks
+from bertkit.tasks.own import all_names, expand, own_tasks
 from bertkit.tasks.registry import find_task, get_task
 from bertkit.tasks.task import Split, Task
 
 HERE, PART, ABSENT = "here", "part", "absent"
+_BROKEN: dict[str, Any] = {
+    "kind": "",
+    "data_set": "",
+    "state": ABSENT,
+    "folder": None,
+    "bytes": 0,
+    "rows": {},
+    "missing": [],
+    "licence": None,
+    "cite": None,
+}
 
 
 def look(name: str) -> dict[str, Any]:
@@ -50,6 +61,17 @@ def look(name: str) -> dict[str, Any]:
         "licence": source.licence if source else None,
         "cite": source.cite if source else None,
     }
+
+
+def overview() -> list[dict[str, Any]]:
+    """What is here of every named task, and of the user's own; one that cannot be read says why."""
+    found = []
+    for name in all_names():
+        try:
+            found.append(look(name))
+        except UserError as error:
+            found.append({"task": name, **_BROKEN, "problem": str(error)})
+    return found
 
 
 def fetch_task(
