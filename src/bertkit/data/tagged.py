@@ -217,13 +217,8 @@ def _words(words: Any, tags: Any) -> TaggedSentence | str:
         return (
             f"the words are not a list but of type {type(words).__name__}; give a list of texts, or a text."
         )
-    if not words:
-        return "there are no words; fill them in or remove the row."
-    for place, word in enumerate(words, 1):
-        if problem := text_problem(word):
-            return f"word {place} {problem}; mend or remove the row."
-        if not word.strip():
-            return f"word {place} is empty; fill it in, or remove it and its tag."
+    if problem := words_problem(words):
+        return problem
     if tags is None:
         return TaggedSentence(0, tuple(words))
     if not isinstance(tags, list):
@@ -235,6 +230,18 @@ def _words(words: Any, tags: Any) -> TaggedSentence | str:
         (f"tag {place}: {said}" for place, tag in enumerate(told, 1) if (said := tag_problem(tag))), ""
     )
     return problem or TaggedSentence(0, tuple(words), tuple(told))
+
+
+def words_problem(words: Sequence[Any]) -> str:
+    """Why these cannot be the words of a sentence, as the end of a sentence; "" where they can."""
+    if not words:
+        return "there are no words; fill them in or remove the row."
+    for place, word in enumerate(words, 1):
+        if problem := text_problem(word):
+            return f"word {place} {problem}; mend or remove the row."
+        if not word.strip():
+            return f"word {place} is empty; fill it in, or remove it and its tag."
+    return ""
 
 
 def _written(value: Any) -> str:

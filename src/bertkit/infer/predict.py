@@ -23,6 +23,7 @@ from bertkit.infer.rows import (
     Texts,
     begin_block,
     checked_texts,
+    checked_words,
     in_blocks,
 )
 from bertkit.model.bulk import head_outputs
@@ -94,7 +95,8 @@ class Predictor:
         """Answer N texts, or N pairs of texts.
 
         Args:
-            texts: the texts, or the first ones of the pairs. Every string has an answer, an empty one too.
+            texts: the texts, or the first ones of the pairs. Every string has an answer, an empty one too. To
+                a model that tags words a text may come as the list of its words.
             pairs: the second texts, as many.
             more: what else the kind of task asks of each row, by name: see `Examples.more`.
 
@@ -104,6 +106,9 @@ class Predictor:
         Raises:
             UserError: an argument holds something else than strings, or `pairs` is not as long as `texts`.
         """
+        if self.kind.takes_words and isinstance(texts, list | tuple) and not all(map(_is_text, texts)):
+            words = checked_words(texts)
+            texts, more = [" ".join(each) for each in words], {**(more or {}), "words": words}
         first, second = checked_texts(texts, pairs)
         given = {name: list(values) for name, values in (more or {}).items()}
         if wrong := next((name for name, values in given.items() if len(values) != len(first)), None):
@@ -185,6 +190,10 @@ class Predictor:
         texts = (dict(zip(kind.shown, each, strict=False)) for each in zip(*parts, strict=True))
         found = [{**text, **answer} for text, answer in zip(texts, said, strict=True)]
         return found, encoded.sequences
+
+
+def _is_text(text: object) -> bool:
+    return isinstance(text, str)
 
 
 def _temperature(folder: ModelFolder) -> float | None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from bertkit.data.packed import Sequences
 from bertkit.data.tables import BadRow, Columns, Row, iterate_rows, offering_options
+from bertkit.data.tagged import words_problem
 from bertkit.data.write import breaks_lines
 from bertkit.errors import UserError
 from bertkit.tasks.examples import Examples, checked
@@ -189,6 +190,25 @@ def checked_texts(texts: Texts, pairs: Texts | None) -> tuple[list[str], list[st
     if len(second) != len(first):
         raise UserError(f"There are {len(first)} texts but {len(second)} pairs; each text needs one.")
     return first, second
+
+
+def checked_words(texts: Iterable[object]) -> list[list[str]]:
+    """Texts that come as lists of their words.
+
+    Raises:
+        UserError: one does not, or a word is none.
+    """
+    found: list[list[str]] = []
+    for index, words in enumerate(texts):
+        if not isinstance(words, list | tuple):
+            raise UserError(
+                f"`texts`[{index}] is of type {type(words).__name__}: give all as texts, or all as lists of "
+                "words."
+            )
+        if problem := words_problem(list(words)):
+            raise UserError(f"`texts`[{index}]: {problem}")
+        found.append(list(words))
+    return found
 
 
 def _strings(name: str, texts: object) -> list[str]:

@@ -226,6 +226,7 @@ class Kind:
             longer than the model has positions, and the stride no more than its third.
         reads: of a file, its columns and how it is read (see `iterate_rows`): its rows.
         takes_context: whether it reads a row with its neighbours, too: the argument `context`.
+        takes_words: whether a text may come as the list of its words, `more["words"]`.
         complete: of rows the same, with what can be told of them that a file does not say.
         notes: of rows with targets, and names: what is to be said of how they were read.
         label_problem: why a label of a file cannot be, as a sentence behind its place; None where it can.
@@ -279,6 +280,7 @@ class Kind:
     reading: Mapping[str, int] = field(default_factory=dict)
     reads: Callable[..., Iterator[Row | BadRow]] = iterate_rows
     takes_context: bool = False
+    takes_words: bool = False
     complete: Callable[[Examples], Examples] = _the_same
     notes: Callable[[Examples, Names], Iterator[str]] = _no_notes
     label_problem: Callable[[LabelColumn, int], str | None]

@@ -286,6 +286,7 @@ TAG = Kind(
     usual_columns=("", None, ""),
     reads=read_rows_of_words,
     takes_context=True,
+    takes_words=True,
     complete=completed,
     notes=notes_of_tags,
     label_problem=tag_unknown,
