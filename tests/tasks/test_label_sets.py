@@ -1,23 +1,26 @@
 """Rows with any number of labels: every way to write them, and every way in which they can be wrong."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pyarrow.parquet
 import pytest
 
-from bertkit.data.tables import BadRow
+from bertkit.data.tables import BadRow, Columns, Row
 from bertkit.errors import UserError
-from bertkit.tasks.label_sets import SetColumns, SetRow, dense, rarest, read_label_sets, set_notes, sets_of
+from bertkit.tasks.examples import Examples
+from bertkit.tasks.label_sets import dense, rarest, read_label_sets, set_notes, sets_of
 
-Cells = Sequence[tuple[str, ...] | str]
+
+def read_rows(path: Path, label: str | tuple[str, ...] = "labels", **how: Any) -> list[Row | BadRow]:
+    parts = {key: how.pop(key) for key in ("text", "pair", "label_separator") if key in how}
+    return list(read_label_sets(path, Columns(**{"text": "text", "label": label, **parts}), **how))
 
 
-def read(path: Path, labels: Sequence[str] = ("labels",), **given: str) -> list[tuple[str, ...] | str]:
+def read(path: Path, label: str | tuple[str, ...] = "labels", **how: Any) -> list[tuple[str, ...] | str]:
     """The labels of each row, or what is wrong with it."""
-    rows, _ = read_label_sets(path, SetColumns("text", tuple(labels), **given))
-    return [row.labels if isinstance(row, SetRow) else row.problem for row in rows]
+    return [row.label if isinstance(row, Row) else row.problem for row in read_rows(path, label, **how)]
 
 
 def written(folder: Path, name: str, content: str) -> Path:
@@ -64,28 +67,26 @@ def test_labels_in_parquet_are_lists(tmp_path: Path) -> None:
 
 def test_another_separator_and_a_second_text(tmp_path: Path) -> None:
     file = written(tmp_path, "a.tsv", "text\tother\tlabels\nx\ty\ta, b|c\n")
-    rows, names = read_label_sets(file, SetColumns("text", ("labels",), pair="other", separator="|"))
-    assert names == ()
-    assert [(row.row.text, row.row.pair, row.labels) for row in rows if isinstance(row, SetRow)] == [
-        ("x", "y", ("a, b", "c"))
-    ]
+    assert read_rows(file, pair="other", label_separator="|") == [Row(2, "x", "y", ("a, b", "c"))]
 
 
-@pytest.mark.parametrize("columns", [("anger", "joy"), ("2", "3"), ("3", "joy")])
+@pytest.mark.parametrize("columns", [("anger", "joy"), ("2", "3"), ("2", "joy")])
 def test_columns_of_0_and_1_are_labels(tmp_path: Path, columns: tuple[str, ...]) -> None:
     file = written(tmp_path, "a.csv", "text,anger,joy\nx,1,0\ny,0.0,1.0\nz,false,True\nw,0,0\n")
-    if columns == ("3", "joy"):
-        columns = ("2", "joy")
-    rows, names = read_label_sets(file, SetColumns("text", columns))
-    assert names == ("anger", "joy")
-    assert [row.labels for row in rows if isinstance(row, SetRow)] == [("anger",), ("joy",), ("joy",), ()]
+    assert read(file, columns) == [("anger",), ("joy",), ("joy",), ()]
 
 
 def test_columns_without_names_have_numbers(tmp_path: Path) -> None:
     file = written(tmp_path, "a.tsv", "x\t1\t0\ny\t0\t1\n")
-    rows, names = read_label_sets(file, SetColumns("1", ("2", "3")), header=False)
-    assert names == ("column_2", "column_3")
-    assert [row.labels for row in rows if isinstance(row, SetRow)] == [("column_2",), ("column_3",)]
+    assert read(file, ("2", "3"), text="1", header=False) == [("column_2",), ("column_3",)]
+
+
+def test_rows_to_be_answered_have_no_labels(tmp_path: Path) -> None:
+    file = written(tmp_path, "a.csv", "text,labels\nx,a\n")
+    (row,) = read_label_sets(file, Columns("text"), whole=True)
+    assert (row.line, row.cells) == (2, {"text": "x", "labels": "a"})
+    assert isinstance(row, Row)
+    assert row.label is None
 
 
 @pytest.mark.parametrize(
@@ -115,12 +116,11 @@ def test_columns_without_names_have_numbers(tmp_path: Path) -> None:
         # What numpy writes: Python would make one label of the two.
         ("a.csv", "text,labels\nx,['a']\ny,['a' 'b']\n", r"line 3: .* is not a list of labels"),
         ("a.csv", "text,labels\nx,['a']\ny,['\\x']\n", "line 3: .* is not a list of labels that can be read"),
-        ("a.csv", "text,labels\n ,a\n", "line 2: the text is empty"),
         ("a.csv", "text,labels\nx\n", "line 2: too few columns"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_told(tmp_path: Path, name: str, content: str, said: str) -> None:
-    rows, _ = read_label_sets(written(tmp_path, name, content), SetColumns("text", ("labels",)))
+    rows = read_rows(written(tmp_path, name, content))
     bad = [row for row in rows if isinstance(row, BadRow)]
     assert len(bad) == 1
     with pytest.raises(UserError, match=said):
@@ -150,25 +150,23 @@ def test_sets_are_numbers_in_rising_order() -> None:
 
 def test_rows_are_dealt_out_by_their_rarest_label() -> None:
     targets = sets_of([("a", "b"), ("a",), (), ("a", "c"), ("c",)], ("a", "b", "c"))
-    assert rarest(targets, 3).tolist() == [1, 0, -1, 2, 2]
+    assert rarest(targets).tolist() == [1, 0, -1, 2, 2]
 
 
 def test_what_is_odd_about_labels_is_said() -> None:
-    names = ("a", "b", "c")
-    assert list(set_notes(sets_of([("a", "b"), (), ("a",)], names), names)) == [
-        "1 of 3 rows have no label: each is an example of none",
-        "labels of one row only, too rare to be learned: b",
-    ]
-    assert list(set_notes(sets_of([("a",), ("a",)], names), names)) == [
-        "no row has two labels: if a cell holds several, say --label-separator"
+    names = ("a", "b")
+    several = Examples(
+        ["x", "y", "z"], None, sets_of([("a", "b"), (), ("a",)], names), [1, 2, 3], Path("t.csv")
+    )
+    assert list(set_notes(several, names)) == ["t.csv: 1 of 3 rows have no label, as examples of none"]
+    assert list(set_notes(several.only([2]), names)) == [
+        "t.csv: no row has two labels; if a cell holds several, say --label-separator"
     ]
 
 
 def test_five_thousand_labels_are_read(tmp_path: Path) -> None:
     names = [f"l{number}" for number in range(5_000)]
-    lines = [f"t{number}\t{name},{names[number - 1]}" for number, name in enumerate(names)]
-    rows, _ = read_label_sets(
-        written(tmp_path, "a.tsv", "text\tlabels\n" + "\n".join(lines)), SetColumns("text", ("labels",))
-    )
-    found = dense(sets_of([row.labels for row in rows if isinstance(row, SetRow)], names), 5_000)
+    body = [f"t{number}\t{name},{names[number - 1]}" for number, name in enumerate(names)]
+    file = written(tmp_path, "a.tsv", "text\tlabels\n" + "\n".join(body))
+    found = dense(sets_of([row.label for row in read_rows(file) if isinstance(row, Row)], names), 5_000)
     assert (found.sum(axis=0) == 2).all()

@@ -57,7 +57,21 @@ FLAGS: tuple[Flag, ...] = (
         "of several texts of which one is right: their columns, between commas, or one that holds lists "
         "(default: guessed)",
     ),
-    ("--label", "task", "label", str, "column of the label (default: guessed)"),
+    (
+        "--label",
+        "task",
+        "label",
+        str,
+        "column of the label, or of several labels; or the columns of 0 and 1 for one label each, as "
+        "anger,joy (default: guessed)",
+    ),
+    (
+        "--label-separator",
+        "task",
+        "label_separator",
+        str,
+        "what stands between the labels of a row that may have several (default: comma)",
+    ),
     (
         "--label-as",
         "task",
@@ -101,15 +115,16 @@ FLAGS: tuple[Flag, ...] = (
         "task",
         "kind",
         str,
-        "kind of task: classify, regress, tag, answer or choose (default: guessed)",
+        "kind of task: classify, multilabel, regress, tag, answer or choose (default: guessed)",
     ),
     (
         "--metric",
         "task",
         "metric",
         str,
-        "the score that counts: accuracy, macro_f1, mcc, or f1 of two labels; of numbers pearson, spearman, "
-        "mse or mae (default: the task's, or accuracy and pearson)",
+        "the score that counts: accuracy, macro_f1, mcc, or f1 of two labels; of rows with several labels "
+        "micro_f1, macro_f1, average_precision or subset_accuracy; of numbers pearson, spearman, mse or mae "
+        "(default: the task's, or accuracy, micro_f1 and pearson)",
     ),
     (
         "--positive",

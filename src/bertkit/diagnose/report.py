@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bertkit.diagnose import choices, classes, numbers, objectives, questions, sections, tags
+from bertkit.diagnose import choices, classes, labels, numbers, objectives, questions, sections, tags
 from bertkit.diagnose.doctor import Examination, examined, findings_in
 from bertkit.diagnose.page import REPORT, page_text, side, write_page
 from bertkit.diagnose.sections import Told
@@ -19,6 +19,7 @@ from bertkit.runs.reader import read_history, read_result
 from bertkit.tasks.answer import ANSWERS
 from bertkit.tasks.choose import CHOOSE
 from bertkit.tasks.classify import CLASSIFY
+from bertkit.tasks.multilabel import MULTILABEL
 from bertkit.tasks.regress import REGRESS
 from bertkit.tasks.tag import TAG
 from bertkit.version import __version__
@@ -52,7 +53,7 @@ class Section:
         return told.history.phase in self.of and known and (not self.kinds or kind in self.kinds)
 
 
-CLASSES, NUMBERS, TAGS = (CLASSIFY.name,), (REGRESS.name,), (TAG.name,)
+CLASSES, NUMBERS, SETS, TAGS = (CLASSIFY.name,), (REGRESS.name,), (MULTILABEL.name,), (TAG.name,)
 QUESTIONS, CHOICES = (ANSWERS.name,), (CHOOSE.name,)
 Page = tuple[tuple[Section, ...], ...]
 """From top to bottom; several sections stand beside one another where the window is wide enough."""
@@ -78,6 +79,7 @@ REPORT_SECTIONS: Page = (
         Section(tags.by_type, LABELLED, done=True, kinds=TAGS),
         Section(tags.confused, LABELLED, done=True, kinds=TAGS),
     ),
+    (Section(labels.by_label, LABELLED, done=True, kinds=SETS),),
     (Section(sections.gradients_by_layer, UNLABELLED),),
     (
         Section(classes.calibration, LABELLED, done=True, kinds=CLASSES),
@@ -90,6 +92,7 @@ REPORT_SECTIONS: Page = (
     (Section(questions.by_first_word, LABELLED, done=True, kinds=QUESTIONS),),
     (Section(choices.by_place, LABELLED, done=True, kinds=CHOICES),),
     (Section(classes.mistakes, LABELLED, done=True, kinds=CLASSES + QUESTIONS + CHOICES),),
+    (Section(labels.mistakes_of_sets, LABELLED, done=True, kinds=SETS),),
     (Section(numbers.furthest, LABELLED, done=True, kinds=NUMBERS),),
     (Section(tags.tag_mistakes, LABELLED, done=True, kinds=TAGS),),
     (Section(sections.ways_on),),

@@ -25,7 +25,8 @@ USUAL_DEV = "20%"
 
 OF_ROWS = ("context",)
 """Keys of a task that say what a model reads of a row: they hold for all rows that it reads later."""
-OF_FILES = ("text", "pair", "choices", "label", "label_as", "header", "separator", "labels", *OF_ROWS)
+_FILES = ("text", "pair", "choices", "label", "label_separator", "label_as", "header", "separator", "labels")
+OF_FILES = (*_FILES, *OF_ROWS)
 """Keys of a task that say how its files are read and hold for later files too. Not the encoding: one that was
 right for other files makes wrong letters of UTF-8, and nothing would say so."""
 
@@ -46,6 +47,8 @@ class TaskRecipe:
     lists; `label_as` is how a label tells which one is right: "index" counts from 0, "number" from 1,
     "letter" is from A, "name" what the file calls the choice, "text" the choice itself; "" is what the file
     tells.
+    `label` may name several columns, with commas between them, each of 0 and 1 for one label; where one
+    column lists the labels of a row, `label_separator` stands between them.
     """
 
     name: str = ""
@@ -59,6 +62,7 @@ class TaskRecipe:
     choices: str = ""
     label: str = ""
     label_as: LabelAs = ""
+    label_separator: str = ","
     header: Header = "auto"
     separator: str = ""
     encoding: str = ""

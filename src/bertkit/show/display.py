@@ -125,12 +125,14 @@ def named_rows(rows: Mapping[str, str]) -> Table:
 
 
 def class_table(result: Mapping[str, Any]) -> Table | None:
-    """Precision, recall and F1 of each class, of the largest and the smallest of many; None of numbers."""
-    if not result.get("by_class"):
+    """Precision, recall and F1 of each class or label, of the largest and the smallest of many; else None."""
+    found = result.get("by_class") or result.get("by_label")
+    if not found:
         return None
     heads = [Column(head, justify="right" if place else "left") for place, head in enumerate(CLASS_HEADS)]
-    table = Table(*heads, title="by type" if result.get("scheme") else "by class", title_justify="left")
-    for line in class_lines(result["by_class"], CLASSES_SHOWN):
+    what = "label" if "by_label" in result else "type" if result.get("scheme") else "class"
+    table = Table(*heads, title=f"by {what}", title_justify="left")
+    for line in class_lines(found, CLASSES_SHOWN):
         table.add_row(*line)
     return table
 

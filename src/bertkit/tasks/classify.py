@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -53,7 +53,11 @@ _C = 10.0
 
 
 def _label_problem(column: LabelColumn, row: int) -> str | None:
-    cell = column.cells[row]
+    return label_problem(column, column.cells[row])
+
+
+def label_problem(column: LabelColumn, cell: str) -> str | None:
+    """Why a label of a column cannot be, as the end of a sentence; None where it can."""
     if column.names and cell not in column.names:
         return f"the label {quoted(cell)} is none of those of task {column.task!r}: {listed(column.names)}."
     known = column.known or ()
@@ -64,14 +68,20 @@ def _label_problem(column: LabelColumn, row: int) -> str | None:
 
 def _targets(column: LabelColumn) -> tuple[Targets, Names]:
     labels = [column.names.get(cell, cell) for cell in column.cells]
-    classes = tuple(column.known or column.names.values() or _in_order(set(labels)))
-    classes += tuple(_in_order(set(labels) - {*classes}))
+    classes = names_in_order(column, labels)
     number = {name: index for index, name in enumerate(classes)}
     if column.to_learn and len(set(labels)) == 1:
         raise UserError(
             f"{column.path}: every row has the label {quoted(labels[0])}; learning needs rows of two classes."
         )
     return Targets.single(np.array([number[label] for label in labels], dtype=np.int64)), classes
+
+
+def names_in_order(column: LabelColumn, labels: Iterable[str]) -> Names:
+    """The names that are known of a column, and behind them those of its other labels."""
+    found = {*labels}
+    known = tuple(column.known or column.names.values() or _in_order(found))
+    return known + tuple(_in_order(found - {*known}))
 
 
 def _in_order(labels: set[str]) -> list[str]:
@@ -125,13 +135,18 @@ def _floor(encoded: Encoded, scale: Scale, names: Names, weights: FloatArray | N
 
 
 def _words(targets: Targets, names: Names) -> tuple[str, str]:
-    shares = [f"{label} {share:.1%}" for label, share in zip(names, _shares(targets, names), strict=True)]
+    return "labels", shares_in_words(names, _shares(targets, names))
+
+
+def shares_in_words(names: Names, shares: FloatArray) -> str:
+    """Each label with its share; of many the largest and the smallest."""
+    told = [f"{label} {share:.1%}" for label, share in zip(names, shares, strict=True)]
     if len(names) <= LARGEST + SMALLEST:
-        return "labels", ", ".join(shares)
-    order = np.argsort(-_shares(targets, names), kind="stable")
-    first, last = ([shares[place] for place in part] for part in (order[:LARGEST], order[-SMALLEST:]))
+        return ", ".join(told)
+    order = np.argsort(-shares, kind="stable")
+    first, last = ([told[place] for place in part] for part in (order[:LARGEST], order[-SMALLEST:]))
     between = len(names) - len(first) - len(last)
-    return "labels", f"{len(names):,}: {', '.join(first)}, {between:,} others, {', '.join(last)}"
+    return f"{len(names):,}: {', '.join(first)}, {between:,} others, {', '.join(last)}"
 
 
 def _positive(asked: str, targets: Targets, names: Names) -> str:

@@ -245,6 +245,8 @@ class Kind:
             of each target that counts; of rows with one each, [N].
         one_answer: of rows and predictions: whether all rows have the same one.
         adds: of rows, predictions and names: what each row adds to the metrics, [N, S].
+        prior: of the targets of training and names: the logits [C] of one who knows how often each label
+            occurs, with which the bias of a new head begins; None: it begins with 0.
         weights: of how ("balanced" or "sqrt"), the targets of training and names: the weight of each class in
             the loss, [C], 1 on average over the rows; it raises `UserError` where rows have no classes.
         floor: the loss of one who knows how some targets are spread and nothing else: of rows encoded with
@@ -296,6 +298,7 @@ class Kind:
     losses: Callable[[Encoded, HeadOutputs, Scale], npt.NDArray[Any]]
     one_answer: Callable[[Examples, Predictions], bool]
     adds: Callable[[Examples, Predictions, Names], Adds]
+    prior: Callable[[Targets, Names], FloatArray] | None = None
     weights: Callable[[str, Targets, Names], FloatArray] = no_weights
     floor: Callable[[Encoded, Scale, Names, FloatArray | None], float]
     floor_title: str

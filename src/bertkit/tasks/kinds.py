@@ -12,10 +12,13 @@ from bertkit.tasks.choose import CHOOSE
 from bertkit.tasks.classify import CLASSIFY
 from bertkit.tasks.kind import Kind
 from bertkit.tasks.metrics import Metric
+from bertkit.tasks.multilabel import MULTILABEL
 from bertkit.tasks.regress import REGRESS
 from bertkit.tasks.tag import TAG
 
-KINDS: dict[HeadKind, Kind] = {kind.name: kind for kind in (CLASSIFY, REGRESS, TAG, ANSWERS, CHOOSE)}
+KINDS: dict[HeadKind, Kind] = {
+    kind.name: kind for kind in (CLASSIFY, REGRESS, MULTILABEL, TAG, ANSWERS, CHOOSE)
+}
 
 ALL_METRICS: dict[str, Metric] = {metric.name: metric for kind in KINDS.values() for metric in kind.metrics}
 

@@ -6,122 +6,70 @@ import ast
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bertkit.data.files import text_problem
-from bertkit.data.tables import BadRow, CellRow, Column, Row, bad_row, iterate_cells
-from bertkit.errors import listed, quoted
-from bertkit.tasks.examples import Targets, checked
+from bertkit.data.tables import BadRow, Column, Columns, Row, bad_row, iterate_rows
+from bertkit.errors import quoted
+from bertkit.tasks.examples import Examples, Targets
 from bertkit.tasks.metrics import IntArray
 
-LABEL_SEPARATOR = ","
 BoolArray = npt.NDArray[np.bool_]
 Found = tuple[str, ...] | str
 """The labels of a cell, or why it has none, as the end of a sentence."""
 
+_LABELS = "labels"
 _ITEM = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s'",\[\]]+"""
 _LIST = re.compile(rf"\[\s*(?:(?:{_ITEM})(?:\s*,\s*(?:{_ITEM}))*\s*,?\s*)?\]")
 _YES, _NO = ("1", "1.0", "true"), ("0", "0.0", "false")
 
 
-@dataclass(frozen=True)
-class SetColumns:
-    """Where the parts of a row stand, each by name or by number from 1 (a string of digits is one).
-
-    Attributes:
-        text: the first text.
-        labels: one column that lists the labels of a row, or one of 0 and 1 for each label.
-        pair: the second text; None where there is none.
-        separator: of the labels in a cell that is a text.
-    """
-
-    text: Column
-    labels: tuple[Column, ...]
-    pair: Column | None = None
-    separator: str = LABEL_SEPARATOR
-
-    def __post_init__(self) -> None:
-        for part in ("text", "pair"):
-            object.__setattr__(self, part, _column(getattr(self, part)))
-        object.__setattr__(self, "labels", tuple(map(_column, self.labels)))
-
-
-def _column(given: Any) -> Any:
-    return int(given) if isinstance(given, str) and given.isdecimal() else given
-
-
-@dataclass(frozen=True)
-class SetRow:
-    """A row of a table and its labels, as they stand there; it may have none."""
-
-    row: Row
-    labels: tuple[str, ...]
-
-
-def read_label_sets(
-    path: str | Path, columns: SetColumns, **how: Any
-) -> tuple[list[SetRow | BadRow], tuple[str, ...]]:
-    """Read rows with any number of labels.
+def read_label_sets(path: str | Path, columns: Columns, **how: Any) -> Iterator[Row | BadRow]:
+    """As `iterate_rows`, for rows with any number of labels: a row's label is a tuple of them.
 
     A cell of labels is a list (JSON, Parquet), a list written as a text (`["a", "b"]`, or as Python writes
     it), or labels with separators between them; the first that is not empty tells which. An empty cell, an
-    empty list and null are no labels.
+    empty list and null are no labels. Or each label has a column of 0 and 1, by whose name it is called.
 
     Args:
         path: the file.
-        columns: what to read.
-        how: `header`, `separator` and `encoding`, see `iterate_rows`.
-
-    Returns:
-        The rows, those that cannot be used as bad ones; and the names of the columns of 0 and 1, in their
-        order, or () where labels are listed.
+        columns: what to read; without a label, rows have none.
+        how: see `iterate_rows`.
 
     Raises:
         UserError: see `iterate_rows`.
     """
-    path = Path(path)
-    texts = [column for column in (columns.text, columns.pair) if column is not None]
-    by_number = any(isinstance(column, int) for column in columns.labels)
-    asked = [*texts, *columns.labels]
-    rows = list(iterate_cells(path, asked, whole=len(columns.labels) > 1 and by_number, **how))
-    good = [row for row in rows if isinstance(row, CellRow)]
-    names: tuple[str, ...] = ()
-    if len(columns.labels) > 1:
-        names = _names_of(columns.labels, good)
-        read: Callable[[list[Any]], Found] = _of_each(names)
+    if columns.label is None:
+        return iterate_rows(path, columns, **how)
+    asked = columns.label if isinstance(columns.label, tuple) else (columns.label,)
+    # What columns that are given by number are called stands among all cells of a row.
+    whole = how.pop("whole", False) or any(isinstance(column, int) for column in asked)
+    parts = replace(columns, label=None, more={**columns.more, _LABELS: asked})
+    rows = list(iterate_rows(path, parts, whole=whole, **how))
+    good = [row for row in rows if isinstance(row, Row)]
+    if isinstance(columns.label, tuple):
+        read: Callable[[list[Any]], Found] = _of_each(_names_of(asked, good))
     else:
-        read = _listed([row.found[-1] for row in good], columns.separator)
-    return [row if isinstance(row, BadRow) else _read(path, row, columns, read) for row in rows], names
+        read = _listed([row.more[_LABELS][0] for row in good], columns.label_separator)
+    return (row if isinstance(row, BadRow) else _with_labels(Path(path), row, read) for row in rows)
 
 
-def _names_of(columns: Sequence[Column], rows: Sequence[CellRow]) -> tuple[str, ...]:
+def _names_of(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:
     """What the columns of 0 and 1 are called."""
     called = list(rows[0].cells) if rows else []
-    return tuple(
-        (called[each - 1] if called else f"column_{each}") if isinstance(each, int) else each
-        for each in columns
-    )
+    return tuple(called[each - 1] if isinstance(each, int) and called else str(each) for each in columns)
 
 
-def _read(
-    path: Path, row: CellRow, columns: SetColumns, read: Callable[[list[Any]], Found]
-) -> SetRow | BadRow:
-    texts: list[str] = []
-    parts = [column for column in (columns.text, columns.pair) if column is not None]
-    for column, cell in zip(parts, row.found, strict=False):
-        if problem := text_problem(cell):
-            return bad_row(path, row.line, f"column {quoted(column)} {problem}; mend or remove the row.")
-        texts.append(cell)
-    found = checked(path, Row(row.line, texts[0], texts[1] if len(texts) > 1 else None))
-    if isinstance(found, BadRow):
-        return found
-    labels = read(row.found[len(parts) :])
-    return bad_row(path, row.line, labels) if isinstance(labels, str) else SetRow(found, labels)
+def _with_labels(path: Path, row: Row, read: Callable[[list[Any]], Found]) -> Row | BadRow:
+    labels = read(row.more[_LABELS])
+    if isinstance(labels, str):
+        return bad_row(path, row.line, labels, row.cells)
+    more = {name: cells for name, cells in row.more.items() if name != _LABELS}
+    return replace(row, label=labels, more=more)
 
 
 def _of_each(names: Sequence[str]) -> Callable[[list[Any]], Found]:
@@ -227,9 +175,9 @@ def dense(targets: Targets, labels: int) -> BoolArray:
     return found
 
 
-def rarest(targets: Targets, labels: int) -> IntArray:
+def rarest(targets: Targets) -> IntArray:
     """Of N rows the rarest label that each has, -1 of one without any: what rows are dealt out by, [N]."""
-    counts = np.bincount(targets.values, minlength=labels)
+    counts = np.bincount(targets.values)
     return np.array(
         [
             min(labels_of_row, key=lambda label: (counts[label], label), default=-1)
@@ -239,17 +187,10 @@ def rarest(targets: Targets, labels: int) -> IntArray:
     )
 
 
-ONCE = 2
-"""Rows below which a label is too rare to be learned."""
-
-
-def set_notes(targets: Targets, names: Sequence[str]) -> Iterator[str]:
-    """What is to be said of the labels of rows to learn from."""
-    sizes = np.diff(targets.starts)
+def set_notes(rows: Examples, names: Sequence[str]) -> Iterator[str]:
+    """What is to be said of how the labels of rows were read."""
+    sizes = np.diff(rows.known.starts)
     if without := int((sizes == 0).sum()):
-        yield f"{without:,} of {len(sizes):,} rows have no label: each is an example of none"
+        yield f"{rows.path}: {without:,} of {len(sizes):,} rows have no label, as examples of none"
     if len(sizes) and sizes.max() == 1:
-        yield "no row has two labels: if a cell holds several, say --label-separator"
-    counts = np.bincount(targets.values, minlength=len(names))
-    if rare := [name for name, count in zip(names, counts, strict=True) if 0 < count < ONCE]:
-        yield f"labels of one row only, too rare to be learned: {listed(rare)}"
+        yield f"{rows.path}: no row has two labels; if a cell holds several, say --label-separator"

@@ -43,7 +43,8 @@ def task_from_files(
     dev: str | Path | None,
     *,
     text: Column,
-    label: Column | None,
+    label: Column | tuple[Column, ...] | None,
+    label_separator: str = ",",
     pair: Column | None = None,
     choices: str = "",
     label_as: str = "",
@@ -66,19 +67,21 @@ def task_from_files(
         UserError: the kind or the metric is unknown, no file is given, or shares leave no row to train on.
     """
     given: dict[Split, str | Path | None] = {"train": train, "dev": dev, "test": test}
-    shares = {split: share for split, what in given.items() if what and (share := share_of(str(what)))}
-    if sum(shares.values()) >= 1 or "train" in shares or (shares and train is None):
-        told = ", ".join(f"{split} {given[split]}" for split in shares)
-        raise UserError(
-            f"{told}: a share is of the rows of a training file, and some must be left to train on."
-        )
+    shares = _shares(given)
     files = {split: str(train if split in shares else what) for split, what in given.items() if what}
     if not files:
         raise UserError("A task needs a name or files; give --train and --dev.")
     return Task(
         name=title or Path(next(iter(files.values()))).name,
         files=files,
-        columns=Columns(text=text, pair=pair, label=label, more=choice_columns(choices), label_as=label_as),
+        columns=Columns(
+            text=text,
+            pair=pair,
+            label=label,
+            label_separator=label_separator,
+            label_as=label_as,
+            more=choice_columns(choices),
+        ),
         header=header,
         separator=separator,
         encoding=encoding,
@@ -90,8 +93,30 @@ def task_from_files(
         shares=shares,
         fold=fold_of(str(dev)) if "dev" in shares else 0,
         split_seed=split_seed,
-        labels=labels or {},
+        labels=labels or _called(label),
     )
+
+
+def _shares(given: Mapping[Split, str | Path | None]) -> dict[Split, float]:
+    """The splits that are a share of the rows of train."""
+    shares = {split: share for split, what in given.items() if what and (share := share_of(str(what)))}
+    if sum(shares.values()) >= 1 or "train" in shares or (shares and given["train"] is None):
+        told = ", ".join(f"{split} {given[split]}" for split in shares)
+        raise UserError(
+            f"{told}: a share is of the rows of a training file, and some must be left to train on."
+        )
+    return shares
+
+
+def _called(label: Column | tuple[Column, ...] | None) -> dict[str, str]:
+    """The labels that have a column each, in their order; none where columns are numbers."""
+    return {name: name for name in label if isinstance(name, str)} if isinstance(label, tuple) else {}
+
+
+def label_columns(kind: HeadKind, label: str) -> Column | tuple[Column, ...]:
+    """The column of the label, or those of 0 and 1 for each label of rows that may have several."""
+    names = tuple(name.strip() for name in label.split(","))
+    return names if kind == "multilabel" and len(names) > 1 else label
 
 
 def kind_of(recipe: TaskRecipe) -> Kind:
@@ -135,7 +160,8 @@ def find_task(recipe: TaskRecipe) -> Task:
         pair=recipe.pair or pair,
         choices=recipe.choices,
         label_as=recipe.label_as,
-        label=recipe.label or label,
+        label=label_columns(recipe.kind or USUAL_KIND, recipe.label or label),
+        label_separator=recipe.label_separator,
         header=recipe.named,
         separator=recipe.separator,
         encoding=recipe.encoding,

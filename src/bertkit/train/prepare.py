@@ -230,7 +230,15 @@ def build_classifier(prepared: Prepared, recipe: Recipe) -> Classifier:
             head = folder.head.rescaled(1 / scale.deviation, -scale.mean / scale.deviation)
     if recipe.model.freeze:
         encoder.requires_grad_(False)
-    return Classifier(encoder, head or ClassificationHead(head_config, prepared.model))
+    return Classifier(encoder, head or _new_head(head_config, prepared))
+
+
+def _new_head(config: HeadConfig, prepared: Prepared) -> ClassificationHead:
+    head, prior = ClassificationHead(config, prepared.model), prepared.kind.prior
+    if prior is not None:
+        with torch.no_grad():
+            head.output.bias.copy_(torch.from_numpy(prior(prepared.train.known, prepared.labels)))
+    return head
 
 
 def _starting_point(recipe: Recipe, start: Path | None, train: Examples) -> tuple[Tokenizer, ModelConfig]:
