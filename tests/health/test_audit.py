@@ -8,6 +8,7 @@ import pytest
 from bertkit.data.tables import bad_row
 from bertkit.health.audit import PartMeasures, Rows, Shown
 from bertkit.health.auditing import inspect_rows, measure_audit
+from bertkit.tasks.choose import CHOOSE
 from bertkit.tasks.classify import CLASSIFY
 from bertkit.tasks.examples import Examples, Targets
 from bertkit.tasks.regress import REGRESS
@@ -72,6 +73,13 @@ def test_odd_second_texts_and_blank_ones() -> None:
     part = measure_audit({"train": rows}, CLASSIFY, (), whole=True).train
     assert part.odd["html"].shown == [Shown(1, "a text | <br>")]
     assert lines(part.blank_pairs) == [2]
+
+
+def test_texts_to_choose_from_are_texts_of_the_row() -> None:
+    more = {"choices": [["one", "<b>two</b>"], ["one", "three"]]}
+    rows = Examples(["a text", "a text"], None, None, [1, 2], Path("x.csv"), more=more, read=("choices",))
+    part = measure_audit({"train": rows}, CHOOSE, (), whole=True).train
+    assert (part.characters["100"], lines(part.odd["html"]), part.duplicates) == (19, [1], Rows())
 
 
 def test_lengths_in_tokens_and_what_a_limit_would_cut() -> None:

@@ -127,9 +127,10 @@ def _labels(kind: Kind, rows: Examples, names: Names) -> list[tuple[str, ...]]:
 
 
 def _texts(rows: Examples) -> Iterator[tuple[str, ...]]:
-    if rows.pairs is None:
-        return ((text,) for text in rows.texts)
-    return zip(rows.texts, rows.pairs, strict=True)
+    """All texts of each row that a model reads."""
+    for row, text in enumerate(rows.texts):
+        pair = [] if rows.pairs is None else [rows.pairs[row]]
+        yield text, *pair, *(each for name in rows.read for each in rows.more[name][row])
 
 
 def _encoding(rows: Examples) -> str:
