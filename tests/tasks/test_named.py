@@ -154,6 +154,13 @@ SAMPLES |= {
         [("谁？", "张三去北京。", [0, 2])],
     ),
 }
+SAMPLES |= {
+    "goemotions": (
+        "train.tsv",
+        'So glad\t17,0\teebbqej\nMeh "\t27\ted00q6i\n',
+        [("So glad", None, ["admiration", "joy"]), ('Meh "', None, ["neutral"])],
+    )
+}
 SWAG = (
     ",video-id,fold-ind,startphrase,sent1,sent2,gold-source,ending0,ending1,ending2,ending3,label\n"
     '0,v,1,He sat. She,He sat.,She,gold,ran.,"sat, too.",left.,slept.,1\n'

@@ -65,6 +65,24 @@ _OTHERS: tuple[Task, ...] = (
     ),
 )
 
+_EMOTIONS = """
+    admiration amusement anger annoyance approval caring confusion curiosity desire disappointment
+    disapproval disgust embarrassment excitement fear gratitude grief joy love nervousness optimism
+    pride realization relief remorse sadness surprise neutral
+"""
+_LABELS: tuple[Task, ...] = (
+    Task(
+        name="goemotions",
+        data_set="goemotions",
+        files={"train": "train.tsv", "dev": "dev.tsv", "test": "test.tsv"},
+        columns=Columns(text=1, label=2),
+        header=False,
+        # A cell has the numbers of the labels, between commas.
+        labels={str(number): name for number, name in enumerate(_EMOTIONS.split())},
+        kind="multilabel",
+    ),
+)
+
 _TAGS: tuple[Task, ...] = (
     Task(
         name="conll2003",
@@ -169,4 +187,6 @@ _ANSWERS: tuple[Task, ...] = (
     ),
 )
 
-TASKS: dict[str, Task] = {task.name: task for task in (*GLUE, *_OTHERS, *_TAGS, *_ANSWERS, *_CHOICES)}
+TASKS: dict[str, Task] = {
+    task.name: task for task in (*GLUE, *_OTHERS, *_LABELS, *_TAGS, *_ANSWERS, *_CHOICES)
+}
