@@ -178,6 +178,12 @@ SAMPLES |= {
     "swag": ("val.csv", SWAG, [("He sat.", "She", 1)]),
     "codah": ("train.tsv", 'n\tShe sat. It\ta\tb "c\td\te\t3\n', [("She sat. It", None, 3)]),
     "commonsenseqa": ("dev.jsonl", json.dumps(COMMONSENSE), [("Where do people sit?", None, 1)]),
+    "copa": (
+        "val.jsonl",
+        '{"premise": "The cat ran.", "choice1": "It saw a dog.", "choice2": "It slept.", '
+        '"question": "cause", "label": 0, "idx": 0}\n',
+        [("The cat ran.", "cause", 0)],
+    ),
 }
 # Those that are published as a file for each text, and those that have no labels.
 ELSEWHERE = {"imdb", "20newsgroups", "ax"}
@@ -314,6 +320,7 @@ def test_a_task_without_training_rows_says_whose_models_answer_it() -> None:
         ("swag", ["ran.", "sat, too.", "left.", "slept."]),
         ("codah", ["a", 'b "c', "d", "e"]),
         ("commonsenseqa", ["tree", "chair"]),
+        ("copa", ["It saw a dog.", "It slept."]),
     ],
 )
 def test_the_choices_of_a_row_are_read(name: str, expected: list[str], tmp_path: Path) -> None:

@@ -157,6 +157,19 @@ _CHOICES: tuple[Task, ...] = (
         ),
         kind="choose",
     ),
+    Task(
+        name="copa",
+        data_set="copa",
+        files={"train": "train.jsonl", "dev": "val.jsonl"},
+        columns=Columns(
+            text="premise",
+            pair="question",
+            label="label",
+            label_as="index",
+            more={"choices": ("choice1", "choice2")},
+        ),
+        kind="choose",
+    ),
 )
 
 _QUESTIONS = Columns(text="question", pair="context", label="answers")
