@@ -76,6 +76,60 @@ def test_columns_and_kind_are_guessed_and_said(
     assert complete(task) == (task, "")
 
 
+@pytest.mark.parametrize(
+    ("columns", "label", "separator", "said"),
+    [
+        (
+            {"text": LONG, "anger": some("0", "1"), "joy": some("1", "0", "0")},
+            "anger,joy",
+            ",",
+            "text = text, label = anger,joy (2 columns of 0 and 1, one for each label); others: --text, "
+            "--label",
+        ),
+        (
+            {"text": LONG, "labels": some("joy|pride", "joy", "pride|anger", "anger", "")},
+            "labels",
+            "|",
+            "text = text, label = labels (3 labels, several in a row, with '|' between them; else --kind "
+            "classify); others: --text, --label",
+        ),
+        (
+            {"text": LONG, "labels": some("[joy]", "[]", "['pride']")},
+            "labels",
+            ",",
+            "text = text, label = labels (lists of labels); others: --text, --label",
+        ),
+    ],
+)
+def test_several_labels_of_a_row_are_guessed(
+    tmp_path: Path, columns: dict[str, list[str]], label: str, separator: str, said: str
+) -> None:
+    task, told = complete(TaskRecipe(train=table(tmp_path, columns)))
+    assert (task.text, task.label, task.kind, task.label_separator) == (
+        "text",
+        label,
+        "multilabel",
+        separator,
+    )
+    assert told == said
+    assert complete(task) == (task, "")
+
+
+def test_lists_in_json_are_guessed_and_what_separates_words_of_one_label_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    rows = [{"text": text, "tags": tags} for text, tags in zip(LONG, [["a", "b"], []] * 20, strict=True)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task, told = complete(TaskRecipe(train=str(file)))
+    assert (task.text, task.label, task.kind) == ("text", "tags", "multilabel")
+    assert "label = tags (lists of labels)" in told
+    file = tmp_path / "rows.tsv"
+    cells = some("yes; surely", "yes; perhaps", "no")
+    file.write_text(
+        "text\tlabel\n" + "".join(f"{text}\t{cell}\n" for text, cell in zip(LONG, cells, strict=True))
+    )
+    assert complete(TaskRecipe(train=str(file)))[0].kind == "classify"
+
+
 def test_columns_without_names_have_numbers(tmp_path: Path) -> None:
     file = table(tmp_path, {"t": LONG, "l": some("2", "0", "1")}, header=False)
     task, told = complete(TaskRecipe(train=file))

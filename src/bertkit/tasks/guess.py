@@ -18,6 +18,7 @@ from bertkit.tasks.choices import choice_columns, label_as_of
 from bertkit.tasks.choose import CHOOSE
 from bertkit.tasks.guess_answers import Asked, questions_in
 from bertkit.tasks.guess_choices import choices_among, flattened
+from bertkit.tasks.guess_labels import LabelSets, label_sets_among
 
 ROWS = 2_000
 """So many are looked at."""
@@ -117,18 +118,13 @@ def complete(task: TaskRecipe) -> tuple[TaskRecipe, str]:
     """
     if task.text and task.label and task.kind and (task.kind != CHOOSE.name or task.label_as):
         return task, ""
-    path = Path(task.train)
+    path, asked_for = Path(task.train), task
     if tagged := _tagged(path, task):
         return tagged
     if task.kind in ("", "answer") and (questions := questions_in(path, task.encoding)):
         return _with_questions(task, questions)
     rows = _first_rows(path, task)
-    named = task.named
-    if named is None:
-        asked = [given for given in (task.text, task.pair, task.label) if given]
-        by_name = any(not given.isdecimal() for given in asked)
-        all_given = bool(task.text and task.label)
-        named = has_names(path) or by_name or (not all_given and _is_header(rows))
+    named = _names_columns(path, task, rows)
     names: list[Column] = [str(cell).strip() for cell in rows[0]] if named else [*range(1, len(rows[0]) + 1)]
     body = [row for row in rows[named:] if len(row) == len(names)]
     usual, choices = USUAL_NAMES, list[str]()
@@ -138,6 +134,9 @@ def complete(task: TaskRecipe) -> tuple[TaskRecipe, str]:
         if choices:
             names, body, usual = flat, cells, NAMES_OF_CHOICES
             task = replace(task, kind=CHOOSE.name, choices=",".join(choices))
+    sets = None if choices else _sets(task, names, body)
+    if sets:
+        task = sets.completed(task)
     columns = [
         Profile(name, tuple(cell for row in body if (cell := _as_text(row[place])) is not None))
         for place, name in enumerate(names)
@@ -148,6 +147,7 @@ def complete(task: TaskRecipe) -> tuple[TaskRecipe, str]:
     # A number stands for the name of that column.
     called = {str(place): str(name) for place, name in enumerate(names, 1)}
     given = {called.get(value, value) for value in (task.text, task.pair, task.label, *choices) if value}
+    given |= {*sets.columns} if sets else set()
     text, pair, label = _choose(path, columns, task, given, usual)
     found = replace(
         task,
@@ -158,11 +158,27 @@ def complete(task: TaskRecipe) -> tuple[TaskRecipe, str]:
     )
     if choices:
         return _with_label_as(path, task, found)
+    if sets:
+        return found, _said(asked_for, found, sets.words)
     learned = called.get(found.label, found.label)
     profile = next((each for each in columns if str(each.column) == learned), None)
     kind, told = _kind(path, profile) if not task.kind and profile is not None else (task.kind, "")
     found = replace(found, kind=kind)
     return found, _said(task, found, told)
+
+
+def _names_columns(path: Path, task: TaskRecipe, rows: Sequence[Sequence[Any]]) -> bool:
+    """Whether the first row names the columns."""
+    if task.named is not None:
+        return task.named
+    by_name = any(given and not given.isdecimal() for given in (task.text, task.pair, task.label))
+    return has_names(path) or by_name or (not (task.text and task.label) and _is_header(rows))
+
+
+def _sets(task: TaskRecipe, names: Sequence[Column], body: Sequence[Sequence[Any]]) -> LabelSets | None:
+    if task.kind not in ("", "multilabel"):
+        return None
+    return label_sets_among(names, body, task.label, USUAL_NAMES.labels, task.label_separator)
 
 
 def _with_questions(task: TaskRecipe, asked: Asked) -> tuple[TaskRecipe, str]:

@@ -88,6 +88,18 @@ def _of_each(names: Sequence[str]) -> Callable[[list[Any]], Found]:
     return read
 
 
+def is_yes_or_no(cell: Any) -> bool:
+    """Whether a cell says 0 or 1 of a label."""
+    return _as_text(cell).lower() in (*_YES, *_NO)
+
+
+def is_list(cell: Any) -> bool:
+    """Whether a cell is a list of labels, or one that is written as a text."""
+    if isinstance(cell, str):
+        return bool(_LIST.fullmatch(cell.strip()))
+    return isinstance(cell, list) and all(map(_as_text, cell))
+
+
 def _as_text(cell: Any) -> str:
     """A text as it is, a number as JSON writes it, of anything else ""."""
     if isinstance(cell, str):
