@@ -278,8 +278,7 @@ def test_the_command_shows_the_licence_first(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    rows = {"glue/RTE": source_of(server)}
-    monkeypatch.setattr("bertkit.data.sources.sources", lambda: rows)
+    rows = {"glue/RTE": replace(source_of(server), folder="glue/RTE")}
     monkeypatch.setattr("bertkit.tasks.here.sources", lambda: rows)
     assert main(["data", "fetch", "rte", "--json"]) == 0
     out, err = capsys.readouterr()
@@ -288,3 +287,12 @@ def test_the_command_shows_the_licence_first(
     assert main(["data", "fetch", "rte"]) == 0
     assert "the digest is the published one" in capsys.readouterr().out
     assert (tmp_path / "bertkit/glue/RTE/train.tsv").read_bytes() == CONTENT
+
+
+def test_a_task_of_ones_own_has_nothing_to_fetch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setenv("BERTKIT_TASKS", str(tmp_path))
+    (tmp_path / "mine.toml").write_text('train = "rows.csv"\n')
+    assert main(["data", "fetch", "mine"]) == 2
+    assert "'mine' is a task of your own: its rows are where" in capsys.readouterr().err

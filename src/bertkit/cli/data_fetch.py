@@ -32,12 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it and print what was found."""
-    from bertkit.data.sources import sources
     from bertkit.show.display import FetchDisplay
-    from bertkit.tasks.here import fetch_task
-    from bertkit.tasks.registry import get_task
+    from bertkit.tasks.here import fetch_task, origin
 
-    source = sources()[get_task(arguments.task).data_set]
+    source = origin(arguments.task)
     for name, text in (("licence", source.licence), ("cite", source.cite)):
         print(f"{name:8} {text}", file=sys.stderr, flush=True)
     with FetchDisplay() as display:

@@ -246,10 +246,9 @@ def notes(result: Mapping[str, Any]) -> list[str]:
             "cola: the dev rows are the in-domain half of GLUE's; bertkit data fetch cola-glue has all."
         )
     said += [f"{task['task']}: {task['why']}." for task in result["tasks"] if task["why"]]
-    missing = result["submission"]["missing"]
-    if result["submission"]["file"]:
-        less = f", without {', '.join(missing)}" if missing else ""
-        said.append(f"Submission: {result['submission']['file']}{less}.")
-    elif missing:
-        said.append("There is no submission: no rows to be answered are on this machine.")
+    missing = "; ".join(f"{name}: {why}" for name, why in result["submission"]["missing"].items())
+    if file := result["submission"]["file"]:
+        said.append(f"Submission: {file}" + (f", without {missing}." if missing else "."))
+    else:
+        said.append(f"There is no submission: {missing}.")
     return said

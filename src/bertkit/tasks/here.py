@@ -7,11 +7,12 @@ from typing import Any
 
 from bertkit.data.fetch import FetchListener, fetch_source
 from bertkit.data.files import cache_folder
-from bertkit.data.sources import sources
+from bertkit.data.sources import Source, sources
 from bertkit.errors import UserError
 from bertkit.recipe import TaskRecipe
 from bertkit.tasks.guess import complete
 from bertkit.tasks.load import load_examples
+from bertkit.tasks.named import TASKS
 from bertkit.tasks.own import all_names, expand, own_tasks
 from bertkit.tasks.registry import find_task, get_task
 from bertkit.tasks.task import Split, Task
@@ -74,16 +75,27 @@ def overview() -> list[dict[str, Any]]:
     return found
 
 
+def origin(name: str) -> Source:
+    """Where the files of a named task come from.
+
+    Raises:
+        UserError: there is no such task, or it is one of the user's own.
+    """
+    if (path := own_tasks().get(name)) and name not in TASKS:
+        raise UserError(f"{name!r} is a task of your own: its rows are where {path} says.")
+    return sources()[get_task(name).data_set]
+
+
 def fetch_task(
     name: str, *, to: Path | None = None, local: Path | None = None, listener: FetchListener | None = None
 ) -> dict[str, Any]:
     """Fetch the files of a named task; into the cache, or into `to`.
 
-    Arguments, result and errors are those of `fetch_source`, and there may be no such task.
+    Arguments, result and errors are those of `fetch_source`, and of `origin`.
     """
-    task = get_task(name)
-    folder = to or cache_folder() / task.data_set
-    return fetch_source(sources()[task.data_set], folder, task=name, local=local, listener=listener)
+    source = origin(name)
+    folder = to or cache_folder() / source.folder
+    return fetch_source(source, folder, task=name, local=local, listener=listener)
 
 
 def _names(task: Task) -> list[str]:
