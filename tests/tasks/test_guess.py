@@ -94,6 +94,13 @@ def test_columns_and_kind_are_guessed_and_said(
             "classify); others: --text, --label",
         ),
         (
+            {"text": LONG, "feels": some("joy;pride", "joy", "pride;joy")},
+            "feels",
+            ";",
+            "text = text, label = feels (2 labels, several in a row, with ';' between them; else --kind "
+            "classify); others: --text, --label",
+        ),
+        (
             {"text": LONG, "labels": some("[joy]", "[]", "['pride']")},
             "labels",
             ",",

@@ -15,6 +15,8 @@ SEPARATORS = (",", "|", ";")
 """What may stand between labels, where nobody says; the first that does is taken."""
 MANY_CELLS = 0.05
 """Share of the cells with several labels from which on a column may have several."""
+SHORT = 40
+"""Characters of the cells of a column of labels without a usual name, on average, at most."""
 KNOWN_PARTS = 0.8
 """Share of the labels in such cells that also stand in other ones: else what separates is of one label."""
 NOT_SETS = ("score", "rating", "stars")
@@ -62,13 +64,19 @@ def label_sets_among(
     lists = [name for name in (meant or cells) if _all_of(cells.get(name, []), is_list)]
     if len(lists) == 1 or (lists and meant):
         return LabelSets((asked or lists[0],), separator, "lists of labels")
-    for name in meant[:1]:
+    # Of columns without a usual name, those whose cells are short enough for labels.
+    for name in meant[:1] or [name for name in cells if _is_short(cells[name])]:
         texts = [cell.strip() for cell in cells.get(name, []) if isinstance(cell, str) and cell.strip()]
         for each in (separator, *SEPARATORS):
             if name.lower() not in NOT_SETS and (labels := _parts(texts, each)):
                 words = f"{labels} labels, several in a row, with {each!r} between them; else --kind classify"
                 return LabelSets((asked or name,), each, words)
     return None
+
+
+def _is_short(cells: Sequence[Any]) -> bool:
+    texts = [cell for cell in cells if isinstance(cell, str)]
+    return bool(texts) and sum(map(len, texts)) <= SHORT * len(texts)
 
 
 def _all_of(cells: Sequence[Any], of: Callable[[Any], bool]) -> bool:
