@@ -1,6 +1,7 @@
 """The encoder's options, its packed batch, and what it computes for some rows only."""
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -83,3 +84,25 @@ def test_parameter_count_of_the_article():
 def test_too_long_a_sequence_is_refused(random_sequences):
     with pytest.raises(UserError, match="20 tokens and the model has positions for 19"):
         Encoder(SMALL)(pack(random_sequences([20]), [0]))
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_top_layers_are_renewed_as_fresh_ones_and_the_others_stay(norm: Literal["post", "pre"]) -> None:
+    config = ModelConfig(
+        vocabulary_size=19, layers=3, hidden_size=12, heads=3, feedforward_size=20, max_positions=7, norm=norm
+    )
+    encoder = Encoder(config)
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.fill_(7.0)
+    encoder.renew(2)
+    for name, parameter in encoder.named_parameters():
+        renewed = name.startswith(("blocks.1.", "blocks.2.", "norm.", "pooler."))
+        assert bool((parameter == 7.0).all()) != renewed, name
+        if renewed and parameter.ndim == 1:
+            assert set(parameter.tolist()) == {float("norm" in name and name.endswith("weight"))}, name
+        elif renewed:
+            # Two standard deviations, beyond which nothing is drawn.
+            assert 0 < float(parameter.detach().abs().max()) <= 2 * config.initialiser_range
+    with pytest.raises(UserError, match="reinit_layers = 4, and the model has 3 layers"):
+        encoder.renew(4)

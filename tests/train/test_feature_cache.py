@@ -50,6 +50,19 @@ def frozen(toy: Recipe, tmp_path: Path) -> Recipe:
     return toy.with_changes(table)
 
 
+def test_a_run_renews_the_top_layers_that_its_recipe_says(frozen: Recipe, tmp_path: Path) -> None:
+    model = {"freeze": False, "reinit_layers": 1}
+    fit(
+        frozen.with_changes({"model": model, "optimiser": {"lr": 0.0}, "training": {"epochs": 1}}),
+        tmp_path / "run",
+    )
+    start, run = (read_model_folder(tmp_path / name / "model").encoder for name in ("start", "run"))
+    torch.testing.assert_close(run.embeddings.state_dict(), start.embeddings.state_dict(), atol=0, rtol=0)
+    torch.testing.assert_close(run.blocks[:-1].state_dict(), start.blocks[:-1].state_dict(), atol=0, rtol=0)
+    before, after = (encoder.blocks[-1].state_dict() for encoder in (start, run))
+    assert not any(torch.equal(before[name], after[name]) for name in before if name.endswith("qkv.weight"))
+
+
 def test_the_head_learns_and_the_encoder_stays(frozen: Recipe, tmp_path: Path) -> None:
     watching = Watching()
     result = fit(frozen.with_changes({"training": {"epochs": 20}}), tmp_path / "run", listener=watching)

@@ -137,6 +137,24 @@ class Encoder(nn.Module):
         self.pooler = nn.Linear(config.hidden_size, config.hidden_size) if config.pooler else None
         initialise(self, config)
 
+    def renew(self, layers: int) -> None:
+        """Give so many of the top layers, and what stands on them, fresh weights.
+
+        What they learned in pretraining may be of no use to a task of few rows (Zhang et al. 2021, Revisiting
+        Few-sample BERT Fine-tuning, section 5).
+
+        Raises:
+            UserError: there are not so many.
+        """
+        if layers > len(self.blocks):
+            raise UserError(f"model: reinit_layers = {layers}, and the model has {len(self.blocks)} layers.")
+        above = [self.norm] if self.pooler is None else [self.norm, self.pooler]
+        renewed = nn.ModuleList([*self.blocks[len(self.blocks) - layers :], *above])
+        initialise(renewed, self.config)
+        for part in renewed.modules():
+            if isinstance(part, nn.LayerNorm):
+                part.reset_parameters()
+
     def forward(
         self, batch: PackedBatch, rows: torch.Tensor | None = None, return_attention: bool = False
     ) -> torch.Tensor | tuple[torch.Tensor, list[list[torch.Tensor]]]:

@@ -125,9 +125,19 @@ class VocabularyRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class ChosenModelRecipe(ModelRecipe):
-    """`start` "" is "mini" for a named task, and for own files a pretrained model that is on this machine."""
+    """`start` "" is "mini" for a named task, and for own files a pretrained model that is on this machine.
+
+    Of a trained start, `reinit_layers` of the top layers get fresh weights, and the pooler too.
+    """
 
     start: str = ""
+    reinit_layers: int = 0
+
+    def __post_init__(self) -> None:
+        check_at_least("model", "reinit_layers", self.reinit_layers, 0)
+        if self.reinit_layers and (self.freeze or self.fresh):
+            what = "freeze keeps all layers as they are" if self.freeze else f"{self.start} is fresh anyway"
+            raise UserError(f"model: {what}; leave reinit_layers out.")
 
 
 @dataclass(frozen=True, kw_only=True)

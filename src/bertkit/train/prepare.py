@@ -228,6 +228,8 @@ def build_classifier(prepared: Prepared, recipe: Recipe) -> Classifier:
         if folder.head is not None and folder.head.config == head_config:
             scale = prepared.scale
             head = folder.head.rescaled(1 / scale.deviation, -scale.mean / scale.deviation)
+        if recipe.model.reinit_layers:
+            encoder.renew(recipe.model.reinit_layers)
     if recipe.model.freeze:
         encoder.requires_grad_(False)
     return Classifier(encoder, head or _new_head(head_config, prepared))
