@@ -16,6 +16,7 @@ from bertkit.data.packing import encode_texts
 from bertkit.data.questions import SQUAD, Answer, Keys, Question, read_questions
 from bertkit.data.tables import BadRow, Columns, Row
 from bertkit.errors import UserError
+from bertkit.tasks.answer_baselines import ANSWER_BASELINES
 from bertkit.tasks.answer_scores import (
     ANSWER,
     ANSWER_METRICS,
@@ -31,7 +32,6 @@ from bertkit.tasks.encoded import Encoded
 from bertkit.tasks.examples import Examples, Targets
 from bertkit.tasks.kind import (
     MISTAKES,
-    Baseline,
     Decision,
     HeadOutputs,
     Kind,
@@ -43,7 +43,6 @@ from bertkit.tasks.kind import (
     Scoring,
     Wanted,
 )
-from bertkit.tasks.likest import WordWeights, sentences_of
 from bertkit.tasks.metrics import FloatArray, entropy
 from bertkit.tasks.spans import BEST, Places, Span, best_spans, merged
 from bertkit.text.tokenizer import Tokenizer
@@ -56,8 +55,6 @@ ARTICLES = 10
 """Of fewer the questions of one may stand on both sides of a split, but not those about one text."""
 FIRST_WORDS = 10
 """First words of questions that a result tells apart."""
-FITTED_ON = 2_000
-"""Training rows at most on which the baseline learns when there is no answer."""
 
 
 def _reads(path: str | Path, columns: Columns, **how: Any) -> Iterator[Row | BadRow]:
@@ -262,43 +259,6 @@ def _spread(targets: Targets, names: Names) -> dict[str, Any]:
     }
 
 
-def _blind(train: Examples, dev: Examples, names: Names) -> Predictions:
-    """The first sentence of every text, or none: what scores better on the rows to learn from."""
-    first = _first_sentences(train)
-    scores = [answer_adds(train, spans, names)[:, 1].sum() for spans in (first, np.full_like(first, NONE))]
-    found = _first_sentences(dev)
-    return found if NO_ANSWER not in names or scores[0] >= scores[1] else np.full_like(found, NONE)
-
-
-def _first_sentences(rows: Examples) -> Predictions:
-    texts = rows.pairs or []
-    found = [_stripped(text, *next(iter(sentences_of(text)), (0, len(text)))) for text in texts]
-    return np.array(found, dtype=np.int64).reshape(-1, 2)
-
-
-def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
-    part = text[start:end]
-    return start + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip())
-
-
-def _likest(train: Examples, dev: Examples, names: Names) -> Predictions:
-    """See `WordWeights.likest_span`; a question too unlike its text has no answer, as train tells."""
-    weights = WordWeights(dict.fromkeys(train.pairs or []))
-
-    def outputs_of(rows: Examples) -> Outputs:
-        found = np.full((len(rows), 2, 3), 0.0)
-        for row, (question, text) in enumerate(zip(rows.texts, rows.pairs or [], strict=True)):
-            likest = weights.likest_span(question, text)
-            found[row, 1] = likest.start, likest.end, likest.likeness
-        return found
-
-    decision: Decision = {NULL_THRESHOLD: 1.0}
-    if NO_ANSWER in names:
-        some = train.only(np.unique(np.linspace(0, len(train) - 1, FITTED_ON).astype(int)).tolist())
-        decision = {NULL_THRESHOLD: fitted_threshold(some, outputs_of(some))[0]}
-    return _predict(dev, outputs_of(dev), names, decision)
-
-
 def _probabilities(outputs: Outputs, names: Names) -> FloatArray:
     """Of none where that may be, and of the best answers, [N, 1 + BEST]; together they are 1."""
     scores = outputs[:, :, 2].copy()
@@ -398,22 +358,7 @@ ANSWERS = Kind(
     usual="answer_f1",
     metrics=ANSWER_METRICS,
     metrics_of=metrics_of_answers,
-    baselines=(
-        Baseline(
-            "blind",
-            "blind",
-            "baseline without questions",
-            "answering without the question (with the first sentence, or that there is none)",
-            _blind,
-        ),
-        Baseline(
-            "likest",
-            "likest sentence",
-            "likest sentence's span",
-            "the longest span of the sentence that is most like the question",
-            _likest,
-        ),
-    ),
+    baselines=ANSWER_BASELINES,
     learned="to find answers",
     usual_columns=(SQUAD.question, SQUAD.context, SQUAD.answers),
     shown=(SQUAD.question,),
