@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bertkit.config.reading import Reading
+from bertkit.data.tables import Columns
 from bertkit.errors import UserError
 from bertkit.tasks.encoded import IGNORED
 from bertkit.tasks.examples import Examples
@@ -187,3 +188,31 @@ def test_context_is_read_from_the_file_and_not_of_other_kinds(tmp_path: Path) ->
     assert encoded.counted.tolist() == [2, 1, 1]
     with pytest.raises(UserError, match="kind 'classify' have no neighbours to be read with"):
         Task(name="x", files={}, columns=task.columns, context=1)
+
+
+def test_a_task_may_call_its_tags_otherwise(tmp_path: Path) -> None:
+    line = {"tokens": ["a", "b", "c"], "ner_tags": [0, 1, 2]}
+    for split in ("train", "dev"):
+        (tmp_path / f"{split}.jsonl").write_text(json.dumps(line) + "\n")
+    files = {split: str(tmp_path / f"{split}.jsonl") for split in ("train", "dev")}
+    columns, labels = Columns(text="", label=""), {"0": "O", "1": "B-A", "2": "I-A"}
+    splits, names = load_splits(Task(name="x", files=files, columns=columns, kind="tag", labels=labels))
+    assert (names, told(splits["dev"], names)) == (BIO, ["O B-A I-A"])
+    assert list(TAG.notes(splits["train"], names)) == []
+    with pytest.raises(UserError, match="the tag '2' is none of those of task 'x': 0, 1"):
+        load_splits(Task(name="x", files=files, columns=columns, kind="tag", labels={"0": "O", "1": "B-A"}))
+
+
+def test_rows_of_a_table_may_have_words_or_a_text(tmp_path: Path) -> None:
+    lines = [{"text": ["New York"]}, {"text": "New York"}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
+    found = Examples.of([*TAG.reads(tmp_path / "a.jsonl", Columns(text="text"))], tmp_path)
+    assert found.more["words"] == [["New York"], ["New", "York"]]
+    outputs = np.log(np.array([[0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]))
+    answers = TAG.answers(found, outputs, np.array([1, 1, 2]), BIO)
+    assert [(each["entities"][0]["start"], each["entities"][0]["end"]) for each in answers] == [
+        (0, 1),
+        (0, 8),
+    ]
+    empty = TAG.encode(TOKENIZER, found.only([]), Reading(max_length=9), BIO)
+    assert len(empty.sequences) == 0

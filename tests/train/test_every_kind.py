@@ -151,7 +151,7 @@ SAMPLES: dict[str, Sample] = {
         "AutoModelForTokenClassification",
         ("the film was good",),
         ("words", "tags", "entities"),
-        ("By type", "commonest tags"),
+        ("By type", "word lookup"),
     ),
     "answer": Sample(
         write_questions,

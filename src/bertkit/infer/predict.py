@@ -75,6 +75,9 @@ class Predictor:
         self.card = folder.card
         self.labels = folder.head.config.labels or tuple(self.card.get("labels") or ())
         self.decision: Decision = self.card.get("decision") or {}
+        if not (self.card or decode) and kind.decodings:
+            # What another program trained may have the letters of a scheme and not follow it, as IOB1.
+            decode = kind.decodings[-1]
         if decode:
             if decode not in kind.decodings:
                 known = f"only {' or '.join(kind.decodings)}" if kind.decodings else "none"

@@ -25,7 +25,7 @@ from bertkit.text.tokenizer import Tokenizer
 from bertkit.text.words import word_spans
 
 WORDS, SPANS, GIVEN, BEFORE, AFTER, REST = "words", "spans", "given", "before", "after", "goes_on"
-"""Of `Examples.more`: the words of a row; where each stands in its text, where that was cut into words; the
+"""Of `Examples.more`: the words of a row; where each stands in its text, or None where words came in; the
 tags as they stand in the file; the words of its neighbours; whether it is the rest of the row before."""
 
 
@@ -67,7 +67,7 @@ def read_rows_of_words(
     rows = list(found) if tags else found
     scheme = scheme_of({tag for each in _good(rows) for tag in each.tags or ()}) if tags else None
     for row in rows:
-        yield row if isinstance(row, BadRow) else _row(path, row, scheme, context=context)
+        yield row if isinstance(row, BadRow) else _row(path, row, scheme, context=context, whole=whole)
 
 
 def _good(rows: Iterable[TaggedSentence | BadRow]) -> Iterator[TaggedSentence]:
@@ -79,7 +79,9 @@ def _column(column: Any, table: bool) -> Column | None:
     return column if column and named == table else None
 
 
-def _row(path: Path, sentence: TaggedSentence, scheme: Scheme | None, *, context: int) -> Row | BadRow:
+def _row(
+    path: Path, sentence: TaggedSentence, scheme: Scheme | None, *, context: int, whole: bool
+) -> Row | BadRow:
     tags = sentence.tags
     if tags is not None and scheme is not None:
         for place, tag in enumerate(tags):
@@ -94,21 +96,17 @@ def _row(path: Path, sentence: TaggedSentence, scheme: Scheme | None, *, context
                     dict(sentence.cells),
                 )
     more: dict[str, Any] = {WORDS: list(sentence.words)}
-    if sentence.spans:
-        more[SPANS] = [list(span) for span in sentence.spans]
+    if not sentence.lines:
+        more[SPANS] = [list(span) for span in sentence.spans] or None
     if tags is not None:
         more[GIVEN] = list(tags)
     if context:
         more |= {BEFORE: list(sentence.before), AFTER: list(sentence.after)}
     if sentence.lines:
         more[REST] = sentence.goes_on
-    return Row(
-        sentence.line,
-        sentence.text or " ".join(sentence.words),
-        label=None if tags is None else list(tags),
-        cells=dict(sentence.cells),
-        more=more,
-    )
+    text = sentence.text or " ".join(sentence.words)
+    cells = dict(sentence.cells) or ({"text": text} if whole else {})
+    return Row(sentence.line, text, label=None if tags is None else list(tags), cells=cells, more=more)
 
 
 def completed(rows: Examples) -> Examples:
@@ -124,12 +122,15 @@ def completed(rows: Examples) -> Examples:
 
 
 def tag_unknown(column: LabelColumn, row: int) -> str | None:
-    """Why the tags of a row cannot be scored: a model was not trained on one of them."""
+    """Why the tags of a row cannot be used: the task, or a model, has not one of them."""
+    if column.names and (odd := next((tag for tag in column.cells[row] if tag not in column.names), "")):
+        known_tags = listed(column.names)
+        return f"the tag {quoted(odd)} is none of those of task {column.task!r}: {known_tags}."
     if not column.known or column.grows:
         return None
     entities = known_scheme(column.known) is not None
     known = {_type(tag) if entities else tag for tag in column.known}
-    for tag in column.cells[row]:
+    for tag in (column.names.get(tag, tag) for tag in column.cells[row]):
         if tag != OUTSIDE and (_type(tag) if entities else tag) not in known:
             return f"the tag {quoted(tag)} is not one of those trained on ({listed(column.known)})."
     return None
@@ -148,7 +149,7 @@ def targets_of_tags(column: LabelColumn) -> tuple[Targets, Names]:
     Raises:
         UserError: all words have the same tag, and there is nothing to learn.
     """
-    rows: list[list[str]] = list(column.cells)
+    rows = [[column.names.get(tag, tag) for tag in tags] for tags in column.cells]
     own = scheme_of({tag for tags in rows for tag in tags})
     known = column.known or ()
     scheme = known_scheme(known) if known else own
@@ -158,6 +159,7 @@ def targets_of_tags(column: LabelColumn) -> tuple[Targets, Names]:
         rows = [scheme.tags(entities, len(tags)) for entities, tags in zip(found, rows, strict=True)]
         names = (*known, *scheme.names(types)[1 if known else 0 :])
     else:
+        known = known or tuple(dict.fromkeys(column.names.values()))
         names = (*known, *sorted({tag for tags in rows for tag in tags} - {*known}))
     numbers = {name: number for number, name in enumerate(names)}
     values = np.array([numbers[tag] for tags in rows for tag in tags], dtype=np.int64)
@@ -180,7 +182,9 @@ def notes_of_tags(rows: Examples, names: Names) -> Iterator[str]:
     scheme, given = known_scheme(names), rows.more.get(GIVEN)
     if scheme is None or given is None:
         return
-    own = scheme_of({tag for tags in given for tag in tags}) or scheme
+    own = scheme_of({tag for tags in given for tag in tags})
+    if own is None:  # Nothing but O, or what the task calls otherwise.
+        return
     if own is SCHEMES["BIO"] and is_iob1(given):
         yield f"{rows.path} has tags of IOB1, which are read as {scheme.name}"
         return
