@@ -19,7 +19,7 @@ from bertkit.infer.model import load
 from bertkit.infer.score import score, summarise_pairs
 from bertkit.recipe import PretrainRecipe, Recipe, TaskRecipe
 from bertkit.runs.result import answers_of_seeds
-from bertkit.tasks.kinds import ALL_METRICS, KINDS
+from bertkit.tasks.kinds import KINDS
 from bertkit.tasks.load import load_splits
 from bertkit.tasks.metrics import middle, paired_samples, seeds_interval, wilson_interval
 from bertkit.tasks.registry import find_task
@@ -36,7 +36,7 @@ OPTIONS: dict[str, Any] = {
     "hidden_dropout": 0.0,
     "initialiser_range": 0.08,
 }
-ACCURACY = ALL_METRICS["accuracy"]
+ACCURACY = KINDS["classify"].metric("accuracy")
 
 Bar = tuple[float, float, float]
 """A share of right answers and its 95 % interval."""
