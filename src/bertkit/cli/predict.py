@@ -99,7 +99,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--official",
         type=Path,
         metavar="FOLDER",
-        help="of questions about texts: write what SQuAD's scripts read, predictions.json and null_odds.json",
+        help="of questions about texts: write what SQuAD's scripts read, predictions.json and null_odds.json "
+        "(default: none)",
     )
     add_shared(parser, "--overwrite", "--decode")
 
