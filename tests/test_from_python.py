@@ -98,6 +98,16 @@ def test_rows_of_every_library_are_the_same_rows(given: object, label: object) -
     assert list(rows_in(given)) == [{"text": "a", "label": label}, {"text": "b", "label": None}]
 
 
+def test_lists_of_labels_have_their_names_too() -> None:
+    class Sets(Dataset):
+        def __iter__(self) -> Iterator[dict[str, Any]]:
+            return iter([{"text": "a", "label": [1, 0]}, {"text": "b", "label": []}])
+
+    sets = Sets()
+    sets.features["label"] = SimpleNamespace(feature=sets.features["label"])
+    assert [row["label"] for row in rows_in(sets)] == [["yes", "no"], []]
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -71,11 +71,12 @@ def _iterated(given: Any) -> Iterable[Any]:
 
 
 def _class_names(given: Any) -> dict[str, Sequence[str]]:
-    """Of a `datasets.Dataset` the names of labels that it holds as numbers, by column."""
+    """Of a `datasets.Dataset` the names of labels that it holds as numbers, or lists of these, by column."""
     features = getattr(given, "features", None)
     if not isinstance(features, Mapping):
         return {}
-    return {name: feature.names for name, feature in features.items() if hasattr(feature, "names")}
+    each = {name: getattr(feature, "feature", feature) for name, feature in features.items()}
+    return {name: feature.names for name, feature in each.items() if hasattr(feature, "names")}
 
 
 def _cell(value: Any, names: Sequence[str] | None) -> Any:
@@ -89,7 +90,7 @@ def _cell(value: Any, names: Sequence[str] | None) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _cell(each, None) for key, each in value.items()}
     if isinstance(value, list | tuple) or hasattr(value, "tolist"):  # An array of NumPy, as pandas has it.
-        return [_cell(each, None) for each in value]
+        return [_cell(each, names) for each in value]
     return value if isinstance(value, str | int | float | bool) else str(value)
 
 
