@@ -75,7 +75,7 @@ def _class_names(given: Any) -> dict[str, Sequence[str]]:
     features = getattr(given, "features", None)
     if not isinstance(features, Mapping):
         return {}
-    each = {name: getattr(feature, "feature", feature) for name, feature in features.items()}
+    each: dict[str, Any] = {n: getattr(feature, "feature", feature) for n, feature in features.items()}
     return {name: feature.names for name, feature in each.items() if hasattr(feature, "names")}
 
 
