@@ -9,7 +9,7 @@ import pytest
 
 from bertkit.data.conll import TaggedSentence, cut_long
 from bertkit.data.tables import BadRow
-from bertkit.data.tagged import read_tagged, span_tags
+from bertkit.data.tagged import read_tagged, span_tags, tagged_columns
 from bertkit.errors import UserError
 from bertkit.text.words import word_spans
 
@@ -199,6 +199,25 @@ def test_a_row_that_cannot_be_read_is_a_bad_one(
     assert isinstance(bad, BadRow)
     assert (bad.line, re.match(said, bad.reason) is not None) == (1, True)
     assert isinstance(good, TaggedSentence)
+
+
+def test_what_has_tags_is_told_from_the_file(tmp_path: Path) -> None:
+    cases = {
+        "a.conll": ("a O\nb B-X\n", ("1", "2")),
+        "b.txt": ("a X O\nb Y B-X\n\nc X O\n", ("1", "3")),
+        "c.dev": ("1\ta\tO\t-\n2\tb\tO\t-\n\n1\tc\tO\t-\n", ("2", "3")),
+        "d.jsonl": (line(id=1, words=["a"], ner_tags=[0]), ("words", "ner_tags")),
+        "e.jsonl": (line(text="a b", entities=[span(0, 1)]), ("text", "entities")),
+        "f.jsonl": (line(text="a b", label="X"), None),
+        "g.jsonl": (line(text="a b", labels=["X"]), None),
+        "h.txt": ("A text of words.\n\nAnother one, with more words.\nAnd more.\n", None),
+        "i.tsv": ("a b\tO\nc d\tX\n", None),
+    }
+    found = {}
+    for name, (content, _) in cases.items():
+        (tmp_path / name).write_text(content)
+        found[name] = tagged_columns(tmp_path / name)
+    assert found == {name: expected for name, (_, expected) in cases.items()}
 
 
 def test_a_table_without_known_columns_says_which_there_are(tmp_path: Path) -> None:

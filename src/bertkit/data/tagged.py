@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bertkit.data.conll import TaggedSentence, conll_layout, read_conll, tag_problem
-from bertkit.data.files import open_bytes, read_lines, text_problem
-from bertkit.data.formats import BY_ROW, PLAIN, WORD_A_LINE, format_of
+from bertkit.data.files import STANDARD_INPUT, open_bytes, read_lines, text_problem
+from bertkit.data.formats import BY_ROW, PLAIN, WORD_A_LINE, format_of, is_known
 from bertkit.data.tables import BadRow, CellRow, Column, bad_row, first_rows, iterate_cells
 from bertkit.errors import UserError, quoted
 from bertkit.text.words import word_spans
@@ -74,12 +74,18 @@ def read_tagged(
 
 def is_table(path: Path, ending: str | None = None) -> bool:
     """Whether a file is a table whose cells may be lists, and not one with a word a line."""
-    return (ending or format_of(path)) in _TABLES
+    return _format(path, ending) in _TABLES
+
+
+def _format(path: Path, ending: str | None = None) -> str:
+    """As `format_of` tells it; a name that tells nothing may be that of any text, with tags or without."""
+    told = ending or path.is_dir() or path == STANDARD_INPUT or is_known(path)
+    return ending or format_of(path, text=not told)
 
 
 def is_plain(path: Path, ending: str | None = None, encoding: str = "") -> bool:
     """Whether a file to be answered has texts, one a line or in a column, and no lists of words."""
-    kind = ending or format_of(path)
+    kind = _format(path, ending)
     if kind in (*_TABLES, WORD_A_LINE):
         return False
     # What is read once only, as standard input, is not looked at.
@@ -106,7 +112,7 @@ def tagged_columns(
     Raises:
         UserError: the file cannot be read, or has tags and not the columns.
     """
-    kind = format_of(path)
+    kind = _format(path)
     if kind in _TABLES:
         return _table_columns(path, word, tag, known=known, encoding=encoding)
     if kind != WORD_A_LINE and not known and not _has_sentences(path, encoding):
