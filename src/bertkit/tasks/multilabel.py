@@ -227,7 +227,11 @@ MULTILABEL = Kind(
     metrics_of=lambda names, positive: SET_METRICS,
     baselines=(
         Baseline(
-            "shares", "shares", "most frequent labels", "always the most frequent labels", shares_margins
+            "shares",
+            "shares",
+            "most frequent labels",
+            "always answering the most frequent labels",
+            shares_margins,
         ),
         Baseline("ngram", "n-gram", "n-gram model", "an n-gram model", ngram_margins),
     ),
