@@ -134,7 +134,6 @@ SAMPLES: dict[str, Sample] = {
         ("the film was good",),
         ("labels", "probabilities"),
         ("By label", "most frequent labels"),
-        task={"kind": "multilabel", "label": "labels"},
         learned=0.7,
     ),
     "regress": Sample(
