@@ -75,6 +75,8 @@ def test_a_whole_number_serves_as_a_float(tmp_path: Path) -> None:
         ("[optimiser]\nmatrix_lr = 0.1", "'adamw' has one learning rate;"),
         ("[optimiser]\nname = 'muon'\nlr = 0\nmatrix_lr = 0.1", "with lr = 0 nothing is trained"),
         ("[optimiser]\nwarmup = 1.0", "must be below 1"),
+        ("[training]\nlabel_smoothing = 1.0", "label_smoothing must be below 1, not 1.0"),
+        ("[training]\nfocal = -1.0", "focal must be a number of at least 0"),
         ("[model]\nreinit_layers = -1", "reinit_layers must be a number of at least 0"),
         ("[model]\nreinit_layers = 1\nfreeze = true", "freeze keeps all layers as they are; leave"),
         ("[model]\nreinit_layers = 1\nstart = 'mini'", "mini is fresh anyway; leave reinit_layers out"),

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from bertkit.config.head import HEAD_KINDS, HeadConfig
 from bertkit.data.packed import PackedBatch
 from bertkit.errors import UserError
-from bertkit.model.losses import LAST_LAYERS, Losses
+from bertkit.model.losses import LAST_LAYERS, PLAIN, Losses, Softening
 from bertkit.tasks.encoded import IGNORED
 
 
@@ -90,3 +90,47 @@ def test_rows_may_have_different_numbers_of_choices() -> None:
     torch.testing.assert_close(LAST_LAYERS["choose"].outputs(head, logits_M1, batch)[:, 0], torch.cat(parts))
     losses = LAST_LAYERS["choose"].losses(head, logits_M1, best_N, batch)
     torch.testing.assert_close(losses.losses_NK[:, 0], torch.stack([-parts[0][1], -parts[1][2]]))
+
+
+CLASSES = HeadConfig(labels=("a", "b", "c"))
+LOGITS = torch.tensor([[1.0, -0.5, 0.3], [0.0, 2.0, -1.0]])
+
+
+def test_label_smoothing_is_that_of_torch() -> None:
+    labels = torch.tensor([2, 1])
+    found = LAST_LAYERS["classify"].losses(CLASSES, LOGITS, labels, batch_of(1, 1), Softening(smoothing=0.3))
+    expected = F.cross_entropy(LOGITS, labels, label_smoothing=0.3)
+    torch.testing.assert_close(found.mean(), expected)
+
+
+def test_focal_loss_by_hand() -> None:
+    labels = torch.tensor([2, 1])
+    found = LAST_LAYERS["classify"].losses(CLASSES, LOGITS, labels, batch_of(1, 1), Softening(focal=2.0))
+    right = LOGITS.softmax(-1)[[0, 1], labels]
+    torch.testing.assert_close(found.losses_NK[:, 0], -((1 - right) ** 2) * right.log())
+
+
+def test_softened_choices_are_spread_over_those_that_a_row_has() -> None:
+    batch = replace(batch_of(1, 1, 1, 1, 1), windows=(2, 3))
+    head, logits = HeadConfig(kind="choose"), torch.tensor([[0.5], [1.0], [0.2], [-1.0], [2.0]])
+    logits.requires_grad_()
+    best, how = torch.tensor([1, 0]), Softening(smoothing=0.2)
+    found = LAST_LAYERS["choose"].losses(head, logits, best, batch, how).losses_NK[:, 0]
+    rows = logits.detach()[:, 0].split([2, 3])
+    expected = [
+        F.cross_entropy(row[None], best[index : index + 1], label_smoothing=0.2)
+        for index, row in enumerate(rows)
+    ]
+    torch.testing.assert_close(found, torch.stack(expected))
+    found.sum().backward()
+    assert logits.grad is not None
+    assert bool(logits.grad.isfinite().all())
+
+
+def test_softened_tags_that_are_not_due_do_not_count() -> None:
+    tags = torch.tensor([2, IGNORED])
+    head = HeadConfig(kind="tag", labels=("a", "b", "c"), pooling="none")
+    found = LAST_LAYERS["tag"].losses(head, LOGITS, tags, batch_of(2), Softening(smoothing=0.3))
+    torch.testing.assert_close(found.mean(), F.cross_entropy(LOGITS[:1], tags[:1], label_smoothing=0.3))
+    assert [kind for kind, layer in LAST_LAYERS.items() if layer.softens] == ["classify", "tag", "choose"]
+    assert Softening() == PLAIN

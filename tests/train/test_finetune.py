@@ -376,3 +376,14 @@ def test_what_the_page_tells_of_probabilities_is_of_the_best_seed(toy: Recipe, t
         "mcc",
         pytest.approx(max(each["score"] for each in result["seeds"])),
     )
+
+
+def test_a_softened_loss_is_trained_with_and_dev_is_scored_without(toy: Recipe, tmp_path: Path) -> None:
+    still = toy.with_changes({"optimiser": {"lr": 0.0}, "training": {"epochs": 1}})
+    fit(still, tmp_path / "plain")
+    fit(still.with_changes({"training": {"focal": 2.0}}), tmp_path / "focal")
+    plain, focal = (losses(tmp_path / name) for name in ("plain", "focal"))
+    assert focal[-1] == plain[-1]
+    # Of two classes that are about as likely a quarter of each step's loss is left.
+    for (step, softened), (_, whole) in zip(focal[:-1], plain[:-1], strict=True):
+        assert softened == pytest.approx(whole / 4, rel=0.3), step

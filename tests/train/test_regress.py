@@ -17,6 +17,7 @@ from bertkit.errors import UserError
 from bertkit.recipe import Recipe, TaskRecipe
 from bertkit.runs.result import Answers
 from bertkit.tasks.regress import REGRESS
+from bertkit.train.prepare import prepare
 
 WORDS = ["the", "a", "film", "book", "song", "was", "is", "very", "long", "short", "old", "red"]
 VALUES = {"good": 2_004.0, "fair": 2_001.0, "bad": 1_998.0}
@@ -144,3 +145,8 @@ def test_a_temperature_of_numbers_is_refused(scores: Recipe, tmp_path: Path) -> 
 def test_scores_of_a_model_that_broke_are_said_in_json() -> None:
     outputs = np.full((3, 1), np.nan, dtype=np.float32)
     assert np.isnan(REGRESS.predict(asking(np.zeros(3)), outputs, ("score",), {})).all()
+
+
+def test_no_softening_is_of_numbers(scores: Recipe) -> None:
+    with pytest.raises(UserError, match=r"label_smoothing and focal .* another loss"):
+        prepare(scores.with_changes({"training": {"label_smoothing": 0.1}}))

@@ -15,7 +15,7 @@ from bertkit.data.packed import FeatureBatch, PackedBatch
 from bertkit.model.compute import in_float32
 from bertkit.model.encoder import Encoder
 from bertkit.model.layers import Dropout, initialise
-from bertkit.model.losses import LAST_LAYERS, Losses
+from bertkit.model.losses import LAST_LAYERS, PLAIN, Losses, Softening
 from bertkit.model.pooling import pool
 
 
@@ -84,7 +84,11 @@ class Classifier(nn.Module):
         return pool(self.encoder, batch, config.pooling, config.layers, config.combine)
 
     def losses(
-        self, logits: torch.Tensor, targets: torch.Tensor, batch: PackedBatch | FeatureBatch
+        self,
+        logits: torch.Tensor,
+        targets: torch.Tensor,
+        batch: PackedBatch | FeatureBatch,
+        how: Softening = PLAIN,
     ) -> Losses:
         """In float32; the mean is the loss of transformers' class.
 
@@ -96,8 +100,10 @@ class Classifier(nn.Module):
                 "choose" which of the sequences of each row is right, [N]: of as many as the batch says, or of
                 B / N that follow each other.
             batch: the sequences, or what was pooled of them.
+            how: what a training makes milder; see `LastLayer.softens`.
         """
-        return LAST_LAYERS[self.head.config.kind].losses(self.head.config, logits.float(), targets, batch)
+        layer = LAST_LAYERS[self.head.config.kind]
+        return layer.losses(self.head.config, logits.float(), targets, batch, how)
 
     def outputs(self, logits: torch.Tensor, batch: PackedBatch | FeatureBatch) -> torch.Tensor:
         """What the logits of `batch` are read as, in float32: see `LastLayer`."""

@@ -43,20 +43,52 @@ class Losses:
 
 
 @dataclass(frozen=True)
+class Softening:
+    """How a training makes cross-entropy milder.
+
+    Attributes:
+        smoothing: the share of a target that is spread over all classes alike (Szegedy et al. 2016, section
+            7), as `label_smoothing` of torch's `cross_entropy`.
+        focal: the power of 1 - p that a loss is multiplied by, p being what the right class has (Lin et al.
+            2017, Focal Loss): what is known well counts little.
+    """
+
+    smoothing: float = 0.0
+    focal: float = 0.0
+
+
+PLAIN = Softening()
+
+
+@dataclass(frozen=True)
 class LastLayer:
     """What the numbers of a head mean.
 
     Attributes:
-        losses: of the head, its logits, the targets and the batch; the mean is the loss of transformers'
-            class of that head.
+        losses: of the head, its logits, the targets, the batch and a softening; without one the mean is the
+            loss of transformers' class of that head.
         outputs: of the head, its logits and the batch: what they are read as, [N, C] of N vectors or tokens:
             log-probabilities where one of several is right, else the logits, which may be numbers.
         classes: whether the outputs are log-probabilities of C classes that a row has one of.
+        softens: whether the losses heed a softening.
     """
 
-    losses: Callable[[HeadConfig, torch.Tensor, torch.Tensor, Batch], Losses]
+    losses: Callable[..., Losses]
     outputs: Callable[[HeadConfig, torch.Tensor, Batch], torch.Tensor]
     classes: bool = False
+    softens: bool = False
+
+
+def _cross_entropy(logits_NC: torch.Tensor, labels_N: torch.Tensor, how: Softening) -> torch.Tensor:
+    """The loss of each target, [N]; a logit of -inf is of a class that is not there."""
+    losses_N = F.cross_entropy(logits_NC, labels_N, ignore_index=IGNORED, reduction="none")
+    if how.focal:
+        losses_N = (1 - (-losses_N).exp()) ** how.focal * losses_N
+    if how.smoothing:
+        there_NC = logits_NC != -torch.inf
+        spread_N = -logits_NC.log_softmax(-1).where(there_NC, 0.0).sum(-1) / there_NC.sum(-1)
+        losses_N = (1 - how.smoothing) * losses_N + how.smoothing * spread_N
+    return losses_N
 
 
 def _all(losses_N: torch.Tensor) -> Losses:
@@ -68,9 +100,11 @@ def _as_they_are(head: HeadConfig, logits_NC: torch.Tensor, batch: Batch) -> tor
     return logits_NC
 
 
-def _classes(head: HeadConfig, logits_BC: torch.Tensor, labels_B: torch.Tensor, batch: Batch) -> Losses:
+def _classes(
+    head: HeadConfig, logits_BC: torch.Tensor, labels_B: torch.Tensor, batch: Batch, how: Softening = PLAIN
+) -> Losses:
     if head.loss == "softmax":
-        return _all(F.cross_entropy(logits_BC, labels_B, reduction="none"))
+        return _all(_cross_entropy(logits_BC, labels_B, how))
     logits_B = logits_BC.squeeze(1)
     return _all(F.binary_cross_entropy_with_logits(logits_B, labels_B.to(logits_B.dtype), reduction="none"))
 
@@ -81,18 +115,24 @@ def _class_outputs(head: HeadConfig, logits_BC: torch.Tensor, batch: Batch) -> t
     return torch.cat([F.logsigmoid(-logits_BC), F.logsigmoid(logits_BC)], dim=1)
 
 
-def _label_sets(head: HeadConfig, logits_BC: torch.Tensor, sets_BC: torch.Tensor, batch: Batch) -> Losses:
+def _label_sets(
+    head: HeadConfig, logits_BC: torch.Tensor, sets_BC: torch.Tensor, batch: Batch, how: Softening = PLAIN
+) -> Losses:
     losses_BC = F.binary_cross_entropy_with_logits(logits_BC, sets_BC.to(logits_BC.dtype), reduction="none")
     return _all(losses_BC.mean(1))
 
 
-def _numbers(head: HeadConfig, logits_BC: torch.Tensor, values: torch.Tensor, batch: Batch) -> Losses:
+def _numbers(
+    head: HeadConfig, logits_BC: torch.Tensor, values: torch.Tensor, batch: Batch, how: Softening = PLAIN
+) -> Losses:
     values_BC = values.to(logits_BC.dtype).view_as(logits_BC)
     return _all(F.mse_loss(logits_BC, values_BC, reduction="none").mean(1))
 
 
-def _tags(head: HeadConfig, logits_TC: torch.Tensor, tags_T: torch.Tensor, batch: Batch) -> Losses:
-    losses_T = F.cross_entropy(logits_TC, tags_T, ignore_index=IGNORED, reduction="none")
+def _tags(
+    head: HeadConfig, logits_TC: torch.Tensor, tags_T: torch.Tensor, batch: Batch, how: Softening = PLAIN
+) -> Losses:
+    losses_T = _cross_entropy(logits_TC, tags_T, how)
     return Losses(losses_T[:, None], (tags_T != IGNORED)[:, None])
 
 
@@ -100,7 +140,9 @@ def _tag_outputs(head: HeadConfig, logits_TC: torch.Tensor, batch: Batch) -> tor
     return logits_TC.log_softmax(-1)
 
 
-def _answers(head: HeadConfig, logits_T2: torch.Tensor, places_B2: torch.Tensor, batch: Batch) -> Losses:
+def _answers(
+    head: HeadConfig, logits_T2: torch.Tensor, places_B2: torch.Tensor, batch: Batch, how: Softening = PLAIN
+) -> Losses:
     # Of pads transformers takes the logits too, as of places where an answer may be; here there are none.
     logits_BS2 = _side_by_side(logits_T2, batch.lengths)
     places_B2 = places_B2.clamp(min=0)
@@ -114,10 +156,12 @@ def _answer_outputs(head: HeadConfig, logits_T2: torch.Tensor, batch: Batch) -> 
     return _log_softmax_within(logits_T2, batch.lengths)
 
 
-def _choices(head: HeadConfig, logits_M1: torch.Tensor, best_N: torch.Tensor, batch: Batch) -> Losses:
+def _choices(
+    head: HeadConfig, logits_M1: torch.Tensor, best_N: torch.Tensor, batch: Batch, how: Softening = PLAIN
+) -> Losses:
     counts = _choices_of(batch) or (len(logits_M1) // max(1, len(best_N)),) * len(best_N)
     logits_NK = _side_by_side(logits_M1, counts).squeeze(-1)
-    return _all(F.cross_entropy(logits_NK, best_N, reduction="none"))
+    return _all(_cross_entropy(logits_NK, best_N, how))
 
 
 def _choice_outputs(head: HeadConfig, logits_M1: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -142,10 +186,10 @@ def _log_softmax_within(values_TC: torch.Tensor, lengths: tuple[int, ...]) -> to
 
 
 LAST_LAYERS: dict[HeadKind, LastLayer] = {
-    "classify": LastLayer(_classes, _class_outputs, classes=True),
+    "classify": LastLayer(_classes, _class_outputs, classes=True, softens=True),
     "multilabel": LastLayer(_label_sets, _as_they_are),
     "regress": LastLayer(_numbers, _as_they_are),
-    "tag": LastLayer(_tags, _tag_outputs),
+    "tag": LastLayer(_tags, _tag_outputs, softens=True),
     "answer": LastLayer(_answers, _answer_outputs),
-    "choose": LastLayer(_choices, _choice_outputs),
+    "choose": LastLayer(_choices, _choice_outputs, softens=True),
 }

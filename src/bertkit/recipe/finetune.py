@@ -209,15 +209,23 @@ class TrainingRecipe(RunRecipe):
     ask the model: its probabilities then mean what they say more nearly, and its answers stay the same.
     `class_weights` are those of the rows of a class in the loss: "balanced" in inverse proportion to its
     rows, so that all classes weigh the same together, "sqrt" the square root of that.
+    `label_smoothing` is the share of a target that is spread over all classes, and `focal` the power of 1 - p
+    that a loss is multiplied by, p being the probability of the right class: see `model.losses.Softening`.
     """
 
     epochs: int = 0
     temperature: bool = False
     class_weights: ClassWeights = "none"
+    label_smoothing: float = 0.0
+    focal: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("training", "class_weights", self.class_weights, ClassWeights)
+        for name in ("label_smoothing", "focal"):
+            check_at_least("training", name, getattr(self, name), 0)
+        if self.label_smoothing >= 1:
+            raise UserError(f"training: label_smoothing must be below 1, not {self.label_smoothing!r}.")
         check_at_least("training", "epochs", self.epochs, 0)
         if self.steps and self.budget:
             raise UserError("training: give one of steps and budget.")

@@ -25,6 +25,7 @@ from bertkit.infer.model import load
 from bertkit.model.bulk import batches_by_length, head_outputs
 from bertkit.model.compute import Compute
 from bertkit.model.heads import Classifier
+from bertkit.model.losses import Softening
 from bertkit.model.terms import Sums
 from bertkit.recipe import Recipe, TaskRecipe
 from bertkit.runs.folder import seed_folder
@@ -185,7 +186,7 @@ class Classification:
     def loss(self, model: nn.Module, batch: LabelledBatch) -> torch.Tensor:
         """The batch's share of the mean of the targets' losses, by their weights."""
         assert isinstance(model, Classifier)
-        losses = model.losses(model(batch.inputs), batch.targets, batch.inputs)
+        losses = model.losses(model(batch.inputs), batch.targets, batch.inputs, _how(self._recipe))
         return losses.mean(batch.weights_B) * batch.share
 
     def evaluate(self, progress: Progress) -> Evaluated:
@@ -373,6 +374,10 @@ class Labelled(Source):
                     folder, self.prepared, result["mistakes"], tokens, seconds=seconds, speed=speed
                 )
         return result
+
+
+def _how(recipe: Recipe) -> Softening:
+    return Softening(recipe.training.label_smoothing, recipe.training.focal)
 
 
 def count_steps(steps_per_epoch: int, recipe: Recipe) -> int:

@@ -22,6 +22,7 @@ from bertkit.data.packed import Sequences
 from bertkit.errors import UserError, nearest
 from bertkit.model.encoder import Encoder
 from bertkit.model.heads import ClassificationHead, Classifier
+from bertkit.model.losses import LAST_LAYERS
 from bertkit.recipe import ModelRecipe, Recipe, VocabularyRecipe
 from bertkit.tasks.encoded import Encoded
 from bertkit.tasks.examples import Examples, OddRows, Targets, notes, odd_rows
@@ -174,6 +175,7 @@ def prepare(recipe: Recipe, read: ReadSplits = load_splits) -> Prepared:
             "training: a temperature is of the probabilities of classes, and a task of the kind "
             f"{kind.name!r} has none; leave it out."
         )
+    _check_softening(recipe, kind)
     rows, labels = read(task)
     train, dev, test = rows["train"], rows["dev"], rows.get("test")
     tokenizer, config = _starting_point(recipe, start, train)
@@ -208,6 +210,15 @@ def prepare(recipe: Recipe, read: ReadSplits = load_splits) -> Prepared:
         odd=odd,
         facts=_facts(recipe, task, labels, train, dev, test, odd, encoded[0].sequences, tokenizer),
     )
+
+
+def _check_softening(recipe: Recipe, kind: Kind) -> None:
+    asked = recipe.training.label_smoothing or recipe.training.focal
+    if asked and (not LAST_LAYERS[kind.name].softens or recipe.head.loss == "sigmoid"):
+        raise UserError(
+            "training: label_smoothing and focal are of the cross-entropy of classes (softmax), and this "
+            "head has another loss; leave them out."
+        )
 
 
 def build_classifier(prepared: Prepared, recipe: Recipe) -> Classifier:
