@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from bertkit import api
 from bertkit.checkpoint.atomic import replace_file
+from bertkit.config.head import USUAL_KIND
 from bertkit.data.corpus import CorpusReading
 from bertkit.data.prepare import Options
 from bertkit.demo import FRESH, PRETRAIN, PRETRAINED, Sizes
@@ -36,7 +37,7 @@ OPTIONS: dict[str, Any] = {
     "hidden_dropout": 0.0,
     "initialiser_range": 0.08,
 }
-ACCURACY = KINDS["classify"].metric("accuracy")
+ACCURACY = KINDS[USUAL_KIND].metric("accuracy")
 
 Bar = tuple[float, float, float]
 """A share of right answers and its 95 % interval."""
