@@ -180,11 +180,11 @@ def test_what_a_user_gets_from_python(tmp_path):
 
 
 def test_a_head_that_cannot_predict_says_so(tmp_path):
-    path = save(tmp_path / "model", BertForQuestionAnswering(BertConfig(**SIZES)))
-    model = load(path)
-    with pytest.raises(UserError, match=r"finds the answer to a question in a text, and only one that gives"):
+    several = BertConfig(**SIZES, num_labels=3, problem_type="regression")
+    model = load(save(tmp_path / "model", CLASSIFIER(several)))
+    with pytest.raises(UserError, match=r"has a head that gives a text numbers, and only one that gives"):
         model.predict(["w1"])
-    with pytest.raises(UserError, match="but one that finds the answer"):
+    with pytest.raises(UserError, match="but one that gives a text numbers"):
         model.fill("[MASK]")
     with pytest.raises(UserError, match=r"1 of 2 texts .* 23"):
         model.outputs(["w1", "w1 " * 40])

@@ -58,6 +58,7 @@ HEAD_KINDS: dict[HeadKind, KindOfHead] = {
         losses=("softmax",),
         outputs=2,
         tokens=True,
+        exact=True,
         dropout=0.0,
     ),
     "choose": KindOfHead(does="chooses one of several texts", losses=("softmax",), outputs=1, apart=True),
