@@ -7,11 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from bertkit.data.packed import Sequences
 
 # Read when torch is first imported: threads that wait for each other cost more than these tests compute.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A deadline is a timed assertion: what it finds is a busy machine.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 LONG = ("test_docs.py", "test_processes.py", "test_demo.py", "test_study.py", "test_every_kind.py")
 """Files whose tests are few and long: first, so that none is left to one process when the others are done."""

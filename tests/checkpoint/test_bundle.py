@@ -55,7 +55,7 @@ def test_there_and_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", TYPES.values(), ids=str)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_any_bytes_of_any_type_come_back(dtype, tmp_path_factory, data) -> None:
     shape = data.draw(st.lists(st.integers(1, 4), max_size=3))
@@ -68,7 +68,7 @@ def test_any_bytes_of_any_type_come_back(dtype, tmp_path_factory, data) -> None:
     assert same(read.t().contiguous() if len(shape) == 2 else read, tensor)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=st.dictionaries(st.binary(max_size=40), st.binary(max_size=300), max_size=60))
 def test_a_table_of_many_blocks_comes_back(rows: dict[bytes, bytes]) -> None:
     ordered = sorted(rows.items())

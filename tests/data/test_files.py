@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bertkit.data.files import open_bytes, open_text, read_lines, undecoded
@@ -52,7 +52,6 @@ def test_encodings_that_fit_are_named(content: bytes, told: str) -> None:
     assert told in str(undecoded(line))
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="\r\n\ufeff", exclude_categories=["Cs"])))
 def test_a_line_comes_back_as_it_is(line: str) -> None:
     stream = io.BytesIO(f"{line}\nend".encode())

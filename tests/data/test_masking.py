@@ -2,7 +2,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -79,7 +79,6 @@ def test_the_table_has_every_policy_of_the_recipe() -> None:
 
 
 @policies
-@settings(deadline=None)
 @given(batch=batches, rate=rates, seed=seeds)
 def test_what_holds_for_every_policy(
     policy: MaskingPolicy, batch: list[list[int]], rate: float, seed: int
@@ -101,7 +100,6 @@ def test_what_holds_for_every_policy(
     assert (again.masked_M == masked.masked_M).all()
 
 
-@settings(deadline=None)
 @given(batch=batches, rate=rates, seed=seeds)
 def test_tokens_fill_the_budget_exactly(batch: list[list[int]], rate: float, seed: int) -> None:
     masked = mask("token", batch, rate, seed)
@@ -110,7 +108,6 @@ def test_tokens_fill_the_budget_exactly(batch: list[list[int]], rate: float, see
 
 
 @pytest.mark.parametrize("policy", ["whole-word", "span"])
-@settings(deadline=None)
 @given(batch=batches, rate=rates, seed=seeds, data=st.data())
 def test_whole_words_and_as_many_as_fit(
     policy: MaskingPolicy, batch: list[list[int]], rate: float, seed: int, data: st.DataObject

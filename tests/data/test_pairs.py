@@ -2,7 +2,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -45,7 +45,6 @@ def test_the_table_has_every_objective_of_the_recipe() -> None:
 
 
 @every
-@settings(deadline=None)
 @given(sizes=sizes, length=lengths, short=st.sampled_from([0.0, 0.1, 1.0]), seed=seeds)
 def test_what_holds_for_every_objective(
     pairs: Pairs, sizes: list[list[int]], length: int, short: float, seed: int
@@ -280,7 +279,6 @@ def test_none_leaves_out_single_tokens_only() -> None:
     ]
 
 
-@settings(deadline=None)
 @given(sizes=sizes, length=lengths, seed=seeds, short=st.sampled_from([0.0, 0.3]))
 def test_none_uses_every_token_once_in_order(
     sizes: list[list[int]], length: int, seed: int, short: float
@@ -344,7 +342,6 @@ def test_lay_out_of_nothing() -> None:
 
 
 @every
-@settings(deadline=None)
 @given(sizes=sizes.filter(lambda sizes: len(sizes) > 1), length=lengths, seed=seeds)
 def test_lay_out_is_the_plain_loop(pairs: Pairs, sizes: list[list[int]], length: int, seed: int) -> None:
     documents = corpus(sizes)

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bertkit.data.shards import (
@@ -48,7 +48,6 @@ corpora = st.lists(st.lists(sentence, min_size=1, max_size=3), max_size=9)
 CORPUS = [[[5, 6], [7]], [[8]], [[5, 5, 5], [6, 6], [7, 8, 5, 6]]]
 
 
-@settings(deadline=None)
 @given(corpora, st.data())
 def test_documents_are_cut_out_chosen_and_joined(corpus, data) -> None:
     documents = make(corpus, words=True)
@@ -66,7 +65,6 @@ def test_documents_are_cut_out_chosen_and_joined(corpus, data) -> None:
     assert documents.lengths.tolist() == [sum(map(len, document)) for document in corpus]
 
 
-@settings(deadline=None)
 @given(corpora, st.integers(1, 12), st.data())
 def test_shards_do_not_depend_on_how_documents_arrive(tmp_path_factory, corpus, full, data) -> None:
     folder = tmp_path_factory.mktemp("shards")

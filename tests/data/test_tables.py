@@ -14,7 +14,7 @@ import pyarrow.ipc
 import pyarrow.parquet
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bertkit.data.corpus import read_texts
@@ -258,7 +258,6 @@ def test_a_line_of_a_hundred_thousand_words(tmp_path: Path, name: str) -> None:
     assert read(file(tmp_path, name, text + "\n"), 1) == [Row(1, text)]
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(*[st.text(st.characters(codec="utf-8", exclude_characters="\0\r\ufeff"))] * 2), min_size=1

@@ -95,7 +95,7 @@ def test_each_token_is_answered_for_by_one_window_that_holds_it(tokens: int, wid
         assert end <= offset + size
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.sampled_from([*TEXTS, "x" * 200, "🙂 the", "a\u0301 cat"]), max_size=9))
 def test_no_vector_depends_on_its_neighbours(tiny_model: Path, texts: list[str]) -> None:
     model = bertkit.load(tiny_model, precision="fp32")

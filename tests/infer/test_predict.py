@@ -55,7 +55,7 @@ def test_the_probabilities_are_those_of_the_model(predictor: Predictor, tiny_mod
         assert np.allclose(shares([answer]), expected, atol=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(order=st.permutations(range(len(TEXTS))))
 def test_no_answer_depends_on_its_neighbours(predictor: Predictor, order: list[int]) -> None:
     whole, other = predictor.predict(TEXTS), predictor.predict([TEXTS[index] for index in order])

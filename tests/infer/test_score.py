@@ -93,7 +93,7 @@ def test_whole_words_hide_what_comes_behind(model: Model, monkeypatch: pytest.Mo
     ]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     sentences=st.lists(st.sampled_from(SENTENCES), min_size=1, max_size=12),
     tokens=st.integers(1, 60),

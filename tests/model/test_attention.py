@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bertkit.config.model import ModelConfig
@@ -26,7 +26,6 @@ LENGTHS = [7, 3, 13, 7, 1, 5, 19, 4, 4, 4, 6, 6]
 lengths_strategy = st.lists(st.integers(1, 40), min_size=1, max_size=30)
 
 
-@settings(deadline=None)
 @given(lengths_strategy)
 def test_layout_there_and_back(lengths):
     packed_TH = torch.arange(sum(lengths) * 6.0).view(-1, 6)
@@ -34,7 +33,6 @@ def test_layout_there_and_back(lengths):
     assert torch.equal(layout.join(layout.split(packed_TH, 3)), packed_TH)
 
 
-@settings(deadline=None)
 @given(lengths_strategy)
 def test_pads_are_masked_few_and_of_their_own_sequence(lengths):
     owner_T1 = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))[:, None]

@@ -62,7 +62,7 @@ def case(request: pytest.FixtureRequest, shared_data: Path) -> Case:
 
 
 @given(text=ANY | WORDS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_ids_offsets_and_words_are_those_of_transformers(case: Case, text: str) -> None:
     ours = case.ours.encode(text)
     theirs = case.theirs(text, add_special_tokens=False, return_offsets_mapping=True)
@@ -73,7 +73,7 @@ def test_ids_offsets_and_words_are_those_of_transformers(case: Case, text: str) 
 
 
 @given(st.lists(st.tuples(ANY, WORDS), min_size=1, max_size=3))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_sequences_and_segments_are_those_of_transformers(case: Case, pairs: list[tuple[str, str]]) -> None:
     first, second = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     for texts in ((first, None), (first, second)):
@@ -154,7 +154,7 @@ SETTLED = st.text(
 
 
 @given(text=SETTLED | WORDS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_rules_of_bert(case: Case, text: str) -> None:
     expected = plainly(text, case.vocabulary, case.ours.lowercase)
     assert case.ours.encode(text).tokens == expected

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from seqeval import metrics as theirs
 from seqeval.scheme import IOB2, IOBES
@@ -28,7 +28,6 @@ def pairs(names: tuple[str, ...]) -> st.SearchStrategy[list[list[tuple[int, int]
 def test_scores_are_those_of_seqeval(scheme: str, other: type) -> None:
     names = SCHEMES[scheme].names(TYPES)
 
-    @settings(deadline=None)
     @given(pairs(names))
     def check(sentences: list[list[tuple[int, int]]]) -> None:
         true, predicted = ([np.array(part)[:, side] for part in sentences] for side in (0, 1))

@@ -31,7 +31,7 @@ def targets_of(true: np.ndarray) -> Targets:
     return Targets(np.nonzero(true)[1], np.concatenate([[0], np.cumsum(true.sum(axis=1))]))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.integers(1, 40),
     st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.0]), min_size=1, max_size=7),

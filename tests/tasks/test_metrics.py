@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import sklearn.metrics
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bertkit.errors import UserError
@@ -44,7 +44,6 @@ def test_by_hand() -> None:
     assert scores["mcc"] == pytest.approx((65 * 20 - 5 * 10) / np.sqrt(70 * 75 * 25 * 30))
 
 
-@settings(deadline=None)
 @given(
     st.integers(2, 5).flatmap(
         lambda classes: st.tuples(

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bertkit.text import tokens
@@ -50,7 +50,6 @@ def cut(cutter, texts: list[str]) -> list[list[int]]:
     return [part.tolist() for part in np.split(found.ids, np.cumsum(found.lengths))[:-1]]
 
 
-@settings(deadline=None)
 @given(sentences)
 @example(["", " ", "a,\u0301cat", "cats-,'", "  a  "])
 @example([])

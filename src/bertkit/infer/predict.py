@@ -65,9 +65,10 @@ class Predictor:
             )
         kind = kind_of_head(folder.head.config)
         if kind is None:
+            head = folder.head.config
             raise UserError(
-                f"{name} has a head that {HEAD_KINDS[folder.head.config.kind].does}, and only one that "
-                f"{' or '.join(HEAD_KINDS[name].does for name in KINDS)} is used so; from Python, "
+                f"{name} has a head that {HEAD_KINDS[head.kind].does}, {len(head.labels)} of them, and at "
+                f"most {KINDS[head.kind].most} is used so; from Python, "
                 f"bertkit.load({name!r}).outputs(texts) gives what its head computes."
             )
         self.name = name

@@ -130,7 +130,11 @@ def _notes(rows: Examples, names: Names) -> Iterator[str]:
 def _encode(tokenizer: Tokenizer, rows: Examples, reading: Reading, names: Names) -> Encoded:
     """Questions beside their texts, which are in windows, also where windows are not asked for."""
     if rows.pairs is None:
-        raise UserError(f"{rows.path}: an answer is looked for in a text, and there is only the question.")
+        where = f"{rows.path}: " if rows.path.name else ""
+        raise UserError(
+            f"{where}an answer is looked for in a text, and there is only the question; give the texts as "
+            "the second ones (pairs, --pair)."
+        )
     window = reading.window or reading.max_length
     reading = replace(reading, window=window)
     sequences = encode_texts(
