@@ -180,17 +180,9 @@ def test_what_a_user_gets_from_python(tmp_path):
 
 
 def test_a_head_that_cannot_predict_says_so(tmp_path):
-<<<<<<< HEAD
     several = BertConfig(**SIZES, num_labels=3, problem_type="regression")
     model = load(save(tmp_path / "model", CLASSIFIER(several)))
-    with pytest.raises(UserError, match=r"has a head that gives a text numbers, and only one that gives"):
-=======
-    path = save(tmp_path / "model", BertForQuestionAnswering(BertConfig(**SIZES)))
-    model = load(path)
-    with pytest.raises(
-        UserError, match=r"^an answer is looked for in a text, and there is only"
-    ):
->>>>>>> 2c2dd00 (Say what a head of several numbers is for, and what an answer is looked for in)
+    with pytest.raises(UserError, match=r"gives a text numbers, 3 of them, and at most 1 is used so"):
         model.predict(["w1"])
     with pytest.raises(UserError, match="but one that gives a text numbers"):
         model.fill("[MASK]")
@@ -198,12 +190,12 @@ def test_a_head_that_cannot_predict_says_so(tmp_path):
         model.outputs(["w1", "w1 " * 40])
 
 
-def test_several_numbers_are_outputs_and_no_answers(tmp_path):
-    three = CLASSIFIER(BertConfig(**SIZES, num_labels=3, problem_type="regression"))
-    model = load(save(tmp_path / "model", three))
-    with pytest.raises(UserError, match=r"gives a text numbers, 3 of them, and at most 1 is used so"):
+def test_a_question_alone_has_no_answer(tmp_path):
+    model = load(save(tmp_path / "model", BertForQuestionAnswering(BertConfig(**SIZES))))
+    with pytest.raises(UserError, match="^an answer is looked for in a text, and there is only the question"):
         model.predict(["w1"])
-    assert model.outputs(["w1"])[0].shape == (3,)
+    with pytest.raises(UserError, match="but one that finds the answer"):
+        model.fill("[MASK]")
 
 
 def test_a_classifier_of_old_says_what_was_assumed(tmp_path):
