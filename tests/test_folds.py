@@ -48,7 +48,11 @@ def recipe() -> Recipe:
     )
 
 
-@given(st.lists(st.integers(1, 5), min_size=1, max_size=60), st.integers(2, 9), st.floats(0, 1))
+@given(
+    st.lists(st.integers(1, 5), min_size=1, max_size=60),
+    st.integers(2, 9),
+    st.integers(0, 99).map(lambda share: share / 100),
+)
 def test_folds_are_of_like_size(sizes: list[int], folds: int, begin: float) -> None:
     numbers = fold_numbers(sizes, folds, begin)
     assert set(numbers) <= {*range(1, folds + 1)}

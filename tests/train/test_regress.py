@@ -129,9 +129,13 @@ def test_a_model_of_the_other_kind_is_refused(toy: Recipe, scores: Recipe, run: 
         UserError, match=r"a head that gives a text numbers, and task .* gives a text one label"
     ):
         api.evaluate(numbers, TaskRecipe(dev=toy.task.dev, kind="classify"))
-    with pytest.raises(UserError, match=r"dev\.csv: \d+ of \d+ rows cannot .* the score is not a number"):
+    with pytest.raises(
+        UserError, match=r"dev\.csv: \d+ of \d+ rows cannot .* score 'yes', 'no' is not a number"
+    ):
         api.evaluate(numbers, TaskRecipe(dev=toy.task.dev))
-    with pytest.raises(UserError, match=r"the label is not one of those trained on \(\d+: lines 2, 3"):
+    with pytest.raises(
+        UserError, match=r"and 38 more is not one of those trained on: no, yes \(41: lines 2, 3"
+    ):
         api.evaluate(classes, TaskRecipe(dev=scores.task.dev))
     with pytest.raises(UserError, match="is of the kind 'regress', not 'classify'"):
         api.finetune("stsb", out=tmp_path / "no", changes={"task": {"kind": "classify"}})
