@@ -183,6 +183,11 @@ def test_a_class_that_is_not_found_is_told_with_what_it_is_taken_for() -> None:
     weighed = run.recipe.with_changes({"training": {"class_weights": "balanced"}})
     (finding,) = check_after(replace(run, recipe=weighed))
     assert [change.key for change in finding.changes] == [""]
+    # Words with tags have no class weights.
+    tags = run.recipe.with_changes({"task": {"name": "", "kind": "tag"}})
+    (finding,) = check_after(replace(run, recipe=tags))
+    assert [change.key for change in finding.changes] == [""]
+    assert "Class weights" not in finding.means
     # Where all classes are hard, or too few rows tell, none is named.
     for classes in (
         [ClassFound("a", 300, 60), ClassFound("b", 40, 6)],

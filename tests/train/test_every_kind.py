@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -229,6 +230,8 @@ def test_it_learns_and_its_folder_scores_the_same(trained: Trained) -> None:
 def test_its_report_tells_of_its_kind(trained: Trained) -> None:
     page = (trained.out / "report.html").read_text()
     assert [words for words in trained.sample.words if words not in page] == []
+    headings = re.findall("<h2>(.*?)</h2>", page)
+    assert sorted({*headings}) == sorted(headings), "nothing is told twice"
     own = {words for other in SAMPLES.values() if other is not trained.sample for words in other.words}
     assert [words for words in own - {*trained.sample.words} if f"<h2>{words}" in page] == []
 

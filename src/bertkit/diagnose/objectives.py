@@ -77,7 +77,7 @@ def labelled_facts(told: Told) -> str:
             "highest learning rate": f"{optimiser.lr:g}, {optimiser.name}",
         }
     found |= {
-        "best epoch": f"{result['best_epoch']:g}",
+        "best epoch": f"{result['best_epoch']:.3g}",
         "precision": result["precision"],
         "training time": duration(result["seconds"]),
         "tokens a second": f"{result['tokens_per_second']:,.0f}",
@@ -134,7 +134,9 @@ def gradients_and_metrics(told: Told) -> str:
     gradients = gradients_by_layer(told)
     if not told.result:
         return gradients
-    confusion, metrics = classes.confusion(told.result, told.of_best), _metrics(told)
+    one_of_several = get_kind(told.result["kind"]).classes
+    confusion = classes.confusion(told.result, told.of_best) if one_of_several else ""
+    metrics = _metrics(told)
     # Many classes make a table that needs the whole width.
     if not gradients or len(told.result.get("labels", ())) > classes.FEW:
         return side(gradients, metrics, confusion)
@@ -166,7 +168,7 @@ def seeds(told: Told) -> str:
             str(seed["seed"]),
             f"{seed['score']:.3f}",
             f"{seed['last_score']:.3f}",
-            f"{seed['best_epoch']:g}",
+            f"{seed['best_epoch']:.3g}",
             escape(seed["status"]),
         ]
         for seed in found

@@ -113,14 +113,14 @@ def standalone(svg: str) -> str:
 
 
 def name_axes(axes: Axes, across: str, up: str) -> None:
-    """Say what runs from left to right, from 0 on in whole numbers, and what upwards."""
-    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+    """Say what runs from left to right, from 0 on in whole numbers where it goes that far, and upwards."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes.set_xlim(left=0)
     axes.set_xlabel(across)
     axes.set_ylabel(up)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}" if x == round(x) else f"{x:g}"))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
 
 

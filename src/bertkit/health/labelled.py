@@ -23,6 +23,7 @@ from bertkit.health.watch import Watched
 from bertkit.recipe import Recipe
 from bertkit.runs.findings import Change, Finding
 from bertkit.runs.history import ENOUGH_STEPS, RunHistory, Track, last_train_loss, mean
+from bertkit.tasks.registry import kind_of
 
 ON_THE_PRIOR = 0.97
 """Share of the baseline loss above which a loss is that of the label shares, so that a run is stuck. From
@@ -298,19 +299,19 @@ def class_not_found(run: RunHistory[Recipe]) -> Finding | None:
     more = f". So it is with {len(lost) - CLASSES_NAMED} more" if len(lost) > CLASSES_NAMED else ""
     weighed = run.recipe.training.class_weights != "none" or run.recipe.batch.sampling != "natural"
     label_more = Change(words="more labelled rows of such classes, or joining what nobody can tell apart")
-    trade = (
-        "Class weights and balanced batches do not make up for so few rows."
-        if weighed
-        else "Class weights trade a little accuracy for small classes: of 1,600 rows of five classes the "
-        "square root kept accuracy (0.842 to 0.841) and raised macro F1 from 0.657 to 0.739."
-    )
-    balanced = (
-        () if weighed else (Change("training.class_weights", "sqrt"), Change("batch.sampling", "balanced"))
-    )
+    trade, balanced = "", tuple[Change, ...]()
+    if weighed:
+        trade = " Class weights and balanced batches do not make up for so few rows."
+    elif kind_of(run.recipe.task).classes:
+        trade = (
+            " Class weights trade a little accuracy for small classes: of 1,600 rows of five classes the "
+            "square root kept accuracy (0.842 to 0.841) and raised macro F1 from 0.657 to 0.739."
+        )
+        balanced = (Change("training.class_weights", "sqrt"), Change("batch.sampling", "balanced"))
     return notable(
         "certain",
         f"{'. '.join(seen)}{more}.",
-        f"The model answers with other classes instead. {trade}",
+        f"The model answers with other classes instead.{trade}",
         *balanced,
         label_more,
     )
