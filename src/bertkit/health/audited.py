@@ -307,12 +307,15 @@ def read_otherwise(record: Seen) -> Finding | None:
     """Rows are not as they should be and are read as something else; a run says so itself."""
     if isinstance(record, Preflight):
         return None
-    notes = dict.fromkeys(note for part in _of(record).parts.values() for note in part.notes)
-    if not notes:
+    parts = _of(record).parts.values()
+    told = "; ".join(dict.fromkeys(note for part in parts for note in part.notes))
+    if not told:
         return None
+    if not told.startswith(tuple(part.path for part in parts)):  # The name of a file stays as it is.
+        told = told[:1].upper() + told[1:]
     return notable(
         "possible",
-        "; ".join(notes)[:1].upper() + "; ".join(notes)[1:] + ".",
+        f"{told}.",
         "What is read so may not be what was meant.",
         Change(words="mend the rows, unless they are read as they were meant"),
     )
