@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,7 +61,7 @@ def label_sets_among(
     meant = [given] if given else named
     if not meant and len(found := [name for name in cells if all(map(is_yes_or_no, cells[name]))]) > 1:
         return LabelSets(tuple(found), separator, f"{len(found)} columns of 0 and 1, one for each label")
-    lists = [name for name in (meant or cells) if _all_of(cells.get(name, []), is_list)]
+    lists = [name for name in (meant or cells) if _are_lists(cells.get(name, []))]
     if len(lists) == 1 or (lists and meant):
         return LabelSets((asked or lists[0],), separator, "lists of labels")
     # Of columns without a usual name, those whose cells are short enough for labels.
@@ -79,10 +79,11 @@ def _is_short(cells: Sequence[Any]) -> bool:
     return bool(texts) and sum(map(len, texts)) <= SHORT * len(texts)
 
 
-def _all_of(cells: Sequence[Any], of: Callable[[Any], bool]) -> bool:
-    """Whether there are cells, and all that say something are of a kind."""
+def _are_lists(cells: Sequence[Any]) -> bool:
+    """Whether all cells that say something are lists; single words in brackets are names, such as [red]."""
     said = [cell for cell in cells if cell is not None and cell != ""]
-    return bool(said) and all(map(of, said))
+    told = any(not isinstance(cell, str) or {*cell} & {*"'\","} for cell in said)
+    return told and all(map(is_list, said))
 
 
 def _parts(texts: Sequence[str], separator: str) -> int:
