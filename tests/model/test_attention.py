@@ -7,10 +7,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from bertkit.config.model import ModelConfig
 from bertkit.data.packed import pack
-from bertkit.model.attention import MAX_PADS, plan
+from bertkit.model.attention import MAX_PADS, SHORT, _fused, plan
 from bertkit.model.encoder import Encoder
 
 CONFIG = ModelConfig(
@@ -116,3 +117,27 @@ def test_probabilities_are_those_the_kernel_used(random_sequences):
     assert all(torch.allclose(p.sum(-1), torch.ones(())) for layer in attentions for p in layer)
     with pytest.raises(ValueError, match="whole sequences"):
         encoder(batch, rows=batch.starts_B, return_attention=True)
+
+
+@pytest.mark.parametrize("tokens", [7, SHORT, SHORT + 1])
+def test_short_blocks_of_bf16_are_computed_in_float32_where_there_is_a_backward_pass(
+    tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.dtype] = []
+    kernel = F.scaled_dot_product_attention
+
+    def noting(query: torch.Tensor, *rest: torch.Tensor, **how: object) -> torch.Tensor:
+        seen.append(query.dtype)
+        return kernel(query, *rest, **how)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", noting)
+    query, key, value = torch.randn(3, 2, 3, tokens, 8).bfloat16().unbind(0)
+    mask = torch.ones(2, 1, 1, tokens, dtype=torch.bool)
+    mask[1, :, :, tokens // 2 :] = False
+    for learns in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = _fused(query.requires_grad_(learns), key, value, mask, 0.0)
+        assert found.dtype == torch.bfloat16
+        expected = kernel(query.float(), key.float(), value.float(), attn_mask=mask)
+        torch.testing.assert_close(found.float(), expected, atol=0.03, rtol=0.02)
+    assert seen == [torch.bfloat16, torch.float32 if tokens <= SHORT else torch.bfloat16]

@@ -20,10 +20,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from bertkit.config.model import ModelConfig
+from bertkit.model.compute import in_float32
 from bertkit.model.positions import Rotation, rotate
 
 Index = npt.NDArray[np.int64]
 
+SHORT = 128
+"""Tokens of a block up to which the kernel's backward pass is slow in bf16: see `_fused`."""
 MAX_PADS = 16
 """Pads of a group up to which they cost less than one more kernel call would."""
 
@@ -171,7 +174,7 @@ class SelfAttention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         if record is None:
             blocks = [
-                F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+                _fused(q, k, v, mask, dropout)
                 for q, k, v, mask in zip(queries, keys, values, plan.masks, strict=True)
             ]
         else:
@@ -193,6 +196,23 @@ class SelfAttention(nn.Module):
         biases = (None, None) if self.qkv.bias is None else torch.split(self.qkv.bias, [size, 2 * size])
         key, value = F.linear(hidden_TH, weights[1], biases[1]).chunk(2, dim=-1)
         return F.linear(hidden_TH.index_select(0, rows), weights[0], biases[0]), key, value
+
+
+def _fused(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, dropout: float
+) -> torch.Tensor:
+    """What each query gathers, by torch's fused kernel, [b, A, Q, D].
+
+    Of few tokens its backward pass in bf16 takes several times as long on a CPU as in float32
+    (`benchmarks/short_attention.py`), so that is what these are computed in where there will be one.
+    """
+    if query.dtype != torch.bfloat16 or not query.requires_grad or key.shape[-2] > SHORT:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+    with in_float32(query):
+        found = F.scaled_dot_product_attention(
+            query.float(), key.float(), value.float(), attn_mask=mask, dropout_p=dropout
+        )
+    return found.to(query.dtype)
 
 
 def _probabilities(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
